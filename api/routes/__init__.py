@@ -1,0 +1,1 @@
+"""One module a noun: each takes the one collaborator that it uses."""

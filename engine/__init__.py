@@ -1,0 +1,1 @@
+"""The domain: containers, images, events, logs, state, configuration. No HTTP."""

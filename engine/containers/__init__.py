@@ -1,0 +1,1 @@
+"""Containers: the record, its states, and a verb a file."""

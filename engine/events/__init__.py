@@ -1,0 +1,1 @@
+"""What happened: stored with retention, and told to whoever listens."""

@@ -1,0 +1,1 @@
+"""Network stacks of containers: sandboxes, endpoints, drivers, addresses, ports, rules."""

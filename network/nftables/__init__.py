@@ -1,0 +1,1 @@
+"""The ruleset as a value, and libnftables to apply it."""

@@ -1,0 +1,1 @@
+"""The containerd-like half: supervisor, shims, runc, OCI spec, snapshots, content, layers, cgroups."""

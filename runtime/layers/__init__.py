@@ -1,0 +1,1 @@
+"""Layer archives to directories, in a confined worker."""

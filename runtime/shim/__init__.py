@@ -1,0 +1,1 @@
+"""The process beside each running container, and the zygote that forks it. Standard library only."""

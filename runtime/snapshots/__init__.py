@@ -1,0 +1,1 @@
+"""Filesystems of containers and images: layers stacked on layers."""

@@ -1,0 +1,1 @@
+"""Volumes, and the mount points of a container."""
