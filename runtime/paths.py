@@ -1,8 +1,8 @@
 """Paths inside a container's or a layer's root, resolved so that nothing of it leads out.
 
-A container owns every link below its root and may swap them while we look, so a path is never resolved as a
-string: the kernel does it with openat2(2) under RESOLVE_IN_ROOT, or we walk it by O_PATH descriptors, one name
-at a time.
+A container owns every link below its root and may swap them while we look, so a path is never resolved as
+a string: the kernel does it with openat2(2) under RESOLVE_IN_ROOT, or we walk it by O_PATH descriptors, one
+name at a time.
 """
 
 import ctypes
@@ -32,8 +32,8 @@ class _OpenHow(ctypes.Structure):
 def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """Open `path` as a process chrooted to `root_fd` would; the caller closes the descriptor (O_CLOEXEC).
 
-    Absolute links and `..` stay inside the root, magic links of procfs are refused (ELOOP). `mode` counts only
-    with O_CREAT. Raises InvalidArgument for a NUL in the path, else OSError as open(2) would.
+    Absolute links and `..` stay inside the root, magic links of procfs are refused (ELOOP). `mode` counts
+    only with O_CREAT. Raises InvalidArgument for a NUL in the path, else OSError as open(2) would.
     """
     name = _encode(path)
     how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
@@ -74,8 +74,8 @@ def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
 def make_mountpoint(root: Path, path: str, directory: bool) -> None:
     """Make sure that a directory (or a file) stands at `path` inside `root`, to mount on or to work in.
 
-    Missing directories are made 0755 and a missing file is empty, all owned by root; what exists is left as it
-    is. Links are followed inside the root, dangling ones too, as runc does. InvalidArgument when something of
+    Missing directories are made 0755 and a missing file is empty, all owned by root; what exists is left as
+    it is. Links are followed inside the root, dangling ones too, as runc does. InvalidArgument when something of
     the other kind is in the way, SystemFailure when the host refuses.
     """
     try:
