@@ -1,0 +1,70 @@
+"""The record of a container: what was asked, what was given, and how it stands."""
+
+import msgspec
+
+from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
+from engine.containers.state import Action, Status, require
+from network.endpoint import Endpoint
+from network.ports import PortBinding as GivenPort
+
+
+class State(msgspec.Struct, kw_only=True):
+    """How a container stands. Times are Unix nanoseconds, 0 where it never happened."""
+
+    status: Status = Status.CREATED
+    pid: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started_at: int = 0
+    finished_at: int = 0
+
+
+class MountPoint(msgspec.Struct, kw_only=True):
+    """A mount that a container has (`Mounts` of inspect); `source` is a host path, `name` a volume's."""
+
+    type: str
+    source: str
+    destination: str
+    name: str = ""
+    driver: str = ""
+    mode: str = ""
+    rw: bool = True
+    propagation: str = ""
+    options: list[str] = msgspec.field(default_factory=list)  # for the runtime: "rbind", "ro", "size=…"
+
+
+class Container(msgspec.Struct, kw_only=True):
+    """A container. Mutated only under its lock, and stored whole by `ContainerStore.save`."""
+
+    id: str
+    name: str  # without the leading slash
+    created: int  # Unix nanoseconds
+    path: str  # the first word of the command
+    args: list[str]
+    config: ContainerConfig
+    host_config: HostConfig
+    networks: dict[str, EndpointConfig]  # asked, by network name
+    image_id: str  # "sha256:…"
+    image_name: str  # as the create request named it
+    snapshot: str  # key of the writable snapshot
+    log_path: str = ""
+    runtime: str = "runc"
+    mounts: list[MountPoint] = msgspec.field(default_factory=list)
+    state: State = msgspec.field(default_factory=State)
+    endpoints: dict[str, Endpoint] = msgspec.field(default_factory=dict)  # given, by network name; empty when stopped
+    ports: list[GivenPort] = msgspec.field(default_factory=list)  # given; empty when stopped
+    sandbox_id: str = ""
+    restart_count: int = 0
+    stopped_by_user: bool = False  # no restart policy brings it back, but at boot "always" does
+    starts: int = 0  # names the state directory of the current start
+    exec_ids: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it exists (running or paused)."""
+        return self.state.status in (Status.RUNNING, Status.PAUSED)
+
+    def require(self, action: Action) -> None:
+        """Pass if its state allows the action; else NotModified or Conflict."""
+        require(action, self.state.status, self.id, self.name)
