@@ -1,0 +1,49 @@
+# The two commands: `make run` and `make test`. Every target may be said at any time; what is there already
+# is not done again.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: setup setup-check setup-test run test check bench test-vm clean
+
+VENV := .venv
+CACHE := .cache
+SCRIPTS := contrib/scripts
+PYTHON ?= $(shell $(SCRIPTS)/find-python)
+
+# runc runs containers, libnftables and iptables carry the network, the CLI drives the daemon, busybox makes
+# the first image, and tini is what `docker run --init` puts in a container.
+PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini
+TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack
+
+setup:
+	@$(SCRIPTS)/packages $(PACKAGES)
+	@$(SCRIPTS)/venv $(VENV) "$(PYTHON)"
+
+setup-check: setup
+	@$(SCRIPTS)/venv $(VENV) "$(PYTHON)" dev
+
+setup-test: setup-check
+	@$(SCRIPTS)/packages $(TEST_PACKAGES)
+	@$(SCRIPTS)/peer $(CACHE)/peer
+
+run: setup
+	@$(SCRIPTS)/run $(VENV)
+
+# Some of the tests only, or more words for pytest: make test ARGS="tests/unit -k shim"
+test: setup-test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+check: setup-check
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+bench: setup-test
+	$(VENV)/bin/python tests/bench/run.py $(ARGS)
+
+test-vm: setup-check
+	@tests/vm/prepare $(CACHE)/vm
+	WHERRY_VM=1 $(VENV)/bin/python -m pytest tests/vm $(ARGS)
+
+clean:
+	rm -rf $(CACHE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
