@@ -1,0 +1,170 @@
+"""A wherryd under test: its own roots, socket, pid file, bridge and log, and the clients that call it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.unix_http import Response, call
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class DaemonFailed(AssertionError):
+    """The daemon did not come up or did not end; the text has the end of its log."""
+
+
+class Wherryd:
+    """One daemon, which may be started, ended, killed and started again on the same roots."""
+
+    def __init__(self, root: Path, flags: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
+        self.root = root
+        self.data_root = root / "data"
+        self.exec_root = root / "exec"
+        self.socket = root / "docker.sock"
+        self.pidfile = root / "wherryd.pid"
+        self.config_file = root / "daemon.json"
+        self.log = root / "wherryd.log"
+        # A bridge's name has at most 15 bytes, and two daemons must not share one.
+        self.bridge = "wt" + root.name[-8:].replace("_", "x").lower()
+        self.flags = list(flags)
+        self.env = dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The daemon's process id. Errors: DaemonFailed when it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            raise DaemonFailed("wherryd does not run\n" + self.log_tail())
+        return self._process.pid
+
+    @property
+    def instance(self) -> str:
+        """The instance id of the data root (8 hex digits), by which all that is in the kernel is named."""
+        return str(self.get("/info").json["ID"])
+
+    @property
+    def argv(self) -> list[str]:
+        """The command that starts the daemon."""
+        return [
+            *(sys.executable, "-I", "-m", "api"),
+            *("--data-root", str(self.data_root)),
+            *("--exec-root", str(self.exec_root)),
+            *("--host", f"unix://{self.socket}"),
+            *("--pidfile", str(self.pidfile)),
+            *("--config-file", str(self.config_file)),
+            *("--bridge", self.bridge),
+            *self.flags,
+        ]
+
+    def start(self, timeout: float = 30) -> None:
+        """Start the daemon and wait until it answers. Errors: DaemonFailed."""
+        if not self.config_file.exists():
+            self.config_file.write_text("{}\n")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": PATH, **self.env},
+                cwd="/",
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill9()
+                raise DaemonFailed("wherryd did not come up\n" + self.log_tail())
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        """Tell whether the daemon serves its socket."""
+        try:
+            return self.get("/_ping", timeout=5).status == 200
+        except OSError:
+            return False
+
+    def terminate(self, timeout: float = 30) -> int:
+        """End the daemon by SIGTERM and return its exit status. Errors: DaemonFailed when it goes on."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill9()
+            raise DaemonFailed("wherryd did not end on SIGTERM\n" + self.log_tail()) from None
+
+    def kill9(self) -> None:
+        """Kill the daemon; what it left in the kernel stays."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def restart(self) -> None:
+        """End the daemon and start it again."""
+        self.terminate()
+        self.start()
+
+    def log_tail(self, lines: int = 40) -> str:
+        """The end of the daemon's log."""
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def call(
+        self, method: str, target: str, body: bytes | Mapping[str, Any] | None = None, **options: Any
+    ) -> Response:
+        """Make one API call; options as in unix_http.call."""
+        return call(self.socket, method, target, body, **options)
+
+    def get(self, target: str, **options: Any) -> Response:
+        """Make one GET call."""
+        return self.call("GET", target, **options)
+
+    @property
+    def client_env(self) -> dict[str, str]:
+        """The environment in which the docker CLI speaks to this daemon and reads nobody's settings."""
+        home = self.root / "home"
+        home.mkdir(exist_ok=True)
+        return {"PATH": PATH, "HOME": str(home), "DOCKER_HOST": f"unix://{self.socket}"}
+
+    def docker(
+        self, *args: str, stdin: bytes | Path | None = None, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the official CLI and return its exit code and output; with check, exit 0 is required."""
+        argv = ["docker", *args]
+        data = stdin.read_bytes() if isinstance(stdin, Path) else stdin
+        done = subprocess.run(
+            argv, input=data or b"", capture_output=True, env=self.client_env, timeout=timeout
+        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        if check and done.returncode:
+            raise AssertionError(f"{argv} exited {done.returncode}\n{out}\n{err}\n{self.log_tail(15)}")
+        return subprocess.CompletedProcess(argv, done.returncode, out, err)
+
+    def import_busybox(self, tar: Path) -> None:
+        """Make the image busybox:latest."""
+        self.docker("import", "--change", 'CMD ["sh"]', str(tar), "busybox:latest")
+
+    def destroy(self) -> None:
+        """Remove all containers, end the daemon, and take away what it keeps between two runs."""
+        if self.answers():
+            if ids := self.docker("ps", "-aq").stdout.split():
+                self.docker("rm", "-f", "-v", *ids)
+            self.terminate()
+        self.remove_static()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def remove_static(self) -> None:
+        """Take away what a daemon leaves in the kernel on purpose: bridge, nft table, mark rule."""
+        subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)
+        for table in os.popen("nft list tables").read().splitlines():
+            name = table.split()[-1]
+            if self.bridge in name:
+                subprocess.run(["nft", "delete", *table.split()], capture_output=True)

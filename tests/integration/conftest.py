@@ -1,0 +1,72 @@
+"""The daemon with real clients: one wherryd for the run, and a look for leftovers around every test."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import aiodocker
+import docker as docker_package
+import pytest
+
+from tests.daemon import Wherryd
+from tests.leftovers import no_leftovers, scope_of
+from tests.roots import make_root
+from tests.world import Scope
+
+__all__ = ["no_leftovers"]
+
+
+@pytest.fixture(scope="session")
+def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
+    """A daemon for all tests, with the image busybox:latest."""
+    daemon = Wherryd(make_root())
+    try:
+        daemon.start()
+        daemon.import_busybox(busybox_tar)
+        yield daemon
+    finally:
+        daemon.destroy()
+
+
+@pytest.fixture
+def start_daemon(busybox_tar: Path) -> Iterator[Callable[..., Wherryd]]:
+    """Start further daemons, with flags; they are taken away after the test."""
+    daemons = []
+
+    def start(*flags: str, image: bool = True) -> Wherryd:
+        daemon = Wherryd(make_root(), flags)
+        daemons.append(daemon)
+        daemon.start()
+        if image:
+            daemon.import_busybox(busybox_tar)
+        return daemon
+
+    yield start
+    for daemon in daemons:
+        daemon.destroy()
+
+
+@pytest.fixture
+def scope(wherryd: Wherryd) -> Scope:
+    """Where to look for what the daemon of the run leaves."""
+    return scope_of(wherryd)
+
+
+@pytest.fixture
+def docker(wherryd: Wherryd) -> Callable[..., object]:
+    """The official CLI: docker("run", "--rm", …) gives its exit code and output."""
+    return wherryd.docker
+
+
+@pytest.fixture
+def docker_py(wherryd: Wherryd) -> Iterator[docker_package.DockerClient]:
+    """A docker-py client, closed after the test."""
+    client = docker_package.DockerClient(base_url=f"unix://{wherryd.socket}", timeout=60)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+async def aio(wherryd: Wherryd) -> AsyncIterator[aiodocker.Docker]:
+    """An aiodocker client, closed after the test."""
+    async with aiodocker.Docker(url=f"unix://{wherryd.socket}") as client:
+        yield client

@@ -1,0 +1,59 @@
+"""After every test the world is as it was: what is left is named, and nothing is cleaned up.
+
+What a test makes, the test removes. The kernel takes some of it away a little later (a network namespace up
+to 100 ms after its last user), so the comparison is repeated for a few seconds before it fails.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.daemon import Wherryd
+from tests.world import READERS, Scope, Things
+
+GRACE = 8.0
+
+
+class Leftovers:
+    """The world as a daemon's things stood at one moment, to compare with a later one."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._before = snapshot(scope)
+
+    def since(self, scope: Scope) -> list[str]:
+        """Return a line for each thing that is there now and was not."""
+        now = snapshot(scope)
+        return [line for key, line in sorted(now.items()) if key not in self._before]
+
+    def settle(self, scope: Scope, grace: float = GRACE) -> list[str]:
+        """Return what is still there after up to grace seconds of waiting."""
+        deadline = time.monotonic() + grace
+        while (left := self.since(scope)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return left
+
+
+def snapshot(scope: Scope) -> Things:
+    """Read all kinds; the keys are made unique by the kind's name."""
+    return {f"{reader.__name__} {key}": line for reader in READERS for key, line in reader(scope).items()}
+
+
+def scope_of(daemon: Wherryd) -> Scope:
+    """Return where the things of a running daemon are found."""
+    return Scope(
+        data_root=daemon.data_root,
+        exec_root=daemon.exec_root,
+        bridge=daemon.bridge,
+        pid=daemon.pid,
+        marks=(daemon.instance,),
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
+    """Fail a test that leaves something, naming each thing."""
+    before = Leftovers(scope_of(wherryd))
+    yield
+    if left := before.settle(scope_of(wherryd)):
+        pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
