@@ -1,1 +1,1 @@
-"""The OCI runtime spec of a container, with Docker's defaults, as pure functions."""
+"""The OCI runtime spec as a value: pure functions from resolved options to what the runtime reads."""
