@@ -1,0 +1,92 @@
+"""The contract of a content store: immutable blobs by the digest of their bytes.
+
+Vocabulary: a *blob* is a run of bytes that never changes; its *digest* is "sha256:" and 64 hex digits. An
+*ingest* is a write in progress, under a *ref*: a name the writer chooses ("layer-sha256:…", "import-…"),
+so that two writers of the same thing notice each other. A *descriptor* is a blob's digest and size.
+
+Life cycle: bytes become a blob at once or not at all. `ingest` opens a write, `write` appends, `commit`
+verifies what was promised, makes the bytes durable and gives them their name; a blob that is already
+there is kept and the new bytes are dropped. An ingest that is not committed leaves nothing, not even
+after a crash. Blobs are never changed; `delete` is for whoever knows that nothing refers to one any more:
+the store keeps no references.
+
+    async with await store.ingest("layer-sha256:9f86…") as ingest:
+        async for chunk in response:
+            await ingest.write(chunk)
+        layer = await ingest.commit(expected_digest="sha256:9f86…", expected_size=4096)
+    path = store.path(layer.digest)
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
+
+from errdefs import InvalidArgument
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptor:
+    """What a committed blob is: its digest, and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+class Ingest(Protocol):
+    """A write in progress. As an async context manager it aborts unless it was committed."""
+
+    async def write(self, data: bytes) -> None:
+        """Append bytes; SystemFailure when the disk refuses."""
+
+    async def commit(
+        self, *, expected_digest: str | None = None, expected_size: int | None = None
+    ) -> Descriptor:
+        """Make a blob of what was written, durably. InvalidArgument when it is not what was promised."""
+
+    async def abort(self) -> None:
+        """Drop what was written and free the ref; nothing after a commit or a former abort."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+
+class ContentStore(Protocol):
+    """Blobs by digest; see the module for vocabulary and life cycle.
+
+    A digest that is none is an InvalidArgument, a blob that is not there a NotFound.
+    """
+
+    async def ingest(self, ref: str) -> Ingest:
+        """Begin a write; Conflict when one under the same ref is in progress."""
+
+    async def put(self, data: bytes) -> str:
+        """Store a small blob and return its digest."""
+
+    async def read(self, digest: str, limit: int = 4 << 20) -> bytes:
+        """Return a blob's bytes; InvalidArgument when there are more than `limit`."""
+
+    def path(self, digest: str) -> Path:
+        """Return where the blob's file is, or would be; it must never be written to."""
+
+    async def exists(self, digest: str) -> bool:
+        """Tell whether the blob is there."""
+
+    async def size(self, digest: str) -> int:
+        """Return the blob's size in bytes."""
+
+    async def delete(self, digest: str) -> None:
+        """Remove a blob. Who has its file open reads on."""
+
+    async def walk(self) -> list[str]:
+        """Return the digests of all blobs, sorted."""
+
+
+def check_digest(digest: str) -> str:
+    """Return the digest, or raise InvalidArgument when it is not "sha256:" and 64 hex digits."""
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidArgument(f"invalid digest {digest!r}: want sha256: and 64 hex digits")
+    return digest

@@ -1,0 +1,132 @@
+"""What every content store must do."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from errdefs import Conflict, InvalidArgument, NotFound
+from runtime.content.local import LocalContentStore
+from runtime.content.store import ContentStore, Descriptor
+
+Open = Callable[[], Awaitable[ContentStore]]
+HELLO = "sha256:" + hashlib.sha256(b"hello").hexdigest()
+
+
+@pytest.fixture(params=[LocalContentStore])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return lambda: request.param.open(tmp_path / "content")
+
+
+async def test_a_blob_is_there_after_its_commit_and_not_before(reopen: Open) -> None:
+    store = await reopen()
+    async with await store.ingest("a") as ingest:
+        await ingest.write(b"hel")
+        await ingest.write(b"lo")
+        assert not await store.exists(HELLO)
+        assert await store.walk() == []
+        assert await ingest.commit(expected_digest=HELLO, expected_size=5) == Descriptor(digest=HELLO, size=5)
+    assert await store.read(HELLO) == b"hello"
+    assert await store.size(HELLO) == 5
+    assert store.path(HELLO).read_bytes() == b"hello"
+    assert await (await reopen()).walk() == [HELLO]
+
+
+async def test_what_was_not_promised_is_refused_and_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+    wrong = "sha256:" + "0" * 64
+    promises: list[tuple[str | None, int | None]] = [(wrong, 5), (HELLO, 6), (None, 4), ("sha256:12", None)]
+    for digest, size in promises:
+        with pytest.raises(InvalidArgument):
+            await write_hello(store, digest, size)
+    assert await store.walk() == []
+    assert not [name for _, _, files in os.walk(tmp_path) for name in files]
+
+
+async def write_hello(store: ContentStore, digest: str | None, size: int | None) -> None:
+    async with await store.ingest("a") as ingest:
+        await ingest.write(b"hello")
+        await ingest.commit(expected_digest=digest, expected_size=size)
+
+
+async def test_a_writer_that_is_cancelled_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+
+    async def write() -> None:
+        async with await store.ingest("a") as ingest:
+            while True:
+                await ingest.write(b"x" * (1 << 20))
+
+    for delay in (0, 0.002, 0.02):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(write(), delay)
+        while True:  # the thread at work is let finish, then the ref is free
+            try:
+                await (await store.ingest("a")).abort()
+                break
+            except Conflict:
+                await asyncio.sleep(0.005)
+    assert not [name for _, _, files in os.walk(tmp_path) for name in files]
+
+
+async def test_a_ref_has_one_writer_and_is_free_after_it(reopen: Open) -> None:
+    store = await reopen()
+    first = await store.ingest("a")
+    with pytest.raises(Conflict):
+        await store.ingest("a")
+    await first.abort()
+    await first.abort()
+    async with await store.ingest("a") as ingest:
+        await ingest.commit()
+    await (await store.ingest("a")).abort()
+
+
+async def test_the_same_bytes_twice_are_one_blob(reopen: Open) -> None:
+    store = await reopen()
+    assert await asyncio.gather(*(store.put(b"hello") for _ in range(4))) == [HELLO] * 4
+    assert await store.walk() == [HELLO]
+
+
+async def test_many_chunks_larger_than_any_buffer(reopen: Open) -> None:
+    store = await reopen()
+    chunk = os.urandom(700_001)
+    async with await store.ingest("big") as ingest:
+        for _ in range(7):
+            await ingest.write(chunk)
+        found = await ingest.commit(expected_digest="sha256:" + hashlib.sha256(chunk * 7).hexdigest())
+    assert found.size == 7 * 700_001
+    with pytest.raises(InvalidArgument, match="more than"):
+        await store.read(found.digest, limit=1 << 20)
+
+
+async def test_unfinished_ingests_are_gone_after_a_crash(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+    ingest = await store.ingest("a")
+    await ingest.write(b"x" * (2 << 20))
+    again = await reopen()
+    assert await again.walk() == []
+    assert not [name for _, _, files in os.walk(tmp_path) for name in files]
+    await ingest.abort()
+
+
+async def test_what_is_not_there_and_what_is_no_digest(reopen: Open) -> None:
+    store = await reopen()
+    for call in (store.read, store.size, store.delete):
+        with pytest.raises(NotFound):
+            await call(HELLO)
+        for digest in ("", "sha256:", "sha256:../../etc/passwd", HELLO.upper(), HELLO + "\n", "md5:00"):
+            with pytest.raises(InvalidArgument):
+                await call(digest)
+    digest = await store.put(b"hello")
+    await store.delete(digest)
+    assert not await store.exists(digest)
+
+
+async def test_blobs_are_private_to_root(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+    digest = await store.put(b"secret")
+    assert store.path(digest).stat().st_mode & 0o077 == 0
+    assert (tmp_path / "content").stat().st_mode & 0o077 == 0
