@@ -37,7 +37,7 @@ def busybox_tar(session_root: Path) -> Path:
     path = session_root / "busybox.tar"
     with path.open("wb") as stream:
         subprocess.run(
-            [sys.executable, "-I", str(REPOSITORY / "contrib/scripts/busybox-image")],
+            [sys.executable, "-I", str(REPOSITORY / "contrib/scripts/busybox_image.py")],
             check=True,
             stdout=stream,
         )
