@@ -1,0 +1,111 @@
+"""Where this host's control groups are, and what a container's is called."""
+
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from errdefs import InvalidArgument, NotFound
+
+ROOT = Path("/sys/fs/cgroup")
+UNIFIED = ""
+"""The key of the v2 hierarchy in a mapping of controllers, as in /proc/<pid>/cgroup."""
+
+Driver = Literal["cgroupfs", "systemd"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hierarchy:
+    """How this host is set up: `version` 1 also for hybrid, `systemd` when systemd is the init that runs."""
+
+    version: Literal[1, 2]
+    systemd: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _MountPoint:
+    path: str
+    root: str  # which group is mounted there: not "/" inside another container
+
+
+def detect() -> Hierarchy:
+    """Return the version that containers live in and whether systemd can be asked for scopes."""
+    unified = _mount_points().get(UNIFIED)
+    return Hierarchy(
+        version=2 if unified is not None and unified.path == str(ROOT) else 1,
+        systemd=Path("/run/systemd/system").is_dir(),
+    )
+
+
+def default_driver(hierarchy: Hierarchy) -> Driver:
+    """Return Docker's choice: systemd on v2 where it runs, else cgroupfs."""
+    return "systemd" if hierarchy.version == 2 and hierarchy.systemd else "cgroupfs"
+
+
+def path_for(container_id: str, parent: str, driver: Driver) -> str:
+    """Return the spec's cgroupsPath; `parent` is HostConfig.CgroupParent, "" for Docker's default.
+
+    cgroupfs: "/docker/<id>" or "<parent>/<id>". systemd: "<slice>:docker:<id>", by which the scope is called
+    docker-<id>.scope. Tools find container ids by these names. InvalidArgument for a parent that is no slice.
+    """
+    if driver == "systemd":
+        if parent and not parent.endswith(".slice"):
+            raise InvalidArgument(
+                'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
+            )
+        return f"{parent or 'system.slice'}:docker:{container_id}"
+    return posixpath.normpath(posixpath.join(parent or "/docker", container_id))
+
+
+def paths(pid: int) -> dict[str, Path]:
+    """Return the directory of every hierarchy that `pid` is in, by controller; UNIFIED for v2.
+
+    Raises NotFound when there is no such process. Groups outside of what is mounted here are left out.
+    """
+    try:
+        text = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "surrogateescape")
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise NotFound(f"process {pid} does not exist") from error
+    mounts = _mount_points()
+    found = {name: _directory(mounts.get(name), group) for name, group in parse_membership(text).items()}
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def parse_membership(text: str) -> dict[str, str]:
+    """Return group paths by controller from the text of /proc/<pid>/cgroup; named ones as "name=systemd"."""
+    result: dict[str, str] = {}
+    for line in text.splitlines():
+        _, names, group = line.split(":", 2)
+        result.update(dict.fromkeys(names.split(","), group))
+    return result
+
+
+def controllers(hierarchy: Hierarchy) -> Mapping[str, Path]:
+    """Return the mount point of every controller that containers can use."""
+    if hierarchy.version == 1:
+        return {name: Path(mount.path) for name, mount in _mount_points().items() if name != UNIFIED}
+    return dict.fromkeys((ROOT / "cgroup.controllers").read_text().split(), ROOT)
+
+
+def _directory(mount: _MountPoint | None, group: str) -> Path | None:
+    if mount is None:
+        return None
+    relative = os.path.relpath(group, mount.root)
+    return None if relative.startswith("..") else Path(mount.path, relative)
+
+
+def _mount_points() -> dict[str, _MountPoint]:
+    """Return the cgroup mounts of this process's mount namespace, by controller; the first one counts."""
+    result: dict[str, _MountPoint] = {}
+    for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
+        fields = line.split(" ")
+        kind, _, options = fields[fields.index("-") + 1 :][:3]
+        mount = _MountPoint(path=fields[4], root=fields[3])
+        if kind == "cgroup2":
+            result.setdefault(UNIFIED, mount)
+        elif kind == "cgroup":
+            for name in options.split(","):
+                result.setdefault(name, mount)
+    return result
