@@ -18,7 +18,8 @@ setup:
 	@$(SCRIPTS)/packages $(PACKAGES)
 	@$(SCRIPTS)/venv $(VENV) "$(PYTHON)"
 
-setup-check: setup
+setup-check:
+	@$(SCRIPTS)/packages $(PACKAGES)
 	@$(SCRIPTS)/venv $(VENV) "$(PYTHON)" dev
 
 setup-test: setup-check
