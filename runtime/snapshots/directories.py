@@ -1,0 +1,282 @@
+"""Snapshots as directories: the life cycle that is the same whatever a snapshot's directory holds.
+
+    <root>/{active,view,committed}/<quoted name>/{fs,meta,…}
+    <root>/tmp/<random>
+
+A snapshot is built below `tmp` and appears by one rename; commit is a rename, removal is a rename back
+into `tmp`. `meta` is a symbolic link whose text is the metadata: a link is never half written, and the
+fsync of one directory after the rename makes all of it durable. Whatever is in `tmp` at open is what a
+crash left.
+"""
+
+import asyncio
+import ctypes
+import os
+import re
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import ParamSpec, Self, TypeVar
+from urllib.parse import quote, unquote
+
+from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
+from runtime import mount, tree
+from runtime.mount import Mount
+from runtime.snapshots.snapshotter import Info, Kind, Usage
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_libc = ctypes.CDLL(None, use_errno=True)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class DirectorySnapshotter(ABC):
+    """See runtime.snapshots.snapshotter.Snapshotter; subclasses fill a directory and say how to mount it."""
+
+    def __init__(self, root: Path) -> None:
+        """Use `open`."""
+        self._root = root
+        self._index: dict[str, Info] = {}
+        self._busy: set[str] = set()
+
+    @classmethod
+    async def open(cls, root: Path) -> Self:
+        """Open the snapshots at `root`, made if need be; what a crash left half made is removed."""
+        snapshotter = cls(root)
+        await asyncio.to_thread(snapshotter._load)
+        return snapshotter
+
+    def _load(self) -> None:
+        for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
+            directory.mkdir(exist_ok=True, mode=0o700)
+        for left in (self._root / "tmp").iterdir():
+            tree.remove(left)
+        for kind in Kind:
+            for directory in (self._root / kind).iterdir():
+                info = _read_meta(directory, kind)
+                self._index[info.name] = info
+
+    @abstractmethod
+    def _fill(self, staging: Path, info: Info) -> None:
+        """Make `fs`, and what else a snapshot needs, in the new directory `staging`."""
+
+    @abstractmethod
+    def mounts(self, key: str) -> list[Mount]:
+        """See Snapshotter."""
+
+    @abstractmethod
+    def _measure(self, info: Info) -> Usage:
+        """Measure a snapshot."""
+
+    async def prepare(self, key: str, parent: str | None) -> None:
+        """See Snapshotter."""
+        await self._make(key, parent, Kind.ACTIVE)
+
+    async def view(self, key: str, parent: str | None) -> None:
+        """See Snapshotter."""
+        await self._make(key, parent, Kind.VIEW)
+
+    async def _make(self, key: str, parent: str | None, kind: Kind) -> None:
+        self._check_free(key)
+        if parent is not None and self._known(parent).kind is not Kind.COMMITTED:
+            raise InvalidArgument(f"snapshot {parent} is not committed and cannot be a parent")
+        info = Info(name=key, kind=kind, parent=parent, created=time.time_ns())
+        self._index[key] = info  # from here on the parent has a child and cannot be removed
+        self._busy.add(key)
+        try:
+            await _settled(self._build, info)
+        except BaseException:
+            del self._index[key]
+            await _settled(self._discard, self._path(info))
+            raise
+        finally:
+            self._busy.discard(key)
+
+    def _build(self, info: Info) -> None:
+        staging = self._temporary()
+        try:
+            staging.mkdir(mode=0o700)
+            self._fill(staging, info)
+            os.symlink(f"1 {info.created} {info.parent or ''}", staging / "meta")
+            os.rename(staging, self._path(info))
+            _fsync(self._path(info).parent)
+        except OSError as error:
+            tree.remove(staging)
+            raise SystemFailure(f"cannot make snapshot {info.name}: {error.strerror}") from error
+
+    async def commit(self, name: str, key: str) -> None:
+        """See Snapshotter."""
+        self._check_free(name)
+        info = self._changeable(key)
+        if info.kind is not Kind.ACTIVE:
+            raise InvalidArgument(f"snapshot {key} is not active and cannot be committed")
+        committed = Info(name=name, kind=Kind.COMMITTED, parent=info.parent, created=info.created)
+        self._busy |= {name, key}
+        try:
+            await _settled(self._publish, info, committed)
+        finally:
+            self._busy -= {name, key}
+            # Also when we are cancelled or the last fsync failed: the disk says whether it is done.
+            if not self._path(info).exists():
+                del self._index[key]
+                self._index[name] = committed
+
+    def _publish(self, info: Info, committed: Info) -> None:
+        try:
+            _syncfs(self._path(info))
+            os.rename(self._path(info), self._path(committed))
+            _fsync(self._path(committed).parent)
+        except OSError as error:
+            raise SystemFailure(f"cannot commit snapshot {info.name}: {error.strerror}") from error
+
+    async def remove(self, name: str) -> None:
+        """See Snapshotter."""
+        info = self._changeable(name)
+        if any(other.parent == name for other in self._index.values()):
+            raise Conflict(f"snapshot {name} has children")
+        del self._index[name]
+        self._busy.add(name)
+        try:
+            await _settled(self._discard, self._path(info))
+        except BaseException:
+            if self._path(info).exists():
+                self._index[name] = info
+            raise
+        finally:
+            self._busy.discard(name)
+
+    def _discard(self, directory: Path) -> None:
+        """Remove a snapshot's directory; one that is not there is removed already."""
+        doomed = self._temporary()
+        try:
+            os.rename(directory, doomed)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SystemFailure(f"cannot remove snapshot {directory}: {error.strerror}") from error
+        try:
+            tree.remove(doomed)
+        except OSError as error:
+            raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
+
+    async def mount(self, key: str, target: Path) -> None:
+        """See Snapshotter."""
+        mounts = self.mounts(key)
+        try:
+            await _settled(mount.attach, mounts, target)
+        except asyncio.CancelledError:
+            await _settled(mount.unmount, target)
+            raise
+
+    async def unmount(self, target: Path) -> None:
+        """See Snapshotter."""
+        while await _settled(mount.unmount, target):
+            pass  # a crash between two mounts may have left several, one over the other
+
+    def upper(self, key: str) -> Path:
+        """See Snapshotter."""
+        info = self._known(key)
+        if info.kind is not Kind.ACTIVE:
+            raise InvalidArgument(f"snapshot {key} is not active: it has no changes of its own")
+        return self._path(info) / "fs"
+
+    def info(self, name: str) -> Info:
+        """See Snapshotter."""
+        return self._known(name)
+
+    def walk(self) -> list[Info]:
+        """See Snapshotter."""
+        return sorted(self._index.values(), key=lambda info: (len(self._chain(info)), info.name))
+
+    async def usage(self, name: str) -> Usage:
+        """See Snapshotter."""
+        try:
+            return await asyncio.to_thread(self._measure, self._known(name))
+        except OSError as error:
+            raise SystemFailure(f"cannot measure snapshot {name}: {error.strerror}") from error
+
+    async def sweep(self, keep: set[str]) -> list[str]:
+        """See Snapshotter."""
+        doomed = [info for info in self.walk() if info.kind is not Kind.COMMITTED and info.name not in keep]
+        for info in doomed:
+            await self.remove(info.name)
+        return [info.name for info in doomed]
+
+    def _mountable(self, key: str) -> Info:
+        info = self._known(key)
+        if info.kind is Kind.COMMITTED:
+            raise InvalidArgument(f"snapshot {key} is committed: mount a view of it")
+        return info
+
+    def _chain(self, info: Info) -> list[Info]:
+        """Return the snapshot's parents, the nearest first."""
+        chain = []
+        while info.parent is not None:
+            info = self._index[info.parent]
+            chain.append(info)
+        return chain
+
+    def _path(self, info: Info) -> Path:
+        return self._root / info.kind / quote(info.name, safe="")
+
+    def _temporary(self) -> Path:
+        return self._root / "tmp" / secrets.token_hex(16)
+
+    def _known(self, name: str) -> Info:
+        try:
+            return self._index[name]
+        except KeyError:
+            raise NotFound(f"snapshot {name}: not found") from None
+
+    def _changeable(self, name: str) -> Info:
+        if name in self._busy:
+            raise Conflict(f"snapshot {name} is being changed")
+        return self._known(name)
+
+    def _check_free(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise InvalidArgument(f"invalid name of a snapshot: {name!r}")
+        if name in self._index or name in self._busy:
+            raise Conflict(f"snapshot {name} exists already")
+
+
+async def _settled(step: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Run a blocking step in a thread; when we are cancelled, let it come to its end before that shows."""
+    running = asyncio.get_running_loop().run_in_executor(None, partial(step, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # asked for, so that asyncio does not complain that nobody did
+        raise
+
+
+def _read_meta(directory: Path, kind: Kind) -> Info:
+    version, created, parent = os.readlink(directory / "meta").split(" ")
+    if version != "1":
+        raise SystemFailure(f"{directory} was made by a newer version of this engine")
+    return Info(name=unquote(directory.name), kind=kind, parent=parent or None, created=int(created))
+
+
+def _fsync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _syncfs(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+    finally:
+        os.close(fd)

@@ -1,0 +1,110 @@
+"""Snapshots by overlayfs: a snapshot's directory holds only its own layer, the kernel stacks them."""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import Literal
+
+from errdefs import InvalidArgument
+from runtime import tree
+from runtime.mount import Mount, check_overlay
+from runtime.snapshots.directories import DirectorySnapshotter
+from runtime.snapshots.snapshotter import Info, Kind, Usage
+
+OPAQUE = "trusted.overlay.opaque"
+_MAX_LAYERS = 500  # OVL_MAX_STACK
+# index: an upper directory may be remounted after a crash, and be moved by commit. metacopy and
+# redirect_dir: a layer must be readable without overlayfs, as a plain tree of what changed.
+_OPTIONS = ("index=off", "metacopy=off", "redirect_dir=off")
+
+
+class OverlaySnapshotter(DirectorySnapshotter):
+    """See runtime.snapshots.snapshotter.Snapshotter."""
+
+    whiteouts: Literal["overlay", "remove"] = "overlay"
+
+    def _fill(self, staging: Path, info: Info) -> None:
+        chain = self._chain(info)
+        if len(chain) >= _MAX_LAYERS:
+            raise InvalidArgument("max depth exceeded")
+        upper = staging / "fs"
+        upper.mkdir()
+        upper.chmod(0o755)
+        (staging / "work").mkdir(mode=0o700)
+        if chain:
+            # The uppermost layer's root directory is the root directory that a container sees.
+            below = self._path(chain[0]) / "fs"
+            tree.copy_metadata(str(below), str(upper), below.stat())
+            for name in os.listxattr(upper):
+                if name.startswith("trusted.overlay."):
+                    os.removexattr(upper, name)
+
+    def mounts(self, key: str) -> list[Mount]:
+        """See Snapshotter."""
+        info = self._mountable(key)
+        own = self._path(info)
+        lower = self._lower(info)
+        if not lower:
+            access = "ro" if info.kind is Kind.VIEW else "rw"
+            return [Mount(type="bind", source=str(own / "fs"), options=("rbind", access))]
+        if info.kind is Kind.VIEW:
+            # A lone layer cannot be an overlay, so the view's empty directory is the second.
+            options = ["ro", *(f"lowerdir+={path}" for path in (own / "fs", *lower))]
+        else:
+            options = [f"lowerdir+={path}" for path in lower]
+            options += [f"upperdir={own / 'fs'}", f"workdir={own / 'work'}"]
+        return [Mount(type="overlay", source="overlay", options=(*options, *_OPTIONS))]
+
+    def _lower(self, info: Info) -> list[Path]:
+        """Return the parents' directories, the uppermost first, down to one that hides all below it.
+
+        The kernel does not look at the opaque mark of a layer's root directory, so the stack ends there.
+        """
+        lower = []
+        for parent in self._chain(info):
+            lower.append(self._path(parent) / "fs")
+            if _hides_all_below(lower[-1]):
+                break
+        return lower
+
+    def _measure(self, info: Info) -> Usage:
+        inodes: set[tuple[int, int]] = set()
+        size = directories = 0
+        for step in tree.walk(self._path(info) / "fs"):
+            if step.move is tree.Move.ENTER:
+                directories += 1
+            elif (
+                step.move is tree.Move.OBJECT
+                and (inode := (step.stat.st_dev, step.stat.st_ino)) not in inodes
+            ):
+                inodes.add(inode)
+                size += step.stat.st_size
+        return Usage(size=size, inodes=len(inodes) + directories)
+
+
+def _hides_all_below(directory: Path) -> bool:
+    try:
+        return os.getxattr(directory, OPAQUE) == b"y"
+    except OSError:
+        return False
+
+
+def supported(root: Path) -> bool:
+    """Tell whether snapshots by overlay can be kept below the existing directory `root`.
+
+    They cannot where `root` is on an overlay itself, on a network filesystem, or where devices or trusted
+    xattrs cannot be made. Nothing is mounted, nothing is left.
+    """
+    probe = root / f".overlay-{secrets.token_hex(8)}"
+    try:
+        for name in ("lower", "upper", "work"):
+            (probe / name).mkdir(parents=True)
+        os.mknod(probe / "upper" / "whiteout", stat.S_IFCHR, os.makedev(0, 0))
+        os.setxattr(probe / "upper", OPAQUE, b"y")
+        options = (f"lowerdir={probe / 'lower'}", f"upperdir={probe / 'upper'}", f"workdir={probe / 'work'}")
+        return check_overlay(Mount(type="overlay", source="overlay", options=(*options, *_OPTIONS))) is None
+    except OSError:
+        return False
+    finally:
+        tree.remove(probe)

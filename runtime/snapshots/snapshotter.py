@@ -1,0 +1,120 @@
+"""The contract of a snapshotter: filesystems made by stacking changes on one another.
+
+Vocabulary. A *snapshot* is a filesystem state. A *committed* snapshot has a *name* and never changes; it
+may be the *parent* of others. An *active* snapshot has a *key* and can be written to; a *view* has a key
+and cannot. Names and keys share one space. A *layer* is the change between a snapshot and its parent.
+Where a snapshot is to be seen it is mounted: `mounts` says how, `mount` does it.
+
+Life cycle.
+
+    prepare(key, parent) ──► active ──commit(name, key)──► committed ──► parent of others
+    view(key, parent) ─────► view            any of them ──remove──► gone, if it has no children
+
+`prepare` and `view` take a committed parent, or None for an empty filesystem. `commit` makes the active
+snapshot durable under a name and uses up its key; it must not be mounted then. `remove` refuses a parent
+of others. Every step is done or not done, also over a crash: what is half made is swept when the
+snapshotter is opened. Removing a snapshot does not unmount it: unmount first.
+
+A layer is unpacked into `upper(key)` of an active snapshot, in the form `whiteouts` names, and then
+committed. An image of two layers, and a container of it:
+
+    await snapshots.prepare("unpack-1", None)
+    await apply(layer1, snapshots.upper("unpack-1"), whiteouts=snapshots.whiteouts)
+    await snapshots.commit("sha256:a…", "unpack-1")
+    await snapshots.prepare("unpack-2", "sha256:a…")
+    await apply(layer2, snapshots.upper("unpack-2"), whiteouts=snapshots.whiteouts)
+    await snapshots.commit("sha256:b…", "unpack-2")
+
+    await snapshots.prepare(container_id, "sha256:b…")
+    await snapshots.mount(container_id, bundle / "rootfs")
+    …
+    await snapshots.unmount(bundle / "rootfs")
+    await snapshots.remove(container_id)
+
+Small changes of the engine's own (mount points, /etc/hosts, …) are a layer like any other: prepare, write
+into `upper(key)` or into a mount, commit under a name of its own, and stack the container's snapshot on
+that.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from runtime.mount import Mount
+
+
+class Kind(StrEnum):
+    """What may be done with a snapshot."""
+
+    ACTIVE = "active"
+    VIEW = "view"
+    COMMITTED = "committed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    """A snapshot: its name or key, kind, parent's name if it has one, and when it was prepared (unix ns)."""
+
+    name: str
+    kind: Kind
+    parent: str | None
+    created: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a snapshot takes beyond its parent: bytes of its files as `ls` tells them, and inodes.
+
+    Hard links count once and directories count no bytes: the numbers behind Docker's SizeRw.
+    """
+
+    size: int
+    inodes: int
+
+
+class Snapshotter(Protocol):
+    """See the module for vocabulary and life cycle.
+
+    Common errors: NotFound for a name or key that is not there, Conflict for one that is taken or being
+    changed, InvalidArgument for a malformed one and for the wrong kind, SystemFailure when the host fails.
+    """
+
+    whiteouts: Literal["overlay", "remove"]
+    """How a layer that is unpacked into `upper` marks what it deletes; runtime.layers.apply takes it."""
+
+    async def prepare(self, key: str, parent: str | None) -> None:
+        """Make an active snapshot; durable on return."""
+
+    async def view(self, key: str, parent: str | None) -> None:
+        """Make a view."""
+
+    async def commit(self, name: str, key: str) -> None:
+        """Turn the active snapshot `key` into the committed one `name`; durable with all data on return."""
+
+    async def remove(self, name: str) -> None:
+        """Remove a snapshot of any kind, by name or key; Conflict while it has children."""
+
+    def mounts(self, key: str) -> list[Mount]:
+        """Return how to mount an active snapshot or a view."""
+
+    async def mount(self, key: str, target: Path) -> None:
+        """Mount an active snapshot or a view at an existing directory."""
+
+    async def unmount(self, target: Path) -> None:
+        """Unmount whatever is mounted at `target`; nothing when nothing is."""
+
+    def upper(self, key: str) -> Path:
+        """Return the directory that holds an active snapshot's own changes."""
+
+    def info(self, name: str) -> Info:
+        """Return what is known of a snapshot, by name or key."""
+
+    def walk(self) -> list[Info]:
+        """Return all snapshots, parents before their children."""
+
+    async def usage(self, name: str) -> Usage:
+        """Measure a snapshot, by name or key."""
+
+    async def sweep(self, keep: set[str]) -> list[str]:
+        """Remove the active snapshots and views whose keys are not in `keep`; return their keys."""

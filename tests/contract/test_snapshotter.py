@@ -1,0 +1,282 @@
+"""What every snapshotter must do: run against real filesystems and real mounts."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
+from runtime.mount import mountinfo, unmount
+from runtime.snapshots.copy import CopySnapshotter
+from runtime.snapshots.overlay import OverlaySnapshotter
+from runtime.snapshots.snapshotter import Info, Kind, Snapshotter, Usage
+
+pytestmark = pytest.mark.root
+Open = Callable[[], Awaitable[Snapshotter]]
+
+
+@pytest.fixture(params=[OverlaySnapshotter, CopySnapshotter])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    return lambda: request.param.open(tmp_path / "snapshots")
+
+
+@pytest.fixture
+async def snapshots(reopen: Open, tmp_path: Path) -> AsyncIterator[Snapshotter]:
+    (tmp_path / "rootfs").mkdir()
+    yield await reopen()
+    left = [entry.target for entry in mountinfo() if entry.target.startswith(str(tmp_path))]
+    for target in left:
+        unmount(Path(target))
+    assert left == []
+
+
+@pytest.fixture
+def rootfs(tmp_path: Path) -> Path:
+    return tmp_path / "rootfs"
+
+
+async def layer(snapshots: Snapshotter, name: str, parent: str | None, files: dict[str, str]) -> None:
+    key = f"unpack-{name}"
+    await snapshots.prepare(key, parent)
+    for path, text in files.items():
+        file = snapshots.upper(key) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    await snapshots.commit(name, key)
+
+
+def read(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+async def test_layers_stack_and_a_container_writes_to_its_own(snapshots: Snapshotter, rootfs: Path) -> None:
+    await layer(snapshots, "sha256:a", None, {"etc/os": "one", "both": "lower"})
+    await layer(snapshots, "sha256:b", "sha256:a", {"both": "upper", "bin/sh": "sh"})
+    await snapshots.prepare("c1", "sha256:b")
+    await snapshots.mount("c1", rootfs)
+    assert read(rootfs) == {"etc/os": "one", "both": "upper", "bin/sh": "sh"}
+    (rootfs / "etc/os").write_text("mine")
+    (rootfs / "bin/sh").unlink()
+    await snapshots.unmount(rootfs)
+
+    await snapshots.prepare("c2", "sha256:b")
+    await snapshots.mount("c2", rootfs)
+    assert read(rootfs) == {"etc/os": "one", "both": "upper", "bin/sh": "sh"}
+    await snapshots.unmount(rootfs)
+
+    await snapshots.commit("image", "c1")
+    await snapshots.view("v", "image")
+    await snapshots.mount("v", rootfs)
+    assert read(rootfs) == {"etc/os": "mine", "both": "upper"}
+    await snapshots.unmount(rootfs)
+
+
+@pytest.mark.parametrize("parents", [0, 1, 2])
+async def test_a_view_cannot_be_written_to(snapshots: Snapshotter, rootfs: Path, parents: int) -> None:
+    parent = None
+    for n in range(parents):
+        await layer(snapshots, f"l{n}", parent, {f"f{n}": str(n)})
+        parent = f"l{n}"
+    await snapshots.view("v", parent)
+    await snapshots.mount("v", rootfs)
+    assert read(rootfs) == {f"f{n}": str(n) for n in range(parents)}
+    with pytest.raises(OSError, match="Read-only"):
+        (rootfs / "x").touch()
+    await snapshots.unmount(rootfs)
+
+
+async def test_the_root_directory_keeps_what_its_layer_says(snapshots: Snapshotter, rootfs: Path) -> None:
+    await snapshots.prepare("k", None)
+    assert stat.S_IMODE(snapshots.upper("k").stat().st_mode) == 0o755
+    os.chown(snapshots.upper("k"), 12, 34)
+    snapshots.upper("k").chmod(0o1710)
+    await snapshots.commit("l", "k")
+    for make in (snapshots.prepare, snapshots.view):
+        await make("c", "l")
+        await snapshots.mount("c", rootfs)
+        found = os.stat(rootfs)
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12, 34, 0o1710)
+        await snapshots.unmount(rootfs)
+        await snapshots.remove("c")
+
+
+async def test_everything_survives_reopening(reopen: Open, snapshots: Snapshotter) -> None:
+    await layer(snapshots, "sha256:a", None, {"f": "1"})
+    await layer(snapshots, "build/1.2:x_y-z", "sha256:a", {"g": "2"})
+    await snapshots.prepare("c", "build/1.2:x_y-z")
+    await snapshots.view("v", "sha256:a")
+    again = await reopen()
+    assert again.walk() == snapshots.walk()
+    assert [info.name for info in again.walk()] == ["sha256:a", "build/1.2:x_y-z", "v", "c"]
+    info = again.info("c")
+    assert info == Info(name="c", kind=Kind.ACTIVE, parent="build/1.2:x_y-z", created=info.created)
+    assert read(again.upper("c").parent.parent.parent / "committed")  # layers are on disk
+
+
+async def test_what_is_not_allowed(snapshots: Snapshotter, rootfs: Path) -> None:
+    await layer(snapshots, "a", None, {})
+    await snapshots.prepare("c", "a")
+    await snapshots.view("v", "a")
+    for make in (snapshots.prepare, snapshots.view):
+        with pytest.raises(Conflict):
+            await make("c", "a")
+        with pytest.raises(Conflict):
+            await make("a", None)
+        with pytest.raises(NotFound):
+            await make("new", "missing")
+        with pytest.raises(InvalidArgument):
+            await make("new", "c")
+        for name in ("", ".", "..", "../x", "/x", "a\0", "a b", "x" * 129, "a\n"):
+            with pytest.raises(InvalidArgument):
+                await make(name, "a")
+    with pytest.raises(InvalidArgument):
+        await snapshots.commit("b", "v")
+    with pytest.raises(InvalidArgument):
+        await snapshots.commit("b", "a")
+    with pytest.raises(Conflict):
+        await snapshots.commit("a", "c")
+    with pytest.raises(Conflict, match="has children"):
+        await snapshots.remove("a")
+    with pytest.raises(InvalidArgument):
+        await snapshots.mount("a", rootfs)
+    with pytest.raises(InvalidArgument):
+        snapshots.upper("v")
+    with pytest.raises(SystemFailure):
+        await snapshots.mount("c", rootfs / "missing")
+    for call in (snapshots.info, snapshots.mounts, snapshots.upper):
+        with pytest.raises(NotFound):
+            call("missing")
+    for coroutine in (
+        snapshots.remove("missing"),
+        snapshots.usage("missing"),
+        snapshots.commit("b", "missing"),
+    ):
+        with pytest.raises(NotFound):
+            await coroutine
+
+
+async def test_removal_leaves_nothing_however_deep(snapshots: Snapshotter, tmp_path: Path) -> None:
+    await layer(snapshots, "a", None, {"f": "1"})
+    await snapshots.prepare("c", "a")
+    await asyncio.to_thread(nest, snapshots.upper("c"), 3000)
+    await snapshots.remove("c")
+    await snapshots.remove("a")
+    assert snapshots.walk() == []
+    left = [
+        path for path in (tmp_path / "snapshots").rglob("*") if path.parent.parent == tmp_path / "snapshots"
+    ]
+    assert left == []
+
+
+def nest(root: Path, depth: int) -> None:
+    fd = os.open(root, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("directory", dir_fd=fd)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+        below = os.open("directory", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+
+
+async def test_usage_counts_what_a_snapshot_adds(snapshots: Snapshotter) -> None:
+    await layer(snapshots, "a", None, {"big": "x" * 1000, "d/f": "y" * 10})
+    assert await snapshots.usage("a") == Usage(size=1010, inodes=3)
+    await snapshots.prepare("c", "a")
+    assert await snapshots.usage("c") == Usage(size=0, inodes=0)
+    upper = snapshots.upper("c")
+    (upper / "new").mkdir()
+    (upper / "new" / "one").write_text("z" * 100)
+    os.link(upper / "new" / "one", upper / "new" / "two")
+    os.symlink("12345", upper / "link")
+    await asyncio.to_thread(nest, upper / "new", 1200)
+    assert await snapshots.usage("c") == Usage(size=105, inodes=3 + 2400)
+
+
+async def test_a_sweep_removes_what_is_not_kept_but_no_layer(snapshots: Snapshotter) -> None:
+    await layer(snapshots, "a", None, {})
+    for key in ("c1", "c2"):
+        await snapshots.prepare(key, "a")
+    await snapshots.view("v", "a")
+    assert sorted(await snapshots.sweep({"c2"})) == ["c1", "v"]
+    assert [info.name for info in snapshots.walk()] == ["a", "c2"]
+
+
+async def test_what_a_crash_left_is_swept_at_open(
+    reopen: Open, snapshots: Snapshotter, tmp_path: Path
+) -> None:
+    await layer(snapshots, "a", None, {"f": "1"})
+    temporary = tmp_path / "snapshots" / "tmp"
+    (temporary / "half" / "fs" / "d").mkdir(parents=True)
+    (temporary / "half" / "fs" / "d" / "f").touch()
+    again = await reopen()
+    assert list(temporary.iterdir()) == []
+    assert again.walk() == snapshots.walk()
+
+
+async def test_mounting_over_a_mount_is_undone_by_one_unmount(snapshots: Snapshotter, rootfs: Path) -> None:
+    await layer(snapshots, "a", None, {})
+    await snapshots.prepare("c", "a")
+    await snapshots.view("v", "a")
+    await snapshots.mount("c", rootfs)
+    await snapshots.mount("v", rootfs)
+    await snapshots.unmount(rootfs)
+    await snapshots.unmount(rootfs)
+    await snapshots.unmount(rootfs / "missing")
+    assert str(rootfs) not in {entry.target for entry in mountinfo()}
+
+
+async def test_concurrent_changes_have_one_winner(snapshots: Snapshotter) -> None:
+    await layer(snapshots, "a", None, {"f": "1"})
+    results = await asyncio.gather(*(snapshots.prepare("c", "a") for _ in range(5)), return_exceptions=True)
+    assert sum(result is None for result in results) == 1
+    assert all(result is None or isinstance(result, Conflict) for result in results)
+    rivals = await asyncio.gather(
+        snapshots.commit("b", "c"), snapshots.remove("c"), snapshots.commit("b2", "c"), return_exceptions=True
+    )
+    assert [type(result) for result in rivals] == [type(None), Conflict, Conflict]
+    both = await asyncio.gather(snapshots.prepare("d", "b"), snapshots.remove("b"), return_exceptions=True)
+    assert [type(result) for result in both] == [type(None), Conflict]
+
+
+async def test_who_is_cancelled_leaves_it_done_or_undone(
+    reopen: Open, snapshots: Snapshotter, rootfs: Path
+) -> None:
+    await layer(snapshots, "a", None, {f"f{n}": "1" for n in range(50)})
+    for n in range(12):
+        delay = n / 2000
+        await give_up(snapshots.prepare(f"c{n}", "a"), delay)
+        await snapshots.prepare(f"d{n}", "a")
+        await give_up(snapshots.mount(f"d{n}", rootfs), delay)
+        await snapshots.unmount(rootfs)
+        await give_up(snapshots.commit(f"e{n}", f"d{n}"), delay)
+        assert (await reopen()).walk() == snapshots.walk()
+
+
+async def give_up(call: Awaitable[None], delay: float) -> None:
+    try:
+        await asyncio.wait_for(call, delay)
+    except TimeoutError:
+        pass
+
+
+async def test_more_layers_than_an_image_may_have(snapshots: Snapshotter, rootfs: Path) -> None:
+    parent = None
+    for n in range(130):
+        await layer(snapshots, f"sha256:{n:064x}", parent, {f"f{n % 40}": str(n)})
+        parent = f"sha256:{n:064x}"
+    await snapshots.prepare("c", parent)
+    await snapshots.mount("c", rootfs)
+    assert len(read(rootfs)) == 40
+    assert (rootfs / "f9").read_text() == "129"
+    (rootfs / "f9").write_text("x")
+    await snapshots.unmount(rootfs)
+
+
+async def test_the_directories_are_private_to_root(snapshots: Snapshotter, tmp_path: Path) -> None:
+    await layer(snapshots, "a", None, {})
+    for directory in (tmp_path / "snapshots", *(tmp_path / "snapshots").iterdir()):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
