@@ -1,0 +1,39 @@
+"""The virtual machine: one for all tests in here, which run only with WHERRY_VM=1 (`make test-vm`)."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.roots import make_root
+from tests.vm.machine import Machine, missing
+
+IMAGES = Path(__file__).resolve().parent.parent.parent / ".cache/vm"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests, and skip them unless they are asked for: a boot takes long."""
+    for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        item.add_marker(pytest.mark.vm)
+        item.add_marker(pytest.mark.timeout(900))
+        if os.environ.get("WHERRY_VM") != "1":
+            item.add_marker(pytest.mark.skip(reason="WHERRY_VM=1 boots a virtual machine (make test-vm)"))
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    """A booted machine with wherry's files in /opt/wherry, not yet installed."""
+    if reason := missing(IMAGES):
+        pytest.fail(reason)
+    scratch = make_root("vm-")
+    booted = Machine(IMAGES, scratch)
+    try:
+        booted.start()
+        yield booted
+    finally:
+        booted.close()
+        shutil.rmtree(scratch)
