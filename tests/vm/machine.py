@@ -1,7 +1,7 @@
 """A virtual machine with systemd and cgroup v2: boot it, give it commands, reboot it.
 
 It is emulated in software (KVM is not to be had everywhere), so it is slow: a boot takes half a minute.
-Commands go over a virtio port to agent.py inside; what is written to its disks is kept as long as the Machine.
+Commands go over a virtio port to agent.py inside; what is written to its disks is kept as long as it runs.
 """
 
 import json
