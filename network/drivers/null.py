@@ -1,0 +1,26 @@
+"""No network: a sandbox with nothing but its loopback."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from network.drivers.driver import NetworkInfo, bare
+from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.sandbox import Sandbox
+
+
+class NullDriver:
+    """The network `none`; endpoints exist on paper alone."""
+
+    def __init__(self, network_id: str, created: datetime) -> None:
+        self.info = NetworkInfo(name="none", id=network_id, driver="null", created=created)
+
+    def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
+        """An endpoint without addresses."""
+        return bare(self.info, sandbox, request, new_id())
+
+    def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
+        """Nothing to take over."""
+
+    def disconnect(self, endpoint: Endpoint) -> None:
+        """Nothing to undo."""

@@ -1,0 +1,226 @@
+"""rtnetlink in batches: pyroute2's message classes encode, one small socket of ours sends and reads the answers.
+
+pyroute2's own `IPRoute` and `NetNS` objects cost 10-20 ms each and fork; its codec alone does not.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+RTM_NEWLINK: Final = 16
+RTM_DELLINK: Final = 17
+RTM_GETLINK: Final = 18
+RTM_SETLINK: Final = 19
+RTM_NEWADDR: Final = 20
+RTM_DELADDR: Final = 21
+RTM_GETADDR: Final = 22
+RTM_NEWROUTE: Final = 24
+RTM_GETROUTE: Final = 26
+
+NLM_F_REQUEST: Final = 0x1
+NLM_F_ACK: Final = 0x4
+NLM_F_CREATE: Final = 0x400
+NLM_F_EXCL: Final = 0x200
+NLM_F_DUMP: Final = 0x300
+CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
+
+_SOL_NETLINK: Final = 270
+_NETLINK_CAP_ACK: Final = 10
+_NETLINK_EXT_ACK: Final = 11
+_NETLINK_GET_STRICT_CHK: Final = 12
+_NLMSG_ERROR: Final = 2
+_NLMSG_DONE: Final = 3
+_NLM_F_ACK_TLVS: Final = 0x200
+_NLM_F_CAPPED: Final = 0x100
+_NLMSGERR_ATTR_MSG: Final = 1
+_HEADER: Final = struct.Struct("=IHHII")
+_RECEIVE: Final = 1 << 17
+
+Message = Any  # pyroute2 has no types: an instance of one of its nlmsg classes
+
+
+class NetlinkError(OSError):
+    """The kernel refused message number `index` of a batch; `strerror` carries its extended text when it gave one."""
+
+    def __init__(self, code: int, text: str, index: int = 0) -> None:
+        super().__init__(code, f"{os.strerror(code)}: {text}" if text else os.strerror(code))
+        self.index = index
+
+
+class Rtnetlink:
+    """A socket of the network namespace of the thread that made it. Not for use by two threads at once."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE
+        )
+        try:
+            self._socket.bind((0, 0))
+            for option in (_NETLINK_EXT_ACK, _NETLINK_CAP_ACK, _NETLINK_GET_STRICT_CHK):
+                self._socket.setsockopt(_SOL_NETLINK, option, 1)
+        except OSError:
+            self._socket.close()
+            raise
+        self._sequence = 0
+
+    def __enter__(self) -> Rtnetlink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; idempotent."""
+        self._socket.close()
+
+    def batch(self, messages: Sequence[tuple[int, int, Message]]) -> None:
+        """Send (type, flags, message) in one write; all are worked off even when one fails.
+
+        Raises NetlinkError for the first that failed.
+        """
+        first = self._sequence + 1
+        self._socket.send(b"".join(self._encode(*each, NLM_F_ACK) for each in messages))
+        failures = self._acknowledgements(first, len(messages))
+        if failures:
+            raise failures[0]
+
+    def dump(self, kind: int, message: Message) -> list[Message]:
+        """All objects of a dump request, decoded by the class of `message`."""
+        self._socket.send(self._encode(kind, NLM_F_DUMP, message))
+        return [decode(type(message), raw) for raw in self._dumped()]
+
+    def get(self, kind: int, message: Message) -> Message:
+        """One object. Raises NetlinkError (ENODEV when absent)."""
+        self._socket.send(self._encode(kind, 0, message))
+        for raw_type, raw in split(self._socket.recv(_RECEIVE)):
+            if raw_type == _NLMSG_ERROR:
+                raise _failure(raw, 0) or NetlinkError(errno.EPROTO, "an acknowledgement without an object")
+            return decode(type(message), raw)
+        raise NetlinkError(errno.EPROTO, "an empty answer")
+
+    def _encode(self, kind: int, flags: int, message: Message, extra: int = 0) -> bytes:
+        self._sequence += 1
+        header = message["header"]
+        header["type"], header["flags"] = kind, flags | NLM_F_REQUEST | extra
+        header["sequence_number"] = self._sequence
+        message.encode()
+        data = bytes(message.data)
+        return data + b"\0" * (-len(data) % 4)
+
+    def _acknowledgements(self, first: int, expected: int) -> list[NetlinkError]:
+        failures: list[NetlinkError] = []
+        while expected:
+            for kind, raw in split(self._socket.recv(_RECEIVE)):
+                if kind != _NLMSG_ERROR:
+                    continue
+                expected -= 1
+                failure = _failure(raw, first)
+                if failure is not None:
+                    failures.append(failure)
+        return failures
+
+    def _dumped(self) -> Iterator[bytes]:
+        while True:
+            for kind, raw in split(self._socket.recv(_RECEIVE)):
+                if kind == _NLMSG_DONE:
+                    return
+                if kind == _NLMSG_ERROR:
+                    raise _failure(raw, 0) or NetlinkError(errno.EPROTO, "an acknowledgement inside a dump")
+                yield raw
+
+
+def split(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The (type, message with header) pairs of one datagram."""
+    offset = 0
+    while offset + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size:
+            return
+        yield kind, data[offset : offset + length]
+        offset += (length + 3) & ~3
+
+
+def decode(kind: type[Message], raw: bytes) -> Message:
+    """One message as an instance of pyroute2's class `kind`."""
+    message = kind(raw)
+    message.decode()
+    return message
+
+
+def _failure(raw: bytes, first: int) -> NetlinkError | None:
+    """The refusal in an NLMSG_ERROR message, None for an acknowledgement."""
+    (code,) = struct.unpack_from("=i", raw, _HEADER.size)
+    if code == 0:
+        return None
+    _, _, flags, sequence, _ = _HEADER.unpack_from(raw)
+    return NetlinkError(-code, _extended_text(raw, flags), sequence - first)
+
+
+def _extended_text(raw: bytes, flags: int) -> str:
+    if not flags & _NLM_F_ACK_TLVS:
+        return ""
+    offset = _HEADER.size + 4
+    (echoed,) = struct.unpack_from("=I", raw, offset)
+    offset += _HEADER.size if flags & _NLM_F_CAPPED else (echoed + 3) & ~3
+    while offset + 4 <= len(raw):
+        length, kind = struct.unpack_from("=HH", raw, offset)
+        if length < 4:
+            break
+        if kind == _NLMSGERR_ATTR_MSG:
+            return raw[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
+        offset += (length + 3) & ~3
+    return ""
+
+
+def link(
+    index: int = 0, *, flags: int = 0, change: int = 0, family: int = 0, attrs: Sequence[tuple[str, Any]] = ()
+) -> Message:
+    """An ifinfmsg with `attrs` in pyroute2's names."""
+    message = ifinfmsg()
+    message["family"], message["index"], message["flags"], message["change"] = family, index, flags, change
+    message["attrs"] = list(attrs)
+    return message
+
+
+def address(index: int, ip: str, prefix_len: int, *, broadcast: str | None = None) -> Message:
+    """An ifaddrmsg for an IPv4 address."""
+    message = ifaddrmsg()
+    message["family"], message["prefixlen"], message["index"] = socket.AF_INET, prefix_len, index
+    message["attrs"] = [("IFA_ADDRESS", ip), ("IFA_LOCAL", ip)]
+    if broadcast is not None:
+        message["attrs"].append(("IFA_BROADCAST", broadcast))
+    return message
+
+
+def addresses_of(family: int = socket.AF_INET) -> Message:
+    """The dump request for the addresses of a family."""
+    message = ifaddrmsg()
+    message["family"] = family
+    return message
+
+
+def default_route(index: int, gateway: str) -> Message:
+    """An rtmsg: the IPv4 default route by a gateway on an interface, as `ip route add default` makes it."""
+    message = rtmsg()
+    message["family"], message["table"], message["proto"], message["type"] = socket.AF_INET, 254, 3, 1
+    message["attrs"] = [("RTA_GATEWAY", gateway), ("RTA_OIF", index)]
+    return message
+
+
+def routes_of(family: int = socket.AF_INET) -> Message:
+    """The dump request for the routes of a family."""
+    message = rtmsg()
+    message["family"] = family
+    return message

@@ -1,0 +1,213 @@
+"""Ports of the host: which are given away, and the sockets that hold them.
+
+A held socket (TCP: listening, for a bound one alone does not conflict; UDP: bound) is how a host process and a
+container find out that they want the same port, in either order. Used in the network's worker thread alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import errdefs
+from network.nftables.ruleset import Protocol
+
+WILDCARD4: Final = "0.0.0.0"
+WILDCARD6: Final = "::"
+NUMBERS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
+_KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
+_BACKLOG: Final = 1024
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+_NO_PROTOCOL: Final = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT)
+_REASONS: Final = {
+    errno.EADDRINUSE: "address already in use",
+    errno.EADDRNOTAVAIL: "cannot assign requested address",
+    errno.EACCES: "permission denied",
+}
+
+
+class PortInUse(errdefs.SystemFailure):
+    """A port cannot be had. Docker answers 500, and clients look for its text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortRequest:
+    """Publish a container's port. `host_ip` "" is every address; ports 0 to 0: an ephemeral one, else any of them."""
+
+    proto: Protocol
+    container_port: int
+    host_ip: str = ""
+    host_port_start: int = 0
+    host_port_end: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortBinding:
+    """A published port: one per address family for a request without host address."""
+
+    proto: Protocol
+    container_port: int
+    host_ip: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A binding and its socket (None where the kernel has no such protocol: SCTP without its module)."""
+
+    binding: PortBinding
+    socket: socket.socket | None
+
+
+class Ports:
+    """The ports that containers of this instance have."""
+
+    def __init__(self, ephemeral: range) -> None:
+        self._ephemeral = ephemeral
+        self._last: dict[tuple[str, str], int] = {}
+        self._taken: dict[tuple[str, int], set[str]] = {}
+
+    def allocate(self, wanted: Sequence[PortRequest]) -> list[Held]:
+        """Hold a port for each request; all or none. Raises PortInUse in Docker's words."""
+        held: list[Held] = []
+        try:
+            for request in wanted:
+                held += self._allocate_one(request)
+        except BaseException:
+            self.free(held)
+            raise
+        return held
+
+    def hold(self, binding: PortBinding) -> Held:
+        """Hold exactly this port again, after a restart. Raises PortInUse."""
+        held = self._try(binding)
+        if held is None:
+            raise PortInUse(
+                f"{binding.proto} port {binding.host_port}: the host has no address {binding.host_ip}"
+            )
+        return held
+
+    def free(self, held: Iterable[Held]) -> None:
+        """Give ports back and close their sockets; idempotent."""
+        for each in held:
+            if each.socket is not None:
+                each.socket.close()
+            key = (each.binding.proto, each.binding.host_port)
+            addresses = self._taken.get(key, set())
+            addresses.discard(each.binding.host_ip)
+            if not addresses:
+                self._taken.pop(key, None)
+
+    def _allocate_one(self, request: PortRequest) -> list[Held]:
+        """The bindings of one request: the same port at each of its addresses."""
+        failure: PortInUse | None = None
+        for port in self._candidates(request):
+            try:
+                return self._at(request, port)
+            except PortInUse as error:
+                failure = error
+        if failure is None or request.host_port_start == request.host_port_end != 0:
+            raise failure or PortInUse("all ports are allocated")
+        raise PortInUse("all ports are allocated") from failure
+
+    def _candidates(self, request: PortRequest) -> Iterator[int]:
+        start, end = request.host_port_start, request.host_port_end
+        if start:
+            yield from range(start, max(start, end) + 1)
+            return
+        key = (request.proto, request.host_ip)
+        first = self._last.get(key, self._ephemeral[-1]) + 1 - self._ephemeral.start
+        for step in range(len(self._ephemeral)):
+            port = self._ephemeral[(first + step) % len(self._ephemeral)]
+            self._last[key] = port
+            yield port
+
+    def _at(self, request: PortRequest, port: int) -> list[Held]:
+        held: list[Held] = []
+        addresses = [request.host_ip] if request.host_ip else [WILDCARD4, WILDCARD6]
+        try:
+            for address in addresses:
+                binding = PortBinding(
+                    proto=request.proto,
+                    container_port=request.container_port,
+                    host_ip=address,
+                    host_port=port,
+                )
+                one = self._try(binding, optional=not request.host_ip and address == WILDCARD6)
+                if one is not None:
+                    held.append(one)
+        except BaseException:
+            self.free(held)
+            raise
+        return held
+
+    def _try(self, binding: PortBinding, *, optional: bool = False) -> Held | None:
+        """Hold one binding. None when it is optional and the host has no IPv6."""
+        key = (binding.proto, binding.host_port)
+        if any(_overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
+            raise PortInUse(
+                f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
+            )
+        try:
+            holder = _holder(binding)
+        except OSError as error:
+            if optional and error.errno in _NO_IPV6:
+                return None
+            raise PortInUse(_refusal(binding, error)) from error
+        self._taken.setdefault(key, set()).add(binding.host_ip)
+        return Held(binding, holder)
+
+
+def ephemeral_range(sysctl: str) -> range:
+    """The ports that Docker gives when none is asked for, from the text of net.ipv4.ip_local_port_range."""
+    try:
+        first, last = (int(word) for word in sysctl.split())
+    except ValueError:
+        first, last = 49153, 65535
+    return range(first, last + 1)
+
+
+def _overlap(one: str, other: str) -> bool:
+    if (":" in one) != (":" in other):
+        return False
+    return one == other or one in (WILDCARD4, WILDCARD6) or other in (WILDCARD4, WILDCARD6)
+
+
+def _holder(binding: PortBinding) -> socket.socket | None:
+    family = socket.AF_INET6 if ":" in binding.host_ip else socket.AF_INET
+    try:
+        holder = socket.socket(family, _KINDS[binding.proto], NUMBERS[binding.proto])
+    except OSError as error:
+        if binding.proto == "sctp" and error.errno in _NO_PROTOCOL:
+            return None
+        raise
+    try:
+        _bind(holder, family, binding)
+    except BaseException:
+        holder.close()
+        raise
+    return holder
+
+
+def _bind(holder: socket.socket, family: socket.AddressFamily, binding: PortBinding) -> None:
+    holder.settimeout(0)
+    if family == socket.AF_INET6:
+        holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if binding.proto != "udp":
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind((binding.host_ip, binding.host_port))
+    if binding.proto != "udp":
+        holder.listen(_BACKLOG)
+
+
+def _refusal(binding: PortBinding, error: OSError) -> str:
+    """Docker's text when its docker-proxy cannot listen."""
+    version = 6 if ":" in binding.host_ip else 4
+    address = f"[{binding.host_ip}]" if version == 6 else binding.host_ip
+    reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0).lower())
+    listener = f"{binding.proto}{version} {address}:{binding.host_port}"
+    return f"Error starting userland proxy: listen {listener}: bind: {reason}"

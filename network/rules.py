@@ -1,0 +1,164 @@
+"""The ruleset of this instance in the kernel: changed with each published port, put back when somebody removes it.
+
+Until `settle()` it is not known which of the elements found in the table belong to running containers, so all stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+import errdefs
+from network import ports
+from network.forwarding import Forwarding
+from network.nftables import ruleset as text
+from network.nftables.apply import NftError
+from network.nftables.ruleset import Published, Ruleset
+from network.nftables.watch import Change, Generation, Watch
+from network.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+_GATHER_SECONDS: Final = 0.05  # a firewall's reload is many transactions
+_REMEMBERED: Final = 4096
+
+
+class Rules:
+    """Owner of the table and of the watch on it. `add` and `remove` block: for the worker's thread."""
+
+    def __init__(self, worker: Worker, ruleset: Ruleset, forwarding: Forwarding) -> None:
+        self._worker = worker
+        self._ruleset = ruleset
+        self._forwarding = forwarding
+        self._settled = False
+        self._ours: deque[int] = deque(maxlen=_REMEMBERED)
+        self._changes: list[Change] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Put the rules there, keeping elements of an earlier daemon, and watch them."""
+        await self._worker.run(self._open)
+        self._watch.start(self._changed)
+
+    async def settle(self) -> None:
+        """All containers are known: the table holds their ports and nothing else, changed in one transaction."""
+        await self._worker.run(self._settle)
+
+    async def close(self) -> None:
+        """Stop watching; the rules stay."""
+        self._watch.stop()
+        if self._task is not None:
+            self._task.cancel()
+        await self._worker.run(self._close)
+
+    def add(self, published: Iterable[Published]) -> None:
+        """Lead ports to a container. Raises SystemFailure; nothing is changed then."""
+        new = set(published)
+        self._ruleset.published |= new
+        try:
+            self._change(text.add(self._ruleset.table, new))
+        except NftError as error:
+            self._ruleset.published -= new
+            raise errdefs.SystemFailure(f"nftables: cannot publish ports: {error.strerror}") from error
+
+    def expect(self, published: Iterable[Published]) -> None:
+        """These ports are to be there, and will be with `settle()`."""
+        self._ruleset.published |= set(published)
+
+    def remove(self, published: Iterable[Published]) -> None:
+        """Take ports away; idempotent."""
+        gone = self._ruleset.published & set(published)
+        self._ruleset.published -= gone
+        try:
+            self._change(text.remove(self._ruleset.table, gone))
+        except NftError:  # an element was not there: say what the whole is
+            self._assert()
+
+    def dismantle(self) -> None:
+        """Remove the table and the rule that lets marked packets through."""
+        self._watch.stop()
+        self._run(text.delete(self._ruleset.table))
+        self._forwarding.dismantle()
+
+    def _open(self) -> None:
+        self._generation = Generation()
+        self._watch = Watch()
+        self._assert()
+
+    def _close(self) -> None:
+        self._watch.close()
+        self._generation.close()
+
+    def _settle(self) -> None:
+        self._settled = True
+        self._assert()
+
+    def _change(self, commands: list[str]) -> None:
+        if commands:
+            self._run("\n".join(commands) + "\n")
+
+    def _run(self, commands: str) -> None:
+        """One transaction, remembered as ours by its generation (unless another came in between)."""
+        before = self._generation.current()
+        self._worker.nft.run(commands)
+        after = self._generation.current()
+        if after == (before + 1) & 0xFFFFFFFF:
+            self._ours.append(after)
+
+    def _assert(self) -> None:
+        """The whole ruleset, as it is to be."""
+        try:
+            self._run(text.replace(self._ruleset, keep_ports=not self._settled))
+        except NftError as error:
+            if not self._settled:
+                _log.warning(
+                    "nftables: rules of an earlier version stay until containers are known: %s",
+                    error.strerror,
+                )
+                return
+            self._run(text.recreate(self._ruleset))
+        self._forwarding.ensure()
+
+    def _changed(self, change: Change) -> None:
+        ours = ("inet", self._ruleset.table)
+        if change.generation is not None and not change.tables & {ours, ("ip", "filter")}:
+            return
+        self._changes.append(change)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._repair())
+            self._task.add_done_callback(self._repaired)
+
+    def _repaired(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("nftables: cannot restore the rules", exc_info=task.exception())
+
+    async def _repair(self) -> None:
+        while self._changes:
+            await asyncio.sleep(_GATHER_SECONDS)
+            changes, self._changes = self._changes, []
+            await self._worker.run(lambda changes=changes: self._judge(changes))  # type: ignore[misc]
+
+    def _judge(self, changes: list[Change]) -> None:
+        """In the worker's thread, where our own transactions are known by now."""
+        foreign = [each for each in changes if each.generation not in self._ours]
+        if not foreign:
+            return
+        ours = ("inet", self._ruleset.table)
+        if any(each.generation is None or ours in each.tables for each in foreign):
+            _log.warning(
+                "nftables: the table %s was changed by another program: restored", self._ruleset.table
+            )
+            self._assert()
+            self._forget_udp()
+        else:
+            self._forwarding.ensure()
+
+    def _forget_udp(self) -> None:
+        """Flows that began without rules would never meet them."""
+        for each in self._ruleset.published:
+            if each.proto == "udp":
+                self._worker.conntrack.forget_port(ports.NUMBERS[each.proto], each.host_port)

@@ -1,0 +1,21 @@
+"""Kernel settings of the network namespace of the calling thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_ROOT = Path("/proc/sys/net")
+
+
+def read(name: str) -> str:
+    """The value of e.g. "ipv4/ip_forward", stripped; "" where the kernel has no such setting."""
+    try:
+        return (_ROOT / name).read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def write(name: str, value: str) -> None:
+    """Set it unless it is so (it may be read-only then). Raises OSError, FileNotFoundError where it is absent."""
+    if read(name) != value:
+        (_ROOT / name).write_text(value)
