@@ -1,6 +1,6 @@
 """A wherryd under test: its own roots, socket, pid file, bridge and log, and the clients that call it."""
 
-import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -45,8 +45,9 @@ class Wherryd:
 
     @property
     def instance(self) -> str:
-        """The instance id of the data root (8 hex digits), by which all that is in the kernel is named."""
-        return str(self.get("/info").json["ID"])
+        """The instance id (8 hex digits), by which all that is in the kernel is named; "" before the first start."""
+        alias = Path(f"/sys/class/net/{self.bridge}/ifalias")
+        return alias.read_text().strip().removeprefix("wherry:") if alias.exists() else ""
 
     @property
     def argv(self) -> list[str]:
@@ -162,9 +163,12 @@ class Wherryd:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def remove_static(self) -> None:
-        """Take away what a daemon leaves in the kernel on purpose: bridge, nft table, mark rule."""
-        subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True)
-        for table in os.popen("nft list tables").read().splitlines():
-            name = table.split()[-1]
-            if self.bridge in name:
-                subprocess.run(["nft", "delete", *table.split()], capture_output=True)
+        """Take away what a daemon keeps in the kernel between two runs: nft table, mark rule, bridge."""
+        if not (instance := self.instance):
+            return
+        subprocess.run(["nft", "delete", "table", "inet", f"wherry_{instance}"], capture_output=True)
+        rules = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True).stdout
+        for rule in rules.splitlines():
+            if instance in rule:
+                subprocess.run(["iptables", "--delete", *shlex.split(rule)[1:]], check=True)
+        subprocess.run(["ip", "link", "delete", self.bridge], check=True)

@@ -46,7 +46,7 @@ def scope_of(daemon: Wherryd) -> Scope:
         exec_root=daemon.exec_root,
         bridge=daemon.bridge,
         pid=daemon.pid,
-        marks=(daemon.instance,),
+        marks=(daemon.instance,) if daemon.instance else (),
     )
 
 
