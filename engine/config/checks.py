@@ -1,0 +1,111 @@
+"""What single settings must look like, with dockerd's texts: pure."""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+import errdefs
+
+_LEVELS = frozenset({"panic", "fatal", "error", "warn", "info", "debug", "trace"})
+_RESERVED_LABELS = ("com.docker.", "io.docker.", "org.dockerproject.")
+_DOMAIN_PART = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = re.compile(rf"(?:{_DOMAIN_PART}|_{_DOMAIN_PART})(?:\.{_DOMAIN_PART})*\.?")
+
+
+def require_level(level: str) -> None:
+    """Pass for a level of the log."""
+    _require(level.lower() in _LEVELS, f"invalid logging level: {level}")
+
+
+def require_format(form: str) -> None:
+    """Pass for a format of the log."""
+    _require(form in ("text", "json"), f"invalid log format: {form}")
+
+
+def require_labels(labels: Iterable[str]) -> None:
+    """Pass for labels `key=value` that do not contradict each other and are not of Docker's own namespaces."""
+    seen: dict[str, str] = {}
+    for label in labels:
+        key, equals, value = label.partition("=")
+        _require(bool(equals), f"bad attribute format: {label}")
+        _require(
+            not label.lower().startswith(_RESERVED_LABELS),
+            f"label {label} is not allowed: the namespaces com.docker.*, io.docker.*, and org.dockerproject.* are"
+            " reserved for internal use",
+        )
+        _require(
+            seen.get(key, value) == value, f"conflict labels for {key}={value} and {key}={seen.get(key)}"
+        )
+        seen[key] = value
+
+
+def require_domains(domains: Iterable[str]) -> None:
+    """Pass for DNS search domains; "." stands for none."""
+    for domain in domains:
+        plain = domain.strip(" ")
+        good = plain == "." or (
+            len(plain) < 255 and _DOMAIN.fullmatch(plain) and any(letter.isalpha() for letter in plain)
+        )
+        _require(bool(good), f"{domain} is not a valid domain")
+
+
+def require_addresses(name: str, addresses: Iterable[str]) -> None:
+    """Pass for IP addresses."""
+    for address in addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise errdefs.InvalidArgument(
+                f"{name}: IP address is not correctly formatted: {address}"
+            ) from None
+
+
+def require_bridge_address(bip: str) -> None:
+    """Pass for an IPv4 address of a host with its prefix."""
+    try:
+        interface = ipaddress.IPv4Interface(bip)
+    except ValueError as error:
+        raise errdefs.InvalidArgument(f"bip: {error}") from error
+    network = interface.network
+    _require(
+        "/" in bip and network.prefixlen <= 30, f"bip: {bip} must be an address with a prefix, up to /30"
+    )
+    _require(
+        interface.ip not in (network.network_address, network.broadcast_address),
+        f"bip: {bip} must be the address of a host, not that of a network",
+    )
+
+
+def require_ipc_mode(mode: str) -> None:
+    """Pass for an IPC mode that may be a default."""
+    hint = 'use "shareable" or "private"'
+    _require(mode in ("shareable", "private"), f'IPC mode "{mode}" is not supported as default value; {hint}')
+
+
+def require_cgroupns_mode(mode: str) -> None:
+    """Pass for a mode of the cgroup namespace."""
+    _require(
+        mode in ("host", "private"), f'invalid default cgroup namespace ({mode}): use "host" or "private"'
+    )
+
+
+def cgroup_driver(exec_opts: Iterable[str]) -> str | None:
+    """The driver that the exec-opts name, None if they name none."""
+    driver = None
+    for option in exec_opts:
+        name, equals, value = option.partition("=")
+        name, value = name.strip().lower(), value.strip()
+        _require(
+            bool(equals and name and value), f"invalid exec-opt ({option}): must be formatted 'opt=value'"
+        )
+        _require(name == "native.cgroupdriver", f"invalid exec-opt ({option}): unknown option: '{name}'")
+        _require(
+            value in ("cgroupfs", "systemd"), f'invalid exec-opt ({option}): use "cgroupfs" or "systemd"'
+        )
+        driver = value
+    return driver
+
+
+def _require(good: bool, text: str) -> None:
+    if not good:
+        raise errdefs.InvalidArgument(text)

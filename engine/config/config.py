@@ -1,0 +1,54 @@
+"""The configuration of the daemon, complete and checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.config.values import RuntimePath
+from engine.containers.config import Ulimit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the daemon was told, with defaults filled in. Sizes are bytes, times seconds, paths absolute."""
+
+    data_root: Path
+    exec_root: Path
+    pidfile: Path
+    config_file: str  # "" for none; it may be absent
+    hosts: tuple[str, ...]  # "unix:///…", "tcp://host:port", "fd://…"
+    group: str  # of the unix socket; "" leaves it to root
+    debug: bool
+    log_level: str  # "debug", "info", "warn", "error" or "fatal"
+    log_format: Literal["text", "json"]
+    labels: tuple[str, ...]  # "key=value"
+    shutdown_timeout: int  # negative: as long as it takes
+    stop_containers: bool  # `wherryd --stop-containers`: end containers and daemon
+    fault_points: bool  # the crash tests' switch may be used
+
+    bridge: str
+    bip: str | None  # "172.17.0.1/16"
+    dns: tuple[str, ...]
+    dns_opts: tuple[str, ...]
+    dns_search: tuple[str, ...]
+    insecure_registries: tuple[str, ...]
+
+    runtimes: Mapping[str, RuntimePath]  # with "runc" among them
+    default_runtime: str
+    cgroup_driver: Literal["cgroupfs", "systemd"]
+    seccomp_profile: str  # "builtin", "unconfined" or a path
+    default_cgroupns_mode: str  # "host" or "private"
+    default_ipc_mode: str  # "shareable" or "private"
+    default_shm_size: int
+    default_ulimits: Mapping[str, Ulimit]
+    init: bool
+    log_driver: str
+    log_opts: Mapping[str, str]
+
+    notices: tuple[str, ...] = ()  # what to log once: settings that are accepted and have no effect
+
+    @property
+    def level(self) -> str:
+        """The level to log at: `debug` wins."""
+        return "debug" if self.debug else self.log_level

@@ -1,0 +1,53 @@
+"""What SIGHUP changes: the part of the configuration that a running daemon can take over."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from engine.config.config import Config
+from engine.config.loading import load
+
+RELOADABLE = frozenset(
+    {
+        *("debug", "log_level", "labels", "insecure_registries", "shutdown_timeout", "runtimes"),
+        *("default_runtime", "log_driver", "log_opts", "default_shm_size", "default_ulimits", "notices"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The configuration from now on; `attributes` are those of the `reload` event.
+
+    `changed` names what is different now; `pending` what the file says differently, but only a restart
+    changes.
+    """
+
+    config: Config
+    changed: tuple[str, ...]
+    pending: tuple[str, ...]
+    attributes: dict[str, str]
+
+
+def reload(current: Config, argv: Sequence[str]) -> Reloaded:
+    """Read the configuration again. Errors as of `load`: then nothing is changed. Not on the loop."""
+    wanted = load(argv)
+    different = [
+        field.name for field in fields(Config) if getattr(wanted, field.name) != getattr(current, field.name)
+    ]
+    changed = tuple(name for name in different if name in RELOADABLE)
+    config = replace(current, **{name: getattr(wanted, name) for name in changed})
+    pending = tuple(name for name in different if name not in RELOADABLE)
+    return Reloaded(config, changed, pending, _attributes(config))
+
+
+def _attributes(config: Config) -> dict[str, str]:
+    return {
+        "debug": str(config.debug).lower(),
+        "default-runtime": config.default_runtime,
+        "insecure-registries": json.dumps(config.insecure_registries),
+        "labels": json.dumps(config.labels),
+        "live-restore": "true",
+        "runtimes": " ".join(f"{name}:{one.path}" for name, one in sorted(config.runtimes.items())),
+        "shutdown-timeout": str(config.shutdown_timeout),
+    }

@@ -1,0 +1,183 @@
+"""Every setting that dockerd 26 to 29 knows, and what wherry does with it.
+
+A flag and the key in daemon.json mean the same; where a flag may be given more than once the key is its
+plural.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+
+class Kind(Enum):
+    """What a value is; `engine.config.values` reads it from flags and from the file."""
+
+    BOOL = auto()
+    TEXT = auto()
+    NUMBER = auto()
+    SIZE = auto()  # bytes: 67108864, "64m"
+    LIST = auto()
+    MAP = auto()  # name to text
+    RUNTIMES = auto()
+    ULIMITS = auto()
+    OPAQUE = auto()  # what the file says, unread
+
+
+class Standing(Enum):
+    """What becomes of a setting."""
+
+    USED = auto()
+    NEEDLESS = auto()  # accepted, with one line in the log
+    REFUSED = auto()  # not built yet, and would change behaviour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting; `key` is "" if daemon.json must not say it, `flag` is "" if only daemon.json may.
+
+    `harmless` are the values by which a refused setting changes nothing, () for the empty one; `note` is
+    the line of help of one that is used, the reason of one that is not.
+    """
+
+    flag: str
+    key: str
+    kind: Kind
+    standing: Standing
+    short: str = ""
+    harmless: tuple[Any, ...] = ()
+    note: str = ""
+    hidden: bool = False  # from the help
+
+
+def _used(flag: str, key: str, kind: Kind, note: str, *, short: str = "", hidden: bool = False) -> Setting:
+    return Setting(
+        flag=flag, key=key, kind=kind, standing=Standing.USED, short=short, note=note, hidden=hidden
+    )
+
+
+def _needless(names: str, kind: Kind, note: str, short: str = "") -> list[Setting]:
+    """Settings without effect: "flag" or "flag:key", separated by blanks."""
+    return [
+        Setting(flag=flag, key=key, kind=kind, standing=Standing.NEEDLESS, short=short, note=note)
+        for flag, key in _names(names)
+    ]
+
+
+def _refused(names: str, kind: Kind, *harmless: Any) -> list[Setting]:
+    return [
+        Setting(flag=flag, key=key, kind=kind, standing=Standing.REFUSED, harmless=harmless)
+        for flag, key in _names(names)
+    ]
+
+
+def _names(names: str) -> list[tuple[str, str]]:
+    pairs = (name.partition(":") for name in names.split())
+    return [(flag, key if colon else flag) for flag, colon, key in pairs]
+
+
+_USED = [
+    _used("add-runtime", "runtimes", Kind.RUNTIMES, "Register an OCI runtime, as name=path"),
+    _used("bip", "bip", Kind.TEXT, "IPv4 address and prefix of the default bridge"),
+    _used(
+        "bridge", "bridge", Kind.TEXT, "Bridge of the default network, made if missing (wherry0)", short="b"
+    ),
+    _used("config-file", "", Kind.TEXT, "Configuration file (/etc/docker/daemon.json)"),
+    _used("data-root", "data-root", Kind.TEXT, "Directory of persistent state (/var/lib/wherry)"),
+    _used("debug", "debug", Kind.BOOL, "Log at level debug", short="D"),
+    _used(
+        "default-cgroupns-mode", "default-cgroupns-mode", Kind.TEXT, 'Cgroup namespace: "host" or "private"'
+    ),
+    _used("default-ipc-mode", "default-ipc-mode", Kind.TEXT, 'IPC namespace: "shareable" or "private"'),
+    _used("default-runtime", "default-runtime", Kind.TEXT, "OCI runtime of containers that name none (runc)"),
+    _used("default-shm-size", "default-shm-size", Kind.SIZE, "Size of /dev/shm (64m)"),
+    _used("default-ulimit", "default-ulimits", Kind.ULIMITS, "Limit of containers, as name=soft[:hard]"),
+    _used("dns", "dns", Kind.LIST, "DNS server of containers"),
+    _used("dns-opt", "dns-opts", Kind.LIST, "Resolver option of containers"),
+    _used("dns-search", "dns-search", Kind.LIST, "DNS search domain of containers"),
+    _used("exec-opt", "exec-opts", Kind.LIST, "native.cgroupdriver=cgroupfs or =systemd"),
+    _used("exec-root", "exec-root", Kind.TEXT, "Directory of running state (/run/wherry)"),
+    _used("group", "group", Kind.TEXT, "Group of the unix socket (docker)", short="G"),
+    _used("host", "hosts", Kind.LIST, "Where to listen: unix://, tcp://, fd://", short="H"),
+    _used("init", "init", Kind.BOOL, "Run an init in containers that do not say otherwise"),
+    _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),
+    _used("label", "labels", Kind.LIST, "Label of the daemon, as key=value"),
+    _used("log-driver", "log-driver", Kind.TEXT, "Log driver of containers: json-file or none"),
+    _used("log-format", "log-format", Kind.TEXT, 'Format of the daemon\'s own log: "text" or "json"'),
+    _used("log-level", "log-level", Kind.TEXT, "Level of the daemon's own log (info)", short="l"),
+    _used("log-opt", "log-opts", Kind.MAP, "Option of the log driver, as name=value"),
+    _used("pidfile", "pidfile", Kind.TEXT, "Where to write the daemon's PID (/run/wherry.pid)", short="p"),
+    _used("seccomp-profile", "seccomp-profile", Kind.TEXT, 'Profile: a path, "builtin" or "unconfined"'),
+    _used(
+        "shutdown-timeout",
+        "shutdown-timeout",
+        Kind.NUMBER,
+        "Seconds to stop containers in, when told to (15)",
+    ),
+    _used("stop-containers", "", Kind.BOOL, "Stop the containers of a running daemon, and the daemon"),
+    _used("validate", "", Kind.BOOL, "Check the configuration and exit"),
+    _used("version", "", Kind.BOOL, "Print the version and exit", short="v"),
+    _used("help", "", Kind.BOOL, "Print this help and exit", short="h"),
+    _used("fault-points", "", Kind.BOOL, "", hidden=True),
+]
+
+_NEEDLESS = [
+    *_needless("live-restore", Kind.BOOL, "containers always survive the daemon"),
+    *_needless("storage-driver", Kind.TEXT, "there is one, chosen by the filesystem", "s"),
+    *_needless("storage-opt:storage-opts", Kind.LIST, "the one storage driver has no options"),
+    *_needless("feature:features builder", Kind.OPAQUE, "there is nothing to choose"),
+    *_needless(
+        "containerd containerd-namespace containerd-plugins-namespace :containerd-plugin-namespace",
+        Kind.TEXT,
+        "there is no containerd",
+    ),
+    *_needless("experimental", Kind.BOOL, "nothing is held back as experimental"),
+    *_needless("userland-proxy", Kind.BOOL, "the daemon itself proxies where it must"),
+    *_needless("userland-proxy-path", Kind.TEXT, "the daemon itself proxies where it must"),
+    *_needless("ip-forward-no-drop", Kind.BOOL, "the policy of the FORWARD chain is never changed"),
+    *_needless("restart", Kind.BOOL, "restart policies belong to containers", "r"),
+    *_needless("raw-logs", Kind.BOOL, "the log has no colours"),
+    *_needless("network-control-plane-mtu network-diagnostic-port", Kind.NUMBER, "it is swarm's"),
+    *_needless("swarm-default-advertise-addr", Kind.TEXT, "there is no swarm"),
+    *_needless("node-generic-resource:node-generic-resources", Kind.LIST, "there is no swarm"),
+    *_needless(
+        "max-concurrent-downloads max-concurrent-uploads max-download-attempts",
+        Kind.NUMBER,
+        "transfers find their own pace",
+    ),
+    *_needless(
+        "cdi-spec-dir:cdi-spec-dirs", Kind.LIST, "devices by CDI are refused where they are asked for"
+    ),
+    *_needless("allow-nondistributable-artifacts", Kind.LIST, "all layers are alike"),
+    *_needless(":min-api-version", Kind.TEXT, "every API from 1.24 on is served"),
+    *_needless(":deprecated-key-path", Kind.TEXT, "manifests are not signed"),
+]
+
+_ON = (True,)
+
+_REFUSED = [
+    *_refused("allow-direct-routing cri-containerd ipv6 no-new-privileges", Kind.BOOL),
+    *_refused("rootless selinux-enabled tls tlsverify", Kind.BOOL),
+    *_refused("icc ip-forward ip-masq ip6tables iptables", Kind.BOOL, *_ON),
+    *_refused("api-cors-header bip6 bridge-accept-fwmark cgroup-parent default-gateway", Kind.TEXT),
+    *_refused("default-gateway-v6 fixed-cidr fixed-cidr-v6 http-proxy https-proxy init-path", Kind.TEXT),
+    *_refused("metrics-addr no-proxy tlscacert tlscert tlskey userns-remap", Kind.TEXT),
+    *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
+    *_refused("ip", Kind.TEXT, "", "0.0.0.0"),
+    *_refused("cpu-rt-period cpu-rt-runtime", Kind.NUMBER),
+    *_refused("default-stop-timeout", Kind.NUMBER, 10),
+    *_refused("mtu", Kind.NUMBER, 0, 1500),
+    *_refused("authorization-plugin:authorization-plugins registry-mirror:registry-mirrors", Kind.LIST),
+    *_refused("host-gateway-ip:host-gateway-ips :host-gateway-ip", Kind.OPAQUE, None, [], ""),
+    *_refused("default-address-pool:default-address-pools", Kind.OPAQUE, None, []),
+    *_refused("default-network-opt:default-network-opts nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),
+]
+
+SETTINGS: tuple[Setting, ...] = (*_USED, *_NEEDLESS, *_REFUSED)
+BY_FLAG = {setting.flag: setting for setting in SETTINGS if setting.flag}
+BY_SHORT = {setting.short: setting for setting in SETTINGS if setting.short}
+BY_KEY = {setting.key: setting for setting in SETTINGS if setting.key}
+
+# Keys whose value is an object of their own; any other object in daemon.json only groups keys ("proxies").
+OBJECTS = frozenset(
+    {"builder", "default-network-opts", "default-ulimits", "features", "log-opts", "nri-opts", "runtimes"}
+)
