@@ -1,0 +1,139 @@
+"""Running the OCI runtime: as a child that is reaped by the loop, never waited for."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from runtime.shim.epoll import Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.shim.order import Order
+    from runtime.shim.process import Process
+
+
+class RuntimeCommand:
+    """The runtime of one container, with its global arguments."""
+
+    def __init__(self, loop: Loop, order: Order, binary: int) -> None:
+        """`binary` is an fd of the sealed copy, or -1 to execute the runtime's path."""
+        self._loop = loop
+        self._order = order
+        self._executable = f"/proc/self/fd/{binary}" if binary >= 0 else order.runtime
+        self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+
+    def run(
+        self,
+        log: str,
+        arguments: list[str],
+        ended: Callable[[int], None],
+        stdio: tuple[int, int, int] | None = None,
+    ) -> None:
+        """Start it with its errors going to the file `log` in the state directory. Raises OSError.
+
+        `ended` gets its exit code, negative for a signal.
+        """
+        order = self._order
+        head = [order.runtime, *order.runtime_args, "--root", order.root]
+        head += ["--log", f"{order.state_dir}/{log}", "--log-format", "json"]
+        null = (self._null, self._null, self._null)
+        self._loop.spawn(self._executable, [*head, *arguments], stdio or null, ended)
+
+
+class Launch:
+    """One `create` or `exec`: pipes or console, the runtime's run, and the pid that comes of it."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        directory: int,
+        process: Process,
+        *,
+        pid_file: str,
+        launched: Callable[[int], None],
+        reaped: Callable[[int], None],
+    ) -> None:
+        """`directory` is an fd of the state directory.
+
+        `launched` gets the runtime's exit code; at 0 `process.pid` is set and its output not yet read.
+        `reaped` gets the process's own exit code, later.
+        """
+        self._loop = loop
+        self._directory = directory
+        self._process = process
+        self._pid_file = pid_file
+        self._launched = launched
+        self._reaped = reaped
+        self._console: socket.socket | None = None
+        self._console_name = f"console-{process.name[:12]}.sock"
+
+    def run(self, command: RuntimeCommand, log: str, before: list[str], after: list[str]) -> None:
+        """Start the runtime with `before`, the options made here, `after`. Raises OSError, leaving
+        nothing.
+        """
+        self._loop.expect()
+        try:
+            stdio = self._process.open_stdio()
+            options = ["--pid-file", f"/proc/{os.getpid()}/fd/{self._directory}/{self._pid_file}"]
+            if self._process.terminal:
+                options += ["--console-socket", self._listen()]
+            command.run(log, [*before, *options, *after], self._ended, stdio)
+        except OSError:
+            self._loop.claim(None, self._reaped)
+            self._close_console()
+            self._process.discard()
+            raise
+
+    def _listen(self) -> str:
+        """Listen for the terminal. The path goes through /proc: a socket's may have no more than 107
+        bytes.
+        """
+        self._console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        path = f"/proc/{os.getpid()}/fd/{self._directory}/{self._console_name}"
+        self._console.bind(path)
+        self._console.listen(1)
+        self._console.settimeout(0)
+        return path
+
+    def _ended(self, code: int) -> None:
+        self._process.close_child_stdio()
+        if code == 0:
+            try:
+                self._take_console()
+                self._process.pid = self._read_pid()
+            except (OSError, ValueError):  # the runtime succeeded, and yet left no pid or terminal
+                code = 255
+        self._close_console()
+        if code != 0:
+            self._loop.claim(None, self._reaped)
+            self._process.discard()
+        self._launched(code)
+        if code == 0:
+            self._loop.claim(self._process.pid, self._reaped)
+
+    def _take_console(self) -> None:
+        if self._console is None:
+            return
+        connection, _ = self._console.accept()
+        with connection:
+            _, fds, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+        self._process.take_console(fds[0])
+
+    def _read_pid(self) -> int:
+        fd = os.open(self._pid_file, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._directory)
+        try:
+            return int(os.read(fd, 32))
+        finally:
+            os.close(fd)
+
+    def _close_console(self) -> None:
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+            try:
+                os.unlink(self._console_name, dir_fd=self._directory)
+            except OSError:
+                pass

@@ -1,0 +1,172 @@
+"""What clients may ask of a shim, and what it tells them unasked."""
+
+from __future__ import annotations
+
+import os
+
+from runtime.shim import faults, protocol
+from runtime.shim.client import Connection
+from runtime.shim.execs import Execs
+from runtime.shim.process import Process
+from runtime.shim.stream import StreamClient
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.shim.shim import Shim
+
+_EVENT = b"0"
+
+
+class Requests:
+    """Replies are `id ok …` or `id error CODE TEXT`; events have id 0 and go to all that said hello."""
+
+    def __init__(self, shim: Shim) -> None:
+        self._shim = shim
+        self._listeners: list[Connection] = []
+        self._greeting: list[tuple[Connection, bytes]] = []
+        self._starting = False
+        self._execs = Execs(shim, self._exec_ended)
+
+    @property
+    def owing(self) -> bool:
+        """Whether any client still has output to take."""
+        init = self._shim.init
+        return self._execs.owing or (init is not None and bool(init.output.clients))
+
+    @property
+    def execs_running(self) -> bool:
+        """Whether an exec has not been seen to end."""
+        return self._execs.running
+
+    def handle(self, connection: Connection, request: bytes, verb: bytes, arguments: list[bytes]) -> None:
+        """Answer one request. ValueError and IndexError mean nonsense: the connection is closed."""
+        if verb == b"hello":
+            self._hello(connection, request)
+        elif verb == b"start":
+            self._start(connection, request)
+        elif verb == b"resize":
+            self._resize(connection, request, *arguments)
+        elif verb == b"attach":
+            self._attach(connection, request, arguments[0])
+        elif verb == b"exec":
+            self._exec(connection, request, *arguments)
+        else:
+            connection.send(request, "error", 0, f"unknown request {verb.decode('ascii', 'replace')}")
+
+    def forget(self, connection: Connection) -> None:
+        """A connection was closed, or became a stream."""
+        if connection in self._listeners:
+            self._listeners.remove(connection)
+
+    def greet(self, connection: Connection) -> None:
+        """Tell the daemon that ordered this shim that it lives."""
+        self._listeners.append(connection)
+        connection.send(_EVENT, "hello", protocol.VERSION, os.getpid())
+
+    def created(self) -> None:
+        """Tell that `create` is done; pending hellos are answered."""
+        assert self._shim.init is not None
+        self._tell("created", self._shim.init.pid, fd=self._shim.pidfd)
+        for connection, request in self._greeting:
+            self._hello(connection, request)
+        self._greeting.clear()
+
+    def failed(self, code: int, text: str) -> None:
+        """Tell that there is no container."""
+        self._tell("failed", code, text)
+        for connection, _ in self._greeting:
+            connection.close()
+
+    def exited(self) -> None:
+        """Tell how init ended."""
+        self._tell("exit", *self._exit_fields())
+
+    def deleted(self) -> None:
+        """Tell that nothing of the container is left but this process."""
+        self._tell("deleted")
+
+    def _tell(self, *fields: str | bytes | int, fd: int = -1) -> None:
+        for connection in list(self._listeners):
+            connection.send(_EVENT, *fields, fd=fd)
+
+    def _exit_fields(self) -> tuple[int, int, int]:
+        init = self._shim.init
+        if init is None or init.code is None:
+            return (0, 0, 0)
+        return (init.code, init.at, int(self._shim.oom))
+
+    def _hello(self, connection: Connection, request: bytes) -> None:
+        shim = self._shim
+        if shim.state == "creating":
+            self._greeting.append((connection, request))
+            return
+        pid = shim.init.pid if shim.init is not None else 0
+        facts = (
+            protocol.VERSION,
+            os.getpid(),
+            shim.state,
+            pid,
+            int(shim.order.terminal),
+            *self._exit_fields(),
+        )
+        self._listeners.append(connection)
+        connection.send(request, "ok", *facts, fd=shim.pidfd)
+
+    def _start(self, connection: Connection, request: bytes) -> None:
+        if self._shim.state != "created" or self._starting:
+            connection.send(request, "error", 0, f"cannot start a container that is {self._shim.state}")
+            return
+
+        def ended(code: int) -> None:
+            self._starting = False
+            if code == 0:
+                faults.point("shim.started")
+                if self._shim.state == "created":
+                    self._shim.state = "running"
+                connection.send(request, "ok")
+            else:
+                connection.send(request, "error", code, "")
+
+        try:
+            self._shim.command.run("start.log", ["start", self._shim.order.id], ended)
+        except OSError as error:
+            connection.send(request, "error", 0, str(error))
+            return
+        self._starting = True
+        faults.point("shim.starting")
+
+    def _resize(
+        self, connection: Connection, request: bytes, name: bytes, height: bytes, width: bytes
+    ) -> None:
+        process = self._shim.init if not name else self._execs.get(name.decode())
+        try:
+            if process is None:
+                raise OSError("no such process")
+            process.resize(int(height), int(width))
+        except OSError as error:
+            connection.send(request, "error", 0, str(error))
+            return
+        connection.send(request, "ok")
+
+    def _attach(self, connection: Connection, request: bytes, wants: bytes) -> None:
+        if self._shim.init is None:
+            connection.send(request, "error", 0, "there is no process to attach to")
+            return
+        connection.send(request, "ok")
+        self._become_stream(connection, self._shim.init, wants)
+
+    def _become_stream(self, connection: Connection, process: Process, wants: bytes) -> None:
+        released = connection.release()
+        if released is not None:
+            sock, early = released
+            StreamClient(self._shim.loop, sock, process, wants).begin(early)
+
+    def _exec(self, connection: Connection, request: bytes, *arguments: bytes) -> None:
+        if self._shim.state != "running":
+            connection.send(request, "error", 0, f"cannot exec in a container that is {self._shim.state}")
+            return
+        self._execs.start(connection, request, *arguments)
+
+    def _exec_ended(self, process: Process) -> None:
+        assert process.code is not None
+        self._tell("exec-exit", process.name, process.code, process.at)

@@ -1,0 +1,219 @@
+"""A shim's life: born with an order, it creates the container, serves clients, and sees its end through.
+
+subreaper → socket → `runc create` → created → `start` → reap → OOM → drain → flush log → `exit` → notify →
+`runc delete` → unlink the socket → deleted → leave. After the fork nothing is imported and no code opened.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+
+from runtime.shim import cgroup, faults, libc, protocol
+from runtime.shim.client import Connection
+from runtime.shim.epoll import READ, Loop
+from runtime.shim.jsonlog import JsonLog
+from runtime.shim.launch import Launch, RuntimeCommand
+from runtime.shim.process import Process
+from runtime.shim.requests import Requests
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.shim.order import Order
+
+NAME = "wherry-shim"
+_OOM_SCORE = b"-998"
+_INIT_GRACE = 0.2
+_DELETE_TRIES = 5
+_EXEC_ROUNDS = 200  # of 50 ms: with --pid=host an exec killed by `runc delete` is reaped after it
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+
+
+class Shim:
+    """The one object of the process. `control` is the daemon's channel, open since before the birth."""
+
+    def __init__(self, order: Order, control: socket.socket, binary: int) -> None:
+        self.order = order
+        self.loop = Loop()
+        self.state = "creating"
+        self.oom = False
+        self.pidfd = -1
+        self.directory = os.open(order.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.command = RuntimeCommand(self.loop, order, binary)
+        self.requests = Requests(self)
+        self._control = Connection(self.loop, control, self.requests.handle, self.requests.forget)
+        self._oom_file = ""
+        self._exec_rounds = _EXEC_ROUNDS
+        self._delete_tries = _DELETE_TRIES
+        self.init: Process | None = None
+
+    def run(self) -> None:
+        """Live. Raises OSError when the state directory cannot be used."""
+        self._settle_in()
+        self._listen()
+        self.write_file("shim.pid", b"%d\n" % os.getpid())
+        faults.point("shim.bound")
+        self.requests.greet(self._control)
+        try:
+            self._create()
+        except OSError as error:
+            self._create_failed(127, str(error))
+        gc.freeze()
+        self.loop.when_idle(1.0, self._tidy)
+        self.loop.run()
+
+    def write_file(self, name: str, data: bytes) -> None:
+        """Write a whole file into the state directory, or none. Raises OSError."""
+        temporary = f".{name}.tmp"
+        fd = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=self.directory
+        )
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+        os.rename(temporary, name, src_dir_fd=self.directory, dst_dir_fd=self.directory)
+
+    def remove_file(self, name: str) -> None:
+        """Remove a file of the state directory, if it is there."""
+        try:
+            os.unlink(name, dir_fd=self.directory)
+        except OSError:
+            pass
+
+    def _settle_in(self) -> None:
+        libc.become_subreaper()
+        libc.set_name(NAME)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+        self.loop.catch_children()
+        try:
+            with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+                file.write(_OOM_SCORE)
+        except OSError:  # not root enough: the default protects less, and that is all
+            pass
+
+    def _listen(self) -> None:
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listener.bind(f"/proc/self/fd/{self.directory}/sock")
+        self._listener.listen(64)
+        self._listener.settimeout(0)
+        self.loop.watch(self._listener.fileno(), READ, self._accept)
+
+    def _accept(self, _fd: int, _events: int) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return
+        Connection(self.loop, connection, self.requests.handle, self.requests.forget)
+
+    def _create(self) -> None:
+        order = self.order
+        log = None
+        if order.log_path:
+            log = JsonLog(
+                order.log_path,
+                max_size=order.log_max_size,
+                max_files=order.log_max_files,
+                attrs=order.log_attrs,
+            )
+        self.init = Process(
+            self.loop,
+            "",
+            terminal=order.terminal,
+            open_stdin=order.open_stdin,
+            stdin_once=order.stdin_once,
+            grace=_INIT_GRACE,
+            log=log,
+            finished=self._finished,
+        )
+        launch = Launch(
+            self.loop,
+            self.directory,
+            self.init,
+            pid_file="pid",
+            launched=self._launched,
+            reaped=self._reaped,
+        )
+        launch.run(self.command, "runc.log", ["create", "--bundle", order.bundle], [order.id])
+        faults.point("shim.creating")
+
+    def _launched(self, code: int) -> None:
+        if code != 0 or self.init is None:
+            self._create_failed(code, "")
+            return
+        faults.point("shim.created")
+        try:
+            self.pidfd = os.pidfd_open(self.init.pid)
+            self._oom_file = cgroup.oom_file(self.init.pid)
+        except OSError:  # killed already: reaped next, and told as an exit
+            pass
+        if self.order.height and self.order.terminal:
+            self.init.resize(self.order.height, self.order.width)
+        self.init.output.begin()
+        self.state = "created"
+        self.requests.created()
+
+    def _create_failed(self, code: int, text: str) -> None:
+        self.state = "failed"
+        self.requests.failed(code, text)
+        self._delete()
+
+    def _reaped(self, code: int) -> None:
+        assert self.init is not None
+        faults.point("shim.reaped")
+        self.init.reaped(code)
+        self.oom = cgroup.was_killed(self._oom_file)
+        self.init.settle()
+
+    def _finished(self, init: Process) -> None:
+        faults.point("shim.drained")
+        self.state = "exited"
+        assert init.code is not None
+        try:
+            self.write_file("exit", protocol.encode_exit(init.code, init.at, oom=self.oom))
+        except OSError:  # the directory was removed, or /run is full: whoever listens is told all the same
+            pass
+        faults.point("shim.exit-written")
+        self.requests.exited()
+        faults.point("shim.notified")
+        self._delete()
+
+    def _delete(self) -> None:
+        self._delete_tries -= 1
+        try:
+            self.command.run("delete.log", ["delete", "--force", self.order.id], self._delete_ended)
+        except OSError:
+            self._deleted()
+
+    def _delete_ended(self, code: int) -> None:
+        if code != 0 and self._delete_tries > 0:
+            self.loop.later(0.2, self._delete)
+            return
+        self._deleted()
+
+    def _deleted(self) -> None:
+        faults.point("shim.deleted")
+        self.loop.forget(self._listener.fileno())
+        self._listener.close()
+        self.remove_file("sock")
+        faults.point("shim.unlinked")
+        self.requests.deleted()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Go, once attached clients have taken what is theirs: they may be slow, the container is gone
+        already.
+        """
+        self._exec_rounds -= 1 if self.requests.execs_running else 0
+        if self.requests.owing or (self.requests.execs_running and self._exec_rounds > 0):
+            self.loop.later(0.05, self._leave)
+        else:
+            self.loop.stop()
+
+    @staticmethod
+    def _tidy() -> None:
+        gc.collect()
+        libc.trim()

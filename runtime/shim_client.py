@@ -1,0 +1,282 @@
+"""The daemon's side of the shim protocol: one control channel a shim, and a stream for each attached
+client.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.shim import protocol
+
+_CHUNK = 1 << 16
+_FDS = 4
+
+
+class ShimLostError(Exception):
+    """The shim closed the connection, or does not listen."""
+
+
+class RefusedError(Exception):
+    """The shim said no: the runtime's exit code (0 when it was not the runtime) and the shim's own text."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text or f"status {code}")
+        self.code = code
+        self.text = text
+
+
+class Reply:
+    """The fields behind "ok", and a descriptor that came along (-1: none), which the taker closes."""
+
+    def __init__(self, fields: list[bytes], fd: int) -> None:
+        self.fields = fields
+        self.fd = fd
+
+
+class Control:
+    """A connection of messages. Requests are answered in any order; events go to `on_event` with their
+    descriptor.
+    """
+
+    def __init__(
+        self, sock: socket.socket, on_event: Callable[[list[bytes], int], None], on_lost: Callable[[], None]
+    ) -> None:
+        """Take over a connected non-blocking socket. `on_lost` is called once, unless `close` was called
+        before.
+        """
+        self._socket: socket.socket | None = sock
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._decoder = protocol.Decoder()
+        self._fds: list[int] = []
+        self._replies: dict[bytes, asyncio.Future[Reply]] = {}
+        self._last_request = 0
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    async def request(self, verb: str, *arguments: str | bytes | int) -> Reply:
+        """Ask and return the answer. Raises RefusedError and ShimLostError."""
+        if self._socket is None:
+            raise ShimLostError
+        self._last_request += 1
+        number = b"%d" % self._last_request
+        reply: asyncio.Future[Reply] = self._loop.create_future()
+        self._replies[number] = reply
+        try:
+            message = protocol.encode(number, verb, *arguments)
+            if self._socket.send(message) != len(message):
+                raise ShimLostError
+            return await reply
+        except OSError as error:  # also when a shim that is stopped lets its requests pile up
+            raise ShimLostError from error
+        finally:
+            self._replies.pop(number, None)
+
+    def close(self) -> None:
+        """Close it; pending requests fail with ShimLostError."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        self._loop.remove_reader(sock.fileno())
+        self._loop.remove_writer(sock.fileno())
+        sock.close()
+        for fd in self._fds:
+            os.close(fd)
+        self._fds.clear()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(ShimLostError())
+
+    def _readable(self) -> None:
+        assert self._socket is not None
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, _FDS, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        self._fds += fds
+        if not data:
+            self._lose()
+            return
+        self._decoder.feed(data)
+        try:
+            while self._socket is not None and (message := self._decoder.next()) is not None:
+                self._take(message)
+        except (protocol.ProtocolError, IndexError, ValueError):
+            self._lose()
+
+    def _lose(self) -> None:
+        self.close()
+        self._on_lost()
+
+    def _take(self, message: list[bytes]) -> None:
+        number, word, fields = message[0], message[1], message[2:]
+        if number == b"0":
+            self._on_event(message[1:], self._fd_of(word, fields))
+            return
+        reply = self._replies.get(number)
+        fd = self._fd_of(word, fields)
+        if reply is None or reply.done():
+            if fd >= 0:
+                os.close(fd)
+        elif word == b"ok":
+            reply.set_result(Reply(fields, fd))
+        else:
+            reply.set_exception(RefusedError(int(fields[0]), fields[1].decode("utf-8", "replace")))
+
+    def _fd_of(self, word: bytes, fields: list[bytes]) -> int:
+        """Return the descriptor of this message: they come with the bytes, in the order of the messages."""
+        return self._fds.pop(0) if self._fds and carries_fd(word, fields) else -1
+
+
+def carries_fd(word: bytes, fields: list[bytes]) -> bool:
+    """Tell whether a message may have brought a pidfd: the created event, and answers that name a process."""
+    return word == b"created" or (word == b"ok" and bool(fields))
+
+
+async def connect(state_dir: Path) -> socket.socket:
+    """Return a connection to the shim that listens in `state_dir`. Raises ShimLostError when none does.
+
+    The path goes through a directory descriptor, since a socket's may have 107 bytes at most.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        while True:
+            try:
+                _connect(sock, state_dir)
+            except BlockingIOError:  # its backlog is full
+                await asyncio.sleep(0.01)
+                continue
+            return sock
+    except OSError as error:
+        sock.close()
+        raise ShimLostError from error
+    except BaseException:
+        sock.close()
+        raise
+
+
+def _connect(sock: socket.socket, state_dir: Path) -> None:
+    directory = os.open(state_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock.connect(f"/proc/self/fd/{directory}/sock")
+    finally:
+        os.close(directory)
+
+
+async def open_stream(state_dir: Path, verb: str, *arguments: str | bytes | int) -> tuple["Stream", Reply]:
+    """Connect, ask for a stream by `attach` or `exec`, and return it. Raises RefusedError and ShimLostError."""
+    sock = await connect(state_dir)
+    try:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(sock, protocol.encode("1", verb, *arguments))
+        decoder = protocol.Decoder()
+        fds: list[int] = []
+        while (message := decoder.next()) is None:
+            await _until_readable(loop, sock)
+            data, received, _, _ = socket.recv_fds(sock, _CHUNK, _FDS, socket.MSG_CMSG_CLOEXEC)
+            fds += received
+            if not data:
+                raise ShimLostError
+            decoder.feed(data)
+        if message[1] != b"ok":
+            raise RefusedError(int(message[2]), message[3].decode("utf-8", "replace"))
+        return Stream(sock, decoder.rest()), Reply(message[2:], fds[0] if fds else -1)
+    except OSError as error:
+        sock.close()
+        raise ShimLostError from error
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _until_readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    readable: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not readable.done():
+            readable.set_result(None)
+
+    loop.add_reader(sock.fileno(), ready)
+    try:
+        await readable
+    finally:
+        loop.remove_reader(sock.fileno())
+
+
+class Stream:
+    """An attached client's two directions. One reader and one writer at a time, each in a task of its own."""
+
+    def __init__(self, sock: socket.socket, early: bytes) -> None:
+        self._socket: socket.socket | None = sock
+        self._early = early
+        self._loop = asyncio.get_running_loop()
+        self._users = 0
+
+    async def read(self) -> bytes:
+        """Return output as it comes, stdcopy frames (in any pieces) or raw for a terminal; b"" at its end."""
+        if self._early:
+            early, self._early = self._early, b""
+            return early
+        sock = self._enter()
+        if sock is None:
+            return b""
+        try:
+            return await self._loop.sock_recv(sock, _CHUNK)
+        except OSError:
+            return b""
+        finally:
+            self._leave(sock)
+
+    async def write(self, data: bytes) -> None:
+        """Write to the process's stdin; waits while it is full. Dropped when the process or its shim is
+        gone.
+        """
+        if data:
+            await self._send(data)
+
+    async def write_eof(self) -> None:
+        """Tell the end of stdin. It closes the process's stdin for an exec and for a container with
+        StdinOnce.
+        """
+        await self._send(b"")
+
+    def close(self) -> None:
+        """Let go. The process's stdin stays open unless its end was told; pending calls return."""
+        sock, self._socket = self._socket, None
+        if sock is None:
+            return
+        if self._users == 0:
+            sock.close()
+            return
+        try:
+            sock.shutdown(socket.SHUT_RDWR)  # wakes those who wait; the last of them closes
+        except OSError:
+            pass
+
+    async def _send(self, data: bytes) -> None:
+        sock = self._enter()
+        if sock is None:
+            return
+        try:
+            await self._loop.sock_sendall(sock, protocol.input_header(len(data)) + data)
+        except OSError:
+            pass
+        except BaseException:
+            self.close()  # half a chunk was sent: nothing more can be said on this stream
+            raise
+        finally:
+            self._leave(sock)
+
+    def _enter(self) -> socket.socket | None:
+        if self._socket is not None:
+            self._users += 1
+        return self._socket
+
+    def _leave(self, sock: socket.socket) -> None:
+        self._users -= 1
+        if self._socket is None and self._users == 0:
+            sock.close()

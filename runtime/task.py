@@ -1,0 +1,372 @@
+"""A task is a container's running instance, as the daemon sees it through the instance's shim."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from errdefs import Conflict, SystemFailure
+from runtime import runc
+from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
+
+EXIT_KILLED = 128 + signal.SIGKILL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """An OCI runtime with runc's command line: `path` is absolute or looked up in PATH; `args` are global
+    options.
+    """
+
+    name: str
+    path: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFile:
+    """A json-file log: rotated at `max_size` bytes (None: never), `max_files` kept including the current one.
+
+    `attrs` is an encoded JSON object put into each record, b"" for none.
+    """
+
+    path: Path
+    max_size: int | None = None
+    max_files: int = 1
+    attrs: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """What to create: the bundle's config.json says the rest, and must agree on `terminal`.
+
+    `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width).
+    """
+
+    id: str
+    bundle: Path
+    runtime: Runtime
+    terminal: bool = False
+    open_stdin: bool = False
+    stdin_once: bool = False
+    log: LogFile | None = None
+    console_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """How a process ended: `code` 0..255, 128+n for signal n; `at` in unix ns; `oom`: the kernel killed for
+    memory.
+
+    `reason` says why no more is known than that it was killed (its shim was lost); "" when all is known.
+    """
+
+    code: int
+    at: int
+    oom: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach:
+    """Which streams a client takes part in."""
+
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True
+
+    @property
+    def wants(self) -> str:
+        """The protocol's letters for it."""
+        return "i" * self.stdin + "o" * self.stdout + "e" * self.stderr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecRequest:
+    """A process to run in the container: `process` is the OCI process object, and must agree on `terminal`.
+
+    `id` is new, of letters and digits. Without `attach` its output is dropped.
+    """
+
+    id: str
+    process: dict[str, Any]
+    terminal: bool = False
+    open_stdin: bool = False
+    attach: Attach | None = None
+
+
+class Task:
+    """Made by the supervisor. `pid` is init's; `started` is set once `start` has succeeded."""
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002
+        state_dir: Path,
+        runtime: Runtime,
+        terminal: bool,
+        on_lost: Callable[["Task"], None],
+    ) -> None:
+        """`on_lost` is called when the shim dies after the container was created; it ends in `settle`."""
+        self.id = id
+        self.state_dir = state_dir
+        self.runtime = runtime
+        self.terminal = terminal
+        self.pid = 0
+        self.shim_pid = 0
+        self.started = False
+        self.failed = False
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._control: Control | None = None
+        self._pidfd = -1
+        self._created: asyncio.Future[None] = self._loop.create_future()
+        self._exit: asyncio.Future[Exit] = self._loop.create_future()
+        self._gone = asyncio.Event()
+        self._left = asyncio.Event()
+        self._execs: dict[str, asyncio.Future[Exit]] = {}
+
+    # -- for the supervisor
+
+    def connect(self, sock: socket) -> None:
+        """Take over a connection to the shim."""
+        self._control = Control(sock, self._event, self._lost)
+
+    async def created(self) -> None:
+        """Return when `runc create` is done. Raises RefusedError, and ShimLostError."""
+        await asyncio.shield(self._created)
+
+    async def greet(self) -> None:
+        """Ask a shim of another daemon how things stand. Raises ShimLostError."""
+        reply = await self._request("hello", 1)
+        _version, shim_pid, state, pid, terminal, code, at, oom = reply.fields[:8]
+        self.shim_pid = int(shim_pid)
+        self.terminal = terminal == b"1"
+        self.failed = state == b"failed"
+        self.started = state in (b"running", b"exited")
+        self._take_pid(int(pid), reply.fd)
+        if not self._created.done():
+            self._created.set_result(None)
+        if state == b"exited":
+            self._set_exit(Exit(code=int(code), at=int(at), oom=oom == b"1"))
+
+    async def left(self) -> None:
+        """Return when the shim has deleted the container, or is dead."""
+        await self._left.wait()
+
+    def settle(self, exit_: Exit) -> None:
+        """The shim is dead and nothing of the container is left: it ended like this, if that is not known
+        better.
+        """
+        self._set_exit(exit_)
+        for ended in self._execs.values():
+            ended.set_result(Exit(code=EXIT_KILLED, at=exit_.at, reason=exit_.reason))
+        self._execs.clear()
+        self._gone.set()
+
+    def disconnect(self) -> None:
+        """Let the shim be: the daemon ends, or the task is over."""
+        if self._control is not None:
+            self._control.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    # -- for everyone
+
+    async def start(self) -> None:
+        """Start the container's process. Raises InvalidArgument or SystemFailure with the runtime's text."""
+        try:
+            await self._request("start")
+        except RefusedError as error:
+            log = await runc.read_log(self.state_dir / "start.log")
+            raise runc.start_error(log, error.code, error.text, self.runtime.path) from None
+        except ShimLostError:
+            raise SystemFailure(f"cannot start container {self.id}: its shim died") from None
+        self.started = True
+
+    async def kill(self, signal: int) -> None:
+        """Signal init; nothing happens once it has ended."""
+        _signal(self._pidfd, signal)
+
+    async def resize(self, height: int, width: int) -> None:
+        """Set the size of init's terminal in characters. Conflict when it has none."""
+        await self._resize("", height, width)
+
+    async def attach(self, attach: Attach) -> Stream:
+        """Attach a client; between create and start no byte is lost. SystemFailure when the shim has left."""
+        try:
+            stream, _ = await open_stream(self.state_dir, "attach", attach.wants)
+        except (ShimLostError, RefusedError) as error:
+            raise SystemFailure(f"cannot attach to container {self.id}: it has ended") from error
+        return stream
+
+    async def exec(self, request: ExecRequest) -> "ExecProcess":
+        """Run a further process in the container.
+
+        Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not
+        run.
+        """
+        await asyncio.to_thread(self._write_process, request)
+        ended: asyncio.Future[Exit] = self._loop.create_future()
+        self._execs[request.id] = ended
+        wants = request.attach.wants if request.attach is not None else ""
+        try:
+            stream, reply = await open_stream(
+                self.state_dir, "exec", request.id, int(request.terminal), int(request.open_stdin), wants
+            )
+        except RefusedError as error:
+            self._execs.pop(request.id, None)
+            raise await self._exec_error(request.id, error) from None
+        except ShimLostError:
+            self._execs.pop(request.id, None)
+            raise Conflict(f"container {self.id} is not running") from None
+        except BaseException:
+            self._execs.pop(request.id, None)
+            raise
+        process = ExecProcess(self, request.id, reply, stream, ended)
+        if request.attach is None:
+            stream.close()
+            process.stream = None
+        return process
+
+    async def wait(self) -> Exit:
+        """Return how init ended, as soon as that is written down."""
+        return await asyncio.shield(self._exit)
+
+    async def gone(self) -> None:
+        """Return when the runtime has deleted the container: another may be created under its id."""
+        await self._gone.wait()
+
+    async def abandon(self) -> None:
+        """End a container that was not started, and remove its state directory. May be called again."""
+        await self.kill(signal.SIGKILL)
+        await self.gone()
+        await asyncio.to_thread(shutil.rmtree, self.state_dir, ignore_errors=True)
+
+    # -- inside
+
+    async def _request(self, verb: str, *arguments: str | int) -> Reply:
+        if self._control is None:
+            raise ShimLostError
+        return await self._control.request(verb, *arguments)
+
+    async def _resize(self, name: str, height: int, width: int) -> None:
+        try:
+            await self._request("resize", name, height, width)
+        except RefusedError as error:
+            raise Conflict(f"cannot resize: {error.text}") from None
+        except ShimLostError:
+            raise Conflict(f"cannot resize: container {self.id} is not running") from None
+
+    def _write_process(self, request: ExecRequest) -> None:
+        """Leave the process for `runc exec` to read; the shim removes it. Its environment may hold
+        secrets.
+        """
+        path = self.state_dir / f"exec-{request.id}.json"
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                json.dump(request.process, file)
+        except FileNotFoundError:
+            raise Conflict(f"container {self.id} is not running") from None
+        except OSError as error:
+            raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
+
+    async def _exec_error(self, exec_id: str, error: RefusedError) -> Exception:
+        path = self.state_dir / f"exec-{exec_id}.log"
+        log = await runc.read_log(path)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await asyncio.to_thread((self.state_dir / f"exec-{exec_id}.json").unlink, missing_ok=True)
+        if error.code == 0:
+            return Conflict(error.text)
+        return runc.exec_error(log, error.code, error.text, self.runtime.path)
+
+    def _take_pid(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+
+    def _event(self, message: list[bytes], fd: int) -> None:
+        """Take one event. IndexError and ValueError mean that the peer is no shim."""
+        word, fields = message[0], message[1:]
+        if word == b"hello":
+            self.shim_pid = int(fields[1])
+        elif word == b"created":
+            self._take_pid(int(fields[0]), fd)
+            self._created.set_result(None)
+        elif word == b"failed":
+            self.failed = True
+            self._created.set_exception(RefusedError(int(fields[0]), fields[1].decode("utf-8", "replace")))
+        elif word == b"exit":
+            self._set_exit(Exit(code=int(fields[0]), at=int(fields[1]), oom=fields[2] == b"1"))
+        elif word == b"exec-exit":
+            ended = self._execs.pop(fields[0].decode("ascii", "replace"), None)
+            if ended is not None:
+                ended.set_result(Exit(code=int(fields[1]), at=int(fields[2])))
+        elif word == b"deleted":
+            self._deleted()
+
+    def _set_exit(self, exit_: Exit) -> None:
+        if not self._exit.done():
+            self._exit.set_result(exit_)
+
+    def _deleted(self) -> None:
+        self._left.set()
+        self._gone.set()
+
+    def _lost(self) -> None:
+        """The channel closed: rightly after `deleted`, else the shim is dead."""
+        self.disconnect()
+        deleted = self._left.is_set()
+        self._left.set()
+        if not self._created.done():
+            self._created.set_exception(ShimLostError())
+        elif not deleted and not self.failed:
+            self._on_lost(self)
+
+
+class ExecProcess:
+    """A process started by `Task.exec`. `stream` is None when nothing was attached."""
+
+    def __init__(
+        self, task: Task, exec_id: str, reply: Reply, stream: Stream, ended: asyncio.Future[Exit]
+    ) -> None:
+        self.id = exec_id
+        self.pid = int(reply.fields[0])
+        self.stream: Stream | None = stream
+        self._task = task
+        self._pidfd = reply.fd
+        self._ended = ended
+        ended.add_done_callback(lambda _: self._release())
+
+    async def wait(self) -> Exit:
+        """Return how it ended, once its output was read to the end (or for two seconds after its own)."""
+        return await asyncio.shield(self._ended)
+
+    async def resize(self, height: int, width: int) -> None:
+        """Set the size of its terminal in characters. Conflict when it has none, or has ended."""
+        await self._task._resize(self.id, height, width)
+
+    async def kill(self, signal: int) -> None:
+        """Signal it; nothing happens once it has ended."""
+        _signal(self._pidfd, signal)
+
+    def _release(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+
+def _signal(pidfd: int, number: int) -> None:
+    if pidfd < 0:
+        return
+    try:
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        pass
