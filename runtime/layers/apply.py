@@ -1,0 +1,83 @@
+"""Layers to directories: each is unpacked by a confined process of its own."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import errdefs
+from errdefs import InvalidArgument, SystemFailure
+from runtime.layers.limits import DEFAULT, Limits
+from runtime.layers.process import Worker, worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was unpacked: digest of the uncompressed archive, bytes of its files, and how it was compressed.
+
+    `compression` is "gzip", "zstd", "bzip2", "xz" or "". `size` is what Docker calls an image layer's size.
+    """
+
+    diff_id: str
+    size: int
+    compression: str
+
+
+async def apply(
+    blob: Path,
+    target: Path,
+    *,
+    expected_diff_id: str | None = None,
+    limits: Limits = DEFAULT,
+    whiteouts: Literal["overlay", "remove"] = "overlay",
+    progress: Callable[[int], None] | None = None,
+) -> Applied:
+    """Unpack a layer archive into an existing directory that nobody else changes meanwhile.
+
+    `whiteouts` is the snapshotter's; "overlay" wants a directory that holds nothing else. `progress` gets
+    the bytes of the blob read so far, about ten times a second. InvalidArgument for an archive that is
+    broken, hostile, beyond `limits` or not what was expected; SystemFailure for the host's faults. On
+    failure, and when cancelled, no process is left, and `target` holds whatever was unpacked until then:
+    remove it.
+    """
+    order = {"limits": list(limits), "whiteouts": whiteouts}
+    with ExitStack() as opened:
+        try:
+            archive = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+            opened.callback(os.close, archive)
+            directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, directory)
+        except OSError as error:
+            raise SystemFailure(f"cannot unpack {blob} into {target}: {error.strerror}") from error
+        try:
+            async with (
+                asyncio.timeout(limits.seconds),
+                worker("runtime.layers.worker", order, [archive, directory]) as unpacking,
+            ):
+                applied = await _outcome(unpacking, progress)
+        except TimeoutError:
+            raise InvalidArgument(f"the archive takes more than {limits.seconds} seconds to unpack") from None
+    if expected_diff_id is not None and applied.diff_id != expected_diff_id:
+        raise InvalidArgument(f"layer has diff ID {applied.diff_id}, expected {expected_diff_id}")
+    return applied
+
+
+async def _outcome(unpacking: Worker, progress: Callable[[int], None] | None) -> Applied:
+    async for message in unpacking.messages():
+        if "read" in message:
+            if progress:
+                progress(message["read"])
+        elif "applied" in message:
+            return Applied(**message["applied"])
+        else:
+            raise _error(message["error"])
+    status = await unpacking.status()
+    raise SystemFailure(f"the process that unpacks a layer ended without a word (status {status})")
+
+
+def _error(error: dict[str, Any]) -> errdefs.WherryError:
+    kind: type[errdefs.WherryError] = getattr(errdefs, error["kind"])
+    return kind(error["message"])

@@ -1,0 +1,284 @@
+"""A layer's entries to files, below the current directory, which must be the process's root.
+
+In a chroot the kernel itself keeps every path inside; nobody else changes the tree meanwhile. So a layer
+may go through links that it or a lower layer made, and ends up inside the root. Docker's rules: a name is
+taken relative to the root and cleaned, one that climbs out is refused; what stands in the way of an entry
+is replaced, except that a directory keeps its content; missing parents are made 0755.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+
+from errdefs import InvalidArgument, SystemFailure
+from runtime.layers import header as tar
+from runtime.layers.header import Header, show
+from runtime.layers.reader import Source
+from runtime.layers.whiteouts import Whiteouts, delete
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_WHITEOUT = b".wh."
+_META = b".wh..wh."
+_OPAQUE = b".wh..wh..opq"
+# The archive's doing; all other failures are the host's.
+_HOSTILE = frozenset(
+    getattr(errno, name)
+    for name in [
+        "E2BIG",
+        "EBUSY",
+        "EEXIST",
+        "EFBIG",
+        "EILSEQ",
+        "EINVAL",
+        "EISDIR",
+        "ELOOP",
+        "EMLINK",
+        "ENAMETOOLONG",
+        "ENOENT",
+        "ENOTDIR",
+        "EOVERFLOW",
+        "ERANGE",
+        "EXDEV",
+    ]
+)
+
+
+class Extractor:
+    """Makes files of entries; `size` counts their bytes as Docker does for an image: links too, hard links once."""
+
+    def __init__(self, source: Source, whiteouts: Whiteouts, max_file: int) -> None:
+        """Extract from `source`; no file may be larger than `max_file` bytes."""
+        self.size = 0
+        self._source = source
+        self._whiteouts = whiteouts
+        self._max_file = max_file
+        # A parent as the archive names it → the directory that is, through no link.
+        self._parents: dict[bytes, bytes] = {b"": b""}
+        self._times: list[tuple[bytes, int]] = []
+        self._inherits_group = bool(os.stat(b".").st_mode & stat.S_ISGID)
+
+    def extract(self, entries: Iterable[Header]) -> None:
+        """Make all entries; InvalidArgument for a hostile or broken archive, SystemFailure for the host's faults."""
+        for entry in entries:
+            try:
+                self._place(entry)
+            except (OSError, ValueError) as error:
+                raise _failure(entry, error) from error
+        # At the end: each entry made in a directory has changed its time.
+        for path, mtime in reversed(self._times):
+            with suppress(OSError):  # it may have been replaced by a later entry
+                os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
+
+    def _place(self, entry: Header) -> None:
+        name = clean(entry.name)
+        if name.startswith(_META) and not name.endswith(_OPAQUE):
+            return  # bookkeeping of AUFS
+        parent, _, base = name.rpartition(b"/")
+        real = self._parents.get(parent)
+        if real is None:
+            real = self._parent(parent)
+        if base.startswith(_WHITEOUT):
+            self._whiteout(real, base)
+            return
+        path = real + b"/" + base if real else base
+        if entry.type == tar.DIRECTORY:
+            self._directory(entry, path)
+        elif not base:
+            raise InvalidArgument("layer entry: the root directory cannot be replaced")
+        elif entry.type == tar.REGULAR:
+            self._file(entry, path)
+        else:
+            self._other(entry, path)
+        self._whiteouts.made(path)
+
+    def _whiteout(self, parent: bytes, base: bytes) -> None:
+        hidden = base[len(_WHITEOUT) :]
+        if base == _OPAQUE:
+            self._whiteouts.hide_content(parent)
+        elif base.startswith(_META):
+            return
+        elif hidden in (b"", b".", b".."):
+            raise InvalidArgument(f"layer entry {show(base)}: a whiteout of no name")
+        else:
+            self._whiteouts.hide(parent + b"/" + hidden if parent else hidden)
+
+    def _parent(self, name: bytes) -> bytes:
+        """Return the directory that the parent called `name` is, made if need be."""
+        above, _, base = name.rpartition(b"/")
+        real = self._parents.get(above)
+        if real is None:
+            real = self._parent_of_deep(above)
+        path = real + b"/" + base if real else base
+        try:
+            kind = os.lstat(path).st_mode
+        except FileNotFoundError:
+            os.mkdir(path, 0o755)
+        else:
+            if stat.S_ISLNK(kind):
+                path = os.path.realpath(path, strict=True).lstrip(b"/")
+                if not stat.S_ISDIR(os.lstat(path or b".").st_mode):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            elif not stat.S_ISDIR(kind):
+                self._renew(path)
+        self._whiteouts.made(path)
+        self._parents[name] = path
+        return path
+
+    def _parent_of_deep(self, name: bytes) -> bytes:
+        """Like `_parent`, for any number of missing levels."""
+        parts = name.split(b"/")
+        for depth in range(1, len(parts)):
+            if (above := b"/".join(parts[:depth])) not in self._parents:
+                self._parent(above)
+        return self._parent(name)
+
+    def _renew(self, path: bytes) -> None:
+        """Make a directory where a whiteout of the same layer stands."""
+        if not self._whiteouts.replace(path):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        os.unlink(path)
+        os.mkdir(path, 0o755)
+        self._whiteouts.renew(path)
+
+    def _directory(self, entry: Header, path: bytes) -> None:
+        if path:
+            try:
+                os.mkdir(path, 0o700)
+            except FileExistsError:
+                if not stat.S_ISDIR(os.lstat(path).st_mode):
+                    gone = self._whiteouts.replace(path)
+                    os.unlink(path)
+                    os.mkdir(path, 0o700)
+                    if gone:
+                        self._whiteouts.renew(path)
+        self._inherits_group = self._inherits_group or bool(entry.mode & stat.S_ISGID)
+        path = path or b"."
+        self._own(entry, path)
+        self._times.append((path, entry.mtime))
+
+    def _file(self, entry: Header, path: bytes) -> None:
+        if entry.real_size > self._max_file:
+            raise InvalidArgument(f"layer entry {show(entry.name)} is larger than {self._max_file} bytes")
+        try:
+            fd = os.open(path, _NEW_FILE, 0o600)
+        except FileExistsError:
+            self._clear(path)
+            fd = os.open(path, _NEW_FILE, 0o600)
+        try:
+            if entry.extents is not None:
+                self._write_extents(entry, fd)
+            elif entry.size:
+                self._source.copy(fd, entry.size)
+            if entry.uid or entry.gid or self._inherits_group:
+                os.fchown(fd, entry.uid, entry.gid)
+            if entry.xattrs:
+                _set_xattrs(fd, entry)
+            os.fchmod(fd, entry.mode)
+            os.utime(fd, ns=(entry.mtime, entry.mtime))
+        finally:
+            os.close(fd)
+        self.size += entry.real_size
+
+    def _write_extents(self, entry: Header, fd: int) -> None:
+        for offset, length in entry.extents or ():
+            os.lseek(fd, offset, os.SEEK_SET)
+            self._source.copy(fd, length)
+        os.ftruncate(fd, entry.real_size)
+
+    def _other(self, entry: Header, path: bytes) -> None:
+        target = self._link_target(entry.link) if entry.type == tar.HARD_LINK else entry.link
+        if entry.type == tar.HARD_LINK and target == path:
+            return
+        try:
+            _make(entry, target, path)
+        except FileExistsError:
+            self._clear(path)
+            _make(entry, target, path)
+        if entry.type == tar.SYMLINK:
+            self.size += len(target)
+        if entry.type != tar.HARD_LINK:
+            self._own(entry, path)
+            os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _link_target(self, link: bytes) -> bytes:
+        name = clean(link)
+        parent, _, base = name.rpartition(b"/")
+        real = self._parents.get(parent, parent)
+        return real + b"/" + base if real else base
+
+    def _own(self, entry: Header, path: bytes) -> None:
+        if entry.uid or entry.gid or self._inherits_group:
+            os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
+        if entry.xattrs:
+            _set_xattrs(path, entry)
+        if entry.type != tar.SYMLINK:
+            os.chmod(path, entry.mode)
+
+    def _clear(self, path: bytes) -> None:
+        """Make room for an entry; what we knew of parents may be wrong once a directory or a link is gone."""
+        delete(path)
+        self._parents = {b"": b""}
+
+
+def clean(name: bytes) -> bytes:
+    """Return a name as a path relative to the root, b"" for the root; InvalidArgument when it climbs out."""
+    if b"//" not in name and b"." not in name and name[:1] != b"/" and name[-1:] != b"/":
+        return name
+    parts: list[bytes] = []
+    for part in name.split(b"/"):
+        if part == b"..":
+            if not parts:
+                raise InvalidArgument(f"layer entry {show(name)} leads out of its root")
+            parts.pop()
+        elif part and part != b".":
+            parts.append(part)
+    return b"/".join(parts)
+
+
+def _make(entry: Header, target: bytes, path: bytes) -> None:
+    match entry.type:
+        case tar.SYMLINK:
+            os.symlink(target, path)
+        case tar.HARD_LINK:
+            _link(target, path)
+        case tar.CHARACTER:
+            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(*entry.device))
+        case tar.BLOCK_DEVICE:
+            os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(*entry.device))
+        case tar.FIFO:
+            os.mkfifo(path, 0o600)
+        case _:
+            raise InvalidArgument(f"layer entry {show(entry.name)}: unknown type {show(entry.type)}")
+
+
+def _link(target: bytes, path: bytes) -> None:
+    try:
+        os.link(target, path, follow_symlinks=False)
+    except PermissionError:
+        raise InvalidArgument(f"layer entry {show(path)}: a hard link to a directory") from None
+
+
+def _set_xattrs(target: int | bytes, entry: Header) -> None:
+    for name, value in entry.xattrs:
+        # How overlayfs reads a layer is not for the layer to say.
+        if name.startswith(b"trusted.overlay."):
+            continue
+        try:
+            if isinstance(target, int):
+                os.setxattr(target, name, value)
+            else:
+                os.setxattr(target, name, value, follow_symlinks=False)
+        except OSError as error:
+            unsupported = error.errno == errno.ENOTSUP
+            # The kernel keeps user xattrs to files and directories.
+            if not unsupported and not (error.errno == errno.EPERM and name.startswith(b"user.")):
+                raise
+
+
+def _failure(entry: Header, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
+    if isinstance(error, ValueError):  # a number the C library cannot take, a NUL in a name
+        return InvalidArgument(f"layer entry {show(entry.name)}: {error}")
+    text = f"layer entry {show(entry.name)}: {error.strerror}"
+    return InvalidArgument(text) if error.errno in _HOSTILE else SystemFailure(text)

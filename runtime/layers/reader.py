@@ -1,0 +1,184 @@
+"""A tar archive as a stream of entries: one pass, no seeks, bounded memory."""
+
+import os
+from collections.abc import Iterator
+
+from errdefs import InvalidArgument
+from runtime.layers.header import BLOCK, Extents, Header, pairs, pax_extents, pax_records, show
+
+_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
+_EXTENSIONS = (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK)
+_MAX_EXTENSION = 1 << 20  # as in Go's archive/tar
+_MAX_SPARSE_NUMBERS = 1 << 20
+_ZEROS = bytes(BLOCK)
+
+
+class Source:
+    """Exact reads from an iterator of chunks; `position` counts the bytes taken."""
+
+    __slots__ = ("_at", "_chunk", "_chunks", "position")
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        """Read from `chunks`, none of which is empty."""
+        self._chunks = chunks
+        self._chunk = b""
+        self._at = 0
+        self.position = 0
+
+    def take(self, count: int) -> bytes:
+        """Return `count` bytes, or none at the end of the stream; InvalidArgument when it ends in between."""
+        end = self._at + count
+        if end > len(self._chunk):
+            self._gather(count)
+            end = self._at + count
+            if not self._chunk and count:
+                return b""
+        data = self._chunk[self._at : end]
+        self._at = end
+        self.position += count
+        return data
+
+    def _gather(self, count: int) -> None:
+        parts = [self._chunk[self._at :]]
+        have = len(parts[0])
+        while have < count and (chunk := next(self._chunks, None)) is not None:
+            parts.append(chunk)
+            have += len(chunk)
+        if 0 < have < count:
+            raise InvalidArgument("the archive is truncated")
+        self._chunk = b"".join(parts)
+        self._at = 0
+
+    def copy(self, fd: int, count: int) -> None:
+        """Write the next `count` bytes to a descriptor, as they come."""
+        self.position += count
+        while count:
+            if self._at == len(self._chunk):
+                self._next()
+            view = memoryview(self._chunk)[self._at : self._at + count]
+            written = os.write(fd, view)
+            self._at += written
+            count -= written
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` bytes."""
+        self.position += count
+        while count:
+            if self._at == len(self._chunk):
+                self._next()
+            step = min(count, len(self._chunk) - self._at)
+            self._at += step
+            count -= step
+
+    def _next(self) -> None:
+        chunk = next(self._chunks, None)
+        if chunk is None:
+            raise InvalidArgument("the archive is truncated")
+        self._chunk = chunk
+        self._at = 0
+
+    def drain(self) -> None:
+        """Read to the end: what follows an archive still counts for its digest."""
+        for _ in self._chunks:
+            pass
+
+
+def entries(source: Source, limit: int) -> Iterator[Header]:
+    """Yield the archive's entries, at most `limit`; of each, `size` bytes may be read from `source` meanwhile.
+
+    What is left of them is skipped. A sparse file's bytes are those of its extents, one after the other.
+    """
+    count = 0
+    while (header := _next_entry(source)) is not None:
+        count += 1
+        if count > limit:
+            raise InvalidArgument(f"the archive has more than {limit} entries")
+        padded = header.size + -header.size % BLOCK
+        end = source.position + padded
+        if header.type != _VOLUME:
+            yield header
+        source.skip(end - source.position)
+
+
+def _next_entry(source: Source) -> Header | None:
+    """Return the next header with its extensions applied, None at the end of the archive."""
+    records: list[tuple[bytes, bytes]] = []
+    name = link = None
+    while True:
+        block = source.take(BLOCK)
+        if not block or block == _ZEROS:
+            return None
+        header = Header(block)
+        if header.type not in _EXTENSIONS:
+            break
+        data = _extension(source, header)
+        if header.type == _PAX:
+            records = pax_records(data)
+        elif header.type == _LONG_NAME:
+            name = data.partition(b"\0")[0]
+        elif header.type == _LONG_LINK:
+            link = data.partition(b"\0")[0]
+        # Global records carry comments of git; Docker ignores them too.
+    header.name = name if name is not None else header.name
+    header.link = link if link is not None else header.link
+    if records:
+        header.apply(records)
+    _apply_sparse(source, header, records)
+    header.settle()
+    return header
+
+
+def _extension(source: Source, header: Header) -> bytes:
+    if not 0 <= header.size <= _MAX_EXTENSION:
+        raise InvalidArgument("malformed tar archive: an extended header is too large")
+    data = source.take(header.size + -header.size % BLOCK)
+    if len(data) < header.size:
+        raise InvalidArgument("the archive is truncated")
+    return data[: header.size]
+
+
+def _apply_sparse(source: Source, header: Header, records: list[tuple[bytes, bytes]]) -> None:
+    while header.extents_follow:
+        block = source.take(BLOCK)
+        if not block:
+            raise InvalidArgument("the archive is truncated")
+        header.add_extents(block)
+        if header.extents and len(header.extents) * 2 > _MAX_SPARSE_NUMBERS:
+            raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
+    if not any(key.startswith(b"GNU.sparse.") for key, _ in records):
+        return
+    fields = dict(records)
+    real_size = fields.get(b"GNU.sparse.realsize", fields.get(b"GNU.sparse.size"))
+    header.name = fields.get(b"GNU.sparse.name", header.name).replace(b"\0", b"")
+    if fields.get(b"GNU.sparse.major") == b"1":
+        header.extents = _extents_in_data(source, header)
+    else:
+        header.extents = pax_extents(records)
+    if real_size is None or not real_size.isdigit() or header.extents is None:
+        raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")
+    header.real_size = int(real_size[:20])
+
+
+def _extents_in_data(source: Source, header: Header) -> Extents:
+    """Read the map of pax format 1.0: decimal lines before the data, padded to a block."""
+    numbers = _map_numbers(source, header)
+    count = 2 * next(numbers)
+    if count > _MAX_SPARSE_NUMBERS:
+        raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
+    return pairs([next(numbers) for _ in range(count)])
+
+
+def _map_numbers(source: Source, header: Header) -> Iterator[int]:
+    rest = b""
+    while True:
+        block = source.take(BLOCK)
+        header.size -= BLOCK
+        if not block or header.size < 0:
+            raise InvalidArgument("the archive is truncated")
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if not line.isdigit() or len(line) > 20:
+                raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")
+            yield int(line)
+        if len(rest) > BLOCK:
+            raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")

@@ -1,0 +1,124 @@
+"""The process that unpacks one layer: `python -I -m runtime.layers.worker ORDER`.
+
+ORDER is a JSON object {"limits": [...], "whiteouts": "overlay"|"remove"}. Descriptors: 3 the archive, 4
+the directory to unpack into, 5 a pipe for lines of JSON: {"read": compressed bytes so far}, and as the
+last one {"applied": {…}} or {"error": {"kind": …, "message": …}}. All modules and files are open before
+the root changes; afterwards nothing is imported, nothing of the host is opened, and nothing inside is
+ever executed.
+"""
+
+import hashlib
+import io
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from errdefs import InvalidArgument, WherryError
+from runtime.layers import confine
+from runtime.layers.decompress import decompress, detect
+from runtime.layers.extract import Extractor
+from runtime.layers.limits import Limits
+from runtime.layers.reader import Source, entries
+from runtime.layers.whiteouts import OverlayWhiteouts, RemovingWhiteouts, Whiteouts
+
+ARCHIVE, TARGET, REPORT = 3, 4, 5
+_REPORT_EVERY = 0.1  # seconds
+_CHUNKS_AHEAD = 4
+
+
+class Inflow:
+    """The archive's bytes, decompressed, digested and counted by a thread of their own, some chunks ahead."""
+
+    def __init__(self, stream: io.FileIO, limits: Limits) -> None:
+        """Start reading."""
+        self.compression = detect(os.pread(stream.fileno(), 10, 0))
+        self._stream = stream
+        self._limits = limits
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._reported = 0.0
+        self._chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(_CHUNKS_AHEAD)
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield chunks; what failed in the thread is raised here."""
+        while (chunk := self._chunks.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+
+    def diff_id(self) -> str:
+        """Return the digest of the uncompressed archive, once all of it was read."""
+        self._thread.join()
+        return f"sha256:{self._digest.hexdigest()}"
+
+    def _pump(self) -> None:
+        try:
+            for chunk in decompress(self._stream, self.compression):
+                self._digest.update(chunk)
+                self._count(len(chunk))
+                self._chunks.put(chunk)
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that consumes
+            self._chunks.put(error)
+        else:
+            self._chunks.put(None)
+
+    def _count(self, more: int) -> None:
+        self._size += more
+        read = self._stream.tell()
+        limits = self._limits
+        if self._size > limits.size:
+            raise InvalidArgument(f"the archive is larger than {limits.size} bytes")
+        if self._size > limits.ratio_free and self._size > limits.ratio * read:
+            raise InvalidArgument(f"the archive is compressed more than {limits.ratio} to 1")
+        now = time.monotonic()
+        if now - self._reported > _REPORT_EVERY:
+            self._reported = now
+            _report({"read": read})
+
+
+def main() -> None:
+    """Unpack as ordered and report."""
+    try:
+        _report({"applied": _apply(json.loads(sys.argv[1]))})
+    except WherryError as error:
+        _report({"error": {"kind": type(error).__name__, "message": error.message}})
+    except MemoryError:
+        _report(
+            {"error": {"kind": "InvalidArgument", "message": "the archive takes too much memory to unpack"}}
+        )
+    except BrokenPipeError:
+        pass  # nobody waits for us any more
+    except OSError as error:
+        _report({"error": {"kind": "SystemFailure", "message": f"cannot unpack: {error.strerror}"}})
+    # Not by way of the interpreter's end: a thread may still be reading what nobody wants.
+    os._exit(0)
+
+
+def _apply(order: dict[str, object]) -> dict[str, object]:
+    limits = Limits(*order["limits"])  # type: ignore[misc]
+    whiteouts: Whiteouts = OverlayWhiteouts() if order["whiteouts"] == "overlay" else RemovingWhiteouts()
+    confine.end_with_parent()
+    confine.limit(limits)
+    os.umask(0)
+    stream = io.FileIO(ARCHIVE, closefd=False)
+    confine.enter(TARGET)
+    inflow = Inflow(stream, limits)
+    source = Source(iter(inflow))
+    extractor = Extractor(source, whiteouts, limits.size)
+    extractor.extract(entries(source, limits.entries))
+    source.drain()
+    return {"diff_id": inflow.diff_id(), "size": extractor.size, "compression": inflow.compression}
+
+
+def _report(message: dict[str, object]) -> None:
+    os.write(REPORT, json.dumps(message).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
