@@ -1,0 +1,159 @@
+"""Control groups of real containers."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from errdefs import InvalidArgument, NotFound, SystemFailure
+from runtime import cgroups
+from runtime.cgroups.hierarchy import parse_membership
+from runtime.spec.namespaces import HOST, Namespaces
+from tests.unit.runtime_spec.conftest import Bundle
+
+HOST_PIDS = Namespaces(pid=HOST)
+FORKS = "for i in 1 2 3 4; do sleep 1000 & done; (while :; do sleep 0.01; done) & wait"
+
+
+@pytest.mark.parametrize(
+    ("parent", "driver", "expected"),
+    [
+        ("", "cgroupfs", "/docker/x"),
+        ("/mine", "cgroupfs", "/mine/x"),
+        ("mine/deep/", "cgroupfs", "mine/deep/x"),
+        ("/a/../../b", "cgroupfs", "/b/x"),
+        ("", "systemd", "system.slice:docker:x"),
+        ("my-own.slice", "systemd", "my-own.slice:docker:x"),
+    ],
+)
+def test_names(parent: str, driver: cgroups.Driver, expected: str) -> None:
+    assert cgroups.path_for("x", parent, driver) == expected
+
+
+def test_a_parent_that_is_no_slice() -> None:
+    with pytest.raises(InvalidArgument, match="should be a valid slice"):
+        cgroups.path_for("x", "/mine", "systemd")
+
+
+def test_membership() -> None:
+    text = "9:name=systemd:/\n8:cpu,cpuacct:/a:b\n0::/docker/x\n"
+    assert parse_membership(text) == {
+        "name=systemd": "/",
+        "cpu": "/a:b",
+        "cpuacct": "/a:b",
+        "": "/docker/x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("version", "systemd", "driver"), [(1, True, "cgroupfs"), (2, False, "cgroupfs"), (2, True, "systemd")]
+)
+def test_the_driver_is_dockers_choice(version: int, systemd: bool, driver: str) -> None:
+    found = cgroups.Hierarchy(version=2 if version == 2 else 1, systemd=systemd)
+    assert cgroups.default_driver(found) == driver
+
+
+def test_this_host() -> None:
+    hierarchy = cgroups.detect()
+    assert hierarchy.version == (2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1)
+    for path in cgroups.paths(os.getpid()).values():
+        assert str(os.getpid()) in (path / "cgroup.procs").read_text().split()
+    host = cgroups.capabilities_of_host()
+    assert host.pids_limit
+    assert host.cpus
+    assert cgroups.HostCapabilities().warnings(1) == [
+        "WARNING: No memory limit support",
+        "WARNING: No swap limit support",
+        "WARNING: No kernel memory TCP limit support",
+        "WARNING: No oom kill disable support",
+        "WARNING: No cpu cfs quota support",
+        "WARNING: No cpu cfs period support",
+        "WARNING: No cpu shares support",
+        "WARNING: No cpuset support",
+        "WARNING: No blkio throttle.read_bps_device support",
+        "WARNING: No blkio throttle.write_bps_device support",
+        "WARNING: No blkio throttle.read_iops_device support",
+        "WARNING: No blkio throttle.write_iops_device support",
+    ]
+    assert "WARNING: No io.weight (per device) support" in cgroups.HostCapabilities().warnings(2)
+
+
+@pytest.mark.root
+def test_freeze_and_thaw(bundle: Bundle) -> None:
+    pid = bundle.start(bundle.options("sh", "-c", FORKS))
+    assert not cgroups.frozen(pid)
+    cgroups.freeze(pid)
+    assert cgroups.frozen(pid)
+    before = cgroups.pids(pid)
+    time.sleep(0.1)
+    assert cgroups.pids(pid) == before
+    cgroups.freeze(pid)
+    cgroups.thaw(pid)
+    cgroups.thaw(pid)
+    assert not cgroups.frozen(pid)
+
+
+@pytest.mark.root
+def test_pids(bundle: Bundle) -> None:
+    pid = bundle.start(bundle.options("sh", "-c", "for i in 1 2 3; do sleep 1000 & done; wait"))
+    deadline = time.monotonic() + 10
+    while len(cgroups.pids(pid)) != 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert cgroups.pids(pid)[0] == pid
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("frozen", [False, True])
+def test_kill_all_leaves_nobody(bundle: Bundle, frozen: bool) -> None:
+    pid = bundle.start(bundle.options("sh", "-c", FORKS))
+    group = cgroups.of(pid)
+    assert len(group.pids()) > 1
+    if frozen:
+        group.freeze()
+    group.kill_all()
+    assert group.pids() == []
+    assert not group.frozen()
+
+
+@pytest.mark.root
+def test_kill_all_without_init(bundle: Bundle) -> None:
+    """With the host's pid namespace the kernel ends nobody when init does."""
+    shared = bundle.options("sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1000", namespaces=HOST_PIDS)
+    pid = bundle.start(shared)
+    group = cgroups.of(pid)
+    deadline = time.monotonic() + 10
+    while len(group.pids()) != 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    while pid in group.pids():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len(group.pids()) == 2
+    group.kill_all()
+    assert group.pids() == []
+
+
+@pytest.mark.root
+def test_a_group_that_is_gone(bundle: Bundle) -> None:
+    pid = bundle.start(bundle.options("sleep", "1000"))
+    group = cgroups.of(pid)
+    bundle.runc("delete", "--force", bundle.id)
+    group.kill_all()
+    group.freeze()
+    group.thaw()
+    assert group.pids() == []
+    assert not group.frozen()
+    # Nobody may have collected the process yet: a zombie counts to the root group.
+    with pytest.raises((NotFound, SystemFailure)):
+        cgroups.of(pid)
+
+
+def test_the_host_is_never_acted_on() -> None:
+    with pytest.raises(SystemFailure, match=r"with the host$"):
+        cgroups.kill_all(os.getpid())
+    with pytest.raises(SystemFailure, match=r"with the host$"):
+        cgroups.freeze(1)
