@@ -1,0 +1,254 @@
+"""Client connections: aiohttp's, made to notice slow heads and lost clients, and to give a connection away.
+
+aiohttp closes a connection whose client half-closes, and hears of a lost client only when it writes; what is
+here adds the three things that Docker's streams need: `while_connected`, `Connection.take` and `Hangups`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import select
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from aiohttp import web
+
+from api import errors
+
+_log = logging.getLogger(__name__)
+
+HEAD_TIMEOUT = 30.0  # seconds from a head's first byte to its last
+MAX_HEAD_LINE = 256 * 1024  # bytes: filters travel in the request line
+MAX_FIELDS = 128
+_MAX_EARLY = 256 * 1024  # bytes held of what a client sends before its connection is taken
+
+
+class Stream:
+    """A request that lasts: its task is cancelled when the client goes or the server ends."""
+
+    def __init__(self, task: "asyncio.Task[Any]") -> None:
+        self._task = task
+        self.ended = False
+
+    def end(self) -> None:
+        """End it, once."""
+        if not self.ended:
+            self.ended = True
+            self._task.cancel()
+
+
+class Connection(web.RequestHandler):
+    """One client's connection while it speaks HTTP."""
+
+    __slots__ = ("_busy", "_early", "_head_timer", "_server", "_stream")
+
+    def __init__(self, server: "HttpServer", loop: asyncio.AbstractEventLoop, **options: Any) -> None:
+        super().__init__(server, loop=loop, **options)
+        self._server = server
+        self._busy = False
+        self._early: bytearray | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stream: Stream | None = None
+
+    @property
+    def hangups(self) -> "Hangups":
+        """The server's watch over connections that are taken."""
+        return self._server.hangups
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; a head that does not end in time ends the connection."""
+        if self._early is not None:
+            self._hold(data)
+            return
+        super().data_received(data)
+        if not self._busy and self._head_timer is None:
+            self._head_timer = self._loop.call_later(HEAD_TIMEOUT, self._head_is_late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone: what it waits for ends."""
+        self._disarm()
+        super().connection_lost(exc)
+        if self._stream is not None:
+            self._stream.end()
+
+    def begin(self) -> None:
+        """A request's head is whole and its handler starts."""
+        self._busy = True
+        self._disarm()
+
+    def finish(self) -> None:
+        """The handler is done."""
+        self._busy = False
+
+    def watch(self, stream: Stream) -> None:
+        """End the stream when the client goes; at once if it has gone already."""
+        self._stream = stream
+        self._server.streams.add(stream)
+        if self.transport is None:
+            stream.end()
+
+    def unwatch(self, stream: Stream) -> None:
+        """The stream has ended by itself."""
+        self._stream = None
+        self._server.streams.discard(stream)
+
+    def hold(self) -> None:
+        """From now on keep what the client sends instead of reading requests from it."""
+        self._early = bytearray()
+
+    def take(self) -> tuple[asyncio.Transport, bytes]:
+        """Give the transport away, with the bytes that came behind the request.
+
+        ConnectionResetError when the client has gone.
+        """
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        early = bytes(self._message_tail) + bytes(self._early or b"")
+        self._message_tail, self._early = b"", None
+        return self.transport, early
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what is no HTTP, in Docker's form. The connection closes after it."""
+        if status >= 500:
+            _log.error("request failed in the HTTP layer", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("the response has begun")
+        reason = " ".join((message or "").split())[:200]
+        text = f"malformed request: {reason}" if status < 500 else errors.UNEXPECTED
+        response = errors.response(status, text)
+        response.force_close()
+        return response
+
+    def _hold(self, data: bytes) -> None:
+        assert self._early is not None
+        self._early += data
+        if len(self._early) > _MAX_EARLY and self.transport is not None:
+            self.transport.pause_reading()
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if not self._busy:
+            self.force_close()
+
+    def _disarm(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class Taken(web.StreamResponse):
+    """What a handler returns whose connection is no longer HTTP, or is gone: nothing is written."""
+
+    @property
+    def prepared(self) -> bool:
+        """As if it were: nobody shall add to it."""
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write nothing."""
+        del request
+        self.force_close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Write nothing."""
+        del data
+
+
+class HttpServer(web.Server):
+    """Connections of all listeners, and the one handler behind them."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__(handler)
+        self.streams: set[Stream] = set()
+        self.hangups = Hangups(self._loop)
+
+    def __call__(self) -> web.RequestHandler:
+        """A protocol for a new connection."""
+        return Connection(
+            self,
+            self._loop,
+            max_line_size=MAX_HEAD_LINE,
+            max_field_size=MAX_HEAD_LINE,
+            max_headers=MAX_FIELDS,
+            auto_decompress=False,
+            access_log=None,
+        )
+
+    async def close(self, timeout: float) -> None:
+        """End streams at once, give other requests `timeout` seconds, then close every connection."""
+        for stream in list(self.streams):
+            stream.end()
+        self.pre_shutdown()
+        await self.shutdown(timeout)
+        self.hangups.close()
+
+
+@contextlib.contextmanager
+def while_connected(request: web.BaseRequest) -> Iterator[None]:
+    """Run the body while the client listens; it is left silently when the client goes or the server ends."""
+    connection = request.protocol
+    task = asyncio.current_task()
+    assert isinstance(connection, Connection)
+    assert task is not None
+    stream = Stream(task)
+    connection.watch(stream)
+    try:
+        yield
+    except ConnectionError:
+        pass
+    except asyncio.CancelledError:
+        if not stream.ended or task.uncancel() > 0:
+            raise
+    finally:
+        connection.unwatch(stream)
+
+
+class Hangups:
+    """Tells when the other end of a socket is closed altogether, whoever reads it and whether or not.
+
+    A transport notices neither while its reading is paused, nor after the client's half-close. epoll reports
+    EPOLLHUP regardless, and an epoll descriptor can itself be watched by the loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._epoll = select.epoll()
+        self._callbacks: dict[int, Callable[[], None]] = {}
+        loop.add_reader(self._epoll.fileno(), self._ready)
+
+    def add(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back once when the socket `fd` is hung up."""
+        self._callbacks[fd] = callback
+        try:
+            self._epoll.register(fd, 0)
+        except FileExistsError:
+            self._epoll.modify(fd, 0)
+
+    def discard(self, fd: int, callback: Callable[[], None]) -> None:
+        """Forget a socket, unless its number belongs to another one by now."""
+        if self._callbacks.get(fd) is callback:
+            self._forget(fd)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._callbacks.clear()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _ready(self) -> None:
+        for fd, _ in self._epoll.poll(0):
+            callback = self._callbacks.get(fd)
+            self._forget(fd)
+            if callback is not None:
+                callback()
+
+    def _forget(self, fd: int) -> None:
+        self._callbacks.pop(fd, None)
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(fd)

@@ -1,0 +1,102 @@
+"""The daemon: listeners, the engine, signals, and the order in which they come and go."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import errdefs
+from api import assemble, daemon_log, listeners
+from api.connection import HttpServer
+from api.listeners import Listener
+from api.server import API
+from api.systemd import Notifier
+from engine import version
+from engine.config import Config, reload
+from engine.engine import Engine
+from runtime import spawn
+
+_log = logging.getLogger(__name__)
+
+STOP_CONTAINERS = signal.SIGUSR2  # what `wherryd --stop-containers` sends
+_REQUESTS_TIMEOUT = 10.0  # seconds that requests have to end in
+_STATE_TIMEOUT = 5.0
+
+
+class Daemon:
+    """One run of the daemon."""
+
+    def __init__(self, config: Config, argv: Sequence[str], notifier: Notifier) -> None:
+        self._config = config
+        self._argv = argv
+        self._notifier = notifier
+        self._signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Serve until a signal ends it. Errors of the start are raised, and nothing is left then."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, STOP_CONTAINERS):
+            loop.add_signal_handler(number, self._signals.put_nowait, number)
+        opened = listeners.open_all(self._config.hosts, self._config.group)
+        try:
+            engine = await Engine.open(self._config)
+            await self._serve(engine, opened)
+        finally:
+            listeners.close_all(opened)
+
+    async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
+        server = HttpServer(API(assemble.routes(engine, self._config), version.ENGINE))
+        accepting = [await _accept(server, listener) for listener in opened]
+        for listener in opened:
+            _log.info("API listens on %s", listener.address)
+        self._notifier.ready()
+        number = await self._until_ended(engine)
+        stop_containers = number == STOP_CONTAINERS or await _host_goes_down()
+        _log.info("ending on %s, containers %s", number.name, "stop too" if stop_containers else "live on")
+        self._notifier.stopping("Stopping containers" if stop_containers else "Leaving containers running")
+        for each in accepting:
+            each.close()
+        listeners.close_all(opened)
+        await server.close(_REQUESTS_TIMEOUT)
+        await engine.shutdown(stop_containers=stop_containers)
+
+    async def _until_ended(self, engine: Engine) -> signal.Signals:
+        while (number := await self._signals.get()) == signal.SIGHUP:
+            self._notifier.reloading()
+            await self._reload(engine)
+            self._notifier.ready()
+        return number
+
+    async def _reload(self, engine: Engine) -> None:
+        """Take over what can be; a configuration that is wrong changes nothing."""
+        try:
+            reloaded = await asyncio.to_thread(reload, self._config, self._argv)
+        except errdefs.WherryError as error:
+            _log.error("the configuration was not reloaded: %s", error.message)
+            return
+        self._config = reloaded.config
+        daemon_log.configure(self._config.level, self._config.log_format)
+        for name in reloaded.pending:
+            _log.warning("%s is changed in the configuration: a restart takes it over", name)
+        _log.info("configuration reloaded; changed: %s", ", ".join(reloaded.changed) or "nothing")
+        await engine.reload(reloaded)
+
+
+async def _accept(server: HttpServer, listener: Listener) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if listener.path or listener.socket.family == socket.AF_UNIX:
+        return await loop.create_unix_server(server, sock=listener.socket)
+    return await loop.create_server(server, sock=listener.socket)
+
+
+async def _host_goes_down() -> bool:
+    """Whether systemd says that the host is being shut down."""
+    if not await asyncio.to_thread(os.path.isdir, "/run/systemd/system"):
+        return False
+    try:
+        done = await spawn.run(["systemctl", "is-system-running"], timeout=_STATE_TIMEOUT)
+    except (errdefs.WherryError, OSError, TimeoutError):
+        return False
+    return done.stdout.strip() == b"stopping"

@@ -1,0 +1,235 @@
+"""Hijacked connections: after an HTTP head the connection carries a raw stream in both directions.
+
+The head is written and the transport given another protocol, on asyncio and uvloop alike. The client's
+half-close ends its input alone (`echo x | docker run -i …`), reading stops while nobody takes the input, and
+a client that goes away is noticed even then. Whatever can fail is checked before the switch.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from aiohttp import web
+
+from api.connection import Connection
+from engine.containers.attach import Detached
+
+_log = logging.getLogger(__name__)
+
+RAW = "application/vnd.docker.raw-stream"
+MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
+
+_MAX_BUFFER = 256 * 1024  # bytes of input held before reading pauses
+_GONE_GRACE = 10.0  # seconds in which the input of a client that has gone is still delivered
+_LINGER = 5.0  # seconds for a client to close after the end of its output
+
+
+class Attachment(Protocol):
+    """The container's side of a stream."""
+
+    async def read(self) -> bytes:
+        """The next output, b"" at its end."""
+
+    async def write(self, data: bytes, /) -> None:
+        """Deliver input; waits while the container does not take it. Detached on the detach keys."""
+
+    async def write_eof(self) -> None:
+        """The input has ended."""
+
+    def close(self) -> None:
+        """Let go of the container's streams. The container lives on."""
+
+
+class Hijacked(asyncio.Protocol):
+    """A raw connection: bytes in both directions, each with backpressure and an end of its own."""
+
+    def __init__(self, connection: Connection, transport: asyncio.Transport, early: bytes) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._input = bytearray(early)
+        self._input_ended = False
+        self._reading_paused = False
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.gone = asyncio.Event()
+        self._fd = transport.get_extra_info("socket").fileno()
+        self._on_hangup = self.gone.set
+        connection.hangups.add(self._fd, self._on_hangup)
+        if early:
+            self._arrived.set()
+
+    def data_received(self, data: bytes) -> None:
+        """Input of the client."""
+        self._input += data
+        self._arrived.set()
+        if len(self._input) > _MAX_BUFFER and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client's half-close. The output goes on."""
+        self._input_ended = True
+        self._arrived.set()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._writable.set()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Both directions have ended; the HTTP layer learns it too."""
+        self._input_ended = True
+        self._arrived.set()
+        self._writable.set()
+        self.gone.set()
+        self._connection.hangups.discard(self._fd, self._on_hangup)
+        self._connection.connection_lost(exc)
+
+    async def read(self) -> bytes:
+        """The next input, b"" once it has ended."""
+        while not self._input and not self._input_ended:
+            self._arrived.clear()
+            await self._arrived.wait()
+        data = bytes(self._input)
+        self._input.clear()
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Send output; waits while the client does not read. ConnectionResetError once it has gone."""
+        if self._transport.is_closing() or self.gone.is_set():
+            raise ConnectionResetError("the client has gone")
+        self._transport.write(data)
+        await self._writable.wait()
+
+    async def finish(self) -> None:
+        """End the output, and close when the client has closed or has had time to.
+
+        Closing at once would reset the connection under unread input, and the client could lose output.
+        """
+        if not self.gone.is_set() and not self._transport.is_closing():
+            await self._writable.wait()
+            with contextlib.suppress(OSError, RuntimeError):
+                self._transport.write_eof()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    await self._discard_input()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close without further ado."""
+        self._transport.close()
+
+    async def _discard_input(self) -> None:
+        while not self.gone.is_set() and await self.read():
+            pass
+
+
+def hold(request: web.BaseRequest) -> Connection:
+    """Keep what the client sends from now on for a hijack. The body must have been read."""
+    connection = request.protocol
+    assert isinstance(connection, Connection)
+    connection.hold()
+    return connection
+
+
+def hijack(connection: Connection, head: bytes) -> Hijacked:
+    """Write a head and take the connection over. ConnectionResetError when the client has gone."""
+    transport, early = connection.take()
+    hijacked = Hijacked(connection, transport, early)
+    transport.write(head)
+    transport.set_protocol(hijacked)
+    with contextlib.suppress(RuntimeError):  # not paused
+        transport.resume_reading()
+    return hijacked
+
+
+def upgrade_head(*, upgrade: bool, content_type: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """The head before a raw stream, byte for byte Docker's: 101 if the client asked to upgrade, else 200."""
+    if upgrade:
+        lines = [
+            "HTTP/1.1 101 UPGRADED",
+            f"Content-Type: {content_type}",
+            "Connection: Upgrade",
+            "Upgrade: tcp",
+        ]
+    else:
+        lines = ["HTTP/1.1 200 OK", f"Content-Type: {RAW}"]
+    lines += [f"{name}: {value}" for name, value in sorted((headers or {}).items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def refusal(status: int, message: str) -> bytes:
+    """Docker's answer to an attach that fails: status line, content type and text, raw."""
+    phrase = HTTPStatus(status).phrase
+    head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {RAW}\r\n\r\n"
+    return (head + f"{message}\r\n").encode()
+
+
+async def relay(connection: Hijacked, attachment: Attachment, *, output: bool = True) -> None:
+    """Carry bytes both ways until the container's output ends, the client goes, or it detaches.
+
+    With `output` False the client asked for no output: the end of its input ends the relay.
+    """
+    loop = asyncio.get_running_loop()
+    feeding = loop.create_task(_feed(connection, attachment))
+    draining = loop.create_task(_drain(attachment, connection))
+    vanishing = loop.create_task(connection.gone.wait())
+    tasks = (feeding, draining, vanishing)
+    try:
+        await _first_end(feeding, draining, vanishing, output=output)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        attachment.close()
+    await connection.finish()
+
+
+async def _first_end(
+    feeding: "asyncio.Task[bool]",
+    draining: "asyncio.Task[None]",
+    vanishing: "asyncio.Task[bool]",
+    *,
+    output: bool,
+) -> None:
+    ends: set[asyncio.Task[bool] | asyncio.Task[None]] = {vanishing, draining if output else feeding}
+    pending = {feeding, *ends}
+    while True:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if feeding in done and feeding.result():
+            return
+        if vanishing in done and not feeding.done():
+            await asyncio.wait({feeding}, timeout=_GONE_GRACE)
+        if done & ends:
+            return
+
+
+async def _feed(connection: Hijacked, attachment: Attachment) -> bool:
+    """Input to the container; True when the client detached."""
+    try:
+        while data := await connection.read():
+            await attachment.write(data)
+        await attachment.write_eof()
+    except Detached:
+        return True
+    except OSError:
+        # The container has closed its input: it may go on writing.
+        _log.debug("the container takes no more input", exc_info=True)
+    return False
+
+
+async def _drain(attachment: Attachment, connection: Hijacked) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await attachment.read():
+            await connection.write(data)

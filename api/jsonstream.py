@@ -1,0 +1,40 @@
+"""Chunked streams of JSON messages: progress of long work, and errors that come after the first byte."""
+
+from aiohttp import web
+
+from api import errors
+from api.call import Call
+from engine.progress import Message
+
+CONTENT_TYPE = "application/json"
+
+
+class JSONStream:
+    """A `Progress` that writes each message as a line. Its head is sent with the first one."""
+
+    def __init__(self, call: Call, content_type: str = CONTENT_TYPE) -> None:
+        self._call = call
+        self._content_type = content_type
+        self._response: web.StreamResponse | None = None
+
+    async def __call__(self, message: Message, /) -> None:
+        """Send one message; waits while the client does not read."""
+        if self._response is None:
+            self._response = await self._call.stream(self._content_type)
+        await self._response.write(errors.encode(message).replace(b"\n", b"\r\n"))
+
+    async def fail(self, error: Exception, where: str, *, by_status: bool = True) -> web.StreamResponse:
+        """Report a failure: as the stream's last message; if nothing was sent yet, and unless told not to,
+        by status.
+        """
+        if self._response is None and by_status:
+            raise error
+        _, text = errors.describe(error, where)
+        await self(Message.failure(text))
+        return await self.end()
+
+    async def end(self) -> web.StreamResponse:
+        """The response; an empty one if there was no message."""
+        if self._response is None:
+            self._response = await self._call.stream(self._content_type)
+        return self._response

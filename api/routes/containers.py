@@ -1,0 +1,270 @@
+"""Containers but for their streams: list, inspect, create and the verbs."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+import errdefs
+from api.call import Call, done
+from api.routing import Route
+from api.schema import containers as schema
+from api.schema import create
+from engine import filters
+from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
+from engine.containers.container import Container
+from engine.containers.list import ALLOWED, ListQuery
+
+_MAX_START_BODY = 7  # a body of more bytes is an object with something in it
+
+
+class Sizes(Protocol):
+    """Bytes of a container."""
+
+    @property
+    def rw(self) -> int:
+        """Of its own changes."""
+
+    @property
+    def rootfs(self) -> int:
+        """Of its whole root."""
+
+
+class Created(Protocol):
+    """The answer to a create request."""
+
+    @property
+    def id(self) -> str:
+        """Of the new container."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know."""
+
+
+class Top(Protocol):
+    """The processes of a container."""
+
+    @property
+    def titles(self) -> list[str]:
+        """Of the columns."""
+
+    @property
+    def processes(self) -> list[list[str]]:
+        """A row a process."""
+
+
+class Containers(Protocol):
+    """What these routes need of the engine's containers."""
+
+    def get(self, reference: str, /) -> Container:
+        """By name, ID or prefix."""
+
+    def list(self, query: ListQuery, /) -> list[Container]:
+        """Newest first."""
+
+    async def size(self, container: Container, /) -> Sizes:
+        """Of one container."""
+
+    async def create(
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        networking: NetworkingConfig | None,
+        *,
+        platform: str = "",
+    ) -> Created:
+        """Make one."""
+
+    async def start(self, reference: str, /) -> None:
+        """Start."""
+
+    async def stop(self, reference: str, /, *, signal: str = "", timeout: int | None = None) -> None:
+        """Stop."""
+
+    async def restart(self, reference: str, /, *, signal: str = "", timeout: int | None = None) -> None:
+        """Stop and start."""
+
+    async def kill(self, reference: str, signal: str = "", /) -> None:
+        """Signal."""
+
+    async def pause(self, reference: str, /) -> None:
+        """Freeze."""
+
+    async def unpause(self, reference: str, /) -> None:
+        """Thaw."""
+
+    async def rename(self, reference: str, name: str, /) -> None:
+        """Another name."""
+
+    async def remove(
+        self, reference: str, /, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        """Remove."""
+
+    async def top(self, reference: str, arguments: str, /) -> Top:
+        """Its processes."""
+
+    async def resize(self, reference: str, height: int, width: int, /) -> None:
+        """Its terminal."""
+
+
+class ContainerRoutes:
+    """Routes of containers. `around` gives what answers tell beyond the record, `image_id` the ID that an image
+    reference means now ("" for none), `exec_ids` the execs of a container.
+    """
+
+    def __init__(
+        self,
+        containers: Containers,
+        around: Callable[[], schema.Surroundings],
+        image_id: Callable[[str], str],
+        exec_ids: Callable[[str], list[str]],
+    ) -> None:
+        self._containers = containers
+        self._around = around
+        self._image_id = image_id
+        self._exec_ids = exec_ids
+
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [
+            Route("GET", "/containers/json", self.list),
+            Route("POST", "/containers/create", self.create),
+            Route("GET", "/containers/{name}/json", self.inspect),
+            Route("GET", "/containers/{name}/top", self.top),
+            Route("POST", "/containers/{name}/start", self.start),
+            Route("POST", "/containers/{name}/stop", self.stop),
+            Route("POST", "/containers/{name}/restart", self.restart),
+            Route("POST", "/containers/{name}/kill", self.kill),
+            Route("POST", "/containers/{name}/pause", self.pause),
+            Route("POST", "/containers/{name}/unpause", self.unpause),
+            Route("POST", "/containers/{name}/rename", self.rename),
+            Route("POST", "/containers/{name}/resize", self.resize),
+            Route("DELETE", "/containers/{name}", self.remove),
+        ]
+
+    async def list(self, call: Call) -> web.StreamResponse:
+        """Containers by Docker's filters."""
+        query = ListQuery(
+            all=call.query.flag("all"),
+            limit=call.query.integer("limit") or 0,
+            filters=filters.parse(call.query.text("filters"), ALLOWED),
+        )
+        around, with_size = self._around(), call.query.flag("size")
+        answer = []
+        for container in self._containers.list(query):
+            name = self._image_name(container)
+            shown = schema.summary(container, around, call.version, name)
+            if with_size:
+                shown |= await self._sizes(container, empty=False)
+            answer.append(shown)
+        return call.answer(answer)
+
+    async def inspect(self, call: Call) -> web.StreamResponse:
+        """All about one container."""
+        container = self._containers.get(call.name)
+        shown = schema.inspect(
+            container, self._around(), call.version, self._exec_ids(container.id), container.log_path
+        )
+        if call.query.flag("size"):
+            shown |= await self._sizes(container, empty=True)
+        return call.answer(shown)
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        """A new container."""
+        call.require_json()
+        request = create.parse(await call.body(), call.version)
+        platform = "" if call.version.before("1.41") else call.query.text("platform")
+        created = await self._containers.create(
+            call.query.text("name"), request.config, request.host, request.networking, platform=platform
+        )
+        return call.answer({"Id": created.id, "Warnings": [*created.warnings, *request.warnings]}, 201)
+
+    async def start(self, call: Call) -> web.StreamResponse:
+        """Start one."""
+        if call.chunked or call.content_length > _MAX_START_BODY:
+            raise errdefs.InvalidArgument(
+                "starting container with non-empty request body was deprecated since API v1.22 "
+                "and removed in v1.24"
+            )
+        if call.query.text("checkpoint"):
+            raise errdefs.Unsupported("checkpoints are not supported by this version of wherry")
+        await self._containers.start(call.name)
+        return done()
+
+    async def stop(self, call: Call) -> web.StreamResponse:
+        """Stop one."""
+        await self._containers.stop(call.name, signal=_signal(call), timeout=call.query.integer("t"))
+        return done()
+
+    async def restart(self, call: Call) -> web.StreamResponse:
+        """Stop and start one."""
+        await self._containers.restart(call.name, signal=_signal(call), timeout=call.query.integer("t"))
+        return done()
+
+    async def kill(self, call: Call) -> web.StreamResponse:
+        """Send a signal."""
+        prefix = f"cannot kill container: {call.name}: "
+        try:
+            await self._containers.kill(call.name, call.query.text("signal"))
+        except errdefs.WherryError as error:
+            if error.message.startswith(prefix):
+                raise
+            raise type(error)(prefix + error.message) from error
+        return done()
+
+    async def pause(self, call: Call) -> web.StreamResponse:
+        """Freeze one."""
+        await self._containers.pause(call.name)
+        return done()
+
+    async def unpause(self, call: Call) -> web.StreamResponse:
+        """Let one go on."""
+        await self._containers.unpause(call.name)
+        return done()
+
+    async def rename(self, call: Call) -> web.StreamResponse:
+        """Another name."""
+        await self._containers.rename(call.name, call.query.text("name"))
+        return done()
+
+    async def remove(self, call: Call) -> web.StreamResponse:
+        """Remove one."""
+        if not call.name.strip("/"):
+            raise errdefs.InvalidArgument(f'invalid name or ID supplied: "{call.name}"')
+        await self._containers.remove(
+            call.name,
+            force=call.query.flag("force"),
+            volumes=call.query.flag("v"),
+            link=call.query.flag("link"),
+        )
+        return done()
+
+    async def top(self, call: Call) -> web.StreamResponse:
+        """The processes of one."""
+        table = await self._containers.top(call.name, call.query.text("ps_args"))
+        return call.answer({"Processes": table.processes, "Titles": table.titles})
+
+    async def resize(self, call: Call) -> web.StreamResponse:
+        """The size of its terminal."""
+        height = call.query.size("h", "resize height")
+        await self._containers.resize(call.name, height, call.query.size("w", "resize width"))
+        return web.Response()
+
+    async def _sizes(self, container: Container, *, empty: bool) -> dict[str, Any]:
+        sizes = await self._containers.size(container)
+        shown = {"SizeRw": sizes.rw, "SizeRootFs": sizes.rootfs}
+        return {name: size for name, size in shown.items() if size or empty}
+
+    def _image_name(self, container: Container) -> str:
+        """As the create request named it, or the ID when that name means another image by now."""
+        same = container.image_name == container.image_id
+        if same or self._image_id(container.image_name) == container.image_id:
+            return container.image_name
+        return container.image_id
+
+
+def _signal(call: Call) -> str:
+    return "" if call.version.before("1.42") else call.query.text("signal")

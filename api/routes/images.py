@@ -1,0 +1,171 @@
+"""Images: list, inspect, load, import, tag, remove."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from aiohttp import web
+
+import errdefs
+from api.call import Call
+from api.jsonstream import JSONStream
+from api.routing import Route
+from api.schema import images as schema
+from engine import filters
+from engine.filters import Filters
+from engine.images.image import Image
+from engine.images.listing import FILTERS, Listed
+from engine.progress import Message, Progress
+
+
+class Removed(Protocol):
+    """One thing that a removal did: one of the two is set."""
+
+    @property
+    def untagged(self) -> str:
+        """A name that is gone."""
+
+    @property
+    def deleted(self) -> str:
+        """An image that is gone."""
+
+
+class Images(Protocol):
+    """What these routes need of the engine's images."""
+
+    def get(self, reference: str, /) -> Image:
+        """By name, ID or prefix."""
+
+    def list(self, filters: Filters, /, *, all_images: bool = False) -> list[Listed]:
+        """Newest first."""
+
+    async def load(self, archive: AsyncIterator[bytes], /, *, quiet: bool, progress: Progress) -> None:
+        """Take the images of a `docker save` archive."""
+
+    async def import_(
+        self,
+        archive: AsyncIterator[bytes],
+        /,
+        *,
+        repo: str,
+        tag: str,
+        message: str,
+        changes: Sequence[str],
+        platform: str,
+        progress: Progress,
+    ) -> str:
+        """Make an image of a root file system; returns its ID."""
+
+    async def tag(self, reference: str, repo: str, tag: str, /) -> None:
+        """Give it another name."""
+
+    async def remove(self, reference: str, /, *, force: bool, prune: bool) -> Sequence[Removed]:
+        """Take a name, or the image, away."""
+
+
+class ImageRoutes:
+    """Routes of images. `driver` is what the snapshotter is called."""
+
+    def __init__(self, images: Images, driver: str) -> None:
+        self._images = images
+        self._driver = driver
+
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [
+            Route("GET", "/images/json", self.list),
+            Route("POST", "/images/load", self.load),
+            Route("POST", "/images/create", self.create),
+            Route("GET", "/images/{name}/json", self.inspect),
+            Route("POST", "/images/{name}/tag", self.tag),
+            Route("DELETE", "/images/{name}", self.remove),
+        ]
+
+    async def list(self, call: Call) -> web.StreamResponse:
+        """Images by Docker's filters."""
+        wanted = filters.parse(call.query.text("filters"), FILTERS)
+        if call.version.before("1.25"):
+            wanted = _with_legacy_filter(wanted, call.query.text("filter"))
+        if (
+            not call.version.before("1.54")
+            and call.query.flag("identity")
+            and not call.query.flag("manifests")
+        ):
+            raise errdefs.InvalidArgument("conflicting options: identity requires manifests=1")
+        listed = self._images.list(wanted, all_images=call.query.flag("all"))
+        shared = _wants_shared(call)
+        return call.answer([schema.summary(each, call.version, shared=shared) for each in listed])
+
+    async def inspect(self, call: Call) -> web.StreamResponse:
+        """All about one image."""
+        return call.answer(schema.inspect(self._images.get(call.name), call.version, self._driver))
+
+    async def load(self, call: Call) -> web.StreamResponse:
+        """Images from an archive. Failures travel in the stream, as in Docker."""
+        stream = JSONStream(call)
+        try:
+            await self._images.load(
+                call.chunks(), quiet=call.query.flag("quiet", default=True), progress=stream
+            )
+        except Exception as error:  # noqa: BLE001 - the top frame of a load
+            return await stream.fail(error, "image load", by_status=False)
+        return await stream.end()
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        """An image from a root file system. Pulling is refused by name."""
+        if call.query.text("fromImage"):
+            raise errdefs.Unsupported(
+                "pulling images is not supported by this version of wherry: "
+                "use `docker load` or `docker import`"
+            )
+        source = call.query.text("fromSrc")
+        if source != "-":
+            raise errdefs.Unsupported(
+                "importing from a URL is not supported by this version of wherry: send the archive, fromSrc=-"
+            )
+        stream = JSONStream(call)
+        try:
+            identifier = await self._images.import_(
+                call.chunks(),
+                repo=call.query.text("repo"),
+                tag=call.query.text("tag"),
+                message=call.query.text("message") or f"Imported from {source}",
+                changes=call.query.all("changes"),
+                platform="" if call.version.before("1.32") else call.query.text("platform"),
+                progress=stream,
+            )
+        except Exception as error:  # noqa: BLE001 - the top frame of an import
+            return await stream.fail(error, "image import")
+        await stream(Message(status=identifier))
+        return await stream.end()
+
+    async def tag(self, call: Call) -> web.StreamResponse:
+        """Another name for an image."""
+        repo = call.query.text("repo")
+        if not repo:
+            raise errdefs.InvalidArgument("invalid reference format")
+        await self._images.tag(call.name, repo, call.query.text("tag"))
+        return web.Response(status=201)
+
+    async def remove(self, call: Call) -> web.StreamResponse:
+        """Take away a name of an image, or the image."""
+        if not call.name.strip():
+            raise errdefs.InvalidArgument("image name cannot be blank")
+        removed = await self._images.remove(
+            call.name, force=call.query.flag("force"), prune=not call.query.flag("noprune")
+        )
+        return call.answer([_removal(each) for each in removed])
+
+
+def _with_legacy_filter(wanted: Filters, name: str) -> Filters:
+    """Before 1.25 the name to look for had a parameter of its own."""
+    if not name or "reference" in wanted:
+        return wanted
+    return Filters.of(**{key: wanted.values(key) for key in wanted.keys()}, reference=[name])  # noqa: SIM118
+
+
+def _removal(removed: Removed) -> dict[str, str]:
+    return {"Untagged": removed.untagged} if removed.untagged else {"Deleted": removed.deleted}
+
+
+def _wants_shared(call: Call) -> bool:
+    return not call.version.before("1.42") and call.query.flag("shared-size")

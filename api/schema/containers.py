@@ -1,0 +1,197 @@
+"""Containers as inspect and list show them, by API version."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.schema import networking
+from api.schema.omission import shape
+from api.schema.status import human
+from api.schema.times import go_time
+from api.versions import Version
+from engine.containers.container import Container, MountPoint
+from engine.containers.state import Status
+
+_LEGACY_BRIDGE = (
+    "EndpointID",
+    "Gateway",
+    "GlobalIPv6Address",
+    "GlobalIPv6PrefixLen",
+    "IPAddress",
+    "IPPrefixLen",
+    "IPv6Gateway",
+    "MacAddress",
+)
+_NUMBERS = frozenset({"GlobalIPv6PrefixLen", "IPPrefixLen"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an answer tells beyond the record: places, the snapshotter, and the networks' IDs by name."""
+
+    data_root: Path
+    exec_root: Path
+    driver: str
+    network_ids: Mapping[str, str]
+
+
+def inspect(
+    container: Container, around: Surroundings, version: Version, exec_ids: list[str], log_path: str
+) -> dict[str, Any]:
+    """The answer of `GET /containers/{id}/json`, without sizes."""
+    shown: dict[str, Any] = {
+        "Id": container.id,
+        "Created": go_time(container.created),
+        "Path": container.path,
+        "Args": container.args,
+        "State": _state(container),
+        "Image": container.image_id,
+        **_files(container, around),
+        "LogPath": log_path,
+        "Name": f"/{container.name}",
+        "RestartCount": container.restart_count,
+        "Driver": around.driver,
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": exec_ids or None,
+        "HostConfig": _host_config(container, version),
+        "Mounts": [_mount(mount) for mount in container.mounts],
+        "Config": _config(container, version),
+        "NetworkSettings": _network_settings(container, around, version),
+    }
+    if version.before("1.52"):
+        shown["GraphDriver"] = {"Name": around.driver, "Data": None}
+    else:
+        shown["Storage"] = {"RootFS": {"Snapshot": {"Name": around.driver}}}
+    return shown
+
+
+def summary(
+    container: Container, around: Surroundings, version: Version, image_name: str, now: int | None = None
+) -> dict[str, Any]:
+    """An entry of `GET /containers/json`, without sizes. `image_name` is what its image is called now."""
+    host: dict[str, Any] = {"NetworkMode": networking.mode(container)}
+    if container.host_config.annotations and not version.before("1.46"):
+        host["Annotations"] = container.host_config.annotations
+    shown: dict[str, Any] = {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": image_name,
+        "ImageID": container.image_id,
+        "Command": _command(container),
+        "Created": container.created // 1_000_000_000,
+        "Ports": networking.port_summaries(container),
+        "Labels": container.config.labels or {},
+        "State": container.state.status.value,
+        "Status": human(container.state, now),
+        "HostConfig": host,
+        "NetworkSettings": {"Networks": networking.networks(container, around.network_ids)},
+        "Mounts": [_mount(mount) for mount in container.mounts],
+    }
+    if not version.before("1.52"):
+        shown["Health"] = {"Status": "none", "FailingStreak": 0}
+    return shown
+
+
+def _state(container: Container) -> dict[str, Any]:
+    state = container.state
+    return {
+        "Status": state.status.value,
+        "Running": state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING),
+        "Paused": state.status is Status.PAUSED,
+        "Restarting": state.status is Status.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.status is Status.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": go_time(state.started_at),
+        "FinishedAt": go_time(state.finished_at),
+    }
+
+
+def _files(container: Container, around: Surroundings) -> dict[str, str]:
+    """The container's own files; they are there from the first start on."""
+    names = {"ResolvConfPath": "resolv.conf", "HostnamePath": "hostname", "HostsPath": "hosts"}
+    if not container.state.started_at:
+        return dict.fromkeys(names, "")
+    directory = around.data_root / "containers" / container.id
+    return {field: str(directory / name) for field, name in names.items()}
+
+
+def _config(container: Container, version: Version) -> dict[str, Any]:
+    config = container.config
+    shown: dict[str, Any] = shape(config)
+    shown["Labels"] = config.labels or {}
+    shown["Volumes"] = config.volumes or None
+    shown.pop("MacAddress", None)
+    if version.before("1.52"):
+        asked = container.networks.get(networking.mode(container))
+        mac = (asked.mac_address if asked else "") or config.mac_address
+        if mac:
+            shown["MacAddress"] = mac
+    return shown
+
+
+def _host_config(container: Container, version: Version) -> dict[str, Any]:
+    host = container.host_config
+    shown: dict[str, Any] = shape(host)
+    shown["NetworkMode"] = networking.mode(container)
+    shown["PortBindings"] = shown["PortBindings"] or {}
+    shown["ConsoleSize"] = host.console_size or [0, 0]
+    shown["LogConfig"]["Config"] = host.log_config.config or {}
+    if not version.before("1.52"):
+        shown.pop("KernelMemoryTCP", None)
+    return shown
+
+
+def _mount(mount: MountPoint) -> dict[str, Any]:
+    shown = {
+        "Type": mount.type,
+        "Name": mount.name,
+        "Source": mount.source,
+        "Destination": mount.destination,
+        "Driver": mount.driver,
+        "Mode": mount.mode,
+        "RW": mount.rw,
+        "Propagation": mount.propagation,
+    }
+    return {key: value for key, value in shown.items() if value or key not in ("Type", "Name", "Driver")}
+
+
+def _network_settings(container: Container, around: Surroundings, version: Version) -> dict[str, Any]:
+    networks = networking.networks(container, around.network_ids)
+    if version.before("1.45"):
+        networking.add_id_aliases(container, networks)
+    sandbox = container.sandbox_id
+    shown: dict[str, Any] = {
+        "SandboxID": sandbox,
+        "SandboxKey": os.fspath(around.exec_root / "netns" / sandbox[:12]) if sandbox else "",
+        "Ports": networking.ports(container),
+        "Networks": networks,
+    }
+    return _legacy_settings(networks) | shown if version.before("1.52") else shown
+
+
+def _legacy_settings(networks: dict[str, Any]) -> dict[str, Any]:
+    bridge = networks.get("bridge", {})
+    shown: dict[str, Any] = {
+        "Bridge": "",
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+    }
+    for field in _LEGACY_BRIDGE:
+        shown[field] = bridge.get(field, 0 if field in _NUMBERS else "")
+    return shown
+
+
+def _command(container: Container) -> str:
+    quoted = [f"'{word}'" if " " in word else word for word in container.args]
+    return " ".join([container.path, *quoted])

@@ -1,0 +1,52 @@
+"""Events as they are streamed, by API version and content type."""
+
+from typing import Any
+
+from api import errors
+from api.versions import Version
+from engine.events.event import Event
+
+JSON = "application/json"
+JSON_LINES = "application/jsonl"
+NDJSON = "application/x-ndjson"
+JSON_SEQUENCE = "application/json-seq"
+_ACCEPTABLE = (JSON_LINES, NDJSON, JSON_SEQUENCE)
+_RECORD_SEPARATOR = b"\x1e"
+_LEGACY_TYPES = ("container", "image")
+
+
+def content_type(accept: str, version: Version) -> str:
+    """The first JSON stream type that the client names, else its version's own; wildcards do not count."""
+    for entry in accept.split(","):
+        wanted = entry.partition(";")[0].strip().lower()
+        if wanted in _ACCEPTABLE:
+            return wanted
+    return JSON if version.before("1.52") else JSON_LINES
+
+
+def hidden(event: Event, version: Version) -> bool:
+    """Whether clients of this version do not know the event."""
+    return version.before("1.46") and event.type == "image" and event.action == "create"
+
+
+def shape(event: Event, version: Version) -> dict[str, Any]:
+    """One event."""
+    shown: dict[str, Any] = {}
+    if version.before("1.52") and event.type in _LEGACY_TYPES:
+        shown = {"status": event.action, "id": event.actor_id}
+        if event.type == "container":
+            shown["from"] = event.attributes.get("image", "")
+    return shown | {
+        "Type": event.type,
+        "Action": event.action,
+        "Actor": {"ID": event.actor_id, "Attributes": event.attributes},
+        "scope": event.scope,
+        "time": event.time_ns // 1_000_000_000,
+        "timeNano": event.time_ns,
+    }
+
+
+def encode(event: Event, version: Version, media_type: str) -> bytes:
+    """One event's bytes in the stream."""
+    line = errors.encode(shape(event, version))
+    return _RECORD_SEPARATOR + line if media_type == JSON_SEQUENCE else line

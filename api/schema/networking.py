@@ -1,0 +1,126 @@
+"""A container's place in its networks as inspect and list show it: endpoints, addresses, ports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from api.schema.omission import shape
+from engine.containers.config import EndpointConfig
+from engine.containers.container import Container
+from network.endpoint import Endpoint
+
+SHARED = "container:"
+_PREDEFINED = frozenset({"bridge", "host", "none", "default"})
+_NOTHING = EndpointConfig()
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What a network gave: the fields of an endpoint that is not there are empty."""
+
+    id: str = ""
+    network_id: str = ""
+    gateway: str = ""
+    ipv4: str = ""
+    prefix_len: int = 0
+    ipv6: str = ""
+    ipv6_prefix_len: int = 0
+    ipv6_gateway: str = ""
+    mac: str = ""
+
+
+def mode(container: Container) -> str:
+    """The network mode by its own name: "bridge" for Docker's "default"."""
+    asked = container.host_config.network_mode
+    return "bridge" if asked in ("", "default") else asked
+
+
+def networks(container: Container, ids: Mapping[str, str]) -> dict[str, Any]:
+    """The networks of a container by name. `ids` are the networks' own, by name."""
+    main = mode(container)
+    if main.startswith(SHARED) or container.config.network_disabled:
+        return {}
+    names = [*({main: None} | dict.fromkeys(container.networks) | dict.fromkeys(container.endpoints))]
+    return {
+        name: settings(container.networks.get(name) or _NOTHING, _given(container, name, ids))
+        for name in names
+    }
+
+
+def _given(container: Container, name: str, ids: Mapping[str, str]) -> Given:
+    endpoint = container.endpoints.get(name)
+    if endpoint is not None:
+        return _of_endpoint(endpoint)
+    started = container.state.started_at != 0
+    return Given(network_id=ids.get(name, "") if started else "")
+
+
+def _of_endpoint(endpoint: Endpoint) -> Given:
+    return Given(
+        id=endpoint.id,
+        network_id=endpoint.network_id,
+        gateway=endpoint.gateway,
+        ipv4=endpoint.ipv4,
+        prefix_len=endpoint.prefix_len,
+        ipv6=endpoint.ipv6,
+        ipv6_prefix_len=endpoint.ipv6_prefix_len,
+        ipv6_gateway=endpoint.ipv6_gateway,
+        mac=endpoint.mac,
+    )
+
+
+def settings(asked: EndpointConfig, given: Given) -> dict[str, Any]:
+    """Docker's EndpointSettings: what was asked, and what was given."""
+    return {
+        "IPAMConfig": shape(asked.ipam_config),
+        "Links": asked.links,
+        "Aliases": asked.aliases,
+        "MacAddress": given.mac,
+        "DriverOpts": asked.driver_opts,
+        "GwPriority": asked.gw_priority,
+        "NetworkID": given.network_id,
+        "EndpointID": given.id,
+        "Gateway": given.gateway,
+        "IPAddress": given.ipv4,
+        "IPPrefixLen": given.prefix_len,
+        "IPv6Gateway": given.ipv6_gateway,
+        "GlobalIPv6Address": given.ipv6,
+        "GlobalIPv6PrefixLen": given.ipv6_prefix_len,
+        "DNSNames": None,
+    }
+
+
+def add_id_aliases(container: Container, shown: dict[str, Any]) -> None:
+    """What API before 1.45 has among the aliases in networks of the user's: short ID and hostname."""
+    for name, endpoint in shown.items():
+        if name not in _PREDEFINED:
+            more = (container.id[:12], container.config.hostname)
+            endpoint["Aliases"] = [*dict.fromkeys([*(endpoint["Aliases"] or ()), *more])]
+
+
+def ports(container: Container) -> dict[str, list[dict[str, str]] | None]:
+    """Published ports with their host addresses, exposed ones as null; nothing while it has no endpoint."""
+    if not container.endpoints:
+        return {}
+    shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(container.config.exposed_ports or ())
+    for binding in container.ports:
+        key = f"{binding.container_port}/{binding.proto}"
+        places = shown.get(key) or []
+        shown[key] = [*places, {"HostIp": binding.host_ip, "HostPort": str(binding.host_port)}]
+    return shown
+
+
+def port_summaries(container: Container) -> list[dict[str, Any]]:
+    """The ports as a list has them, ordered by number."""
+    summaries: list[dict[str, Any]] = []
+    for key, places in ports(container).items():
+        number, _, proto = key.partition("/")
+        private = int(number.partition("-")[0])
+        if not places:
+            summaries.append({"PrivatePort": private, "Type": proto or "tcp"})
+        for place in places or ():
+            public = int(place["HostPort"])
+            summaries.append(
+                {"IP": place["HostIp"], "PrivatePort": private, "PublicPort": public, "Type": proto}
+            )
+    return sorted(summaries, key=lambda port: (port["PrivatePort"], port["Type"], port.get("IP", "")))

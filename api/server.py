@@ -1,0 +1,99 @@
+"""The API as one handler: route, negotiate, call, and turn every failure into Docker's form."""
+
+import logging
+from collections.abc import Iterable
+
+from aiohttp import web
+
+import errdefs
+from api import errors, versions
+from api.call import Call
+from api.connection import Connection, Taken
+from api.query import Query
+from api.routing import Route, Router, Target, split_target
+
+_log = logging.getLogger(__name__)
+
+
+def docker_headers(engine_version: str) -> dict[str, str]:
+    """The headers that every answer carries."""
+    return {
+        "Api-Version": versions.MAXIMUM,
+        "Docker-Experimental": "false",
+        "Ostype": "linux",
+        "Server": f"Docker/{engine_version} (linux)",
+    }
+
+
+class API:
+    """Handles requests of all listeners. `routes` decide what is served."""
+
+    def __init__(self, routes: Iterable[Route], engine_version: str) -> None:
+        self._router = Router(routes)
+        self._headers = docker_headers(engine_version)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; whatever happens, the answer is Docker's."""
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.begin()
+        try:
+            response = await self._answer(request)
+        finally:
+            connection.finish()
+        if not response.prepared:
+            for name, value in self._headers.items():
+                response.headers.setdefault(name, value)
+        _log.debug("%s %s: %d", request.method, request.path, response.status)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return web.Response()
+        target = split_target(request.raw_path)
+        if not target.clean:
+            return web.Response(status=301, headers={"Location": target.location})
+        found = self._router.find(request.method, target.path)
+        if found is None:
+            return errors.response(404, errors.PAGE_NOT_FOUND)
+        return await self._run(request, target, *found)
+
+    async def _run(
+        self, request: web.BaseRequest, target: Target, route: Route, variables: dict[str, str]
+    ) -> web.StreamResponse:
+        call = None
+        try:
+            call = Call(
+                request=request,
+                version=versions.negotiate(target.version),
+                query=Query(target.query),
+                variables=variables,
+                headers=self._headers,
+            )
+            return await route.handler(call)
+        except Exception as error:  # noqa: BLE001 - the top frame of a request
+            if isinstance(error, ConnectionError) and (
+                request.transport is None or request.transport.is_closing()
+            ):
+                return Taken()
+            status, message = errors.describe(error, f"{route.method} {route.path}")
+            if call is None or call.started is None:
+                return errors.response(status, message)
+            return _broken(request, call.started)
+
+
+def _broken(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+    """An answer that failed after its head: the connection breaks, so that the client sees it was cut off."""
+    if request.transport is not None:
+        request.transport.abort()
+    return response
+
+
+def refused(method: str, path: str, summary: str) -> Route:
+    """A route of Docker's that wherry does not serve yet; it says so by name."""
+
+    async def answer(call: Call) -> web.StreamResponse:
+        del call
+        raise errdefs.Unsupported(f"{method} {path} is not supported by this version of wherry: {summary}")
+
+    return Route(method, path, answer, built=False, summary=summary)
