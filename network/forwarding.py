@@ -2,8 +2,8 @@
 
 As Docker does: where forwarding was off and is switched on, the policy of iptables' FORWARD chain becomes DROP first,
 so that the host does not become a router for others. What our own table accepts carries a mark; where a FORWARD chain
-may drop it, one rule lets marked packets through. The rule names the instance in its comment. iptables itself is run for
-that, for only it writes rules that it can read; it takes some milliseconds, once.
+may drop it, one rule lets marked packets through. The rule names the instance in its comment. iptables itself is run
+for that, for only it writes rules that it can read; it takes some milliseconds, once.
 """
 
 from __future__ import annotations

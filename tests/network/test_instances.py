@@ -1,0 +1,102 @@
+"""Two daemons on one host do not touch each other's things; a bridge that is not ours is used, never removed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+import errdefs
+from network.controller import Controller, NetworkConfig
+from tests.network.conftest import Start, starter, tcp
+from tests.network.ground import CLIENT4, HOST4, Ground, run
+from tests.network.test_restart import Daemon
+
+pytestmark = pytest.mark.root
+
+
+def second(tmp_path: Path, bridge: str = "wherry1", bip: str | None = None) -> NetworkConfig:
+    return NetworkConfig(instance="5ec0d000", exec_root=tmp_path / "second", bridge=bridge, bip=bip)
+
+
+async def test_side_by_side(ground: Ground, start: Start, tmp_path: Path) -> None:
+    one = await start("one", [tcp(8080)])
+    controller = await Controller.open(second(tmp_path))
+    await controller.reconcile(set())
+    two = await starter(ground, controller)("two", [tcp(8081)])
+    assert (one.endpoint.ipv4, two.endpoint.ipv4) == ("172.17.0.2", "172.18.0.2")
+    assert await ground.ask(ground.client, HOST4, 8080) == f"one {CLIENT4} x"
+    assert await ground.ask(ground.client, HOST4, 8081) == f"two {CLIENT4} x"
+    assert await ground.ask(one.sandbox, two.endpoint.ipv4, 80, seconds=0.3) == ""
+    assert (await ground.ask(one.sandbox, HOST4, 8081)).startswith("two ")
+    await controller.dismantle()
+    await controller.close()
+    assert await ground.ask(ground.client, HOST4, 8080) == f"one {CLIENT4} x"
+    assert "5ec0d000" not in run("nft", "list", "ruleset") + run("iptables", "-S") + run("ip", "link")
+
+
+async def test_one_is_killed_and_comes_back_while_the_other_works(
+    ground: Ground, start: Start, tmp_path: Path
+) -> None:
+    config = second(tmp_path)
+    other = Daemon(ground, config, count=1, first=9000)
+    await start("one", [tcp(8080)])
+    other.kill()
+    controller = await Controller.open(config)
+    await controller.reconcile(set())
+    assert await ground.ask(ground.client, HOST4, 8080) == f"one {CLIENT4} x"
+    assert await ground.ask(ground.client, HOST4, 9000, seconds=0.3) == ""
+    await controller.dismantle()
+    await controller.close()
+    os.kill(other.containers[0].pid, signal.SIGKILL)
+
+
+async def test_a_port_of_the_other_is_in_use(ground: Ground, start: Start, tmp_path: Path) -> None:
+    await start("one", [tcp(8080)])
+    controller = await Controller.open(second(tmp_path))
+    with pytest.raises(
+        errdefs.SystemFailure, match=r"listen tcp4 0\.0\.0\.0:8080: bind: address already in use"
+    ):
+        await starter(ground, controller)("two", [tcp(8080)], serve=False)
+    await controller.dismantle()
+    await controller.close()
+
+
+async def test_the_same_bridge_is_refused(controller: Controller, tmp_path: Path) -> None:
+    with pytest.raises(errdefs.Conflict, match="bridge wherry0 is used by another wherryd"):
+        await Controller.open(second(tmp_path, bridge="wherry0"))
+
+
+async def test_a_bridge_that_was_there_is_used_and_stays(ground: Ground, tmp_path: Path) -> None:
+    run("ip", "link", "add", "br7", "type", "bridge")
+    run("ip", "address", "add", "10.7.0.1/24", "dev", "br7")
+    controller = await Controller.open(second(tmp_path, bridge="br7"))
+    await controller.reconcile(set())
+    web = await starter(ground, controller)("web", [tcp(8080)])
+    assert (web.endpoint.ipv4, web.endpoint.gateway) == ("10.7.0.2", "10.7.0.1")
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+    await controller.dismantle()
+    await controller.close()
+    assert "10.7.0.1/24" in run("ip", "address", "show", "br7")
+    with pytest.raises(errdefs.InvalidArgument, match="bridge br7 has the address"):
+        await Controller.open(second(tmp_path, bridge="br7", bip="10.8.0.1/24"))
+    with pytest.raises(errdefs.InvalidArgument, match="out0 is not a bridge"):
+        await Controller.open(second(tmp_path, bridge="out0"))
+
+
+async def test_bip_and_a_changed_bip(ground: Ground, tmp_path: Path) -> None:
+    for bip, first in (("10.8.0.1/24", "10.8.0.2"), ("10.9.0.1/24", "10.9.0.2"), (None, "10.9.0.2")):
+        controller = await Controller.open(second(tmp_path, bip=bip))
+        web = await starter(ground, controller)("web", serve=False)
+        assert web.endpoint.ipv4 == first
+        await controller.release("web")
+        await controller.close()
+    assert "10.8.0.1" not in run("ip", "address")
+
+
+async def test_a_subnet_that_the_host_routes_is_not_taken(ground: Ground, tmp_path: Path) -> None:
+    run("ip", "route", "add", "172.16.0.0/15", "via", CLIENT4)
+    controller = await Controller.open(second(tmp_path))
+    assert controller.networks()[0].subnets == ("172.18.0.0/16",)
+    await controller.dismantle()
+    await controller.close()

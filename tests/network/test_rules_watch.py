@@ -1,0 +1,109 @@
+"""Another program destroys the rules: they are back before a person notices, and we do not fight ourselves."""
+
+import asyncio
+
+import pytest
+
+from network.controller import Controller
+from tests.network.conftest import Start, tcp, udp
+from tests.network.ground import CLIENT4, HOST4, Ground, eventually, run
+
+pytestmark = pytest.mark.root
+
+TABLE = "wherry_0badcafe"
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "flush ruleset",
+        f"delete table inet {TABLE}",
+        f"flush table inet {TABLE}",
+        f"flush map inet {TABLE} any4",
+        f"delete element inet {TABLE} any4 {{ tcp . 8080 }}",
+        f"flush chain inet {TABLE} raw_pre",
+        f"insert rule inet {TABLE} forward drop",
+        f"add element inet {TABLE} any4 {{ tcp . 22 : 172.17.0.2 . 80 }}",
+    ],
+)
+async def test_whatever_is_changed_is_put_back(start: Start, ground: Ground, harm: str) -> None:
+    await start("web", [tcp(8080), udp(8080), tcp(8081, host_ip="127.0.0.1")])
+    before = rules()
+    run("nft", harm)
+    assert await eventually(lambda: rules() == before)
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+    assert await ground.ask(ground.client, HOST4, 8080, udp=True) == f"web {CLIENT4} x"
+
+
+async def test_a_port_on_loopback_is_never_open_to_the_outside(start: Start, ground: Ground) -> None:
+    await start("web", [tcp(8081, host_ip="127.0.0.1")])
+    for harm in ("flush ruleset", f"delete table inet {TABLE}") * 3:
+        run("nft", harm)
+        for _ in range(4):
+            assert await ground.ask(ground.client, HOST4, 8081, seconds=0.1) == ""
+    assert await eventually(lambda: "8081" in rules())
+    assert (await ground.ask(ground.host, "127.0.0.1", 8081)).startswith("web ")
+
+
+async def test_the_rule_in_iptables_is_put_back(start: Start, ground: Ground) -> None:
+    """The host's FORWARD policy is DROP: without the rule nothing would pass."""
+    await start("web", [tcp(8080)])
+    assert run("iptables", "-S", "FORWARD").splitlines()[0] == "-P FORWARD DROP"
+    run("iptables", "-F")
+    assert await eventually(lambda: TABLE in run("iptables", "-S", "FORWARD"))
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+
+
+async def test_a_daemon_that_sets_the_policy_later_stops_nothing(start: Start, ground: Ground) -> None:
+    await start("web", [tcp(8080)])
+    run("iptables", "-P", "FORWARD", "ACCEPT")
+    run("iptables", "-F", "FORWARD")
+    await asyncio.sleep(0.2)
+    run("iptables", "-P", "FORWARD", "DROP")
+    assert await eventually(lambda: TABLE in run("iptables", "-S", "FORWARD"))
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+
+
+async def test_it_comes_to_rest(start: Start, controller: Controller) -> None:
+    await start("web", [tcp(8080)], serve=False)
+    run("nft", "flush", "ruleset")
+    await eventually(lambda: "8080" in rules())
+    await asyncio.sleep(0.3)
+    before = generation()
+    await asyncio.sleep(0.4)
+    assert generation() == before
+    await controller.release("web")
+    await asyncio.sleep(0.3)
+    assert generation() == before + 1
+
+
+async def test_other_tables_are_nobody_elses_business(controller: Controller) -> None:
+    run("nft", "add table inet theirs; add chain inet theirs c; add rule inet theirs c drop")
+    before = generation()
+    run("nft", "add rule inet theirs c accept")
+    await asyncio.sleep(0.3)
+    assert generation() == before + 1
+
+
+async def test_a_container_can_be_released_when_its_rules_are_gone(
+    start: Start, controller: Controller
+) -> None:
+    await start("web", [tcp(8080), udp(8080)], serve=False)
+    run("nft", "flush", "ruleset")
+    await controller.release("web")
+    assert await eventually(lambda: "to_bridge" in rules())
+    assert "8080" not in rules()
+
+
+def rules() -> str:
+    return run("nft", "-s", "list", "table", "inet", TABLE, check=False)
+
+
+def generation() -> int:
+    from network.nftables.watch import Generation
+
+    asker = Generation()
+    try:
+        return asker.current()
+    finally:
+        asker.close()
