@@ -11,6 +11,7 @@ import msgspec
 import errdefs
 from engine.containers.config import ContainerConfig
 from engine.images import documents, timestamps
+from engine.images.platforms import Platform
 
 MAX_LAYERS = 125  # Docker's limit; overlayfs takes 500
 _DIGITS = frozenset("0123456789abcdef")
@@ -55,6 +56,11 @@ class ImageConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     def diff_ids(self) -> list[str]:
         """The layers from the lowest up; none for an image without files."""
         return self.rootfs.diff_ids if self.rootfs else []
+
+    @property
+    def platform(self) -> Platform:
+        """What it is for; the system is Linux if it says none."""
+        return Platform(os=self.os or "linux", architecture=self.architecture, variant=self.variant)
 
     @property
     def run(self) -> ContainerConfig:

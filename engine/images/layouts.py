@@ -7,6 +7,7 @@ import msgspec
 
 import errdefs
 from engine.images import config, documents, reference
+from engine.images.platforms import Platform, matches
 from engine.images.reference import Reference
 
 MANIFEST = "manifest.json"
@@ -36,14 +37,6 @@ class ArchivedImage(msgspec.Struct, rename="pascal", kw_only=True):
     repo_tags: list[str] = msgspec.field(default_factory=list)
     layers: list[str] = msgspec.field(default_factory=list)
     parent: str = ""
-
-
-class Platform(msgspec.Struct, kw_only=True, frozen=True):
-    """What a manifest of an index is for."""
-
-    architecture: str = ""
-    os: str = ""
-    variant: str = ""
 
 
 class Descriptor(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -132,13 +125,6 @@ def choose(candidates: Sequence[Descriptor], platform: Platform) -> Descriptor:
     if not images:
         raise errdefs.InvalidArgument("invalid archive: an index without images")
     return next((each for each in images if each.platform and matches(each.platform, platform)), images[0])
-
-
-def matches(offered: Platform, wanted: Platform) -> bool:
-    """Whether an image for one platform runs on the other; a variant matters only if both name one."""
-    if (offered.os or "linux", offered.architecture) != (wanted.os, wanted.architecture):
-        return False
-    return not offered.variant or not wanted.variant or offered.variant == wanted.variant
 
 
 def member_path(name: str) -> str:

@@ -1,0 +1,141 @@
+"""Compressed archives as they flow by: gzip, bzip2, xz or zstd by their first bytes, or plain. No file is touched."""
+
+import bz2
+import lzma
+from collections.abc import Iterator
+from typing import Protocol
+
+import zstandard
+from isal import igzip_lib
+
+import errdefs
+from runtime.layers.decompress import detect
+
+PIECE = 1 << 20  # bytes that come out at once, at most but for zstd
+_HEAD = 6
+_MEMORY = 128 << 20  # bytes of window that xz and zstd may ask for
+_ZSTD_SLICE = 4096  # one block makes up to 128 KiB out of four bytes, so it is fed little by little
+_RATIO_FREE = 1 << 30  # bytes that come out before anybody asks how few went in
+_MAX_RATIO = 2000  # gzip packs zeros 1032 to 1
+_FAULTS: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # the stub has an instance there
+    OSError,
+    EOFError,
+    ValueError,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    igzip_lib.IsalError,
+)
+
+
+class _Codec(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class Decompression:
+    """One stream. Feed it all bytes in order, then call `finish`. Members may follow one another."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._kind: str | None = None
+        self._codec: _Codec | None = None
+        self._taken = 0
+        self._given = 0
+
+    @property
+    def compressed(self) -> bool:
+        """Whether it takes more work than passing bytes on; False until the first bytes came."""
+        return bool(self._kind)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What the next bytes unpack to, in pieces. InvalidArgument for a broken stream or a bomb."""
+        if self._kind is None:
+            self._head += data
+            if len(self._head) < _HEAD:
+                return
+            data = self._begin()
+        yield from self._pieces(data)
+
+    def finish(self) -> Iterator[bytes]:
+        """What is left at the end. InvalidArgument if the stream is cut off."""
+        if self._kind is None and self._head:
+            yield from self._pieces(self._begin())
+        if self._codec is not None:
+            raise errdefs.InvalidArgument("invalid archive: unexpected EOF")
+
+    def _begin(self) -> bytes:
+        self._kind = detect(bytes(self._head))
+        head, self._head = bytes(self._head), bytearray()
+        return head
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        if not self._kind:
+            yield data
+            return
+        self._taken += len(data)
+        try:
+            for piece in self._unpack(data):
+                self._given += len(piece)
+                if self._given > _RATIO_FREE and self._given > self._taken * _MAX_RATIO:
+                    raise errdefs.InvalidArgument(
+                        f"invalid archive: it unpacks to more than {_MAX_RATIO} times its size"
+                    )
+                yield piece
+        except _FAULTS as error:
+            raise errdefs.InvalidArgument(f"invalid archive: {self._kind}: {error}") from None
+
+    def _unpack(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._codec is None:
+                data = data.lstrip(b"\0")  # padding between and after members, as tapes have it
+                if not data:
+                    return
+                self._codec = _codec(self._kind or "")
+            yield self._codec.decompress(data, PIECE)
+            while not self._codec.needs_input and not self._codec.eof:
+                yield self._codec.decompress(b"", PIECE)
+            data = b""
+            if self._codec.eof:
+                data, self._codec = self._codec.unused_data, None
+
+
+class _Zstd:
+    """zstandard's object with the bounded calls of the others."""
+
+    def __init__(self) -> None:
+        self._object = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+        self._waiting = memoryview(b"")
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._waiting
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data + bytes(self._waiting)
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        del max_length
+        self._waiting = memoryview(data) if data else self._waiting
+        piece, self._waiting = self._waiting[:_ZSTD_SLICE], self._waiting[_ZSTD_SLICE:]
+        return self._object.decompress(bytes(piece))
+
+
+def _codec(kind: str) -> _Codec:
+    if kind == "gzip":
+        gzip: _Codec = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return gzip
+    if kind == "bzip2":
+        return bz2.BZ2Decompressor()
+    if kind == "xz":
+        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
+    return _Zstd()

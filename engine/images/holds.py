@@ -1,0 +1,88 @@
+"""Content that work under way needs, so that a removal beside it does not take it away."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import errdefs
+from runtime.content.store import ContentStore, Descriptor, Ingest
+
+
+class BlobHolds:
+    """Blobs are deleted when no work holds them and `referenced` no longer names them.
+
+    A blob may be deleted and written again at the same time by two who do not know of each other: writes
+    end, and deletions happen, in turns.
+    """
+
+    def __init__(self, content: ContentStore, referenced: Callable[[], set[str]]) -> None:
+        self._content = content
+        self._referenced = referenced
+        self._held: Counter[str] = Counter()
+        self._turn = asyncio.Lock()
+        self._writes: set[asyncio.Task[str]] = set()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator["BlobSession"]:
+        """A piece of work: what it adds is held until it ends, then kept only if something refers to it."""
+        session = BlobSession(self)
+        try:
+            yield session
+        finally:
+            self._held.subtract(session.digests)
+            self._held += Counter()
+            await self.drop(session.digests)
+
+    async def drop(self, digests: Iterable[str]) -> None:
+        """Delete those blobs that nothing needs any more."""
+        for digest in sorted(set(digests)):
+            async with self._turn:
+                if digest in self._held or digest in self._referenced():
+                    continue
+                try:
+                    await self._content.delete(digest)
+                except errdefs.NotFound:
+                    pass
+
+    async def hold(self, write: Coroutine[Any, Any, str], held: list[str]) -> str:
+        """Let a write come to its end, even if we are cancelled, and hold the blob that it made."""
+        task = asyncio.get_running_loop().create_task(self._in_turn(write, held))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    async def _in_turn(self, write: Coroutine[Any, Any, str], held: list[str]) -> str:
+        async with self._turn:
+            digest = await write
+            self._held[digest] += 1
+            held.append(digest)
+            return digest
+
+
+class BlobSession:
+    """The blobs that a piece of work added so far."""
+
+    def __init__(self, holds: BlobHolds) -> None:
+        self._holds = holds
+        self.digests: list[str] = []
+
+    async def finish(self, ingest: Ingest) -> Descriptor:
+        """Make a held blob of what was written."""
+        made: list[Descriptor] = []
+
+        async def commit() -> str:
+            made.append(await ingest.commit())
+            return made[0].digest
+
+        await self._holds.hold(commit(), self.digests)
+        return made[0]
+
+    async def put(self, content: ContentStore, data: bytes) -> str:
+        """Make a held blob of a few bytes; its digest."""
+        return await self._holds.hold(content.put(data), self.digests)

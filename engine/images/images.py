@@ -1,0 +1,212 @@
+"""Images: the door through which the rest of the engine and the API work with them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from weakref import WeakValueDictionary
+
+import errdefs
+from engine.database import Database
+from engine.events import Events
+from engine.filters import Filters
+from engine.images import platforms, reference
+from engine.images.announce import announce
+from engine.images.history import Step, history
+from engine.images.holds import BlobHolds
+from engine.images.image import Image
+from engine.images.import_archive import Import, default_platform
+from engine.images.layers import Layers
+from engine.images.listing import Listed, list_images
+from engine.images.load import Load
+from engine.images.remove import Removal, Removed, Users
+from engine.images.store import ImageStore
+from engine.images.tag import require_tag, tag
+from engine.progress import Progress, ignore
+from runtime.content.store import ContentStore
+from runtime.snapshots.snapshotter import Snapshotter
+
+_log = logging.getLogger(__name__)
+
+
+class Images:
+    """The images of this engine. Made by `open`."""
+
+    def __init__(
+        self, store: ImageStore, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
+    ) -> None:
+        self._store = store
+        self._content = content
+        self._events = events
+        self._users = users
+        self._layers = Layers(snapshots, store.layers)
+        self._blobs = BlobHolds(content, store.blobs)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @classmethod
+    async def open(
+        cls, database: Database, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
+    ) -> "Images":
+        """The images of a database that has `store.MIGRATIONS`; what a crash left of others is removed.
+
+        `users` tells the containers of an image, by its id, from then on. Layers below containers' snapshots
+        stay, whether an image has them or not.
+        """
+        store = ImageStore(database)
+        images = cls(store, content, snapshots, events, users)
+        await store.load(images._is_whole)
+        await images.sweep()
+        return images
+
+    def get(self, name: str) -> Image:
+        """The image by name, id, or unique beginning of an id. NotFound: "No such image: x:latest"."""
+        found = reference.parse_any(name)
+        if isinstance(found, str):
+            image, shown = self._store.find(found), found
+        else:
+            image, shown = self._store.named(found), found.with_default_tag().familiar
+        candidates = [image] if image else self._store.by_prefix(name)
+        if len(candidates) != 1:
+            raise errdefs.NotFound(f"No such image: {shown}")
+        return candidates[0]
+
+    def require_platform(self, image: Image, platform: str) -> None:
+        """Pass if an image serves the asked platform ("" for any). InvalidArgument or NotFound otherwise."""
+        if platform:
+            shown = image.references[0] if image.references else image.id
+            platforms.require(image.platform, platforms.parse(platform), shown)
+
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self._store.all())
+
+    def history(self, name: str) -> list[Step]:
+        """The steps by which an image came to be, the latest first."""
+        return history(self.get(name), self._store)
+
+    async def load(
+        self,
+        archive: AsyncIterator[bytes],
+        *,
+        quiet: bool = True,
+        progress: Progress = ignore,
+        wanted: Sequence[str] = (),
+    ) -> None:
+        """Load the images of an archive, those alone that are for a platform of `wanted` if it names any.
+
+        InvalidArgument for a broken, hostile or foreign archive; images before the bad one stay.
+        """
+        load = Load(
+            self._store,
+            self._content,
+            self._layers,
+            self._blobs,
+            self._events,
+            progress,
+            quiet=quiet,
+            wanted=[platforms.parse(each) for each in wanted],
+        )
+        await load.run(archive)
+
+    async def import_(
+        self,
+        archive: AsyncIterator[bytes],
+        *,
+        repo: str = "",
+        tag: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+        progress: Progress = ignore,
+    ) -> str:
+        """Make an image of a root filesystem's archive; its id.
+
+        InvalidArgument for bad names and changes, before a byte is read, and for a bad archive.
+        """
+        name = reference.parse_repo_tag(repo, tag)
+        if name is not None:
+            require_tag(name)
+        run = Import(self._store, self._content, self._layers, self._blobs).run
+        image = await run(
+            archive,
+            names=[name] if name else [],
+            message=message or "Imported from -",
+            changes=list(changes),
+            platform=default_platform(platform),
+            progress=progress,
+        )
+        if name is not None:
+            await announce(self._events, "tag", image, name.familiar)
+        await announce(self._events, "import", image)
+        return image.id
+
+    async def tag(self, name: str, repo: str, tag_name: str) -> None:
+        """Give an image another name. InvalidArgument for one that cannot be, NotFound for no image."""
+        wanted = reference.parse_repo_tag(repo, tag_name)
+        if wanted is None:
+            raise errdefs.InvalidArgument("invalid reference format")
+        require_tag(wanted)
+        async with self._locked(name) as image:
+            await tag(self._store, self._events, image, wanted)
+
+    async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removed]:
+        """Remove a name, or an image and with `prune` its unnamed parents; what went.
+
+        NotFound, or Conflict with Docker's texts for what is in use.
+        """
+        if not name.strip():
+            raise errdefs.InvalidArgument("image name cannot be blank")
+        async with self._locked(name) as image:
+            removal = Removal(
+                self._store,
+                self._layers,
+                self._blobs,
+                self._events,
+                self._users,
+                force=force,
+                prune=prune,
+            )
+            return await removal.run(image, name)
+
+    async def release(self, chain_id: str) -> None:
+        """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""
+        await self._layers.release(chain_id)
+
+    async def sweep(self) -> None:
+        """Remove layers and blobs that nothing refers to."""
+        layers = await self._layers.sweep()
+        orphans = set(await self._content.walk()) - self._store.blobs()
+        await self._blobs.drop(orphans)
+        if layers or orphans:
+            _log.info("removed %d layers and %d blobs that no image needs", len(layers), len(orphans))
+
+    def list(self, filters: Filters, *, all_images: bool = False) -> list[Listed]:
+        """The images that pass the filters, newest first; without `all_images` no steps of others."""
+        return list_images(self._store, self._users, self.get, filters, all_images=all_images)
+
+    async def _is_whole(self, image: Image) -> bool:
+        documents = [image.id, image.manifest]
+        blobs = [await self._content.exists(digest) for digest in documents]
+        return all(blobs) and all(self._layers.exists(layer.chain_id) for layer in image.layers)
+
+    def _locked(self, name: str) -> "_Locked":
+        return _Locked(self, name, self._locks)
+
+
+class _Locked:
+    """The lock of an image, by its name; entered, the image as it is then."""
+
+    def __init__(self, images: Images, name: str, locks: WeakValueDictionary[str, asyncio.Lock]) -> None:
+        self._images = images
+        self._name = name
+        self._lock = locks.setdefault(images.get(name).id, asyncio.Lock())
+
+    async def __aenter__(self) -> Image:
+        await self._lock.acquire()
+        try:
+            return self._images.get(self._name)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        self._lock.release()

@@ -1,0 +1,80 @@
+"""`docker import`: an image of one layer out of a root filesystem's archive, compressed or not."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+
+import errdefs
+from engine.containers.config import ContainerConfig
+from engine.images import config, platforms, timestamps
+from engine.images.changes import apply_changes
+from engine.images.config import History, ImageConfig, RootFS
+from engine.images.holds import BlobHolds, BlobSession
+from engine.images.image import Image
+from engine.images.layers import Layers
+from engine.images.platforms import Platform
+from engine.images.reference import Reference
+from engine.images.registration import Blob, Candidate, Registrar
+from engine.images.store import ImageStore
+from engine.progress import Progress
+from runtime.content.store import ContentStore, Descriptor
+
+
+class Import:
+    """One request to import."""
+
+    def __init__(self, store: ImageStore, content: ContentStore, layers: Layers, blobs: BlobHolds) -> None:
+        self._content = content
+        self._layers = layers
+        self._blobs = blobs
+        self._registrar = Registrar(store, content, layers)
+
+    async def run(
+        self,
+        archive: AsyncIterator[bytes],
+        *,
+        names: Sequence[Reference],
+        message: str,
+        changes: list[str],
+        platform: Platform,
+        progress: Progress,
+    ) -> Image:
+        """Make the image. InvalidArgument for bad changes, before a byte is read, and for a bad archive."""
+        if platform.os != "linux":
+            raise errdefs.InvalidArgument("operating system is not supported")
+        given = apply_changes(ContainerConfig(), changes)
+        async with self._blobs.session() as blobs, self._layers.session() as layers:
+            found = await self._store_archive(archive, blobs)
+            applied = await self._layers.discover(layers, self._content.path(found.digest), None)
+            made = _config(applied.diff_id, given, message, platform)
+            candidate = Candidate(
+                raw_config=config.encode(made),
+                config=made,
+                blobs=[Blob(digest=found.digest, size=found.size)],
+            )
+            return await self._registrar.register("import", candidate, names, blobs, layers, progress)
+
+    async def _store_archive(self, archive: AsyncIterator[bytes], blobs: BlobSession) -> Descriptor:
+        async with await self._content.ingest(f"import-{secrets.token_hex(8)}") as ingest:
+            async for chunk in archive:
+                await ingest.write(chunk)
+            return await blobs.finish(ingest)
+
+
+def default_platform(text: str) -> Platform:
+    """The platform that a text names, this machine's for an empty one. InvalidArgument otherwise."""
+    return platforms.parse(text) if text else platforms.host()
+
+
+def _config(diff_id: str, given: ContainerConfig, message: str, platform: Platform) -> ImageConfig:
+    now = timestamps.render(time.time_ns())
+    return ImageConfig(
+        architecture=platform.architecture,
+        variant=platform.variant,
+        os=platform.os,
+        created=now,
+        comment=message,
+        config=given,
+        history=[History(created=now, comment=message)],
+        rootfs=RootFS(diff_ids=[diff_id]),
+    )

@@ -1,0 +1,174 @@
+"""Layers as committed snapshots, named by chain id: unpacked once, removed when nothing stands on them."""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import errdefs
+from runtime.layers.apply import Applied, apply
+from runtime.snapshots.snapshotter import Info, Kind, Snapshotter
+
+_log = logging.getLogger(__name__)
+_UNPACKING = "unpack-"  # begins the keys of snapshots that are being filled
+_NAMED = "sha256:"  # begins the names of layers; others' snapshots are left alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacking:
+    """A layer to be made: from this file, on that parent ("" for none)."""
+
+    position: int  # in its image, from 0
+    diff_id: str
+    chain_id: str
+    parent: str
+    blob: Path
+
+
+class LayerSession:
+    """The layers that a piece of work needs, from the lowest up; none of them is removed meanwhile."""
+
+    def __init__(self, held: Counter[str]) -> None:
+        self._held = held
+        self.chain_ids: list[str] = []
+
+    def hold(self, chain_id: str) -> None:
+        """Need a layer from now on."""
+        self._held[chain_id] += 1
+        self.chain_ids.append(chain_id)
+
+
+class Layers:
+    """The layers of all images. `used` tells the chain ids that images refer to."""
+
+    def __init__(self, snapshots: Snapshotter, used: Callable[[], set[str]]) -> None:
+        self._snapshots = snapshots
+        self._used = used
+        self._held: Counter[str] = Counter()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[LayerSession]:
+        """A piece of work: what it makes stays only if an image refers to it at the end."""
+        session = LayerSession(self._held)
+        try:
+            yield session
+        finally:
+            self._held.subtract(session.chain_ids)
+            self._held += Counter()
+            await self.prune(session.chain_ids)
+
+    def exists(self, chain_id: str) -> bool:
+        """Whether the layer is there, whole."""
+        try:
+            return self._snapshots.info(chain_id).kind is Kind.COMMITTED
+        except errdefs.NotFound:
+            return False
+
+    async def size(self, chain_id: str) -> int:
+        """Bytes of a layer's files."""
+        return (await self._snapshots.usage(chain_id)).size
+
+    async def ensure(
+        self, session: LayerSession, layer: Unpacking, progress: Callable[[int], None] | None
+    ) -> int | None:
+        """Have a layer, unpacked now unless it is there (None); else the bytes of its files.
+
+        InvalidArgument for a hostile or broken archive, or one that is not the layer it should be.
+        """
+        session.hold(layer.chain_id)
+        async with self._lock(layer.chain_id):
+            if self.exists(layer.chain_id):
+                return None
+            async with self._filling(layer.parent) as key:
+                applied = await self._apply(layer.blob, key, progress)
+                if applied.diff_id != layer.diff_id:
+                    raise errdefs.InvalidArgument(
+                        f"invalid diffID for layer {layer.position}: "
+                        f'expected "{layer.diff_id}", got "{applied.diff_id}"'
+                    )
+                await self._snapshots.commit(layer.chain_id, key)
+            return applied.size
+
+    async def discover(
+        self, session: LayerSession, blob: Path, progress: Callable[[int], None] | None
+    ) -> Applied:
+        """Make a lowest layer whose diff id only its archive tells. InvalidArgument as `ensure`."""
+        async with self._filling("") as key:
+            applied = await self._apply(blob, key, progress)
+            session.hold(applied.diff_id)
+            async with self._lock(applied.diff_id):
+                if not self.exists(applied.diff_id):
+                    await self._snapshots.commit(applied.diff_id, key)
+        return applied
+
+    async def prune(self, chain_ids: list[str]) -> list[str]:
+        """Remove those layers, given from the lowest up, that nothing needs; what was removed."""
+        removed: list[str] = []
+        for chain_id in reversed(chain_ids):
+            async with self._lock(chain_id):
+                if chain_id in self._held or chain_id in self._used():
+                    continue
+                try:
+                    await self._snapshots.remove(chain_id)
+                    removed.append(chain_id)
+                except (errdefs.NotFound, errdefs.Conflict):
+                    pass  # gone already, or a container stands on it
+        return removed
+
+    async def release(self, chain_id: str) -> None:
+        """Remove a layer and those below it, as far as nothing needs them."""
+        chain = [chain_id]
+        try:
+            while (parent := self._snapshots.info(chain[0]).parent) is not None:
+                chain.insert(0, parent)
+        except errdefs.NotFound:
+            return
+        await self.prune([name for name in chain if name.startswith(_NAMED)])
+
+    async def sweep(self) -> list[str]:
+        """Remove what a crash left half unpacked, and all layers that nothing needs; what was removed."""
+        found = self._snapshots.walk()
+        half_done = [info.name for info in found if self._abandoned(info)]
+        for key in half_done:
+            await self._discard(key)
+        layers = [info.name for info in found if info.kind is Kind.COMMITTED and info.name.startswith(_NAMED)]
+        return half_done + await self.prune(layers)
+
+    def _abandoned(self, info: Info) -> bool:
+        return info.kind is Kind.ACTIVE and info.name.startswith(_UNPACKING)
+
+    @asynccontextmanager
+    async def _filling(self, parent: str) -> AsyncIterator[str]:
+        """A snapshot to be filled and committed, by its key; gone at the end if it is not committed."""
+        key = _UNPACKING + secrets.token_hex(8)
+        await self._snapshots.prepare(key, parent or None)
+        try:
+            yield key
+        finally:
+            await self._discard(key)
+
+    async def _apply(self, blob: Path, key: str, progress: Callable[[int], None] | None) -> Applied:
+        return await apply(
+            blob,
+            self._snapshots.upper(key),
+            whiteouts=self._snapshots.whiteouts,
+            expected_diff_id=None,
+            progress=progress,
+        )
+
+    async def _discard(self, key: str) -> None:
+        try:
+            await self._snapshots.remove(key)
+        except errdefs.NotFound:
+            pass  # it was committed
+        except errdefs.WherryError as error:
+            _log.warning("the unfinished layer %s stays until the next start: %s", key, error)
+
+    def _lock(self, chain_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(chain_id, asyncio.Lock())

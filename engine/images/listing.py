@@ -1,0 +1,110 @@
+"""Which images a list shows, and what it says of each."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import errdefs
+from engine.filters import Filters
+from engine.images import globs, moments
+from engine.images.image import Image
+from engine.images.reference import Reference
+from engine.images.remove import Users
+from engine.images.store import ImageStore
+
+FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
+Lookup = Callable[[str], Image]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """An image in a list. `references` and `digests` are those that the filter lets through.
+
+    `containers` are all of its containers; `shared_size` the bytes of layers that other images have too.
+    """
+
+    image: Image
+    references: list[str]
+    digests: list[str]
+    containers: int
+    shared_size: int
+
+
+def list_images(
+    store: ImageStore, users: Users, find: Lookup, filters: Filters, *, all_images: bool
+) -> list[Listed]:
+    """The images that pass, newest first. InvalidArgument or NotFound for filters that mean nothing."""
+    filters.require_known(FILTERS)
+    window = _window(filters, find)
+    dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
+    shares = Counter(layer.chain_id for image in store.all() for layer in image.layers)
+    listed: list[Listed] = []
+    for image in store.all():
+        if not _passes(image, filters, window):
+            continue
+        names = _shown_names(store.names_of(image.id), filters)
+        if _visible(image, names, store, filters, dangling, all_images=all_images):
+            listed.append(_listed(image, names, users, shares))
+    return sorted(listed, key=lambda each: (each.image.created, each.image.id), reverse=True)
+
+
+def _window(filters: Filters, find: Lookup) -> tuple[int | None, int | None]:
+    """The times between which, both excluded, an image has to be created."""
+    try:
+        ends = [moments.parse(value, time.time_ns()) for value in filters.values("until")]
+    except errdefs.InvalidArgument as error:
+        raise errdefs.InvalidArgument(f"invalid value for 'until' filter: {error.message}") from None
+    ends += [image.created for image in map(find, filters.values("before")) if image.config.created]
+    starts = [image.created for image in map(find, filters.values("since")) if image.config.created]
+    return max(starts, default=None), min(ends, default=None)
+
+
+def _passes(image: Image, filters: Filters, window: tuple[int | None, int | None]) -> bool:
+    since, before = window
+    if window != (None, None) and not image.config.created:
+        return False
+    if since is not None and image.created <= since:
+        return False
+    if before is not None and image.created >= before:
+        return False
+    return filters.labels("label", image.labels) and not filters.any_label("label!", image.labels)
+
+
+def _shown_names(names: list[Reference], filters: Filters) -> list[Reference]:
+    patterns = filters.values("reference")
+    if not patterns:
+        return names
+    return [name for name in names if any(_fits(name, pattern) for pattern in patterns)]
+
+
+def _fits(name: Reference, pattern: str) -> bool:
+    forms = (name.familiar, name.familiar_name, name.canonical, name.name)
+    return any(globs.matches(pattern, form) for form in forms)
+
+
+def _visible(
+    image: Image,
+    names: list[Reference],
+    store: ImageStore,
+    filters: Filters,
+    dangling: bool | None,
+    *,
+    all_images: bool,
+) -> bool:
+    leaf = not store.children(image.id)
+    if dangling and not leaf:
+        return False
+    if names:
+        return not (dangling and any(name.tag for name in names))
+    return (all_images or leaf) and dangling is not False and "reference" not in filters
+
+
+def _listed(image: Image, names: list[Reference], users: Users, shares: Counter[str]) -> Listed:
+    return Listed(
+        image=image,
+        references=[name.familiar for name in names if name.tag],
+        digests=[name.familiar for name in names if name.digest],
+        containers=len(list(users(image.id))),
+        shared_size=sum(layer.size for layer in image.layers if shares[layer.chain_id] > 1),
+    )

@@ -1,0 +1,81 @@
+"""Platforms by name: `linux/amd64`, `arm64`, `linux/arm/v7`."""
+
+import platform as host_facts
+
+import msgspec
+
+import errdefs
+
+_ARCHITECTURES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i386": ("386", ""),
+    "i686": ("386", ""),
+}
+_KNOWN = frozenset(
+    {"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x", "wasm"}
+)
+
+
+class Platform(msgspec.Struct, kw_only=True, frozen=True):
+    """What an image is for, by Go's words (`linux`, `amd64`, `v7`); a variant may be left out."""
+
+    architecture: str = ""
+    os: str = ""
+    variant: str = ""
+
+
+def host() -> Platform:
+    """What this machine runs."""
+    return _normal("linux", host_facts.machine().lower(), "")
+
+
+def parse(text: str) -> Platform:
+    """The platform that a text names; one word is an architecture, or "linux". InvalidArgument otherwise."""
+    parts = text.strip().lower().split("/")
+    if len(parts) > 3 or not all(part.replace("_", "").replace("-", "").isalnum() for part in parts):
+        raise errdefs.InvalidArgument(f'"{text[:100]}": invalid platform')
+    if parts == ["linux"]:
+        return host()
+    if len(parts) > 1:
+        return _normal(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
+    found = _normal("linux", parts[0], "")
+    if found.architecture not in _KNOWN:
+        raise errdefs.InvalidArgument(f'"{text}": unknown operating system or architecture: invalid argument')
+    return found
+
+
+def render(platform: Platform) -> str:
+    """The platform as people type it."""
+    parts = (platform.os, platform.architecture, platform.variant)
+    return "/".join(part for part in parts if part)
+
+
+def matches(offered: Platform, wanted: Platform) -> bool:
+    """Whether an image for one platform runs on the other; a variant matters only if both name one."""
+    offered = _normal(offered.os or "linux", offered.architecture, offered.variant)
+    if (offered.os, offered.architecture) != (wanted.os, wanted.architecture):
+        return False
+    return not offered.variant or not wanted.variant or offered.variant == wanted.variant
+
+
+def require(offered: Platform, wanted: Platform, name: str) -> None:
+    """Pass if the image `name` for one platform serves the other; else NotFound in Docker's words."""
+    if not matches(offered, wanted):
+        raise errdefs.NotFound(
+            f"image with reference {name} was found but its platform ({render(offered)}) does not match the "
+            f"specified platform ({render(wanted)})"
+        )
+
+
+def _normal(os: str, architecture: str, variant: str) -> Platform:
+    architecture, implied = _ARCHITECTURES.get(architecture, (architecture, ""))
+    variant = variant or implied
+    if architecture == "arm64" and variant in ("v8", "8"):
+        variant = ""
+    return Platform(os=os, architecture=architecture, variant=variant)

@@ -1,0 +1,177 @@
+"""Making an image of blobs that are there: layers unpacked, manifest written, the record last of all.
+
+Until the record is committed nothing of it is an image; what a failure or a crash leaves is taken away by the
+sessions, or swept at the next start.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import errdefs
+from engine.images import config, layouts
+from engine.images.config import ImageConfig
+from engine.images.holds import BlobSession
+from engine.images.image import Image, Layer
+from engine.images.layers import Layers, LayerSession, Unpacking
+from engine.images.layouts import Descriptor, Manifest
+from engine.images.loading import Meter
+from engine.images.reference import Reference
+from engine.images.store import ImageStore
+from engine.progress import Progress
+from engine.undo import Undo
+from runtime.content.store import ContentStore
+from runtime.layers.decompress import detect
+
+STEPS = ("layers", "documents", "save")
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_SUFFIXES = {"": "", "gzip": "+gzip", "zstd": "+zstd", "bzip2": "+bzip2", "xz": "+xz"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """A layer as it came: digest and bytes of its file, compressed or not."""
+
+    digest: str
+    size: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """What is to become an image: its config as it came, and a blob for each layer from the lowest up.
+
+    `manifest` is the one it came with, None if it came without.
+    """
+
+    raw_config: bytes
+    config: ImageConfig
+    blobs: Sequence[Blob]
+    manifest: bytes | None = None
+
+    @property
+    def id(self) -> str:
+        """The id that the image will have."""
+        return config.digest_of(self.raw_config)
+
+
+class Registrar:
+    """Makes images. Blobs and layers have to be held by the sessions that are handed in."""
+
+    def __init__(self, store: ImageStore, content: ContentStore, layers: Layers) -> None:
+        self._store = store
+        self._content = content
+        self._layers = layers
+
+    async def register(
+        self,
+        verb: str,
+        candidate: Candidate,
+        names: Sequence[Reference],
+        blobs: BlobSession,
+        layers: LayerSession,
+        progress: Progress,
+    ) -> Image:
+        """Make the image, or name the one that is there already; its record.
+
+        InvalidArgument for a config that does not fit the layers, or layers that are broken or hostile.
+        """
+        known = self._store.find(candidate.id)
+        if known is not None:
+            return await self._store.save(known, names)
+        _require_fit(candidate)
+        async with Undo(verb, STEPS) as undo:
+            unpacked = await self._unpack(candidate, layers, progress)
+            undo.step("layers")
+            image = await self._documents(candidate, unpacked, blobs)
+            undo.step("documents")
+            image = await self._store.save(image, names)
+            undo.step("save")
+            undo.done()
+        return image
+
+    async def _unpack(self, candidate: Candidate, held: LayerSession, progress: Progress) -> list[Layer]:
+        diff_ids = candidate.config.diff_ids
+        chain_ids = config.chain_ids(diff_ids)
+        unpacked: list[Layer] = []
+        for position, blob in enumerate(candidate.blobs):
+            unpacking = Unpacking(
+                position=position,
+                diff_id=diff_ids[position],
+                chain_id=chain_ids[position],
+                parent=chain_ids[position - 1] if position else "",
+                blob=self._content.path(blob.digest),
+            )
+            async with Meter(progress, diff_ids[position], blob.size) as meter:
+                size = await self._layers.ensure(held, unpacking, meter.count)
+                if size is not None:
+                    await meter.done()
+            unpacked.append(await self._describe(unpacking, blob, size))
+        return unpacked
+
+    async def _describe(self, unpacking: Unpacking, blob: Blob, size: int | None) -> Layer:
+        if size is None:
+            size = self._store.layer_size(unpacking.chain_id)
+        if size is None:
+            size = await self._layers.size(unpacking.chain_id)
+        head = await asyncio.to_thread(_head, unpacking.blob)
+        return Layer(
+            diff_id=unpacking.diff_id,
+            chain_id=unpacking.chain_id,
+            size=size,
+            blob=blob.digest,
+            blob_size=blob.size,
+            media_type=_LAYER + _SUFFIXES[detect(head)],
+        )
+
+    async def _documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
+        image_id = await blobs.put(self._content, candidate.raw_config)
+        manifest = candidate.manifest or _manifest(image_id, len(candidate.raw_config), unpacked)
+        return Image(
+            id=image_id,
+            config=candidate.config,
+            layers=unpacked,
+            manifest=await blobs.put(self._content, manifest),
+            made=time.time_ns(),
+        )
+
+
+def require_runnable(made_for: ImageConfig) -> None:
+    """Pass if the image is for this kind of system, whatever its processor. InvalidArgument otherwise."""
+    system = made_for.os or "linux"
+    if system != "linux":
+        raise errdefs.InvalidArgument(f"cannot load {system} image on linux")
+
+
+def _require_fit(candidate: Candidate) -> None:
+    expected, found = len(candidate.blobs), len(candidate.config.diff_ids)
+    if expected != found:
+        raise errdefs.InvalidArgument(
+            f"invalid manifest, layers length mismatch: expected {expected}, got {found}"
+        )
+
+
+def _manifest(image_id: str, size: int, unpacked: list[Layer]) -> bytes:
+    document = Manifest(
+        media_type=_MANIFEST,
+        config=Descriptor(media_type=_CONFIG, digest=image_id, size=size),
+        layers=[
+            layouts.Descriptor(media_type=layer.media_type, digest=layer.blob, size=layer.blob_size)
+            for layer in unpacked
+        ],
+    )
+    return msgspec.json.encode(document)
+
+
+def _head(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 16)
+    finally:
+        os.close(fd)

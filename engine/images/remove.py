@@ -1,0 +1,166 @@
+"""Removing names of images, and images: what is refused, what goes."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+
+import errdefs
+from engine.events import Events
+from engine.images import reference
+from engine.images.announce import announce
+from engine.images.holds import BlobHolds
+from engine.images.image import Image
+from engine.images.layers import Layers
+from engine.images.reference import Reference, short_id
+from engine.images.store import ImageStore
+from engine.undo import Undo
+
+STEPS = ("delete", "layers", "content")
+
+
+class User(Protocol):
+    """A container, as far as an image cares."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a process of it exists."""
+
+
+Users = Callable[[str], Iterable[User]]
+"""The containers of an image, by its id."""
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the answer: a name that is gone, or an image or layer that is ("" for the other)."""
+
+    untagged: str = ""
+    deleted: str = ""
+
+
+class Removal:
+    """One request to remove an image. `run` answers what went, in Docker's order."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        layers: Layers,
+        blobs: BlobHolds,
+        events: Events,
+        users: Users,
+        *,
+        force: bool,
+        prune: bool,
+    ) -> None:
+        self._store = store
+        self._layers = layers
+        self._blobs = blobs
+        self._events = events
+        self._users = users
+        self._force = force
+        self._prune = prune
+        self._removed: list[Removed] = []
+
+    async def run(self, image: Image, asked: str) -> list[Removed]:
+        """Remove what `asked` names of the image. Conflict, with Docker's texts, for what is in use."""
+        names = self._store.names_of(image.id)
+        if image.id.startswith(asked) or image.id.removeprefix("sha256:").startswith(asked):
+            if _single(names):
+                self._require_unused(image, references=False, stopped=not self._force)
+                await self._untag(image, names)
+            await self._delete(image, force=self._force, quiet=False)
+            return self._removed
+        self._require_name_unused(image, names, asked)
+        name = reference.parse(asked).stored()
+        await self._untag(image, [name])
+        if not await self._remaining(image, name):
+            await self._delete(image, force=self._force, quiet=True)
+        return self._removed
+
+    async def _remaining(self, image: Image, name: Reference) -> list[Reference]:
+        """The names left; digests of a repository go with its last tag."""
+        names = self._store.names_of(image.id)
+        if name.digest or any(each.tag and each.name == name.name for each in names):
+            return names
+        digests = [each for each in names if each.digest and each.name == name.name]
+        if digests:
+            await self._store.unname(digests)
+            self._removed += [Removed(untagged=each.familiar) for each in digests]
+        return [each for each in names if each not in digests]
+
+    async def _untag(self, image: Image, names: list[Reference]) -> None:
+        await self._store.unname(names)
+        await self._tell_untagged(image, names)
+
+    async def _tell_untagged(self, image: Image, names: list[Reference]) -> None:
+        for name in names:
+            self._removed.append(Removed(untagged=name.familiar))
+            await announce(self._events, "untag", image)
+
+    async def _delete(self, image: Image, *, force: bool, quiet: bool) -> None:
+        try:
+            self._require_unused(image, references=not force, stopped=not force)
+        except _InUse as conflict:
+            dangling = not self._store.names_of(image.id) and not self._store.children(image.id)
+            if quiet and (not dangling or conflict.by_container):
+                return
+            raise
+        await self._delete_now(image)
+        parent = self._store.find(image.parent)
+        if self._prune and parent is not None:
+            await self._delete(parent, force=False, quiet=True)
+
+    async def _delete_now(self, image: Image) -> None:
+        async with Undo("rmi", STEPS) as undo:
+            names = self._store.names_of(image.id)
+            await self._store.delete(image)
+            undo.step("delete")
+            await self._tell_untagged(image, names)
+            await announce(self._events, "delete", image, labels=False)
+            self._removed.append(Removed(deleted=image.id))
+            gone = await self._layers.prune([layer.chain_id for layer in image.layers])
+            self._removed += [Removed(deleted=chain_id) for chain_id in gone]
+            undo.step("layers")
+            await self._blobs.drop(image.blobs)
+            undo.step("content")
+            undo.done()
+
+    def _require_name_unused(self, image: Image, names: list[Reference], asked: str) -> None:
+        user = next(iter(self._users(image.id)), None)
+        if self._force or user is None or not _single(names):
+            return
+        raise errdefs.Conflict(
+            f'conflict: unable to remove repository reference "{asked}" (must force) - container '
+            f"{short_id(user.id)} is using its referenced image {short_id(image.id)}"
+        )
+
+    def _require_unused(self, image: Image, *, references: bool, stopped: bool) -> None:
+        users = list(self._users(image.id))
+        running = next((user for user in users if user.running), None)
+        idle = next((user for user in users if not user.running), None)
+        if self._store.children(image.id):
+            raise _InUse(image, "cannot be forced", "image has dependent child images")
+        if running is not None:
+            reason = f"image is being used by running container {short_id(running.id)}"
+            raise _InUse(image, "cannot be forced", reason, by_container=True)
+        if references and self._store.names_of(image.id):
+            raise _InUse(image, "must be forced", "image is referenced in multiple repositories")
+        if stopped and idle is not None:
+            reason = f"image is being used by stopped container {short_id(idle.id)}"
+            raise _InUse(image, "must be forced", reason, by_container=True)
+
+
+class _InUse(errdefs.Conflict):
+    def __init__(self, image: Image, remedy: str, reason: str, *, by_container: bool = False) -> None:
+        super().__init__(f"conflict: unable to delete {short_id(image.id)} ({remedy}) - {reason}")
+        self.by_container = by_container
+
+
+def _single(names: list[Reference]) -> bool:
+    """Whether all names are of one repository and at most one is a tag; False for none."""
+    tags = [name for name in names if name.tag]
+    return bool(names) and len(tags) <= 1 and len({name.name for name in names}) == 1

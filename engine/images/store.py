@@ -1,0 +1,184 @@
+"""The images that exist and the names they go by: in memory for readers, in the database for good."""
+
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+
+from engine.database import Database, Migration
+from engine.images import reference
+from engine.images.image import Image
+from engine.images.reference import Reference
+
+_log = logging.getLogger(__name__)
+
+MIGRATIONS = (
+    Migration(
+        3,
+        """
+        CREATE TABLE images (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
+        CREATE TABLE image_references (
+            name TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+        ) STRICT;
+        CREATE INDEX image_references_by_image ON image_references (image_id);
+        """,
+    ),
+)
+
+_PUT = "INSERT INTO images (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+_NAME = (
+    "INSERT INTO image_references (name, image_id) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET image_id = excluded.image_id"
+)
+
+
+class ImageStore:
+    """Reads see a change only after its commit. Names are kept canonical, with a tag or a digest."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._images: dict[str, Image] = {}
+        self._names: dict[str, str] = {}  # canonical name: image id
+        self._order: dict[str, set[str]] = {}  # image id: canonical names
+        self._broken: list[Image] = []
+
+    async def load(self, whole: Callable[[Image], Awaitable[bool]]) -> None:
+        """Read every record; called once, at boot.
+
+        An image of which content was lost is not shown, and what is left of it is kept: loading or pulling
+        it again makes it whole.
+        """
+        images, names = await self._database.read(_all_rows)
+        for name, image_id in names:
+            self._bind(name, image_id)
+        for (record,) in images:
+            image = msgspec.json.decode(record, type=Image)
+            if await whole(image):
+                self._publish(image)
+            else:
+                _log.error("the image %s has lost content: load or pull it again", image.id)
+                self._broken.append(image)
+
+    def all(self) -> list[Image]:
+        """Every image, in no order."""
+        return list(self._images.values())
+
+    def blobs(self) -> set[str]:
+        """Digests of all content that images refer to."""
+        return {digest for image in self._recorded() for digest in image.blobs}
+
+    def layers(self) -> set[str]:
+        """Chain ids of all layers that images refer to."""
+        return {layer.chain_id for image in self._recorded() for layer in image.layers}
+
+    def _recorded(self) -> list[Image]:
+        return [*self._images.values(), *self._broken]
+
+    def find(self, image_id: str) -> Image | None:
+        """The image with this full id ("sha256:…")."""
+        return self._images.get(image_id)
+
+    def named(self, name: Reference) -> Image | None:
+        """The image that goes by this name; no tag means `latest`, a digest wins over a tag."""
+        return self._images.get(self._names.get(name.stored().canonical, ""))
+
+    def by_prefix(self, prefix: str) -> list[Image]:
+        """The images whose id begins with this, with or without its algorithm."""
+        start = prefix if prefix.startswith("sha256:") else f"sha256:{prefix}"
+        return [image for image_id, image in self._images.items() if image_id.startswith(start)]
+
+    def names_of(self, image_id: str) -> list[Reference]:
+        """The names of an image, tags and digests, ordered."""
+        return [reference.parse(name) for name in sorted(self._order.get(image_id, ()))]
+
+    def layer_size(self, chain_id: str) -> int | None:
+        """Bytes of a layer that an image has, None if none has it."""
+        layers = (layer for image in self._images.values() for layer in image.layers)
+        return next((layer.size for layer in layers if layer.chain_id == chain_id), None)
+
+    def children(self, image_id: str) -> list[Image]:
+        """The images built on this one here."""
+        return [image for image in self._images.values() if image.parent == image_id]
+
+    async def save(self, image: Image, names: Iterable[Reference] = ()) -> Image:
+        """Commit a record and give it these names, taking them from whatever had them; the record now."""
+        canonical = [name.stored().canonical for name in names]
+        record = _bare(image)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(_PUT, (image.id, record))
+            connection.executemany(_NAME, [(name, image.id) for name in canonical])
+
+        await self._database.write(write)
+        for name in canonical:
+            self._bind(name, image.id)
+        return self._publish(image)
+
+    async def adopt(self, image: Image, parent_id: str) -> Image:
+        """Commit that an image was built on another one here; the record now."""
+        return await self.save(msgspec.structs.replace(image, parent=parent_id))
+
+    async def unname(self, names: Iterable[Reference]) -> None:
+        """Commit the end of some names; the images they were for stay."""
+        gone = [(name.stored().canonical,) for name in names]
+        await self._database.write(
+            lambda connection: connection.executemany("DELETE FROM image_references WHERE name = ?", gone)
+        )
+        for (name,) in gone:
+            self._unbind(name)
+
+    async def delete(self, image: Image) -> None:
+        """Commit the end of an image and of its names; images built on it lose their parent."""
+        orphans = [msgspec.structs.replace(child, parent="") for child in self.children(image.id)]
+        await self._database.write(_deletion(image.id, [(_bare(each), each.id) for each in orphans]))
+        for name in self._order.pop(image.id, set()):
+            self._names.pop(name, None)
+        self._images.pop(image.id, None)
+        for each in orphans:
+            self._publish(each)
+
+    def _bind(self, name: str, image_id: str) -> None:
+        self._unbind(name)
+        self._names[name] = image_id
+        self._order.setdefault(image_id, set()).add(name)
+        self._refresh(image_id)
+
+    def _unbind(self, name: str) -> None:
+        former = self._names.pop(name, None)
+        if former is not None:
+            self._order[former].discard(name)
+            self._refresh(former)
+
+    def _refresh(self, image_id: str) -> None:
+        if image_id in self._images:
+            self._publish(self._images[image_id])
+
+    def _publish(self, image: Image) -> Image:
+        names = self.names_of(image.id)
+        named = msgspec.structs.replace(
+            image,
+            references=[name.familiar for name in names if name.tag],
+            digests=[name.familiar for name in names if name.digest],
+        )
+        self._images[image.id] = named
+        return named
+
+
+def _bare(image: Image) -> bytes:
+    """The record without its names, which have a table of their own."""
+    return msgspec.json.encode(msgspec.structs.replace(image, references=[], digests=[]))
+
+
+def _all_rows(connection: sqlite3.Connection) -> tuple[list[tuple[bytes]], list[tuple[str, str]]]:
+    images = connection.execute("SELECT record FROM images").fetchall()
+    names = connection.execute("SELECT name, image_id FROM image_references").fetchall()
+    return images, names
+
+
+def _deletion(image_id: str, orphans: list[tuple[bytes, str]]) -> Callable[[sqlite3.Connection], None]:
+    def write(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM images WHERE id = ?", (image_id,))
+        connection.executemany("UPDATE images SET record = ? WHERE id = ?", orphans)
+
+    return write
