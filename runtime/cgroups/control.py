@@ -5,6 +5,7 @@ Everything here blocks (files of the kernel, up to some seconds): callers on a l
 
 import errno
 import os
+import re
 import select
 import signal
 import time
@@ -18,6 +19,7 @@ from runtime.cgroups.hierarchy import UNIFIED, paths
 _DEADLINE = 10.0  # seconds until a group that does not do as told is reported
 _BRIEFLY = 0.5  # seconds for a freeze that only keeps others from forking
 _PAUSE = 0.005
+_OF_A_CONTAINER = re.compile(r"[0-9a-f]{64}|docker-[0-9a-f]{64}\.scope")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +170,9 @@ class Cgroup:
 
 
 def of(pid: int) -> Cgroup:
-    """Return the group of a container's process. NotFound when there is no such process.
+    """Return the group of a container by its init. NotFound when there is no such process.
 
+    An init that made groups of its own and sits in one of them (systemd does) still gives the whole container.
     SystemFailure for a process that sits in the root group or in one that holds this daemon as well: a
     privileged container can move itself there, and acting on it would stop or kill the host.
     """
@@ -183,7 +186,7 @@ def of(pid: int) -> Cgroup:
     is_root = not (path / ("freezer.state" if version == 1 else "cgroup.freeze")).exists()
     if is_root or (own is not None and own.is_relative_to(path)):
         raise SystemFailure(f"process {pid} shares the control group {path} with the host")
-    return Cgroup(path, version)
+    return Cgroup(_container_folder(path, own), version)
 
 
 def freeze(pid: int) -> None:
@@ -209,6 +212,18 @@ def pids(pid: int) -> list[int]:
 def kill_all(pid: int) -> None:
     """End all processes of the container of `pid`; see Cgroup.kill_all."""
     of(pid).kill_all()
+
+
+def _container_folder(path: Path, own: Path | None) -> Path:
+    """Return the first folder on the way to `path` that is named as a container, else `path`.
+
+    Where this daemon is in a container itself, that one's folder is above both and does not count.
+    """
+    for folder in reversed([path, *path.parents]):
+        is_above_us = own is not None and own.is_relative_to(folder)
+        if not is_above_us and _OF_A_CONTAINER.fullmatch(folder.name):
+            return folder
+    return path
 
 
 def _processes(folder: Path) -> list[int]:

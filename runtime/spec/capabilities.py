@@ -1,6 +1,7 @@
 """Linux capabilities by Docker's rules: the default set, and what CapAdd and CapDrop make of it."""
 
 from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
 
 from errdefs import InvalidArgument
@@ -71,10 +72,12 @@ DEFAULT: tuple[str, ...] = (
 _EVERYTHING = "ALL"
 
 
+@cache
 def available(status: Path = Path("/proc/self/status")) -> tuple[str, ...]:
     """Return what this process may hand on, in the kernel's order.
 
     A daemon inside a container or a locked-down service may lack some; asking runc for one of them fails.
+    Read once: a daemon does not gain capabilities.
     """
     for line in status.read_text().splitlines():
         name, _, value = line.partition(":")
@@ -88,15 +91,17 @@ def decode(mask: int) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(ALL) if mask >> bit & 1)
 
 
-def normalize(names: Iterable[str], allowed: Collection[str] = ALL) -> tuple[str, ...]:
+def normalize(names: Iterable[str], allowed: Collection[str] | None = None) -> tuple[str, ...]:
     """Return the names in upper case and with CAP_, "ALL" as it is, in the order given.
 
-    Raises InvalidArgument with Docker's text for a name the kernel never had or that is not in `allowed`.
+    Raises InvalidArgument with Docker's text for a name the kernel never had or that is not in `allowed`,
+    which is `available()` unless given.
     """
-    return tuple(_normalize(name, allowed) for name in names)
+    known = available() if allowed is None else allowed
+    return tuple(_normalize(name, known) for name in names)
 
 
-def validate(add: Iterable[str], drop: Iterable[str], allowed: Collection[str] = ALL) -> None:
+def validate(add: Iterable[str], drop: Iterable[str], allowed: Collection[str] | None = None) -> None:
     """Check CapAdd and CapDrop of a create request; InvalidArgument says which of them is wrong."""
     for field, names in (("CapAdd", add), ("CapDrop", drop)):
         try:
@@ -109,18 +114,19 @@ def resolve(
     add: Iterable[str] = (),
     drop: Iterable[str] = (),
     privileged: bool = False,
-    allowed: Collection[str] = ALL,
+    allowed: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """Return the capabilities of a container, as TweakCapabilities of Docker decides.
 
-    Privileged has all that are `allowed`. Else add ALL beats drop ALL; a capability that is both added and
-    dropped by name is added. Raises InvalidArgument as `normalize` does.
+    Privileged has all that are `allowed` (`available()` unless given). Else add ALL beats drop ALL, and a
+    capability that is both added and dropped by name is added. Raises InvalidArgument as `normalize` does.
     """
+    known = available() if allowed is None else allowed
     if privileged:
-        return _ordered(allowed)
-    added, dropped = normalize(add, allowed), normalize(drop, allowed)
+        return _ordered(known)
+    added, dropped = normalize(add, known), normalize(drop, known)
     if _EVERYTHING in added:
-        return tuple(name for name in _ordered(allowed) if name not in dropped)
+        return tuple(name for name in _ordered(known) if name not in dropped)
     if _EVERYTHING in dropped:
         return _unique(added)
     return _unique((*(name for name in DEFAULT if name not in dropped), *added))

@@ -1,11 +1,12 @@
 """The mounts of a container: Docker's defaults, and the user's laid over them in Docker's order."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any
 
 from errdefs import InvalidArgument
+from runtime.spec.host import has_recursive_read_only
 
 Entry = dict[str, Any]
 """One element of the spec's `mounts`: destination, type, source, options."""
@@ -41,15 +42,16 @@ _STAY_WRITABLE = frozenset({"/proc", "/dev/pts", "/dev/shm", "/dev/mqueue", "/de
 class Bind:
     """A path of the host (a volume's directory, a file of the container, a user's bind).
 
-    `propagation`: "" (as the runtime likes), or one of [r]private, [r]shared, [r]slave. `read_only` is made
-    recursive ("rro") when `recursive_read_only`: the engine sets it where kernel and runtime can.
+    `propagation`: "" (as the runtime likes), or one of [r]private, [r]shared, [r]slave. `read_only` covers
+    mounts below as well ("rro") where `recursive_read_only`: where the kernel can, unless it is said otherwise
+    (BindOptions.ReadOnlyNonRecursive, a runtime that cannot).
     """
 
     source: str
     destination: str
     read_only: bool = False
     recursive: bool = True
-    recursive_read_only: bool = False
+    recursive_read_only: bool = field(default_factory=has_recursive_read_only)
     propagation: str = "rprivate"
 
 

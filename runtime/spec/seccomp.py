@@ -1,71 +1,15 @@
-"""Seccomp: the default allow-list, and conditional rules turned into the spec's plain ones."""
+"""The default seccomp profile: an allow-list whose verdicts equal Docker's."""
 
 import errno
-import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from runtime.spec import syscalls
+from runtime.spec.host import Host, Kernel, this_host
+from runtime.spec.seccomp_profile import parse_profile
+from runtime.spec.seccomp_rules import ERRNO, Condition, Rule, select
 
-ALLOW = "SCMP_ACT_ALLOW"
-ERRNO = "SCMP_ACT_ERRNO"
-
-Kernel = tuple[int, int]
-"""Version and major revision: (4, 8)."""
-
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "x86", "armv7l": "arm", "loongarch64": "loong64"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """When a rule counts: architectures (any of), capabilities and a kernel; what is empty is not asked."""
-
-    arches: tuple[str, ...] = ()
-    caps: tuple[str, ...] = ()
-    min_kernel: Kernel | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """System calls and what happens to them, where `includes` hold and nothing of `excludes` does."""
-
-    names: tuple[str, ...]
-    action: str = ALLOW
-    errno_ret: int | None = None
-    args: tuple[dict[str, int | str], ...] = ()
-    includes: Condition = field(default_factory=Condition)
-    excludes: Condition = field(default_factory=Condition)
-
-    def to_oci(self) -> dict[str, Any]:
-        """Return the spec's linux.seccomp.syscalls entry."""
-        entry: dict[str, Any] = {"names": list(self.names), "action": self.action}
-        if self.errno_ret is not None:
-            entry["errnoRet"] = self.errno_ret
-        if self.args:
-            entry["args"] = list(self.args)
-        return entry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
-    """What rules may depend on besides capabilities: `arch` by Docker's names, and the kernel."""
-
-    arch: str
-    kernel: Kernel
-
-
-def this_host() -> Host:
-    """Return what this machine is."""
-    found = os.uname()
-    return Host(arch=_MACHINES.get(found.machine, found.machine), kernel=parse_release(found.release))
-
-
-def parse_release(release: str) -> Kernel:
-    """Return (6, 1) for "6.1.0-18-amd64"; what cannot be read is (0, 0), on which no rule is new enough."""
-    version, _, rest = release.partition(".")
-    digits = "".join(_leading_digits(rest))
-    return (int(version), int(digits)) if version.isdecimal() and digits else (0, 0)
+__all__ = ["default_profile", "parse_profile"]
 
 
 def default_profile(
@@ -84,31 +28,6 @@ def default_profile(
         "architectures": list(syscalls.ARCHITECTURES.get(host.arch, ())),
         "syscalls": [rule.to_oci() for rule in select(_default_rules(), caps, host)],
     }
-
-
-def select(rules: Sequence[Rule], caps: Collection[str], host: Host) -> list[Rule]:
-    """Return the rules that count for these capabilities on this host, in their order."""
-    return [
-        rule
-        for rule in rules
-        if _included(rule.includes, caps, host) and not _excluded(rule.excludes, caps, host)
-    ]
-
-
-def _included(wanted: Condition, caps: Collection[str], host: Host) -> bool:
-    return (
-        (not wanted.arches or host.arch in wanted.arches)
-        and all(name in caps for name in wanted.caps)
-        and (wanted.min_kernel is None or host.kernel >= wanted.min_kernel)
-    )
-
-
-def _excluded(unwanted: Condition, caps: Collection[str], host: Host) -> bool:
-    return (
-        host.arch in unwanted.arches
-        or any(name in caps for name in unwanted.caps)
-        or (unwanted.min_kernel is not None and host.kernel >= unwanted.min_kernel)
-    )
 
 
 def _default_rules() -> list[Rule]:
@@ -171,10 +90,3 @@ def _clones() -> Iterator[Rule]:
         errno_ret=errno.ENOSYS,
         excludes=Condition(caps=("CAP_SYS_ADMIN",)),
     )
-
-
-def _leading_digits(text: str) -> Iterator[str]:
-    for char in text:
-        if not char.isdecimal():
-            return
-        yield char

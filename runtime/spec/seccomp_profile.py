@@ -8,7 +8,8 @@ import msgspec
 
 from errdefs import InvalidArgument
 from runtime.spec import syscalls
-from runtime.spec.seccomp import Condition, Host, Kernel, Rule, select, this_host
+from runtime.spec.host import Host, Kernel, this_host
+from runtime.spec.seccomp_rules import Condition, Rule, select
 
 _VERSION = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})")
 

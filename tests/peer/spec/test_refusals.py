@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from errdefs import InvalidArgument
-from runtime.spec import devices, mounts, propagation, seccomp_profile, user
+from runtime.spec import devices, mounts, propagation, seccomp, user
 from tests.peer.peer import Peer
 from tests.peer.spec.conftest import Capturing
 from tests.unix_http import call
@@ -20,7 +20,7 @@ PASSWD = b"root:x:0:0:root:/root:/bin/sh\n"
 
 def profile(text: str) -> Callable[[], Any]:
     """Return a parse of this profile."""
-    return lambda: seccomp_profile.parse_profile(text.encode(), ())
+    return lambda: seccomp.parse_profile(text.encode(), ())
 
 
 BOTH_NAMES = (

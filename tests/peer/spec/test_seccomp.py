@@ -57,9 +57,7 @@ def verdicts(profile: dict[str, Any]) -> Verdicts:
 @pytest.mark.parametrize("host_config", SETS.values(), ids=SETS.keys())
 def test_verdicts(capturing: Capturing, host_config: dict[str, list[str]]) -> None:
     theirs = capturing.capture({}, host_config).spec
-    granted = capabilities.resolve(
-        host_config.get("CapAdd", ()), host_config.get("CapDrop", ()), allowed=capabilities.available()
-    )
+    granted = capabilities.resolve(host_config.get("CapAdd", ()), host_config.get("CapDrop", ()))
     assert sorted(granted) == sorted(theirs["process"]["capabilities"].get("bounding", ()))
     profile = default_profile(granted)
     expected = theirs["linux"]["seccomp"]
@@ -82,7 +80,7 @@ def test_every_listed_difference_is_there() -> None:
 def test_privileged_has_no_profile(capturing: Capturing) -> None:
     theirs = capturing.capture({}, {"Privileged": True}).spec
     assert "seccomp" not in theirs["linux"]
-    everything = capabilities.resolve(privileged=True, allowed=capabilities.available())
+    everything = capabilities.resolve(privileged=True)
     assert sorted(theirs["process"]["capabilities"]["bounding"]) == sorted(everything)
 
 
@@ -105,5 +103,5 @@ def test_refusals(capturing: Capturing, add: list[str], drop: list[str]) -> None
 def refusal(add: list[str], drop: list[str]) -> str:
     """Return the text of our refusal."""
     with pytest.raises(InvalidArgument) as caught:
-        capabilities.validate(add, drop, capabilities.available())
+        capabilities.validate(add, drop)
     return caught.value.message

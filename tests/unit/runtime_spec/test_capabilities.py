@@ -23,11 +23,12 @@ from runtime.spec.capabilities import ALL, DEFAULT, decode, normalize, resolve, 
     ],
 )
 def test_resolve(add: list[str], drop: list[str], expected: tuple[str, ...]) -> None:
-    assert resolve(add, drop) == expected
+    assert resolve(add, drop, allowed=ALL) == expected
 
 
 def test_privileged_has_what_the_daemon_has() -> None:
-    assert resolve(["nonsense"], [], privileged=True) == ALL
+    assert resolve(["nonsense"], [], privileged=True, allowed=ALL) == ALL
+    assert resolve(privileged=True) == capabilities.available()
     assert resolve(privileged=True, allowed=("CAP_KILL", "CAP_CHOWN")) == ("CAP_CHOWN", "CAP_KILL")
 
 

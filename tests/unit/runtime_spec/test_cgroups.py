@@ -1,8 +1,11 @@
 """Control groups of real containers."""
 
 import os
+import secrets
 import signal
+import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,26 @@ def test_freeze_and_thaw(bundle: Bundle) -> None:
 
 
 @pytest.mark.root
+def test_an_init_in_a_group_of_its_own_making(bundle: Bundle) -> None:
+    container_id = secrets.token_hex(32)
+    freezer = "freezer" if cgroups.detect().version == 1 else ""
+    inner = f"{Path('/sys/fs/cgroup', freezer)}/init.scope"
+    moves = f"sleep 1000 & mkdir {inner} && echo 0 > {inner}/cgroup.procs && exec sleep 1000"
+    pid = bundle.start(
+        bundle.options(
+            "sh", "-c", moves, writable_cgroups=True, cgroups_path=f"/{bundle.group}/{container_id}"
+        )
+    )
+    deadline = time.monotonic() + 10
+    while cgroups.paths(pid)[freezer].name != "init.scope":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert cgroups.of(pid).path.name == container_id
+    assert len(cgroups.pids(pid)) == 2
+    cgroups.kill_all(pid)
+
+
+@pytest.mark.root
 def test_pids(bundle: Bundle) -> None:
     pid = bundle.start(bundle.options("sh", "-c", "for i in 1 2 3; do sleep 1000 & done; wait"))
     deadline = time.monotonic() + 10
@@ -150,6 +173,66 @@ def test_a_group_that_is_gone(bundle: Bundle) -> None:
     # Nobody may have collected the process yet: a zombie counts to the root group.
     with pytest.raises((NotFound, SystemFailure)):
         cgroups.of(pid)
+
+
+@pytest.fixture(params=[1, 2])
+def group(request: pytest.FixtureRequest) -> Iterator[cgroups.Cgroup]:
+    """A bare group of either version, with another below; a hybrid host has both."""
+    hybrid = {1: Path("/sys/fs/cgroup/freezer"), 2: Path("/sys/fs/cgroup/unified")}
+    root = hybrid[request.param] if cgroups.detect().version == 1 else Path("/sys/fs/cgroup")
+    if not root.is_dir() or (cgroups.detect().version, request.param) == (2, 1):
+        pytest.skip(f"no hierarchy of version {request.param} here")
+    made = cgroups.Cgroup(root / f"wherry-spec-{secrets.token_hex(4)}", request.param)
+    (made.path / "below").mkdir(parents=True)
+    yield made
+    (made.path / "below").rmdir()
+    made.path.rmdir()
+
+
+@pytest.fixture
+def join(group: cgroups.Cgroup) -> Iterator[Callable[[Path], subprocess.Popen[bytes]]]:
+    """Put a process that forks all the time into a group."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        script = f"echo 0 > {folder}/cgroup.procs; while :; do sleep 0.01; done"
+        children.append(subprocess.Popen(["sh", "-c", script], start_new_session=True))
+        return children[-1]
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+
+
+@pytest.mark.root
+def test_groups_of_both_versions(
+    group: cgroups.Cgroup, join: Callable[[Path], subprocess.Popen[bytes]]
+) -> None:
+    children = [join(group.path), join(group.path / "below")]
+    deadline = time.monotonic() + 10
+    while not {child.pid for child in children} <= set(group.pids()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    group.freeze()
+    assert group.frozen()
+    standing = group.pids()
+    time.sleep(0.1)
+    assert group.pids() == standing
+    group.thaw()
+    assert not group.frozen()
+    group.freeze()
+    group.kill_all()
+    assert group.pids() == []
+    assert {child.wait(10) for child in children} == {-signal.SIGKILL}
+
+
+@pytest.mark.root
+def test_an_empty_group(group: cgroups.Cgroup) -> None:
+    group.freeze()
+    group.thaw()
+    group.kill_all()
+    assert group.pids() == []
 
 
 def test_the_host_is_never_acted_on() -> None:

@@ -14,7 +14,7 @@ from runtime.spec.build import exec_process
 from runtime.spec.mounts import Bind, Tmpfs
 from runtime.spec.namespaces import HOST, Namespaces
 from runtime.spec.resources import Resources, Rlimit
-from runtime.spec.seccomp_profile import parse_profile
+from runtime.spec.seccomp import parse_profile
 from runtime.spec.user import User
 from tests.unit.runtime_spec.conftest import Bundle, host_python
 
@@ -87,7 +87,7 @@ def test_a_device_that_was_asked_for(bundle: Bundle) -> None:
 
 
 def test_privileged(bundle: Bundle) -> None:
-    everything = capabilities.resolve(privileged=True, allowed=capabilities.available())
+    everything = capabilities.resolve(privileged=True)
     seen = bundle.shell(
         f"{STATUS}; mkdir /sys/fs/cgroup/{'freezer/' if detect().version == 1 else ''}x-$$ && echo writable;"
         "head -c 1 /proc/interrupts | wc -c; find /dev -type b | wc -l; grep ' /sys ' /proc/mounts;"
@@ -254,7 +254,7 @@ def test_a_profile_of_the_users_own(bundle: Bundle) -> None:
 
 
 def test_exec(bundle: Bundle) -> None:
-    everything = capabilities.resolve(privileged=True, allowed=capabilities.available())
+    everything = capabilities.resolve(privileged=True)
     container = bundle.options("sleep", "1000", no_new_privileges=True)
     bundle.start(container)
     plain = execute(bundle, exec_process(container, args=("sh", "-c", STATUS), env=container.env))

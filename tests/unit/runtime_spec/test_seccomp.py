@@ -8,8 +8,8 @@ import pytest
 from errdefs import InvalidArgument
 from runtime.spec import syscalls
 from runtime.spec.capabilities import DEFAULT
-from runtime.spec.seccomp import default_profile, parse_release
-from runtime.spec.seccomp_profile import parse_profile
+from runtime.spec.host import parse_release
+from runtime.spec.seccomp import default_profile, parse_profile
 
 
 def names(profile: dict[str, Any]) -> set[str]:
