@@ -46,7 +46,7 @@ class Images:
     async def open(
         cls, database: Database, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
     ) -> "Images":
-        """The images of a database that has `store.MIGRATIONS`; what a crash left of others is removed.
+        """The images of a database that has `store.SCHEMA`; what a crash left of others is removed.
 
         `users` tells the containers of an image, by its id, from then on. Layers below containers' snapshots
         stay, whether an image has them or not.

@@ -6,25 +6,20 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
-from engine.database import Database, Migration
+from engine.database import Database
 from engine.images import reference
 from engine.images.image import Image
 from engine.images.reference import Reference
 
 _log = logging.getLogger(__name__)
 
-MIGRATIONS = (
-    Migration(
-        3,
-        """
-        CREATE TABLE images (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
-        CREATE TABLE image_references (
-            name TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
-        ) STRICT;
-        CREATE INDEX image_references_by_image ON image_references (image_id);
-        """,
-    ),
-)
+SCHEMA = """
+CREATE TABLE images (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
+CREATE TABLE image_references (
+    name TEXT PRIMARY KEY, image_id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
+) STRICT;
+CREATE INDEX image_references_by_image ON image_references (image_id);
+"""
 
 _PUT = "INSERT INTO images (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
 _NAME = (
