@@ -23,26 +23,13 @@ _WHITEOUT = b".wh."
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
 # The archive's doing; all other failures are the host's.
-_HOSTILE = frozenset(
-    getattr(errno, name)
-    for name in [
-        "E2BIG",
-        "EBUSY",
-        "EEXIST",
-        "EFBIG",
-        "EILSEQ",
-        "EINVAL",
-        "EISDIR",
-        "ELOOP",
-        "EMLINK",
-        "ENAMETOOLONG",
-        "ENOENT",
-        "ENOTDIR",
-        "EOVERFLOW",
-        "ERANGE",
-        "EXDEV",
-    ]
-)
+# fmt: off
+_HOSTILE = frozenset((
+    errno.E2BIG, errno.EBUSY, errno.EEXIST, errno.EFBIG, errno.EILSEQ, errno.EINVAL,
+    errno.EISDIR, errno.ELOOP, errno.EMLINK, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+    errno.EOVERFLOW, errno.ERANGE, errno.EXDEV,
+))
+# fmt: on
 
 
 class Extractor:
