@@ -26,6 +26,14 @@ done
 cp "$bundle/config.json" "{folder}/$before.json"
 exit 1
 """
+# Runs everything, and keeps the process object of each exec.
+WATCH = """#!/bin/sh
+for word; do
+    [ "$before" = --process ] && cp "$word" "{folder}/exec.json"
+    before=$word
+done
+exec "{runc}" "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,26 @@ class Capturing:
         finally:
             call(self._peer.socket, "DELETE", f"/v1.45/containers/{container}?force=1&v=1")
 
+    def execute(
+        self, config: Mapping[str, Any], host_config: Mapping[str, Any], exec_config: Mapping[str, Any]
+    ) -> Captured:
+        """Run a container with an exec in it, and return the exec's process object."""
+        status, answer = self.create(config, {"Runtime": "watch", **host_config})
+        assert status == 201, answer
+        container = answer["Id"]
+        try:
+            self._done(f"containers/{container}/start", None)
+            made = self._done(f"containers/{container}/exec", {"Cmd": ["true"], **exec_config})
+            self._done(f"exec/{made['Id']}/start", {"Detach": True, "Tty": exec_config.get("Tty", False)})
+            return Captured(container, json.loads((self._folder / "exec.json").read_text()))
+        finally:
+            call(self._peer.socket, "DELETE", f"/v1.45/containers/{container}?force=1&v=1")
+
+    def _done(self, target: str, body: Mapping[str, Any] | None) -> Any:
+        answer = call(self._peer.socket, "POST", f"/v1.45/{target}", body)
+        assert answer.status < 300, answer.body
+        return answer.json if answer.body else None
+
     def create(self, config: Mapping[str, Any], host_config: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Ask for a container: (status, answer)."""
         body = {
@@ -72,11 +100,14 @@ def capturing(peer: Peer) -> Iterator[Capturing]:
     """The peer with the capturing runtime added by a reload, and without it again."""
     folder = peer.root / "specs"
     folder.mkdir()
-    script = peer.root / "capture"
-    script.write_text(CAPTURE.format(runc=shutil.which("runc"), folder=folder))
-    script.chmod(0o755)
+    runtimes = {}
+    for name, text in (("capture", CAPTURE), ("watch", WATCH)):
+        script = peer.root / name
+        script.write_text(text.format(runc=shutil.which("runc"), folder=folder))
+        script.chmod(0o755)
+        runtimes[name] = {"path": str(script)}
     settings = peer.root / "daemon.json"
-    _reload(peer, settings, {"capture": {"path": str(script)}})
+    _reload(peer, settings, runtimes)
     yield Capturing(peer, folder)
     _reload(peer, settings, {})
 
