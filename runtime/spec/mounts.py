@@ -92,14 +92,14 @@ def assemble(defaults: Sequence[Entry], mounts: Iterable[Mount]) -> list[Entry]:
     InvalidArgument for a tmpfs option that Docker does not know.
     """
     ordered = sort(mounts)
-    covered = {mount.destination for mount in ordered}
+    covered = {clean(mount.destination) for mount in ordered}
     kept = [entry for entry in defaults if not _is_covered(entry["destination"], covered)]
     return [*kept, *(to_oci(mount) for mount in ordered)]
 
 
 def sort(mounts: Iterable[Mount]) -> list[Mount]:
     """Return the mounts by depth of their destination, else as given, so that none hides another."""
-    return sorted(mounts, key=lambda mount: normpath(mount.destination).count("/"))
+    return sorted(mounts, key=lambda mount: _depth(clean(mount.destination)))
 
 
 def to_oci(mount: Mount) -> Entry:
@@ -107,13 +107,13 @@ def to_oci(mount: Mount) -> Entry:
     if isinstance(mount, Tmpfs):
         base = ["noexec", "nosuid", "nodev", "rprivate"]
         asked = mount.options.split(",") if mount.options else []
-        return _entry(mount.destination, "tmpfs", "tmpfs", *merge_tmpfs_options([*base, *asked]))
+        return _entry(clean(mount.destination), "tmpfs", "tmpfs", *merge_tmpfs_options([*base, *asked]))
     options = ["rbind" if mount.recursive else "bind"]
     if mount.read_only:
         options.append("rro" if mount.recursive_read_only else "ro")
     if mount.propagation:
         options.append(mount.propagation)
-    return _entry(mount.destination, "bind", mount.source, *options)
+    return _entry(clean(mount.destination), "bind", mount.source, *options)
 
 
 def merge_tmpfs_options(options: Sequence[str]) -> list[str]:
@@ -140,7 +140,7 @@ def rootfs_propagation(mounts: Iterable[Mount]) -> str:
 
 def make_read_only(entries: Iterable[Entry], keep: Iterable[str]) -> list[Entry]:
     """Return the mounts for a read-only root: "ro" on all but /proc, /dev with its children, and `keep`."""
-    kept = _STAY_WRITABLE | set(keep)
+    kept = _STAY_WRITABLE | {clean(path) for path in keep}
     return [
         entry
         if entry["destination"] in kept or "ro" in entry["options"]
@@ -157,6 +157,15 @@ def make_writable(entries: Iterable[Entry], *, sys: bool, cgroup: bool) -> list[
         else entry
         for entry in entries
     ]
+
+
+def clean(path: str) -> str:
+    """Return an absolute path without doubled slashes, "." and ".."; what would lead above the root stays in."""
+    return normpath("/" + path.lstrip("/"))
+
+
+def _depth(path: str) -> int:
+    return 0 if path == "/" else path.count("/")
 
 
 def _entry(destination: str, kind: str, source: str, *options: str) -> Entry:

@@ -32,7 +32,7 @@ def test_unknown_tmpfs_options(option: str) -> None:
 def test_parents_come_before_children() -> None:
     given = ["/a/b/c", "/x", "/a", "/a/b/", "/"]
     ordered = mounts.sort(Tmpfs(destination=path) for path in given)
-    assert [mount.destination for mount in ordered] == ["/x", "/a", "/", "/a/b/", "/a/b/c"]
+    assert [mount.destination for mount in ordered] == ["/", "/x", "/a", "/a/b/", "/a/b/c"]
 
 
 def test_a_user_mount_replaces_a_default() -> None:
@@ -49,6 +49,20 @@ def test_a_user_mount_replaces_a_default() -> None:
 def test_a_user_dev_takes_its_children_away() -> None:
     entries = mounts.assemble(mounts.default_mounts(1), [Tmpfs(destination="/dev")])
     assert [e["destination"] for e in entries if e["destination"].startswith("/dev")] == ["/dev"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/a", "/a"), ("a/", "/a"), ("//a//b/./c/..", "/a/b"), ("/../../etc", "/etc"), ("", "/"), ("///", "/")],
+)
+def test_clean(path: str, expected: str) -> None:
+    assert mounts.clean(path) == expected
+    assert mounts.to_oci(Tmpfs(destination=path))["destination"] == expected
+
+
+def test_a_default_is_covered_however_its_path_is_written() -> None:
+    entries = mounts.assemble(mounts.default_mounts(None), [Tmpfs(destination="//sys/../sys/")])
+    assert [entry["destination"] for entry in entries].count("/sys") == 1
 
 
 @pytest.mark.parametrize(
