@@ -13,6 +13,7 @@ import zstandard
 from isal import igzip_lib
 
 from errdefs import InvalidArgument
+from runtime.layers.zstd import zstd_complete
 
 _CHUNK = 1 << 20
 _READ = 1 << 18
@@ -101,6 +102,7 @@ def _after_padding(stream: io.FileIO) -> bytes:
 
 
 def _frames(stream: io.FileIO) -> Iterator[bytes]:
+    start = stream.tell()
     decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
     with decoder.stream_reader(stream, read_size=_READ, read_across_frames=True, closefd=False) as reader:
         while True:
@@ -109,5 +111,8 @@ def _frames(stream: io.FileIO) -> Iterator[bytes]:
             except zstandard.ZstdError as error:
                 raise InvalidArgument(f"the compressed stream is broken: {error}") from error
             if not chunk:
-                return
+                break
             yield chunk
+    # The reader takes the end of its input for the end of a frame, wherever that is.
+    if not zstd_complete(stream.fileno(), start):
+        raise InvalidArgument("the compressed stream is truncated")

@@ -143,8 +143,8 @@ def pax_records(data: bytes) -> list[tuple[bytes, bytes]]:
     at = 0
     while at < len(data):
         blank = data.find(b" ", at, at + 20)
-        end = at + _decimal(data[at:blank]) if blank > at else at
-        if not blank < end <= len(data) or data[end - 1] != 0x0A:
+        end = at + _decimal(data[at:blank]) if blank > at else 0
+        if not at < blank < end <= len(data) or data[end - 1] != 0x0A:
             raise InvalidArgument("malformed tar archive: a pax record is broken")
         key, equals, value = data[blank + 1 : end - 1].partition(b"=")
         if not equals or not key:
