@@ -3,6 +3,7 @@
 from runtime.cgroups.control import Cgroup, freeze, frozen, kill_all, of, pids, thaw
 from runtime.cgroups.hierarchy import Driver, Hierarchy, default_driver, detect, path_for, paths
 from runtime.cgroups.host import HostCapabilities, capabilities_of_host
+from runtime.cgroups.unsupported import check_cpuset, discard
 
 __all__ = [
     "Cgroup",
@@ -10,8 +11,10 @@ __all__ = [
     "Hierarchy",
     "HostCapabilities",
     "capabilities_of_host",
+    "check_cpuset",
     "default_driver",
     "detect",
+    "discard",
     "freeze",
     "frozen",
     "kill_all",
