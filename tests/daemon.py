@@ -44,6 +44,11 @@ class Wherryd:
         return self._process.pid
 
     @property
+    def alive(self) -> bool:
+        """Whether the daemon's process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def instance(self) -> str:
         """The instance id (8 hex digits), by which all that is in the kernel is named; "" before the first start."""
         alias = Path(f"/sys/class/net/{self.bridge}/ifalias")
@@ -155,12 +160,13 @@ class Wherryd:
 
     def destroy(self) -> None:
         """Remove all containers, end the daemon, and take away what it keeps between two runs."""
-        if self.answers():
-            if ids := self.docker("ps", "-aq").stdout.split():
+        try:
+            if self.answers() and (ids := self.docker("ps", "-aq").stdout.split()):
                 self.docker("rm", "-f", "-v", *ids)
+        finally:
             self.terminate()
-        self.remove_static()
-        shutil.rmtree(self.root, ignore_errors=True)
+            self.remove_static()
+            shutil.rmtree(self.root)
 
     def remove_static(self) -> None:
         """Take away what a daemon keeps in the kernel between two runs: nft table, mark rule, bridge."""

@@ -32,6 +32,7 @@ class MountPoint(msgspec.Struct, kw_only=True):
     rw: bool = True
     propagation: str = ""
     options: list[str] = msgspec.field(default_factory=list)  # for the runtime: "rbind", "ro", "size=…"
+    create_source: bool = False  # a bind whose host directory is made if missing
 
 
 class Container(msgspec.Struct, kw_only=True):
@@ -52,13 +53,17 @@ class Container(msgspec.Struct, kw_only=True):
     runtime: str = "runc"
     mounts: list[MountPoint] = msgspec.field(default_factory=list)
     state: State = msgspec.field(default_factory=State)
-    endpoints: dict[str, Endpoint] = msgspec.field(default_factory=dict)  # given, by network name; empty when stopped
+    endpoints: dict[str, Endpoint] = msgspec.field(
+        default_factory=dict
+    )  # given, by network name; empty when stopped
     ports: list[GivenPort] = msgspec.field(default_factory=list)  # given; empty when stopped
     sandbox_id: str = ""
     restart_count: int = 0
     stopped_by_user: bool = False  # no restart policy brings it back, but at boot "always" does
+    restart_wanted: bool = (
+        False  # stopped in order to start again: a restart that a crash cut short is completed
+    )
     starts: int = 0  # names the state directory of the current start
-    exec_ids: list[str] = msgspec.field(default_factory=list)
 
     @property
     def running(self) -> bool:

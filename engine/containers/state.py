@@ -54,7 +54,15 @@ TRANSITIONS: dict[Status, dict[Action, Verdict]] = {
     Status.CREATED: _STOPPED,
     Status.EXITED: _STOPPED,
     Status.RUNNING: _row(
-        start=_SAME, stop=_YES, kill=_YES, pause=_YES, exec=_YES, attach=_YES, top=_YES, resize=_YES, exit=_YES
+        start=_SAME,
+        stop=_YES,
+        kill=_YES,
+        pause=_YES,
+        exec=_YES,
+        attach=_YES,
+        top=_YES,
+        resize=_YES,
+        exit=_YES,
     ),
     Status.PAUSED: _row(stop=_YES, kill=_YES, unpause=_YES, top=_YES, resize=_YES, exit=_YES),
     Status.RESTARTING: _row(start=_YES, stop=_YES, kill=_YES),
@@ -70,12 +78,27 @@ def refusal(action: Action, status: Status, container_id: str, name: str) -> err
         (Action.START, Status.REMOVING): "container is marked for removal and cannot be started",
         (Action.START, Status.DEAD): "container is marked for removal and cannot be started",
         (Action.PAUSE, Status.PAUSED): f"Container {container_id} is already paused",
-        (Action.PAUSE, Status.RESTARTING): f"Container {container_id} is restarting, wait until the container is running",
+        (
+            Action.PAUSE,
+            Status.RESTARTING,
+        ): f"Container {container_id} is restarting, wait until the container is running",
         (Action.EXEC, Status.PAUSED): f"Container {name} is paused, unpause the container before exec",
-        (Action.EXEC, Status.RESTARTING): f"Container {container_id} is restarting, wait until the container is running",
-        (Action.ATTACH, Status.PAUSED): f"container {container_id} is paused, unpause the container before attach",
-        (Action.ATTACH, Status.RESTARTING): f"container {container_id} is restarting, wait until the container is running",
-        (Action.TOP, Status.RESTARTING): f"Container {container_id} is restarting, wait until the container is running",
+        (
+            Action.EXEC,
+            Status.RESTARTING,
+        ): f"Container {container_id} is restarting, wait until the container is running",
+        (
+            Action.ATTACH,
+            Status.PAUSED,
+        ): f"container {container_id} is paused, unpause the container before attach",
+        (
+            Action.ATTACH,
+            Status.RESTARTING,
+        ): f"container {container_id} is restarting, wait until the container is running",
+        (
+            Action.TOP,
+            Status.RESTARTING,
+        ): f"Container {container_id} is restarting, wait until the container is running",
         (Action.UNPAUSE, Status.RUNNING): f"Container {container_id} is not paused",
     }
     if (action, status) in texts:

@@ -1,0 +1,40 @@
+"""Events of containers, with Docker's attributes."""
+
+from engine.containers.container import Container
+from engine.events import Events
+
+_NANOSECONDS = 1_000_000_000
+
+
+def attributes(container: Container) -> dict[str, str]:
+    """What every event of a container says: its labels, image and name."""
+    return {**(container.config.labels or {}), "image": container.image_name, "name": container.name}
+
+
+class Announcer:
+    """Tells the world what happened to containers."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    async def tell(
+        self, container: Container, action: str, *, time_ns: int | None = None, **extra: str
+    ) -> None:
+        """Publish an action; `time_ns` where it happened at another time than now."""
+        await self._events.publish(
+            "container", action, container.id, {**attributes(container), **extra}, time_ns=time_ns
+        )
+
+    async def died(self, container: Container) -> None:
+        """Publish the end of a run, at its true time."""
+        state = container.state
+        if state.oom_killed:
+            await self.tell(container, "oom", time_ns=state.finished_at)
+        seconds = max(0, state.finished_at - state.started_at) // _NANOSECONDS if state.started_at else 0
+        await self.tell(
+            container,
+            "die",
+            time_ns=state.finished_at,
+            exitCode=str(state.exit_code),
+            execDuration=str(seconds),
+        )

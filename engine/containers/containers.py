@@ -1,0 +1,310 @@
+"""The door to containers: finds them, takes their lock, and calls the verb."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import msgspec
+
+import errdefs
+from engine import faults, names
+from engine.containers import list as listing
+from engine.containers import wait as waiting
+from engine.containers.announce import Announcer
+from engine.containers.attach import Attachment, AttachRequest
+from engine.containers.attaching import attach
+from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
+from engine.containers.container import Container
+from engine.containers.create import Created, choose_name, create, prepare
+from engine.containers.failure import failed
+from engine.containers.kill import kill, means_end
+from engine.containers.live import Live, Lives
+from engine.containers.machinery import Machinery
+from engine.containers.remove import remove
+from engine.containers.signals import parse_signal
+from engine.containers.start import start
+from engine.containers.state import Action, Status, refusal
+from engine.containers.stop import kill_for_good, stop
+from engine.containers.store import ContainerStore
+from engine.containers.top import Top, top
+from engine.containers.watch import Watcher
+from engine.images.images import Images
+from engine.logs.reader import LogQuery, read
+from runtime import cgroups
+
+_replace = msgspec.structs.replace
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes: of the container's own changes, and of its whole root."""
+
+    rw: int
+    rootfs: int
+
+
+class Containers:
+    """All containers. Records that it hands out are values: they show one moment and are not to be changed."""
+
+    def __init__(
+        self,
+        machinery: Machinery,
+        store: ContainerStore,
+        lives: Lives,
+        announcer: Announcer,
+        watcher: Watcher,
+        images: Images,
+    ) -> None:
+        self._machinery = machinery
+        self._store = store
+        self._lives = lives
+        self._announcer = announcer
+        self._watcher = watcher
+        self._images = images
+
+    def get(self, reference: str) -> Container:
+        """A container by name, ID or unique ID prefix; NotFound, or InvalidArgument for an ambiguous prefix."""
+        return self._store.get(reference)
+
+    def list(self, query: listing.ListQuery) -> list[Container]:
+        """The containers that a query asks for, newest first."""
+        query.filters.require_known(listing.ALLOWED)
+        before, since = (self._named(query, key) for key in ("before", "since"))
+        ancestors = frozenset[str]().union(*map(self._images_of, query.filters.values("ancestor")))
+        return listing.select(self._store.all(), query, before, since, ancestors)
+
+    def _named(self, query: listing.ListQuery, key: str) -> Container | None:
+        values = query.filters.values(key)
+        return self._store.get(values[-1]) if values else None
+
+    def _images_of(self, reference: str) -> frozenset[str]:
+        try:
+            return frozenset((self._images.get(reference).id,))
+        except errdefs.WherryError:
+            return frozenset()
+
+    async def size(self, container: Container) -> Sizes:
+        """What a container takes of the disk."""
+        usage = await self._machinery.snapshots.usage(container.snapshot)
+        try:
+            image = self._images.get(container.image_id).size
+        except errdefs.NotFound:
+            image = 0
+        return Sizes(usage.size, usage.size + image)
+
+    async def create(
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        networking: NetworkingConfig | None,
+        *,
+        platform: str = "",
+    ) -> Created:
+        """Make a container; the errors are Docker's, and nothing stays of a create that failed."""
+        image = self._images.get(config.image)
+        self._images.require_platform(image, platform)
+        container, warnings = prepare(name, config, host, networking, image, self._machinery)
+        name = choose_name(name, self._store, container.id)
+        with self._store.reserving(name):
+            container = _replace(container, name=name)
+            await create(container, image, self._machinery, self._store)
+        await self._announcer.tell(container, "create")
+        return Created(container.id, warnings)
+
+    async def start(self, reference: str) -> None:
+        """Start a container; NotModified if it runs."""
+        async with self._locked(reference) as (container, live):
+            container.require(Action.START)
+            live.cancel_timer()
+            live.last_delay = 0.0
+            container = _replace(container, stopped_by_user=False, restart_wanted=False, restart_count=0)
+            await self._start(container, live)
+
+    async def _start(self, container: Container, live: Live) -> None:
+        try:
+            running = await start(container, live, self._machinery, self._store)
+        except errdefs.WherryError as error:
+            await self._start_failed(failed(container, error), live)
+            raise
+        await self._watcher.started(running, live)
+
+    async def _start_failed(self, container: Container, live: Live) -> None:
+        """The record tells why; the clients that were parked are let go; `--rm` still means it."""
+        for parked in live.parked:
+            parked.close()
+        live.parked.clear()
+        await self._store.save(container)
+        live.waits.ended(container.state.exit_code)
+        if container.host_config.auto_remove and not live.restarting_by_user:
+            await remove(container, self._machinery, self._store)
+            await self._watcher.removed(container, live)
+
+    async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
+        """Stop a container, with patience in seconds before SIGKILL; NotModified if it does not run."""
+        if signal:
+            parse_signal(signal)
+        container, live = await self._meant_to_end(reference, Action.STOP)
+        if container.running:
+            await stop(container, live, signal_name=signal, timeout=timeout)
+        await self._announcer.tell(container, "stop")
+
+    async def _meant_to_end(self, reference: str, action: Action) -> tuple[Container, Live]:
+        """The container, from now on marked as stopped by a user; a pending restart is called off."""
+        async with self._locked(reference) as (container, live):
+            container.require(action)
+            container = _replace(container, stopped_by_user=True)
+            container = _replace(container, restart_wanted=live.restarting_by_user)
+            if container.state.status is Status.RESTARTING:
+                live.cancel_timer()
+                container = _replace(container, state=_replace(container.state, status=Status.EXITED))
+            await self._store.save(container)
+            faults.hit("stop.marked")
+            if not container.running:
+                live.waits.ended(container.state.exit_code)
+        return container, live
+
+    async def restart(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
+        """Stop a container if it runs, and start it."""
+        container = self._store.get(reference)
+        live = self._lives.of(container.id)
+        live.restarting_by_user = True
+        try:
+            if container.running or container.state.status is Status.RESTARTING:
+                await self.stop(container.id, signal=signal, timeout=timeout)
+                faults.hit("restart.stopped")
+            await self.start(container.id)
+        finally:
+            live.restarting_by_user = False
+        await self._announcer.tell(self._store.get(container.id), "restart")
+
+    async def kill(self, reference: str, signal: str = "") -> None:
+        """Send a signal, SIGKILL if none is named; Conflict if the container does not run."""
+        number = parse_signal(signal or "SIGKILL")
+        async with self._locked(reference) as (container, live):
+            if not container.running and container.state.status is not Status.RESTARTING:
+                raise errdefs.Conflict(
+                    f"cannot kill container: {reference}: container {container.id} is not running"
+                )
+            if means_end(container, number):
+                await self._store.save(_replace(container, stopped_by_user=True))
+                live.cancel_timer()
+            await kill(container, live, number)
+        await self._announcer.tell(container, "kill", signal=str(number))
+
+    async def pause(self, reference: str) -> None:
+        """Freeze every process of a running container."""
+        await self._freeze(reference, Action.PAUSE, Status.PAUSED)
+
+    async def unpause(self, reference: str) -> None:
+        """Let a frozen container go on."""
+        await self._freeze(reference, Action.UNPAUSE, Status.RUNNING)
+
+    async def _freeze(self, reference: str, action: Action, status: Status) -> None:
+        async with self._locked(reference) as (container, _):
+            container.require(action)
+            act = cgroups.freeze if action is Action.PAUSE else cgroups.thaw
+            await asyncio.to_thread(act, container.state.pid)
+            faults.hit("pause.frozen")
+            state = _replace(container.state, status=status)
+            await self._store.save(_replace(container, state=state), durable=False)
+        await self._announcer.tell(container, action.value)
+
+    async def rename(self, reference: str, name: str) -> None:
+        """Give a container another name."""
+        if not name:
+            raise errdefs.InvalidArgument("Neither old nor new names may be empty")
+        name = names.require_valid(name)
+        async with self._locked(reference) as (container, _):
+            if name == container.name:
+                raise errdefs.InvalidArgument("Renaming a container with the same name as its current name")
+            with self._store.reserving(name):
+                renamed = _replace(container, name=name)
+                await self._store.save(renamed)
+        await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")
+
+    async def remove(
+        self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`."""
+        if link:
+            raise errdefs.NotFound(f"cannot remove link {reference}: legacy links are not supported")
+        container = self._store.get(reference)
+        live = self._lives.of(container.id)
+        if live.removing:
+            raise refusal(Action.REMOVE, Status.REMOVING, container.id, container.name)
+        live.removing = True
+        try:
+            if force and (container.running or container.state.status is Status.RESTARTING):
+                container, live = await self._meant_to_end(container.id, Action.STOP)
+                if container.running:
+                    await kill_for_good(container, live)
+            async with self._locked(container.id) as (container, live):
+                container.require(Action.REMOVE)
+                await remove(container, self._machinery, self._store)
+        finally:
+            live.removing = False
+        await self._watcher.removed(container, live)
+
+    async def wait(self, reference: str, condition: str = "") -> waiting.Waiting:
+        """Register for a condition; the result comes from the returned value."""
+        container = self._store.get(reference)
+        return waiting.wait(container, self._lives.of(container.id).waits, condition)
+
+    async def top(self, reference: str, arguments: str = "") -> Top:
+        """The processes of a running container."""
+        container = self._store.get(reference)
+        container.require(Action.TOP)
+        return await top(await asyncio.to_thread(cgroups.pids, container.state.pid), arguments)
+
+    async def resize(self, reference: str, height: int, width: int) -> None:
+        """Set the terminal's size, in characters."""
+        container = self._store.get(reference)
+        container.require(Action.RESIZE)
+        if (task := self._lives.of(container.id).task) is not None:
+            await task.resize(height, width)
+
+    async def logs(self, reference: str, query: LogQuery) -> AsyncIterator[bytes]:
+        """What a container wrote, as the query asks for it; fails before the first byte if it cannot be read."""
+        container = self._store.get(reference)
+        if not container.log_path:
+            raise errdefs.Unsupported("configured logging driver does not support reading")
+        live = self._lives.of(container.id)
+        return read(container.log_path, query, live.ended)
+
+    async def attach(self, reference: str, request: AttachRequest) -> Attachment:
+        """A client's hold of a container's stdio, running or about to start."""
+        container = self._store.get(reference)
+        replay = None
+        if request.logs and container.log_path:
+            replay = await self.logs(
+                container.id,
+                LogQuery(stdout=request.stdout, stderr=request.stderr, multiplexed=not container.config.tty),
+            )
+        attachment = await attach(container, self._lives.of(container.id), request, replay)
+        await self._announcer.tell(container, "attach")
+        return attachment
+
+    def _locked(self, reference: str) -> "_Locked":
+        return _Locked(self._store, self._lives, reference)
+
+
+class _Locked:
+    """A container under its lock, as it is once the lock is held."""
+
+    def __init__(self, store: ContainerStore, lives: Lives, reference: str) -> None:
+        self._store = store
+        self._id = store.get(reference).id
+        self._reference = reference
+        self._live = lives.of(self._id)
+
+    async def __aenter__(self) -> tuple[Container, Live]:
+        await self._live.lock.acquire()
+        container = self._store.find(self._id)
+        if container is None:
+            self._live.lock.release()
+            raise errdefs.NotFound(f"No such container: {self._reference}")
+        return container, self._live
+
+    async def __aexit__(self, *_: object) -> None:
+        self._live.lock.release()

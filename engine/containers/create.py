@@ -1,0 +1,146 @@
+"""Creating a container."""
+
+import asyncio
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import msgspec
+
+import errdefs
+from engine import ids, names
+from engine.containers import mounts, networking
+from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
+from engine.containers.container import Container
+from engine.containers.defaults import with_defaults
+from engine.containers.log_options import LogOptions
+from engine.containers.machinery import Machinery
+from engine.containers.store import ContainerStore
+from engine.containers.unbuilt import refuse_unbuilt
+from engine.containers.verify import verify
+from engine.images.image import Image
+from engine.images.merge import merge_config
+from engine.undo import Undo
+
+STEPS = ("snapshot", "directory", "save")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The answer to a create request."""
+
+    id: str
+    warnings: list[str]
+
+
+def prepare(
+    name: str,
+    config: ContainerConfig,
+    host: HostConfig,
+    networking_config: NetworkingConfig | None,
+    image: Image,
+    machinery: Machinery,
+) -> tuple[Container, list[str]]:
+    """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing."""
+    merged = merge_config(config, image.config.run)
+    host = with_defaults(host, machinery.config)
+    verify(
+        merged,
+        host,
+        runtimes=frozenset(machinery.config.runtimes),
+        cgroup_driver=machinery.config.cgroup_driver,
+    )
+    refuse_unbuilt(merged, host)
+    LogOptions.parse(host.log_config)
+    command = [*(merged.entrypoint or ()), *(merged.cmd or ())]
+    if not command or not command[0]:
+        raise errdefs.InvalidArgument("no command specified")
+    identifier = ids.new_id()
+    if not merged.hostname and not networking.mode_of_host(host).startswith(networking.SHARED):
+        merged = msgspec.structs.replace(merged, hostname=_hostname(host, identifier))
+    container = Container(
+        id=identifier,
+        name=name or "",
+        created=time.time_ns(),
+        path=command[0],
+        args=command[1:],
+        config=merged,
+        host_config=host,
+        networks=_networks(host, networking_config),
+        image_id=image.id,
+        image_name=config.image,
+        snapshot=identifier,
+        log_path=_log_path(identifier, host, machinery),
+        runtime=host.runtime or machinery.config.default_runtime,
+        mounts=mounts.resolve(merged, host),
+    )
+    return container, _warnings(host)
+
+
+async def create(container: Container, image: Image, machinery: Machinery, store: ContainerStore) -> None:
+    """Make a prepared container; its name is reserved by the caller."""
+    async with Undo("create", STEPS) as undo:
+        await machinery.snapshots.prepare(container.snapshot, image.chain_id or None)
+        undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
+        directory = machinery.files(container.id)
+        await asyncio.to_thread(os.makedirs, directory, 0o710)
+        undo.step("directory", partial(asyncio.to_thread, shutil.rmtree, directory, ignore_errors=True))
+        await store.save(container)
+        undo.step("save")
+        undo.done()
+
+
+def choose_name(asked: str, store: ContainerStore, identifier: str) -> str:
+    """The asked name if it is a good one, else a made-up one that is free."""
+    if asked:
+        return names.require_valid(asked)
+    return names.generate(store.name_taken, identifier[: ids.SHORT_LENGTH])
+
+
+def _hostname(host: HostConfig, identifier: str) -> str:
+    if networking.mode_of_host(host) == "host" or host.uts_mode == "host":
+        return os.uname().nodename
+    return identifier[: ids.SHORT_LENGTH]
+
+
+def _networks(host: HostConfig, asked: NetworkingConfig | None) -> dict[str, EndpointConfig]:
+    mode = networking.mode_of_host(host)
+    endpoints = {
+        "bridge" if name == "default" else name: endpoint or EndpointConfig()
+        for name, endpoint in ((asked.endpoints_config if asked else None) or {}).items()
+    }
+    if mode.startswith(networking.SHARED):
+        if endpoints:
+            raise errdefs.InvalidArgument(
+                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
+            )
+        return {}
+    others = [name for name in endpoints if name != mode]
+    unknown = [name for name in (mode, *others) if name not in networking.PREDEFINED]
+    if unknown:
+        raise errdefs.NotFound(f"network {unknown[0]} not found")
+    if others:
+        raise errdefs.InvalidArgument(
+            "Container cannot be connected to network endpoints: " + ", ".join([mode, *others])
+        )
+    return {mode: endpoints.get(mode, EndpointConfig())}
+
+
+def _log_path(identifier: str, host: HostConfig, machinery: Machinery) -> str:
+    if host.log_config.type != "json-file":
+        return ""
+    return str(machinery.files(identifier) / f"{identifier}-json.log")
+
+
+def _warnings(host: HostConfig) -> list[str]:
+    warnings = []
+    if host.network_mode == "host" and host.port_bindings:
+        warnings.append("Published ports are discarded when using host network mode")
+    if host.oom_kill_disable and not host.memory:
+        warnings.append(
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system "
+            "running out of resources."
+        )
+    return warnings

@@ -1,0 +1,48 @@
+"""What a create request leaves open, filled in as Docker does: pure."""
+
+import msgspec
+
+from engine.config import Config
+from engine.containers.config import HostConfig, LogConfig, RestartPolicy, Ulimit
+from runtime.spec.options import SHM_SIZE
+
+
+def with_defaults(host: HostConfig, config: Config) -> HostConfig:
+    """The host configuration as it is stored and shown."""
+    replace = msgspec.structs.replace
+    log = host.log_config
+    if not log.type:
+        log = LogConfig(type=config.log_driver, config={**config.log_opts, **(log.config or {})})
+    elif log.type == config.log_driver:
+        log = LogConfig(type=log.type, config={**config.log_opts, **(log.config or {})})
+    return replace(
+        host,
+        log_config=log,
+        network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
+        restart_policy=host.restart_policy if host.restart_policy.name else RestartPolicy(name="no"),
+        ipc_mode=host.ipc_mode or config.default_ipc_mode,
+        cgroupns_mode=host.cgroupns_mode or ("host" if host.privileged else config.default_cgroupns_mode),
+        shm_size=host.shm_size or config.default_shm_size or SHM_SIZE,
+        runtime=host.runtime or config.default_runtime,
+        memory_swap=_swap(host),
+        oom_kill_disable=bool(host.oom_kill_disable),
+        init=config.init if host.init is None and config.init else host.init,
+        pids_limit=None if host.pids_limit is not None and host.pids_limit <= 0 else host.pids_limit,
+        ulimits=_ulimits(host, config),
+    )
+
+
+def _swap(host: HostConfig) -> int:
+    """Twice the memory, where only the memory is limited."""
+    return host.memory * 2 if host.memory > 0 and host.memory_swap == 0 else host.memory_swap
+
+
+def _ulimits(host: HostConfig, config: Config) -> list[Ulimit] | None:
+    own = {each.name for each in host.ulimits or ()}
+    added = [each for each in config.default_ulimits.values() if each.name not in own]
+    if not added:
+        return host.ulimits
+    return [
+        *(host.ulimits or ()),
+        *(Ulimit(name=each.name, soft=each.soft, hard=each.hard) for each in added),
+    ]

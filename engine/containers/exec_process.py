@@ -1,0 +1,83 @@
+"""What an exec is asked to be, and the OCI process object of it."""
+
+import asyncio
+import os
+from typing import Any
+
+import errdefs
+from engine.containers import networking
+from engine.containers.container import Container
+from engine.containers.machinery import Machinery
+from engine.containers.oci import Surroundings, spec_options
+from engine.wire import Noun
+from runtime.cgroups import path_for
+from runtime.paths import read_in_root
+from runtime.spec import capabilities
+from runtime.spec.build import exec_process
+from runtime.spec.environment import environment, override
+from runtime.spec.user import User, resolve
+
+
+class ExecConfig(Noun):
+    """The body of an exec create request (API 1.55, `ExecConfig`)."""
+
+    user: str = ""
+    privileged: bool = False
+    tty: bool = False
+    console_size: list[int] | None = None  # height, width
+    attach_stdin: bool = False
+    attach_stdout: bool = False
+    attach_stderr: bool = False
+    detach_keys: str = ""
+    env: list[str] | None = None
+    working_dir: str = ""
+    cmd: list[str] | None = None
+
+
+async def process_of(
+    container: Container, config: ExecConfig, machinery: Machinery, console_size: list[int] | None
+) -> dict[str, Any]:
+    """The process object: as the container's own in all that the exec does not say."""
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise errdefs.InvalidArgument(f"Cwd must be an absolute path: {config.working_dir}")
+    user = await asyncio.to_thread(_user, container, config, machinery)
+    host = container.host_config
+    privileged = capabilities.resolve(privileged=True) if config.privileged else None
+    around = Surroundings(
+        rootfs=str(machinery.rootfs(container.id)),
+        user=user,
+        joined={},
+        files={},
+        cgroups_path=path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
+        init_path="",
+        seccomp_profile=machinery.seccomp_profile,
+        cgroup_version=machinery.hierarchy.version,
+    )
+    size = console_size
+    return exec_process(
+        spec_options(container, around),
+        args=tuple(config.cmd or ()),
+        env=_environment(container, config),
+        cwd=config.working_dir or container.config.working_dir,
+        terminal=config.tty,
+        console_size=(size[0], size[1]) if size and len(size) == 2 else None,
+        user=user,
+        privileged_capabilities=privileged,
+    )
+
+
+def _user(container: Container, config: ExecConfig, machinery: Machinery) -> User:
+    rootfs = machinery.rootfs(container.id)
+    return resolve(
+        config.user or container.config.user,
+        container.host_config.group_add or (),
+        read_in_root(rootfs, "/etc/passwd"),
+        read_in_root(rootfs, "/etc/group"),
+    )
+
+
+def _environment(container: Container, config: ExecConfig) -> tuple[str, ...]:
+    on_host = networking.mode_of(container) == "host" or container.host_config.uts_mode == "host"
+    hostname = os.uname().nodename if on_host else container.config.hostname
+    own = environment((), container.config.env or (), hostname, tty=config.tty)
+    return tuple(override(own, config.env or ()))

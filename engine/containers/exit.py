@@ -1,0 +1,53 @@
+"""What happens when a container's process has ended."""
+
+import msgspec
+
+from engine.containers import restart_policy
+from engine.containers.container import Container, State
+from engine.containers.live import Live
+from engine.containers.machinery import Machinery
+from engine.containers.state import Status
+from runtime.task import Exit
+
+NANOSECOND = 1e-9
+
+
+def ended(container: Container, exit_status: Exit) -> Container:
+    """The record of a container whose process is gone: pure."""
+    state = msgspec.structs.replace(
+        container.state,
+        status=Status.EXITED,
+        pid=0,
+        exit_code=exit_status.code,
+        error=exit_status.reason,
+        oom_killed=exit_status.oom,
+        finished_at=exit_status.at,
+    )
+    return msgspec.structs.replace(container, state=state, endpoints={}, ports=[], sandbox_id="")
+
+
+def last_run(container: Container, live: Live) -> restart_policy.Ended:
+    """The run that is over, as the restart policy looks at it."""
+    state: State = container.state
+    return restart_policy.Ended(
+        exit_code=state.exit_code,
+        ran=max(0.0, (state.finished_at - state.started_at) * NANOSECOND),
+        asked=container.stopped_by_user,
+        restarts=container.restart_count,
+        last_delay=live.last_delay,
+    )
+
+
+def after(container: Container, live: Live) -> float | None:
+    """Seconds until the restart policy starts it again, None when it does not: a decision."""
+    if live.restarting_by_user:
+        return None
+    return restart_policy.decide(container.host_config.restart_policy, last_run(container, live))
+
+
+async def release(container_id: str, machinery: Machinery) -> None:
+    """Give back what a run held: network, ports, the mounted root. Each is tried, whatever befalls the others."""
+    try:
+        await machinery.network.release(container_id)
+    finally:
+        await machinery.snapshots.unmount(machinery.rootfs(container_id))

@@ -1,0 +1,41 @@
+"""A start that failed: the exit code that Docker gives it, and how the record tells of it. Pure."""
+
+import time
+
+import msgspec
+
+import errdefs
+from engine.containers.container import Container
+from engine.containers.state import Status
+
+_NOT_FOUND = (
+    "executable file not found",
+    "no such file or directory",
+    "system cannot find the file specified",
+)
+_NOT_EXECUTABLE = ("permission denied", "not a directory", "is a directory", "exec format error")
+UNKNOWN = 128
+
+
+def exit_code(message: str) -> int:
+    """127 for a missing command, 126 for one that cannot be executed, 128 for the rest."""
+    text = message.lower()
+    if any(phrase in text for phrase in _NOT_FOUND):
+        return 127
+    if any(phrase in text for phrase in _NOT_EXECUTABLE):
+        return 126
+    return UNKNOWN
+
+
+def failed(container: Container, error: errdefs.WherryError) -> Container:
+    """The record after a start that failed: the container does not run, and its state says why."""
+    status = Status.CREATED if container.state.started_at == 0 else Status.EXITED
+    state = msgspec.structs.replace(
+        container.state,
+        status=status,
+        pid=0,
+        exit_code=exit_code(error.message),
+        error=error.message,
+        finished_at=time.time_ns() if status is Status.EXITED else 0,
+    )
+    return msgspec.structs.replace(container, state=state)

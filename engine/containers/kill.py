@@ -1,0 +1,29 @@
+"""Sending a signal to a container."""
+
+import asyncio
+import signal
+
+from engine.containers.container import Container
+from engine.containers.live import Live
+from engine.containers.signals import parse_signal
+from runtime import cgroups
+
+ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""Signals by which a user means an end: no restart policy may undo them."""
+
+
+def means_end(container: Container, number: int) -> bool:
+    """Whether this signal asks the container to end."""
+    stop_signal = container.config.stop_signal
+    return number in ENDING or (bool(stop_signal) and number == parse_signal(stop_signal))
+
+
+async def kill(container: Container, live: Live, number: int) -> None:
+    """Signal the first process; a paused container is thawed by a signal that means its end."""
+    if live.task is None:
+        return
+    await live.task.kill(number)
+    if number == signal.SIGKILL and container.host_config.pid_mode:
+        await asyncio.to_thread(cgroups.kill_all, container.state.pid)
+    if means_end(container, number) and await asyncio.to_thread(cgroups.frozen, container.state.pid):
+        await asyncio.to_thread(cgroups.thaw, container.state.pid)

@@ -1,0 +1,142 @@
+"""Listing containers: Docker's filters as a pure decision."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import errdefs
+from engine.containers.container import Container
+from engine.containers.ports import parse_port
+from engine.containers.state import Status
+from engine.filters import Filters
+
+ALLOWED = frozenset(
+    (
+        "ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation", "label", "name", "network",
+        "publish", "since", "status", "volume",
+    )
+)  # fmt: skip
+_HEALTH = ("starting", "healthy", "unhealthy", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """What to list. `limit` counts the newest, stopped ones as well; 0 or less is no limit."""
+
+    all: bool = False
+    limit: int = 0
+    filters: Filters = field(default_factory=Filters)
+
+
+def select(
+    containers: Iterable[Container],
+    query: ListQuery,
+    before: Container | None,
+    since: Container | None,
+    ancestors: frozenset[str],
+) -> list[Container]:
+    """The containers, newest first as given, that the query asks for.
+
+    `before` and `since` are the containers that the filters of these names mean, `ancestors` the IDs of the images
+    that `ancestor` means.
+    """
+    _validate(query.filters)
+    everything = (
+        query.all or query.limit > 0 or any(query.filters.values(key) for key in ("status", "exited"))
+    )
+    chosen = []
+    for container in containers:
+        if not (everything or container.running or container.state.status is Status.RESTARTING):
+            continue
+        if before is not None and container.created >= before.created:
+            continue
+        if since is not None and container.created <= since.created:
+            continue
+        if _passes(container, query.filters, ancestors):
+            chosen.append(container)
+        if 0 < query.limit == len(chosen):
+            break
+    return chosen
+
+
+def _validate(filters: Filters) -> None:
+    statuses = [status.value for status in Status]
+    for status in filters.values("status"):
+        if status not in statuses:
+            raise filters.invalid("status")
+    for code in filters.values("exited"):
+        if not code.lstrip("-").isdecimal():
+            raise filters.invalid("exited")
+    for health in filters.values("health"):
+        if health not in _HEALTH:
+            raise filters.invalid("health")
+    filters.boolean("is-task", default=False)
+
+
+def _passes(container: Container, filters: Filters, ancestors: frozenset[str]) -> bool:
+    return (
+        filters.match("name", container.name if not _slashed(filters) else f"/{container.name}")
+        and filters.match("id", container.id)
+        and filters.labels("label", container.config.labels)
+        and filters.exact("status", container.state.status.value)
+        and filters.exact("health", "none")
+        and _exited(container, filters)
+        and (not filters.values("ancestor") or container.image_id in ancestors)
+        and not filters.boolean("is-task", default=False)
+        and _network(container, filters)
+        and _volume(container, filters)
+        and _port(filters, "publish", _published(container))
+        and _port(filters, "expose", _exposed(container))
+    )
+
+
+def _slashed(filters: Filters) -> bool:
+    return any(name.startswith(("/", "^/")) for name in filters.values("name"))
+
+
+def _exited(container: Container, filters: Filters) -> bool:
+    codes = filters.values("exited")
+    if not codes:
+        return True
+    over = container.state.status is Status.EXITED
+    return over and str(container.state.exit_code) in codes
+
+
+def _network(container: Container, filters: Filters) -> bool:
+    wanted = filters.values("network")
+    if not wanted:
+        return True
+    named = set(container.networks) | {endpoint.network_id for endpoint in container.endpoints.values()}
+    return any(want in named for want in wanted)
+
+
+def _volume(container: Container, filters: Filters) -> bool:
+    wanted = filters.values("volume")
+    places = {place for mount in container.mounts for place in (mount.name, mount.source, mount.destination)}
+    return not wanted or any(want in places for want in wanted)
+
+
+def _published(container: Container) -> set[tuple[int, str]]:
+    asked = {parse_port(spec)[::2] for spec in container.host_config.port_bindings or {}}
+    return asked | {(port.container_port, port.proto) for port in container.ports}
+
+
+def _exposed(container: Container) -> set[tuple[int, str]]:
+    found = set[tuple[int, str]]()
+    for spec in container.config.exposed_ports or {}:
+        first, last, proto = parse_port(spec)
+        found |= {(port, proto) for port in range(first, last + 1)}
+    return found
+
+
+def _port(filters: Filters, key: str, has: set[tuple[int, str]]) -> bool:
+    wanted = filters.values(key)
+    if not wanted:
+        return True
+    for spec in wanted:
+        try:
+            first, last, proto = parse_port(spec)
+        except errdefs.InvalidArgument:
+            raise filters.invalid(key) from None
+        if any(first <= port <= last and kind == proto for port, kind in has):
+            return True
+    return False

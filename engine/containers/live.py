@@ -1,0 +1,73 @@
+"""What the daemon holds of a container beside its record: the task, its clients and who waits for it."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.containers.attach import Parked
+from engine.containers.wait import Waits
+from runtime.task import Task
+
+
+@dataclass(slots=True)
+class Live:
+    """One container's living half. `lock` is held by whoever changes its record."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: Task | None = None
+    parked: list[Parked] = field(default_factory=list)
+    waits: Waits = field(default_factory=Waits)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while no process runs: what follows the log stops then."""
+    restarting_by_user: bool = False
+    """Between the two halves of a restart: neither auto-remove nor the restart policy may act."""
+    last_delay: float = 0.0
+    """Seconds that the restart policy waited the last time."""
+    removing: bool = False
+    """A removal is under way."""
+    timer: asyncio.Task[None] | None = None
+    """The wait of the restart policy."""
+
+    def __post_init__(self) -> None:
+        self.ended.set()
+
+    def cancel_timer(self) -> bool:
+        """Call the pending restart off; tells whether there was one."""
+        pending = self.timer is not None and not self.timer.done()
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        return pending
+
+
+class Lives:
+    """The living halves by container ID, and the owner of the tasks that watch them."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Live] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def of(self, container_id: str) -> Live:
+        """The living half of a container, made when first asked for."""
+        return self._by_id.setdefault(container_id, Live())
+
+    def forget(self, container_id: str) -> None:
+        """The container is gone."""
+        self._by_id.pop(container_id, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work that belongs to a container until it ends or the daemon closes."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Let go of every container; none of them notices."""
+        for live in self._by_id.values():
+            for parked in live.parked:
+                parked.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,39 @@
+"""What brings a container to life: the collaborators of `start`, and the places where its files are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config import Config
+from network.controller import Controller
+from runtime.cgroups import Hierarchy
+from runtime.snapshots.snapshotter import Snapshotter
+from runtime.supervisor import Supervisor
+
+
+@dataclass(slots=True, kw_only=True)
+class Machinery:
+    """The runtime, snapshots and network of this daemon. `config` is replaced when it is reloaded."""
+
+    config: Config
+    supervisor: Supervisor
+    snapshots: Snapshotter
+    network: Controller
+    hierarchy: Hierarchy
+    seccomp_profile: bytes | None = None
+    """The daemon's own default profile as JSON, None for the builtin one."""
+
+    def bundle(self, container_id: str) -> Path:
+        """Where the runtime finds config.json and the mounted root."""
+        return self.config.exec_root / "containers" / container_id
+
+    def rootfs(self, container_id: str) -> Path:
+        """Where the root is mounted while the container runs."""
+        return self.bundle(container_id) / "rootfs"
+
+    def state_dir(self, container_id: str, start: int) -> Path:
+        """The shim's directory of the n-th start: never the same twice."""
+        return self.bundle(container_id) / str(start)
+
+    def files(self, container_id: str) -> Path:
+        """The container's own files: log, hostname, hosts, resolv.conf."""
+        return self.config.data_root / "containers" / container_id

@@ -1,0 +1,209 @@
+"""From a container's record to the options of its OCI spec. Reads devices of the host; changes nothing."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import errdefs
+from engine.containers import security
+from engine.containers.config import HostConfig, ThrottleDevice
+from engine.containers.container import Container, MountPoint
+from runtime.spec import capabilities, devices, resources, seccomp
+from runtime.spec.environment import environment
+from runtime.spec.mounts import Bind, Mount, Tmpfs
+from runtime.spec.namespaces import HOST, NEW, Namespaces
+from runtime.spec.options import SHM_SIZE, SpecOptions
+from runtime.spec.resources import DeviceLimit, Resources, Rlimit
+from runtime.spec.user import User
+
+UNCONFINED = b"unconfined"
+"""The daemon's default profile where it gives none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a start has prepared: the record alone does not know it.
+
+    `network` is NEW, HOST or a path; `joined` maps "ipc" and "pid" to the init pid of the container that is joined;
+    `files` maps a path in the container to the host's file that is bound there.
+    """
+
+    rootfs: str
+    user: User
+    network: str = NEW
+    own_network: bool = True
+    joined: dict[str, int]
+    files: dict[str, str]
+    cgroups_path: str
+    init_path: str
+    seccomp_profile: bytes | None = None
+    cgroup_version: int = 1
+
+
+def spec_options(container: Container, around: Surroundings) -> SpecOptions:
+    """Everything that the spec depends on; InvalidArgument for a device that is not there."""
+    config, host = container.config, container.host_config
+    asked = security.parse(host.security_opt)
+    caps = capabilities.resolve(host.cap_add or (), host.cap_drop or (), privileged=host.privileged)
+    nodes, rules = _devices(host)
+    hostname = os.uname().nodename if host.uts_mode == "host" else config.hostname
+    return SpecOptions(
+        args=(container.path, *container.args),
+        env=environment((), config.env or (), hostname, tty=config.tty),
+        rootfs=around.rootfs,
+        cgroups_path=around.cgroups_path,
+        cwd=config.working_dir or "/",
+        user=around.user,
+        terminal=config.tty,
+        console_size=_console_size(host),
+        hostname=config.hostname,
+        domainname=config.domainname,
+        readonly_rootfs=host.readonly_rootfs,
+        capabilities=caps,
+        no_new_privileges=asked.no_new_privileges,
+        seccomp=_seccomp(asked, host.privileged, caps, around.seccomp_profile),
+        masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
+        readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
+        namespaces=_namespaces(host, around),
+        mounts=_mounts(container, around),
+        devices=nodes,
+        device_rules=rules,
+        privileged=host.privileged,
+        resources=_resources(host),
+        rlimits=tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in host.ulimits or ()),
+        sysctls=host.sysctls or {},
+        oom_score_adj=host.oom_score_adj,
+        annotations=host.annotations or {},
+        init_path=around.init_path if host.init else None,
+        shm_size=_shm_size(host),
+    )
+
+
+def _console_size(host: HostConfig) -> tuple[int, int] | None:
+    size = host.console_size
+    return (size[0], size[1]) if size and len(size) == 2 else None
+
+
+def _seccomp(
+    asked: security.Security, privileged: bool, caps: tuple[str, ...], profile: bytes | None
+) -> dict[str, Any] | None:
+    if privileged or asked.seccomp == "unconfined":
+        return None
+    if asked.seccomp not in ("", "builtin"):
+        return seccomp.parse_profile(asked.seccomp.encode(), frozenset(caps))
+    if profile == UNCONFINED and asked.seccomp == "":
+        return None
+    if profile is not None and asked.seccomp == "":
+        return seccomp.parse_profile(profile, frozenset(caps))
+    return seccomp.default_profile(frozenset(caps))
+
+
+def _namespaces(host: HostConfig, around: Surroundings) -> Namespaces:
+    return Namespaces(
+        network=around.network,
+        own_network=around.own_network,
+        ipc=_namespace(host.ipc_mode, "ipc", around.joined),
+        pid=_namespace(host.pid_mode, "pid", around.joined),
+        uts=HOST if host.uts_mode == "host" else NEW,
+        cgroup=_cgroup_namespace(host, around.cgroup_version),
+    )
+
+
+def _namespace(mode: str, kind: str, joined: dict[str, int]) -> str:
+    if mode == "host":
+        return HOST
+    return f"/proc/{joined[kind]}/ns/{kind}" if kind in joined else NEW
+
+
+def _cgroup_namespace(host: HostConfig, version: int) -> str:
+    if host.cgroupns_mode:
+        return HOST if host.cgroupns_mode == "host" else NEW
+    return HOST if version == 1 or host.privileged else NEW
+
+
+def _shm_size(host: HostConfig) -> int | None:
+    if host.ipc_mode == "none":
+        return None
+    return host.shm_size or SHM_SIZE
+
+
+def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
+    """The container's own files first: a user's mount on the same place covers them."""
+    users = {mount.destination for mount in container.mounts}
+    mounts: list[Mount] = [
+        Bind(source=source, destination=path) for path, source in around.files.items() if path not in users
+    ]
+    mounts += [_mount(mount) for mount in container.mounts]
+    mounts += [
+        Tmpfs(destination=path, options=options)
+        for path, options in (container.host_config.tmpfs or {}).items()
+    ]
+    return tuple(mounts)
+
+
+def _mount(mount: MountPoint) -> Mount:
+    if mount.type == "tmpfs":
+        return Tmpfs(destination=mount.destination, options=",".join(mount.options))
+    return Bind(
+        source=mount.source,
+        destination=mount.destination,
+        read_only=not mount.rw,
+        recursive="bind" not in mount.options,
+        propagation=mount.propagation or "rprivate",
+    )
+
+
+def _devices(host: HostConfig) -> tuple[tuple[devices.Device, ...], tuple[devices.DeviceRule, ...]]:
+    if host.privileged:
+        return tuple(devices.host_devices()), ()
+    nodes: list[devices.Device] = []
+    rules: list[devices.DeviceRule] = []
+    for mapping in host.devices or ():
+        found, allowed = devices.from_host(
+            mapping.path_on_host,
+            mapping.path_in_container or mapping.path_on_host,
+            mapping.cgroup_permissions or "rwm",
+        )
+        nodes += found
+        rules += allowed
+    rules += [devices.parse_rule(rule) for rule in host.device_cgroup_rules or ()]
+    return tuple(nodes), tuple(rules)
+
+
+def _resources(host: HostConfig) -> Resources:
+    quota, period = host.cpu_quota, host.cpu_period
+    if host.nano_cpus:
+        quota, period = resources.cpu_bandwidth(host.nano_cpus)
+    return Resources(
+        memory=host.memory,
+        memory_reservation=host.memory_reservation,
+        memory_swap=host.memory_swap,
+        memory_swappiness=None if host.memory_swappiness == -1 else host.memory_swappiness,
+        oom_kill_disable=host.oom_kill_disable,
+        cpu_shares=host.cpu_shares,
+        cpu_quota=quota,
+        cpu_period=period,
+        cpuset_cpus=host.cpuset_cpus,
+        cpuset_mems=host.cpuset_mems,
+        pids_limit=host.pids_limit,
+        blkio_weight=host.blkio_weight,
+        blkio_weight_devices=tuple(_limit(each.path, each.weight) for each in host.blkio_weight_device or ()),
+        blkio_read_bps=_throttles(host.blkio_device_read_bps),
+        blkio_write_bps=_throttles(host.blkio_device_write_bps),
+        blkio_read_iops=_throttles(host.blkio_device_read_iops),
+        blkio_write_iops=_throttles(host.blkio_device_write_iops),
+    )
+
+
+def _throttles(asked: list[ThrottleDevice] | None) -> tuple[DeviceLimit, ...]:
+    return tuple(_limit(each.path, each.rate) for each in asked or ())
+
+
+def _limit(path: str, value: int) -> DeviceLimit:
+    try:
+        device = os.stat(path).st_rdev
+    except OSError as error:
+        raise errdefs.InvalidArgument(
+            f"cannot limit device {path}: {os.strerror(error.errno or 0)}"
+        ) from error
+    return DeviceLimit(major=os.major(device), minor=os.minor(device), value=value)

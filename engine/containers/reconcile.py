@@ -1,0 +1,156 @@
+"""At boot: what the database says is compared with what runs, and repaired."""
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+
+import msgspec
+
+import errdefs
+from engine.containers import restart_policy
+from engine.containers.container import Container
+from engine.containers.exit import ended, last_run, release
+from engine.containers.live import Live, Lives
+from engine.containers.machinery import Machinery
+from engine.containers.remove import remove
+from engine.containers.start import task_request
+from engine.containers.state import Status
+from engine.containers.store import ContainerStore
+from engine.containers.watch import Watcher
+from runtime import mount
+from runtime.task import Exit, Task
+
+_log = logging.getLogger(__name__)
+LOST = 255
+"""The exit code of a container of which nothing is left to tell how it ended: the host was restarted."""
+AT_ONCE = 4
+"""Containers that restart policies start at the same time at boot."""
+
+
+class Reconciler:
+    """Brings the containers of a former daemon into this one."""
+
+    def __init__(self, machinery: Machinery, store: ContainerStore, lives: Lives, watcher: Watcher) -> None:
+        self._machinery = machinery
+        self._store = store
+        self._lives = lives
+        self._watcher = watcher
+        self._to_start: list[str] = []
+        self._found_ended: list[str] = []
+
+    async def run(self) -> None:
+        """Adopt what runs, record what ended, undo what was half done, and sweep what belongs to nothing."""
+        for container in self._store.all():
+            try:
+                await self._restore(container)
+            except errdefs.WherryError as error:
+                _log.error("container %s: %s", container.id[:12], error)
+        await self._sweep()
+
+    async def follow(self) -> None:
+        """After the sweep: events of exits found, `--rm`, restart policies. The API serves meanwhile."""
+        for container_id in self._found_ended:
+            await self._follow_exit(container_id)
+        limit = asyncio.Semaphore(AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            for container_id in self._to_start:
+                group.create_task(self._start(container_id, limit))
+
+    async def _restore(self, container: Container) -> None:
+        status = container.state.status
+        if status in (Status.REMOVING, Status.DEAD):
+            await remove(container, self._machinery, self._store)
+            return
+        if container.running:
+            await self._adopt(container)
+        container = self._store.get(container.id)
+        if not container.running and self._starts(container):
+            self._to_start.append(container.id)
+        elif status is Status.RESTARTING:
+            state = msgspec.structs.replace(container.state, status=Status.EXITED)
+            await self._store.save(msgspec.structs.replace(container, state=state), durable=False)
+
+    def _starts(self, container: Container) -> bool:
+        return container.restart_wanted or restart_policy.starts_at_boot(
+            container.host_config.restart_policy,
+            last_run(container, self._lives.of(container.id)),
+            ever_started=container.state.started_at > 0,
+        )
+
+    async def _adopt(self, container: Container) -> None:
+        request = task_request(container, self._machinery)
+        directory = self._machinery.state_dir(container.id, container.starts)
+        found = await self._machinery.supervisor.adopt(container.id, directory, request.runtime)
+        if isinstance(found, Task):
+            await self._take_over(container, found)
+            return
+        if found is None:
+            found = Exit(code=LOST, at=time.time_ns(), oom=False, reason="the host was restarted")
+        await release(container.id, self._machinery)
+        await self._store.save(ended(container, found), durable=False)
+        self._found_ended.append(container.id)
+
+    async def _take_over(self, container: Container, task: Task) -> None:
+        live = self._lives.of(container.id)
+        live.task = task
+        live.ended.clear()
+        for endpoint in container.endpoints.values():
+            warnings = await self._machinery.network.adopt(container.id, task.pid, endpoint, container.ports)
+            for warning in warnings:
+                _log.warning("container %s: %s", container.id[:12], warning)
+        if container.stopped_by_user:
+            # The stop was cut short and the container outlived it: it counts as running.
+            await self._store.save(
+                msgspec.structs.replace(container, stopped_by_user=False, restart_wanted=False), durable=False
+            )
+        self._watcher.watch(container.id, task)
+
+    async def _sweep(self) -> None:
+        """What runs, is mounted, connected or stored for no container goes."""
+        running = {each.id for each in self._store.all() if each.running}
+        swept = await self._machinery.supervisor.sweep(running)
+        if swept:
+            _log.info("ended %d containers that were half started", len(swept))
+        await self._machinery.network.reconcile(running)
+        await asyncio.to_thread(self._unmount_leftovers, running)
+        await self._machinery.snapshots.sweep({each.snapshot for each in self._store.all()})
+        await asyncio.to_thread(self._remove_directories)
+
+    def _unmount_leftovers(self, running: set[str]) -> None:
+        root = self._machinery.config.exec_root / "containers"
+        for name in _names(root):
+            if name not in running:
+                mount.unmount(root / name / "rootfs")
+                shutil.rmtree(root / name, ignore_errors=True)
+
+    def _remove_directories(self) -> None:
+        known = {each.id for each in self._store.all()}
+        root = self._machinery.config.data_root / "containers"
+        for name in _names(root):
+            if name not in known:
+                shutil.rmtree(root / name, ignore_errors=True)
+
+    async def _follow_exit(self, container_id: str) -> None:
+        container = self._store.find(container_id)
+        if container is None:
+            return
+        live = self._lives.of(container_id)
+        await self._watcher.announce_end(container, live)
+        if container_id not in self._to_start:
+            await self._watcher.follow(container, live)
+
+    async def _start(self, container_id: str, limit: asyncio.Semaphore) -> None:
+        async with limit:
+            await self._watcher.start_by_policy(container_id, self._live(container_id))
+
+    def _live(self, container_id: str) -> Live:
+        return self._lives.of(container_id)
+
+
+def _names(directory: os.PathLike[str]) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,47 @@
+"""Removing a container."""
+
+import asyncio
+import shutil
+from contextlib import suppress
+
+import msgspec
+
+import errdefs
+from engine.containers.container import Container
+from engine.containers.machinery import Machinery
+from engine.containers.state import Status
+from engine.containers.store import ContainerStore
+from engine.undo import Undo
+
+STEPS = ("mark", "snapshot", "directory", "delete")
+
+
+async def remove(container: Container, machinery: Machinery, store: ContainerStore) -> None:
+    """Remove a stopped container for good.
+
+    It is marked first: whatever ends the daemon in between, the next one goes on removing. There is no way back, so
+    no step has an inverse; a step that fails leaves the container dead, to be removed again.
+    """
+    state = msgspec.structs.replace(container.state, status=Status.REMOVING)
+    await store.save(msgspec.structs.replace(container, state=state))
+    async with Undo("remove", STEPS) as undo:
+        undo.step("mark", lambda: _mark_dead(container, store))
+        await machinery.snapshots.unmount(machinery.rootfs(container.id))
+        with suppress(errdefs.NotFound):  # by a removal that was cut short
+            await machinery.snapshots.remove(container.snapshot)
+        undo.step("snapshot")
+        await asyncio.to_thread(_remove_directories, container, machinery)
+        undo.step("directory")
+        await store.delete(container)
+        undo.step("delete")
+        undo.done()
+
+
+def _remove_directories(container: Container, machinery: Machinery) -> None:
+    for directory in (machinery.files(container.id), machinery.bundle(container.id)):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _mark_dead(container: Container, store: ContainerStore) -> None:
+    state = msgspec.structs.replace(container.state, status=Status.DEAD)
+    await store.save(msgspec.structs.replace(container, state=state))

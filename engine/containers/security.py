@@ -1,0 +1,59 @@
+"""`HostConfig.SecurityOpt` as values: pure."""
+
+from dataclasses import dataclass
+
+import errdefs
+
+_TRUE = ("1", "t", "true")
+_FALSE = ("0", "f", "false")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Security:
+    """What was asked of the kernel's guards; `seccomp` is "", "unconfined", "builtin" or a profile as JSON."""
+
+    no_new_privileges: bool = False
+    seccomp: str = ""
+    apparmor: str = ""
+    labels: tuple[str, ...] = ()
+
+
+def parse(options: list[str] | None) -> Security:
+    """The options in order, the last of a kind wins; InvalidArgument in Docker's words."""
+    no_new_privileges, seccomp, apparmor, labels = False, "", "", []
+    for option in options or ():
+        key, value = _split(option)
+        match key:
+            case "no-new-privileges":
+                no_new_privileges = _boolean(option, value)
+            case "seccomp":
+                seccomp = value
+            case "apparmor":
+                apparmor = value
+            case "label":
+                labels.append(value)
+            case _:
+                raise errdefs.InvalidArgument(f'invalid --security-opt 2: "{option}"')
+    return Security(
+        no_new_privileges=no_new_privileges, seccomp=seccomp, apparmor=apparmor, labels=tuple(labels)
+    )
+
+
+def _split(option: str) -> tuple[str, str]:
+    if option == "no-new-privileges":
+        return option, "true"
+    if option == "disable":
+        return "label", option
+    for separator in ("=", ":"):
+        key, found, value = option.partition(separator)
+        if found:
+            return key, value
+    raise errdefs.InvalidArgument(f'invalid --security-opt 1: "{option}"')
+
+
+def _boolean(option: str, value: str) -> bool:
+    if value.lower() in _TRUE:
+        return True
+    if value.lower() in _FALSE:
+        return False
+    raise errdefs.InvalidArgument(f'invalid --security-opt 2: "{option}"')

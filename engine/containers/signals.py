@@ -1,0 +1,25 @@
+"""Signals by name or number, as Docker takes them."""
+
+import signal
+
+import errdefs
+
+_NAMES = {each.name.removeprefix("SIG"): each.value for each in signal.Signals}
+_REALTIME = {
+    **{f"RTMIN+{n}": signal.SIGRTMIN + n for n in range(16)},
+    **{f"RTMAX-{n}": signal.SIGRTMAX - n for n in range(15)},
+}
+
+
+def parse_signal(text: str) -> int:
+    """The number of "KILL", "SIGKILL", "sigkill", "9" or "RTMIN+3"; InvalidArgument otherwise."""
+    if text.isdecimal() and text.isascii():
+        number = int(text)
+        if 0 < number <= signal.SIGRTMAX:
+            return number
+        raise errdefs.InvalidArgument(f"invalid signal: {text}")
+    name = text.upper().removeprefix("SIG")
+    number = _NAMES.get(name) or _REALTIME.get(name) or 0
+    if not number:
+        raise errdefs.InvalidArgument(f"invalid signal: {text}")
+    return number

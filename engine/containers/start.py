@@ -1,0 +1,138 @@
+"""Starting a container."""
+
+import asyncio
+import time
+from functools import partial
+
+import msgspec
+
+import errdefs
+from engine.containers import bundle, files, mounts, networking
+from engine.containers.container import Container, State
+from engine.containers.live import Live
+from engine.containers.machinery import Machinery
+from engine.containers.oci import Surroundings, spec_options
+from engine.containers.state import Action, Status
+from engine.containers.store import ContainerStore
+from engine.undo import Undo
+from runtime import cgroups
+from runtime.paths import read_in_root
+from runtime.spec import build, user
+from runtime.task import Attach, Runtime, Task, TaskRequest
+
+STEPS = (
+    "directory", "mount", "sandbox", "endpoint", "ports", "files", "bundle", "create", "attach", "start", "save",
+)  # fmt: skip
+INIT = "/usr/bin/tini-static"
+
+
+async def start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:
+    """Bring a container to life; what went wrong is told in Docker's words and nothing stays of it.
+
+    The caller holds the container's lock. Returns the record as committed.
+    """
+    container.require(Action.START)
+    container = msgspec.structs.replace(container, starts=container.starts + 1)
+    async with Undo("start", STEPS) as undo:
+        directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
+        await bundle.make(directory)
+        undo.step("directory", partial(bundle.remove, directory))
+        await machinery.snapshots.mount(container.snapshot, rootfs)
+        undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
+        plugged = await networking.plug(container, undo, machinery.network, store)
+        around = await _surroundings(container, plugged, machinery, store)
+        undo.step("files")
+        await mounts.make_sources(container)
+        await bundle.write(directory, build.build(spec_options(container, around)))
+        undo.step("bundle")
+        task = await machinery.supervisor.create(
+            task_request(container, machinery), machinery.state_dir(container.id, container.starts)
+        )
+        undo.step("create", task.abandon)
+        await asyncio.to_thread(plugged.follow, task.pid)
+        await _join(live, task)
+        undo.step("attach")
+        # The true time is before the first instruction of the container: its output is not older than its start.
+        started_at = time.time_ns()
+        await task.start()
+        undo.step("start")
+        running = msgspec.structs.replace(
+            container,
+            state=State(status=Status.RUNNING, pid=task.pid, started_at=started_at),
+            endpoints=plugged.endpoints,
+            ports=plugged.ports,
+            sandbox_id=plugged.sandbox_id,
+        )
+        await store.save(running, durable=False)
+        undo.step("save")
+        undo.done()
+    live.task = task
+    live.ended.clear()
+    return running
+
+
+async def _surroundings(
+    container: Container, plugged: networking.Plugged, machinery: Machinery, store: ContainerStore
+) -> Surroundings:
+    host = container.host_config
+    return Surroundings(
+        rootfs=str(machinery.rootfs(container.id)),
+        user=await asyncio.to_thread(_resolve_user, container, machinery),
+        network=plugged.namespace,
+        own_network=plugged.own,
+        joined=_joined(container, store),
+        files=await files.write(container, plugged, machinery, store),
+        cgroups_path=cgroups.path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
+        init_path=INIT,
+        seccomp_profile=machinery.seccomp_profile,
+        cgroup_version=machinery.hierarchy.version,
+    )
+
+
+def _resolve_user(container: Container, machinery: Machinery) -> user.User:
+    rootfs = machinery.rootfs(container.id)
+    return user.resolve(
+        container.config.user,
+        container.host_config.group_add or [],
+        read_in_root(rootfs, "/etc/passwd"),
+        read_in_root(rootfs, "/etc/group"),
+    )
+
+
+def _joined(container: Container, store: ContainerStore) -> dict[str, int]:
+    """The init pids of the containers whose namespaces are joined; Conflict if one does not run."""
+    joined = {}
+    for kind, mode in (("ipc", container.host_config.ipc_mode), ("pid", container.host_config.pid_mode)):
+        if mode.startswith("container:"):
+            other = store.get(mode.removeprefix("container:"))
+            if not other.running:
+                raise errdefs.Conflict(f"cannot join {kind.upper()} of a non running container: {other.id}")
+            joined[kind] = other.state.pid
+    return joined
+
+
+def task_request(container: Container, machinery: Machinery) -> TaskRequest:
+    """What the supervisor is asked for."""
+    config, host = container.config, container.host_config
+    runtime = machinery.config.runtimes[container.runtime]
+    size = host.console_size
+    return TaskRequest(
+        id=container.id,
+        bundle=machinery.bundle(container.id),
+        runtime=Runtime(name=container.runtime, path=runtime.path, args=tuple(runtime.args)),
+        terminal=config.tty,
+        open_stdin=config.open_stdin,
+        stdin_once=config.stdin_once,
+        log=files.log_file(container),
+        console_size=(size[0], size[1]) if size and len(size) == 2 else None,
+    )
+
+
+async def _join(live: Live, task: Task) -> None:
+    """The clients that attached before the start get the process before its first instruction."""
+    for parked in live.parked:
+        request = parked.request
+        parked.join(
+            await task.attach(Attach(stdin=request.stdin, stdout=request.stdout, stderr=request.stderr))
+        )
+    live.parked.clear()

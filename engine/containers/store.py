@@ -1,0 +1,116 @@
+"""The containers that exist: in memory for readers, in the database for good."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+import errdefs
+from engine.containers.container import Container
+from engine.containers.state import Status
+from engine.database import Database
+
+SCHEMA = (
+    "CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record BLOB NOT NULL) STRICT"
+)
+
+
+class ContainerStore:
+    """Reads see a change only after its commit. Records handed out are not to be changed: `save` a copy."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._by_id: dict[str, Container] = {}
+        self._by_name: dict[str, str] = {}
+        self._reserved: set[str] = set()
+
+    async def load(self) -> None:
+        """Read every record; called once, at boot."""
+        rows: list[tuple[bytes]] = await self._database.read(
+            lambda connection: connection.execute("SELECT record FROM containers").fetchall()
+        )
+        for (record,) in rows:
+            self._publish(msgspec.json.decode(record, type=Container))
+
+    def all(self) -> list[Container]:
+        """Every container, newest first."""
+        return sorted(self._by_id.values(), key=lambda container: container.created, reverse=True)
+
+    def count(self) -> Counter[Status]:
+        """How many containers there are in each state."""
+        return Counter(container.state.status for container in self._by_id.values())
+
+    def find(self, container_id: str) -> Container | None:
+        """The container with this full ID."""
+        return self._by_id.get(container_id)
+
+    def get(self, reference: str) -> Container:
+        """The container by full ID, name, or unique prefix of the ID; NotFound or InvalidArgument otherwise."""
+        name = reference.removeprefix("/")
+        found = self._by_id.get(reference) or self._by_id.get(self._by_name.get(name, ""))
+        if found is not None:
+            return found
+        matches = [each for each in self._by_id if reference and each.startswith(reference)]
+        if len(matches) > 1:
+            raise errdefs.InvalidArgument(f"multiple IDs found with provided prefix: {reference}")
+        if not matches:
+            raise errdefs.NotFound(f"No such container: {reference}")
+        return self._by_id[matches[0]]
+
+    @contextmanager
+    def reserving(self, name: str) -> Iterator[None]:
+        """Hold a name against others until it is saved; Conflict, in Docker's words, if it is taken."""
+        if name in self._by_name or name in self._reserved:
+            owner = self._by_name.get(name, "")
+            raise errdefs.Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{owner}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            )
+        self._reserved.add(name)
+        try:
+            yield
+        finally:
+            self._reserved.discard(name)
+
+    def of_image(self, image_id: str) -> list[Container]:
+        """The containers that were made of an image."""
+        return [container for container in self._by_id.values() if container.image_id == image_id]
+
+    def name_taken(self, name: str) -> bool:
+        """Whether a container has, or is about to have, this name."""
+        return name in self._by_name or name in self._reserved
+
+    async def save(self, container: Container, *, durable: bool = True) -> None:
+        """Commit a record, then let readers see it.
+
+        Not durable: it survives the daemon's death, and after a power cut the former record stands. That is enough
+        for how a container runs, which is known by its shim.
+        """
+        record = msgspec.json.encode(container)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO containers (id, name, record) VALUES (?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record",
+                (container.id, container.name, record),
+            )
+
+        await self._database.write(write, durable=durable)
+        self._publish(container)
+
+    async def delete(self, container: Container) -> None:
+        """Commit a removal, then let readers see it."""
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM containers WHERE id = ?", (container.id,))
+        )
+        self._by_id.pop(container.id, None)
+        self._by_name.pop(container.name, None)
+
+    def _publish(self, container: Container) -> None:
+        former = self._by_id.get(container.id)
+        if former is not None:
+            self._by_name.pop(former.name, None)
+        self._by_id[container.id] = container
+        self._by_name[container.name] = container.id

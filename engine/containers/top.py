@@ -1,0 +1,55 @@
+"""The processes of a container, as the host's `ps` shows them."""
+
+import re
+import shlex
+from dataclasses import dataclass
+
+import errdefs
+from runtime import spawn
+
+DEFAULT_ARGUMENTS = "-ef"
+_ALIASED_PID = re.compile(r"\s+(?:\w+,)*pid\s*=\s*(\S*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """A table: the titles of its columns and a row a process."""
+
+    titles: list[str]
+    processes: list[list[str]]
+
+
+async def top(pids: list[int], arguments: str) -> Top:
+    """Run ps on the host with the user's arguments and keep the rows of these pids."""
+    words = split_arguments(arguments or DEFAULT_ARGUMENTS)
+    done = await spawn.run(["ps", *words], timeout=30)
+    if done.returncode:
+        text = done.stderr.decode(errors="replace").strip()
+        raise errdefs.InvalidArgument(f"error running ps: {text or f'exit status {done.returncode}'}")
+    return parse(done.stdout.decode(errors="replace"), frozenset(pids))
+
+
+def split_arguments(arguments: str) -> list[str]:
+    """The words of ps's arguments; one that renames the PID column is refused, as in Docker."""
+    for match in _ALIASED_PID.finditer(" " + arguments):
+        if match[1] and match[1] != "PID":
+            raise errdefs.InvalidArgument(f'specifying "{match[0].strip()}" is not allowed')
+    try:
+        return shlex.split(arguments)
+    except ValueError as error:
+        raise errdefs.InvalidArgument(f"invalid ps arguments: {error}") from error
+
+
+def parse(output: str, pids: frozenset[int]) -> Top:
+    """ps's table cut down to some processes; the last column keeps its blanks."""
+    lines = output.splitlines()
+    titles = lines[0].split() if lines else []
+    if "PID" not in titles:
+        raise errdefs.InvalidArgument("Couldn't find PID field in ps output")
+    column = titles.index("PID")
+    rows = []
+    for line in lines[1:]:
+        fields = line.split(None, len(titles) - 1)
+        if len(fields) > column and fields[column].isdecimal() and int(fields[column]) in pids:
+            rows.append([*fields[:-1], fields[-1].rstrip()])
+    return Top(titles, rows)

@@ -1,0 +1,39 @@
+"""Fields of a create request that do not work yet: used for real, they are refused, never silently dropped.
+
+The table shrinks with each release. Zero, null and empty values are always accepted.
+"""
+
+from collections.abc import Callable
+
+import errdefs
+from engine.containers.config import ContainerConfig, HostConfig
+
+_HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
+    "HostConfig.VolumesFrom": lambda host: host.volumes_from,
+    "HostConfig.VolumeDriver": lambda host: host.volume_driver not in ("", "local"),
+    "HostConfig.Mounts of type volume": lambda host: any(
+        mount.type == "volume" for mount in host.mounts or ()
+    ),
+    "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
+    "HostConfig.Links": lambda host: host.links,
+    "HostConfig.StorageOpt": lambda host: host.storage_opt,
+    "HostConfig.DeviceRequests": lambda host: host.device_requests,
+    "HostConfig.UsernsMode": lambda host: host.userns_mode not in ("", "host"),
+    "HostConfig.Cgroup": lambda host: host.cgroup,
+    "HostConfig.CpuRealtimeRuntime": lambda host: host.cpu_realtime_runtime,
+    "HostConfig.CpuRealtimePeriod": lambda host: host.cpu_realtime_period,
+}
+
+_CONFIG_FIELDS: dict[str, Callable[[ContainerConfig], object]] = {
+    "Healthcheck": lambda config: (
+        config.healthcheck and config.healthcheck.test and config.healthcheck.test != ["NONE"]
+    ),
+}
+
+
+def refuse_unbuilt(config: ContainerConfig, host: HostConfig) -> None:
+    """Raise InvalidArgument naming the first field that is used and does not work yet."""
+    used = [name for name, uses in _HOST_FIELDS.items() if uses(host)]
+    used += [name for name, uses in _CONFIG_FIELDS.items() if uses(config)]
+    if used:
+        raise errdefs.InvalidArgument(f"{used[0]} is not supported by this version of wherry: leave it out")

@@ -1,0 +1,169 @@
+"""Whether a create request makes sense, before anything is touched: pure, with Docker's texts."""
+
+import os
+
+import errdefs
+from engine.containers import ports, security
+from engine.containers.config import ContainerConfig, HostConfig, RestartPolicy
+from engine.containers.signals import parse_signal
+from runtime.spec import capabilities
+
+MIN_MEMORY = 6 << 20
+_SHARED_NAMESPACE = "container:"
+_IPC_MODES = ("", "none", "private", "shareable", "host")
+_POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
+
+
+def verify(
+    config: ContainerConfig, host: HostConfig, *, runtimes: frozenset[str], cgroup_driver: str
+) -> None:
+    """Raise InvalidArgument for the first thing that cannot be."""
+    _verify_config(config)
+    _verify_life_cycle(host)
+    _verify_namespaces(host)
+    _verify_memory(host)
+    _verify_cpu(host)
+    _verify_rest(host, runtimes, cgroup_driver)
+
+
+def _refuse(condition: object, text: str) -> None:
+    if condition:
+        raise errdefs.InvalidArgument(text)
+
+
+def _verify_config(config: ContainerConfig) -> None:
+    workdir = config.working_dir
+    _refuse(
+        workdir and not workdir.startswith("/"),
+        f"the working directory '{workdir}' is invalid, it needs to be an absolute path",
+    )
+    for entry in config.env or ():
+        _refuse(not entry or entry.startswith("="), f"invalid environment variable: {entry}")
+        _refuse("\0" in entry, "invalid environment variable: it contains a NUL byte")
+    for word in (*(config.entrypoint or ()), *(config.cmd or ())):
+        _refuse("\0" in word, "invalid command: an argument contains a NUL byte")
+    _refuse(len(config.hostname) > 64, f"invalid hostname: {config.hostname} is longer than 64 characters")
+    if config.stop_signal:
+        parse_signal(config.stop_signal)
+    ports.exposed(config)
+
+
+def _verify_life_cycle(host: HostConfig) -> None:
+    policy = host.restart_policy
+    verify_restart_policy(policy)
+    _refuse(
+        host.auto_remove and policy.name not in ("", "no"),
+        "can't create 'AutoRemove' container with restart policy",
+    )
+
+
+def verify_restart_policy(policy: RestartPolicy) -> None:
+    """Raise InvalidArgument for a policy that Docker refuses."""
+    _refuse(
+        policy.name not in _POLICIES,
+        f"invalid restart policy: unknown policy '{policy.name}'; "
+        "use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+    )
+    count = policy.maximum_retry_count
+    if policy.name == "on-failure":
+        _refuse(count < 0, "invalid restart policy: maximum retry count cannot be negative")
+        return
+    text = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+    _refuse(count, text + (" and cannot be negative" if count < 0 else ""))
+
+
+def _verify_namespaces(host: HostConfig) -> None:
+    shared = host.ipc_mode.startswith(_SHARED_NAMESPACE)
+    _refuse(host.ipc_mode not in _IPC_MODES and not shared, f"invalid IPC mode: {host.ipc_mode}")
+    shared = host.pid_mode.startswith(_SHARED_NAMESPACE)
+    _refuse(host.pid_mode not in ("", "host") and not shared, f"invalid PID mode: {host.pid_mode}")
+    _refuse(host.uts_mode not in ("", "host"), f"invalid UTS mode: {host.uts_mode}")
+    _refuse(host.userns_mode not in ("", "host"), f"invalid user namespace mode: {host.userns_mode}")
+    _refuse(
+        host.cgroupns_mode not in ("", "private", "host"),
+        f"invalid cgroup namespace mode: {host.cgroupns_mode}",
+    )
+    _refuse(host.isolation not in ("", "default"), f"invalid isolation '{host.isolation}' on linux")
+
+
+def _verify_memory(host: HostConfig) -> None:
+    memory, swap, reservation = host.memory, host.memory_swap, host.memory_reservation
+    _refuse(memory != 0 and memory < MIN_MEMORY, "Minimum memory limit allowed is 6MB")
+    _refuse(
+        memory > 0 and swap > 0 and swap < memory,
+        "Minimum memoryswap limit should be larger than memory limit, see usage",
+    )
+    _refuse(
+        memory == 0 and swap > 0,
+        "You should always set the Memory limit when using Memoryswap limit, see usage",
+    )
+    swappiness = host.memory_swappiness
+    _refuse(
+        swappiness is not None and not -1 <= swappiness <= 100,
+        f"Invalid value: {swappiness}, valid memory swappiness range is 0-100",
+    )
+    _refuse(reservation != 0 and reservation < MIN_MEMORY, "Minimum memory reservation allowed is 6MB")
+    _refuse(
+        memory > 0 and memory < reservation,
+        "Minimum memory limit can not be less than memory reservation limit, see usage",
+    )
+    _refuse(host.shm_size < 0, "SHM size can not be less than 0")
+
+
+def _verify_cpu(host: HostConfig) -> None:
+    count = os.cpu_count() or 1
+    _refuse(
+        host.nano_cpus and host.cpu_period, "Conflicting options: Nano CPUs and CPU Period cannot both be set"
+    )
+    _refuse(
+        host.nano_cpus and host.cpu_quota, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"
+    )
+    _refuse(
+        host.nano_cpus < 0 or host.nano_cpus > count * 1_000_000_000,
+        f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available",
+    )
+    _refuse(
+        host.cpu_period and not 1000 <= host.cpu_period <= 1_000_000,
+        "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
+    )
+    _refuse(0 < host.cpu_quota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)")
+    _refuse(host.cpu_shares < 0, f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
+    for what, text in (("cpus", host.cpuset_cpus), ("mems", host.cpuset_mems)):
+        if text:
+            _verify_cpuset(what, text)
+    _refuse(
+        host.blkio_weight and not 10 <= host.blkio_weight <= 1000, "Range of blkio weight is from 10 to 1000"
+    )
+
+
+def _verify_cpuset(what: str, text: str) -> None:
+    """A list such as "0-2,5"; its numbers are bounded before they are counted (a huge range must cost nothing)."""
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        good = first.isdecimal() and len(first) < 5 and (not dash or (last.isdecimal() and len(last) < 5))
+        _refuse(not good or (dash and int(last) < int(first)), f"Invalid value {text} for cpuset {what}")
+
+
+def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str) -> None:
+    capabilities.resolve(host.cap_add or [], host.cap_drop or [], privileged=host.privileged)
+    security.parse(host.security_opt)
+    _refuse(host.runtime and host.runtime not in runtimes, f"unknown or invalid runtime name: {host.runtime}")
+    _refuse(
+        not -1000 <= host.oom_score_adj <= 1000,
+        f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]",
+    )
+    parent = host.cgroup_parent
+    _refuse(
+        parent and cgroup_driver == "systemd" and not parent.endswith(".slice"),
+        'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
+    )
+    _refuse(".." in parent.split("/"), f"invalid cgroup parent: {parent}")
+    for entry in host.extra_hosts or ():
+        name, colon, address = entry.partition(":")
+        _refuse(not (name and colon and address), f'bad format for add-host: "{entry}"')
+    for limit in host.ulimits or ():
+        _refuse(
+            0 <= limit.hard < limit.soft or (limit.soft < 0 <= limit.hard),
+            f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}",
+        )
+    ports.wanted(ContainerConfig(), host)

@@ -1,0 +1,164 @@
+"""Watching running containers: their end, what it gives back, and what follows from it."""
+
+import asyncio
+import logging
+
+import msgspec
+
+import errdefs
+from engine import faults
+from engine.containers import bundle
+from engine.containers.announce import Announcer
+from engine.containers.container import Container
+from engine.containers.exit import after, ended, release
+from engine.containers.failure import failed
+from engine.containers.live import Live, Lives
+from engine.containers.machinery import Machinery
+from engine.containers.remove import remove
+from engine.containers.start import start
+from engine.containers.state import Status
+from engine.containers.store import ContainerStore
+from runtime.task import Exit, Task
+
+_log = logging.getLogger(__name__)
+
+
+class Watcher:
+    """Owns the consequences of an exit: release, record, events, auto-remove, restart."""
+
+    def __init__(
+        self, machinery: Machinery, store: ContainerStore, lives: Lives, announcer: Announcer
+    ) -> None:
+        self._machinery = machinery
+        self._store = store
+        self._lives = lives
+        self._announcer = announcer
+        self._closing = False
+
+    def watch(self, container_id: str, task: Task) -> None:
+        """See a running container to its end."""
+        self._lives.spawn(self._see_to_the_end(container_id, task), f"watch {container_id[:12]}")
+
+    def close(self) -> None:
+        """No restart policy acts any more."""
+        self._closing = True
+
+    async def started(self, container: Container, live: Live) -> None:
+        """A container runs: watch it and tell."""
+        if live.task is not None:
+            self.watch(container.id, live.task)
+        await self._announcer.tell(container, "start")
+
+    async def _see_to_the_end(self, container_id: str, task: Task) -> None:
+        exit_status = await task.wait()
+        live = self._lives.of(container_id)
+        async with live.lock:
+            await self._give_back(container_id, task)
+            faults.hit("exit.released")
+            container = await self.record_exit(container_id, live, exit_status)
+        await self.follow(container, live)
+
+    async def _give_back(self, container_id: str, task: Task) -> None:
+        """The run's network and root, and the runtime's state of it; a failure is logged and hinders nothing."""
+        results = await asyncio.gather(
+            release(container_id, self._machinery), task.gone(), return_exceptions=True
+        )
+        for failure in results:
+            if isinstance(failure, BaseException):
+                _log.error("container %s: giving back what it held: %s", container_id[:12], failure)
+        # The runtime's state is gone only now: a root that was still busy before is free.
+        await self._machinery.snapshots.unmount(self._machinery.rootfs(container_id))
+
+    async def record_exit(self, container_id: str, live: Live, exit_status: Exit) -> Container:
+        """Commit the end of a run, and tell who waits. The caller holds the lock."""
+        container = ended(self._store.get(container_id), exit_status)
+        if not self._closing and (delay := after(container, live)) is not None:
+            live.last_delay = delay
+            container = _with_status(container, Status.RESTARTING)
+        await self._store.save(container, durable=False)
+        faults.hit("exit.recorded")
+        await bundle.remove(self._machinery.bundle(container_id))
+        live.task = None
+        live.ended.set()
+        await self.announce_end(container, live)
+        return container
+
+    async def announce_end(self, container: Container, live: Live) -> None:
+        """Tell the world, and who waits, that a run is over."""
+        await self._announcer.died(container)
+        live.waits.ended(container.state.exit_code)
+
+    async def follow(self, container: Container, live: Live) -> None:
+        """What follows from an end: removal, a restart after the policy's delay, or nothing."""
+        if self._closing or live.restarting_by_user:
+            return
+        if container.state.status is Status.RESTARTING:
+            self.restart_later(container.id, live, live.last_delay)
+        elif container.host_config.auto_remove:
+            await self.remove_ended(container.id, live)
+
+    async def remove_ended(self, container_id: str, live: Live) -> None:
+        """`--rm`: the container is over, and goes. A failure is told to who waits for the removal."""
+        async with live.lock:
+            container = self._store.find(container_id)
+            if container is None or container.running or live.removing:
+                return
+            try:
+                await remove(container, self._machinery, self._store)
+            except errdefs.WherryError as error:
+                _log.error("container %s: auto-remove: %s", container_id[:12], error)
+                live.waits.removed(container.state.exit_code, error.message)
+                return
+        await self.removed(container, live)
+
+    async def removed(self, container: Container, live: Live) -> None:
+        """A container is gone: tell."""
+        await self._announcer.tell(container, "destroy")
+        live.waits.removed(container.state.exit_code)
+        self._lives.forget(container.id)
+
+    def restart_later(self, container_id: str, live: Live, delay: float) -> None:
+        """Start a container again, after its policy's delay in seconds."""
+        live.timer = self._lives.spawn(
+            self._restart(container_id, live, delay), f"restart {container_id[:12]}"
+        )
+
+    async def _restart(self, container_id: str, live: Live, delay: float) -> None:
+        await asyncio.sleep(delay)
+        await self.start_by_policy(container_id, live)
+
+    async def start_by_policy(self, container_id: str, live: Live) -> None:
+        """Start a container again; a failure is logged, and the policy decides once more."""
+        async with live.lock:
+            live.timer = None
+            container = self._store.find(container_id)
+            if self._closing or container is None or container.running or live.removing:
+                return
+            container = msgspec.structs.replace(
+                container,
+                restart_count=container.restart_count + 1,
+                stopped_by_user=False,
+                restart_wanted=False,
+            )
+            try:
+                container = await start(container, live, self._machinery, self._store)
+            except errdefs.WherryError as error:
+                _log.warning("container %s: restart: %s", container_id[:12], error)
+                await self._failed_again(container, live, error)
+                return
+        await self.started(container, live)
+
+    async def _failed_again(self, container: Container, live: Live, error: errdefs.WherryError) -> None:
+        """A start that failed is an exit like another: the policy decides again."""
+        container = failed(container, error)
+        delay = after(container, live)
+        if delay is not None:
+            container = _with_status(container, Status.RESTARTING)
+            live.last_delay = delay
+        await self._store.save(container)
+        if delay is not None:
+            self.restart_later(container.id, live, delay)
+
+
+def _with_status(container: Container, status: Status) -> Container:
+    return msgspec.structs.replace(container, state=msgspec.structs.replace(container.state, status=status))

@@ -1,0 +1,159 @@
+"""The engine: everything put together at boot, in order, and let go of at the end."""
+
+import asyncio
+import logging
+import os
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import errdefs
+from engine import faults
+from engine.config import Config, Reloaded
+from engine.containers.announce import Announcer
+from engine.containers.containers import Containers
+from engine.containers.execs import Execs
+from engine.containers.live import Lives
+from engine.containers.machinery import Machinery
+from engine.containers.oci import UNCONFINED
+from engine.containers.reconcile import Reconciler
+from engine.containers.shutdown import stop_all
+from engine.containers.store import SCHEMA as CONTAINERS
+from engine.containers.store import ContainerStore
+from engine.containers.watch import Watcher
+from engine.database import Database, Migration
+from engine.events import MIGRATIONS as EVENTS
+from engine.events import Events
+from engine.images.images import Images
+from engine.images.store import SCHEMA as IMAGES
+from engine.instance import Instance, directory
+from engine.system import System
+from network.controller import Controller, NetworkConfig
+from runtime import cgroups
+from runtime.content.local import LocalContentStore
+from runtime.snapshots.overlay import OverlaySnapshotter
+from runtime.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
+MIGRATIONS = (*EVENTS, Migration(2, CONTAINERS), Migration(3, IMAGES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The parts that the API serves. `open` it, and `shutdown` it."""
+
+    containers: Containers
+    execs: Execs
+    images: Images
+    events: Events
+    networks: Controller
+    system: System
+    _machinery: Machinery
+    _store: ContainerStore
+    _lives: Lives
+    _watcher: Watcher
+    _resources: AsyncExitStack
+
+    @classmethod
+    async def open(cls, config: Config) -> Self:
+        """Take the data root, adopt what runs, undo what was half done; only then is the engine there.
+
+        Raises errdefs with what is wrong and what to do; everything that was opened is closed again.
+        """
+        if config.fault_points:
+            faults.arm()
+        async with AsyncExitStack() as stack:
+            return await _assemble(cls, config, stack)
+
+    async def reload(self, reloaded: Reloaded) -> None:
+        """Take over what SIGHUP may change; what runs is not touched."""
+        self._machinery.config = reloaded.config
+        await self.system.told("reload")
+
+    async def shutdown(self, *, stop_containers: bool) -> None:
+        """End the engine. Containers live on, unless they are to be stopped as well."""
+        self._watcher.close()
+        if stop_containers:
+            await stop_all(self._store, self._lives, self._machinery.config.shutdown_timeout)
+        self.events.close()
+        await self._resources.aclose()
+
+
+async def _assemble(cls: type[Engine], config: Config, stack: AsyncExitStack) -> Engine:
+    instance = await asyncio.to_thread(Instance.claim, config.data_root)
+    stack.callback(instance.close)
+    await asyncio.to_thread(_make_directories, config)
+    database = await Database.open(config.data_root / "state.db", MIGRATIONS)
+    stack.push_async_callback(database.close)
+    events = await Events.open(database)
+    store = ContainerStore(database)
+    await store.load()
+    content = await LocalContentStore.open(config.data_root / "content")
+    snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
+    images = await Images.open(database, content, snapshots, events, store.of_image)
+    machinery = Machinery(
+        config=config,
+        supervisor=await _open_supervisor(config, stack),
+        snapshots=snapshots,
+        network=await _open_network(config, instance.id, stack),
+        hierarchy=cgroups.detect(),
+        seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
+    )
+    lives = Lives()
+    stack.push_async_callback(lives.close)
+    announcer = Announcer(events)
+    watcher = Watcher(machinery, store, lives, announcer)
+    reconciler = Reconciler(machinery, store, lives, watcher)
+    await reconciler.run()
+    lives.spawn(reconciler.follow(), "restart policies at boot")
+    return cls(
+        containers=Containers(machinery, store, lives, announcer, watcher, images),
+        execs=Execs(machinery, store, lives, announcer),
+        images=images,
+        events=events,
+        networks=machinery.network,
+        system=System(config, instance.id, store.count, images.count, machinery.supervisor),
+        _machinery=machinery,
+        _store=store,
+        _lives=lives,
+        _watcher=watcher,
+        _resources=stack.pop_all(),
+    )
+
+
+def _make_directories(config: Config) -> None:
+    """The data root keeps strangers out by itself; what is in it is for root alone."""
+    for name in ("containers", "content", "snapshots"):
+        directory(config.data_root / name, 0o710 if name == "containers" else 0o700)
+    directory(config.exec_root)
+    for name in ("containers", "netns"):
+        directory(config.exec_root / name)
+
+
+async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
+    supervisor = await Supervisor.open(config.exec_root)
+    stack.push_async_callback(supervisor.close)
+    return supervisor
+
+
+async def _open_network(config: Config, instance: str, stack: AsyncExitStack) -> Controller:
+    controller = await Controller.open(
+        NetworkConfig(instance=instance, exec_root=config.exec_root, bridge=config.bridge, bip=config.bip)
+    )
+    stack.push_async_callback(controller.close)
+    return controller
+
+
+def _seccomp_profile(setting: str) -> bytes | None:
+    """The profile that containers get by default: None for the builtin one."""
+    if setting in ("", "builtin"):
+        return None
+    if setting == "unconfined":
+        return UNCONFINED
+    try:
+        return Path(setting).read_bytes()
+    except OSError as error:
+        raise errdefs.InvalidArgument(
+            f"cannot read the seccomp profile {setting}: {os.strerror(error.errno or 0)}"
+        ) from error

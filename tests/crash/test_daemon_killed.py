@@ -1,0 +1,149 @@
+"""`kill -9 wherryd`: containers, their output, their exit codes and their ports are there afterwards."""
+
+import json
+import socket
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from tests.daemon import Wherryd
+
+pytestmark = pytest.mark.root
+
+
+def state(mortal: Wherryd, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
+    return found
+
+
+def restart_after_death(mortal: Wherryd, seconds: float = 0.0) -> None:
+    mortal.kill9()
+    time.sleep(seconds)
+    mortal.start()
+
+
+def test_a_counting_container_loses_no_line(mortal: Wherryd) -> None:
+    script = "n=0; while [ $n -lt 3000 ]; do n=$((n+1)); echo $n; usleep 1000; done; exit 5"
+    mortal.docker("run", "-d", "--name", "count", "busybox", "sh", "-c", script)
+    for _ in range(4):
+        time.sleep(0.5)
+        restart_after_death(mortal, 0.2)
+    assert mortal.docker("wait", "count").stdout == "5\n"
+    assert mortal.docker("logs", "count").stdout == "".join(f"{n}\n" for n in range(1, 3001))
+    mortal.docker("rm", "count")
+
+
+def test_an_exit_while_no_daemon_runs(mortal: Wherryd) -> None:
+    since = str(time.time())
+    mortal.docker("run", "-d", "--name", "ends", "busybox", "sh", "-c", "sleep 1; echo bye; exit 7")
+    mortal.docker("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1")
+    mortal.kill9()
+    time.sleep(2.5)
+    back = time.time()
+    mortal.start()
+    assert (state(mortal, "ends")["Status"], state(mortal, "ends")["ExitCode"]) == ("exited", 7)
+    assert mortal.docker("logs", "ends").stdout == "bye\n"
+    deadline = time.monotonic() + 10
+    while mortal.get("/containers/goes/json").status != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    out = mortal.docker(
+        "events", "--since", since, "--until", str(int(time.time()) + 1), "--format", "{{json .}}"
+    ).stdout
+    told = [json.loads(line) for line in out.splitlines()]
+    died = [each for each in told if each["Action"] == "die"]
+    assert {each["Actor"]["Attributes"]["name"] for each in died} == {"ends", "goes"}
+    assert all(each["timeNano"] / 1e9 < back - 0.5 for each in died)
+    assert [each["Actor"]["Attributes"]["name"] for each in told if each["Action"] == "destroy"] == ["goes"]
+    mortal.docker("rm", "ends")
+
+
+def test_attach_and_exec_after_a_restart(mortal: Wherryd) -> None:
+    mortal.docker("run", "-d", "-i", "--name", "cat", "busybox", "sh", "-c", "read x; echo got $x; exit 4")
+    restart_after_death(mortal)
+    assert mortal.docker("exec", "cat", "echo", "in").stdout == "in\n"
+    done = mortal.docker("attach", "cat", stdin=b"line\n", check=False)
+    assert (done.returncode, done.stdout) == (4, "got line\n")
+    mortal.docker("rm", "cat")
+
+
+def test_restart_policies_apply_once_the_daemon_is_back(mortal: Wherryd) -> None:
+    mortal.docker("run", "-d", "--name", "always", "--restart", "always", "busybox", "sleep", "1")
+    mortal.docker("run", "-d", "--name", "stopped", "--restart", "unless-stopped", "busybox", "sleep", "1000")
+    mortal.docker("stop", "-t", "0", "stopped")
+    mortal.kill9()
+    time.sleep(2)
+    mortal.start()
+    deadline = time.monotonic() + 10
+    while not state(mortal, "always")["Running"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert state(mortal, "stopped")["Status"] == "exited"
+    mortal.docker("rm", "-f", "always", "stopped")
+
+
+def test_a_published_port_serves_meanwhile(mortal: Wherryd) -> None:
+    serve = "while :; do echo hello | nc -l -p 80; done"
+    mortal.docker("run", "-d", "--name", "web", "-p", "18081:80", "busybox", "sh", "-c", serve)
+    time.sleep(0.5)
+    mortal.kill9()
+    assert _get(18081) == b"hello\n"
+    mortal.start()
+    assert _get(18081) == b"hello\n"
+    done = mortal.docker("run", "--rm", "-p", "18081:80", "busybox", "true", check=False)
+    assert "port is already allocated" in done.stderr
+    mortal.docker("rm", "-f", "web")
+
+
+def _get(port: int) -> bytes:
+    for _ in range(50):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+                if data := connection.recv(100):
+                    return data
+        except OSError:
+            pass
+        time.sleep(0.05)
+    return b""
+
+
+def test_a_killed_shim_ends_its_own_container_only(mortal: Wherryd) -> None:
+    mortal.docker("run", "-d", "--name", "one", "busybox", "sh", "-c", "echo before; sleep 1000")
+    mortal.docker("run", "-d", "--name", "two", "busybox", "sleep", "1000")
+    time.sleep(0.5)
+    shim = parent_of(state(mortal, "one")["Pid"])
+    subprocess.run(["kill", "-9", str(shim)], check=True)
+    assert mortal.docker("wait", "one").stdout == "137\n"
+    assert "shim died" in state(mortal, "one")["Error"]
+    assert mortal.docker("logs", "one").stdout == "before\n"
+    assert state(mortal, "two")["Running"]
+    mortal.docker("rm", "-f", "one", "two")
+
+
+def test_a_killed_zygote_is_not_noticed(mortal: Wherryd) -> None:
+    mortal.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    for zygote in children_of(mortal.pid):
+        subprocess.run(["kill", "-9", str(zygote)], check=True)
+    assert mortal.docker("run", "--rm", "busybox", "echo", "again").stdout == "again\n"
+    assert state(mortal, "one")["Running"]
+    mortal.docker("rm", "-f", "one")
+
+
+def test_sigterm_leaves_containers_running(mortal: Wherryd) -> None:
+    mortal.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    pid = state(mortal, "one")["Pid"]
+    mortal.restart()
+    assert state(mortal, "one")["Pid"] == pid
+    mortal.docker("rm", "-f", "one")
+
+
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
+
+
+def children_of(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return [int(child) for child in children.read().split()]

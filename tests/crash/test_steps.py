@@ -1,0 +1,145 @@
+"""Every verb is killed at every step of its undo stack: after the restart it is done or undone, nothing is left."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from engine import faults
+from engine.containers import create, remove, start
+from tests.daemon import Wherryd
+
+pytestmark = pytest.mark.root
+
+CREATE = [f"create.{step}" for step in create.STEPS]
+START = [f"start.{step}" for step in start.STEPS]
+REMOVE = [f"remove.{step}" for step in remove.STEPS]
+
+
+@pytest.fixture
+def dies_at(mortal: Wherryd) -> Iterator[Callable[[str], None]]:
+    """Restart the daemon so that it dies at a point; afterwards it runs as usual."""
+    flags = list(mortal.flags)
+
+    def arm(point: str) -> None:
+        mortal.terminate()
+        mortal.flags.append("--fault-points")
+        mortal.env["WHERRY_FAULT"] = point
+        mortal.start()
+        mortal.flags[:] = flags
+        mortal.env.clear()
+
+    yield arm
+    mortal.flags[:] = flags
+    mortal.env.clear()
+
+
+def is_killed_by(mortal: Wherryd, action: Callable[[], object]) -> None:
+    """The daemon dies of the action (a point that is never hit fails here), and is started again."""
+    worker = threading.Thread(target=_quietly, args=(action,), daemon=True)
+    worker.start()
+    deadline = time.monotonic() + 20
+    while mortal.alive:
+        assert time.monotonic() < deadline, "the point was never hit"
+        time.sleep(0.01)
+    mortal.start()
+    worker.join(20)
+
+
+def _quietly(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except (OSError, AssertionError):
+        pass
+
+
+def state(mortal: Wherryd, name: str) -> dict[str, object]:
+    answer = mortal.get(f"/containers/{name}/json")
+    found: dict[str, object] = answer.json["State"] if answer.status == 200 else {}
+    return found
+
+
+def agrees_with_the_kernel(mortal: Wherryd, name: str) -> None:
+    found = state(mortal, name)
+    if found and found["Running"]:
+        assert os.path.exists(f"/proc/{found['Pid']}")
+    assert len(mortal.docker("ps", "-q").stdout.split()) == bool(found and found["Running"])
+
+
+@pytest.mark.parametrize("point", CREATE)
+def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+    dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("create", "--name", "c", "busybox", "sleep", "1000"))
+    if not state(mortal, "c"):
+        mortal.docker("create", "--name", "c", "busybox", "sleep", "1000")
+    mortal.docker("start", "c")
+    mortal.docker("rm", "-f", "c")
+
+
+@pytest.mark.parametrize("point", START)
+def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+    mortal.docker("create", "--name", "c", "-p", "18080:80", "busybox", "sleep", "1000")
+    dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("start", "c"))
+    agrees_with_the_kernel(mortal, "c")
+    if not state(mortal, "c")["Running"]:
+        mortal.docker("start", "c")
+    assert mortal.docker("exec", "c", "echo", "alive").stdout == "alive\n"
+    mortal.docker("rm", "-f", "c")
+
+
+@pytest.mark.parametrize("point", REMOVE)
+def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+    mortal.docker("create", "--name", "c", "busybox", "sleep", "1000")
+    dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("rm", "c"))
+    assert mortal.get("/containers/c/json").status == 404
+
+
+@pytest.mark.parametrize("point", ["exit.released", "exit.recorded"])
+def test_exit(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+    mortal.docker(
+        "run", "-d", "--name", "c", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
+    )
+    dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("exec", "c", "touch", "/go"))
+    found = state(mortal, "c")
+    assert (found["Status"], found["ExitCode"]) == ("exited", 9)
+    mortal.docker("rm", "c")
+
+
+def test_stop(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    dies_at("stop.marked")
+    is_killed_by(mortal, lambda: mortal.docker("stop", "-t", "0", "c"))
+    agrees_with_the_kernel(mortal, "c")
+    mortal.docker("rm", "-f", "c")
+
+
+def test_restart(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    dies_at("restart.stopped")
+    is_killed_by(mortal, lambda: mortal.docker("restart", "-t", "0", "c"))
+    deadline = time.monotonic() + 10
+    while not state(mortal, "c")["Running"]:
+        assert time.monotonic() < deadline, "a restart that was cut short is completed"
+        time.sleep(0.05)
+    mortal.docker("rm", "-f", "c")
+
+
+def test_pause(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    dies_at("pause.frozen")
+    is_killed_by(mortal, lambda: mortal.docker("pause", "c"))
+    status = state(mortal, "c")["Status"]
+    done = mortal.docker("exec", "c", "true", check=False)
+    assert (done.returncode == 0) == (status == "running")
+    mortal.docker("rm", "-f", "c")
+
+
+def test_every_plain_point_is_tested() -> None:
+    assert set(faults.PLAIN) == {
+        "exit.released", "exit.recorded", "stop.marked", "restart.stopped", "pause.frozen",
+    }  # fmt: skip
