@@ -51,6 +51,7 @@ class Import:
                 raw_config=config.encode(made),
                 config=made,
                 blobs=[Blob(digest=found.digest, size=found.size)],
+                tagged=time.time_ns() if names else 0,
             )
             return await self._registrar.register("import", candidate, names, blobs, layers, progress)
 

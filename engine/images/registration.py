@@ -47,13 +47,15 @@ class Blob:
 class Candidate:
     """What is to become an image: its config as it came, and a blob for each layer from the lowest up.
 
-    `manifest` is the one it came with, None if it came without.
+    `manifest` is the one it came with, None if it came without; `tagged` when its names were asked for
+    (Unix nanoseconds), 0 if they came with it.
     """
 
     raw_config: bytes
     config: ImageConfig
     blobs: Sequence[Blob]
     manifest: bytes | None = None
+    tagged: int = 0
 
     @property
     def id(self) -> str:
@@ -137,6 +139,7 @@ class Registrar:
             layers=unpacked,
             manifest=await blobs.put(self._content, manifest),
             made=time.time_ns(),
+            last_tagged=candidate.tagged,
         )
 
 

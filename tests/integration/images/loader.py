@@ -1,0 +1,28 @@
+"""A process that does one thing with images, to be killed: python -m … ROOT load|import|remove FILE|NAME."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from engine import faults
+from tests.integration.images.place import Place, chunks
+
+
+async def main(root: Path, verb: str, argument: str, archive: bytes) -> None:
+    """Say "ready" on standard output, then do it, then say "done"."""
+    place = await Place.open(root)
+    print("ready", flush=True)
+    if verb == "load":
+        await place.images.load(chunks(archive, 16384))
+    elif verb == "import":
+        await place.images.import_(chunks(archive, 16384), repo="made")
+    else:
+        await place.images.remove(argument)
+    print("done", flush=True)
+    await place.close()
+
+
+if __name__ == "__main__":
+    faults.arm()
+    root, verb, argument = sys.argv[1:]
+    asyncio.run(main(Path(root), verb, argument, b"" if verb == "remove" else Path(argument).read_bytes()))
