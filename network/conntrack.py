@@ -46,8 +46,9 @@ class Conntrack:
         self._socket.close()
 
     def forget_container(self, ip: str) -> None:
-        """Delete the flows that the container at this IPv4 address answers. Best effort."""
-        self._delete(container_flows(ip))
+        """Delete the flows that the container at this IPv4 address opened or answers. Best effort."""
+        self._delete(flows_from(ip))
+        self._delete(flows_answered_by(ip))
 
     def forget_port(self, proto: int, port: int) -> None:
         """Delete the flows that were opened to this port of whatever IPv4 host. Best effort."""
@@ -64,10 +65,18 @@ class Conntrack:
 _NOTHING_THERE: Final = (2, 22)  # ENOENT: no such flow; EINVAL: a kernel without filters
 
 
-def container_flows(ip: str) -> bytes:
+def flows_from(ip: str) -> bytes:
+    """The body of a delete request for flows that `ip` opened."""
+    return _body(_nest(_CTA_TUPLE_ORIG, _source(ip)), original=_MATCH_IP_SRC)
+
+
+def flows_answered_by(ip: str) -> bytes:
     """The body of a delete request for flows whose answers come from `ip`."""
-    source = _nest(_CTA_TUPLE_IP, _attribute(_CTA_IP_V4_SRC, socket.inet_aton(ip)))
-    return _body(_nest(_CTA_TUPLE_REPLY, source), reply=_MATCH_IP_SRC)
+    return _body(_nest(_CTA_TUPLE_REPLY, _source(ip)), reply=_MATCH_IP_SRC)
+
+
+def _source(ip: str) -> bytes:
+    return _nest(_CTA_TUPLE_IP, _attribute(_CTA_IP_V4_SRC, socket.inet_aton(ip)))
 
 
 def port_flows(proto: int, port: int) -> bytes:

@@ -32,6 +32,7 @@ NLM_F_ACK: Final = 0x4
 NLM_F_CREATE: Final = 0x400
 NLM_F_EXCL: Final = 0x200
 NLM_F_DUMP: Final = 0x300
+NLA_F_NESTED: Final = 0x8000
 CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
 
 _SOL_NETLINK: Final = 270
@@ -185,9 +186,9 @@ def _extended_text(raw: bytes, flags: int) -> str:
 
 
 def link(
-    index: int = 0, *, flags: int = 0, change: int = 0, family: int = 0, attrs: Sequence[tuple[str, Any]] = ()
+    index: int = 0, *, flags: int = 0, change: int = 0, family: int = 0, attrs: Sequence[tuple[Any, ...]] = ()
 ) -> Message:
-    """An ifinfmsg with `attrs` in pyroute2's names."""
+    """An ifinfmsg with `attrs` (name, value[, flags]) in pyroute2's names."""
     message = ifinfmsg()
     message["family"], message["index"], message["flags"], message["change"] = family, index, flags, change
     message["attrs"] = list(attrs)

@@ -71,7 +71,6 @@ class Publisher:
     def withdraw(self, publication: Publication) -> None:
         """Take all of it back; for the worker's thread, after `unserve` on the loop. Idempotent."""
         self._rules.remove(publication.elements)
-        self._forget_udp(publication.elements)
         self._ports.free(publication.held)
 
     def _publish(

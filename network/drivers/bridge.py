@@ -161,9 +161,10 @@ class BridgeDriver:
         raise errdefs.SystemFailure("no free name for a veth interface")
 
     def _set_port(self, name: str, attrs: list[tuple[str, int | None]]) -> None:
-        info = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": attrs})]}
-        message = netlink.link(socket.if_nametoindex(name), attrs=[("IFLA_LINKINFO", info)])
-        self._rtnl.batch([(netlink.RTM_NEWLINK, 0, message)])
+        """By the bridge family: as slave data of the link, the kernel would enable a disabled port again at once."""
+        info = ("IFLA_PROTINFO", {"attrs": attrs}, netlink.NLA_F_NESTED)
+        message = netlink.link(socket.if_nametoindex(name), family=socket.AF_BRIDGE, attrs=[info])
+        self._rtnl.batch([(netlink.RTM_SETLINK, 0, message)])
 
     def _undo(self, endpoint: Endpoint) -> None:
         name = self._ports.pop(endpoint.id, None)

@@ -137,6 +137,7 @@ class Ground:
         )
 
     def _wire(self) -> None:
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")  # a new namespace has what the first one has
         run("ip", "link", "set", "lo", "up")
         run(
             "ip",

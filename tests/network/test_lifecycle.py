@@ -85,11 +85,16 @@ async def test_host_and_none(controller: Controller, ground: Ground) -> None:
 
 async def test_nothing_is_left_after_release(start: Start, controller: Controller, ground: Ground) -> None:
     before, fds = kernel(), descriptors()
-    for name in ("one", "two"):
-        await start(name, [tcp(0), udp(0), tcp(0, host_ip="127.0.0.1")])
+    await start("one", [tcp(0), udp(0), tcp(0, host_ip="127.0.0.1")])
+    two = await start("two", [tcp(0), udp(0)])
     ports = run("ss", "-Hltun")
     assert ports
-    assert (await ground.ask(ground.client, HOST4, 32768, udp=True)).startswith("one ")
+    for datagrams in (False, True):
+        assert (await ground.ask(ground.client, HOST4, 32768, udp=datagrams)).startswith("one ")
+    ground.serve(ground.client, "outside", port=9000)
+    for datagrams in (False, True):
+        assert (await ground.ask(two.sandbox, CLIENT4, 9000, udp=datagrams)).startswith("outside ")
+    assert len(kernel()) > len(before) + 4
     ground.close_servers()
     for name in ("one", "two", "one"):
         await controller.release(name)
@@ -104,6 +109,7 @@ async def test_a_shared_namespace_that_stays_is_taken_off_the_network(
 ) -> None:
     """Another container shares it: its address may be given again at once, and the interface goes soon."""
     one = await start("one")
+    assert (await ground.ask(ground.host, one.endpoint.ipv4, 80)).startswith("one ")
     held = os.dup(one.sandbox.fd)
     try:
         await controller.release("one")
@@ -132,7 +138,7 @@ async def test_a_flow_that_is_older_than_the_port_meets_it(start: Start, ground:
     with _from_client(ground) as client:
         assert await ask(client, 0.3) == ""
         await start("web", [udp(8080)])
-        assert (await ask(client)).startswith("web ")
+        assert await ask(client) == f"web {CLIENT4} x", "by nft, not by the proxy"
 
 
 async def test_many_at_once(start: Start, controller: Controller) -> None:

@@ -38,7 +38,7 @@ async def test_whatever_is_changed_is_put_back(start: Start, ground: Ground, har
 async def test_a_port_on_loopback_is_never_open_to_the_outside(start: Start, ground: Ground) -> None:
     await start("web", [tcp(8081, host_ip="127.0.0.1")])
     for harm in ("flush ruleset", f"delete table inet {TABLE}") * 3:
-        run("nft", harm)
+        run("nft", harm, check=False)  # the table may not be back yet
         for _ in range(4):
             assert await ground.ask(ground.client, HOST4, 8081, seconds=0.1) == ""
     assert await eventually(lambda: "8081" in rules())
