@@ -74,9 +74,9 @@ def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
 def make_mountpoint(root: Path, path: str, directory: bool) -> None:
     """Make sure that a directory (or a file) stands at `path` inside `root`, to mount on or to work in.
 
-    Missing directories are made 0755 and a missing file is empty, all owned by root; what exists is left as
-    it is. Links are followed inside the root, dangling ones too, as runc does. InvalidArgument when something
-    of the other kind is in the way, SystemFailure when the host refuses.
+    Missing directories are made 0755 and a missing file is empty, all owned by root; what exists is left
+    as it is. Links are followed inside the root, dangling ones too, as runc does. InvalidArgument when
+    something of the other kind is in the way, SystemFailure when the host refuses.
     """
     try:
         with ExitStack() as fds:

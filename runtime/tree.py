@@ -41,7 +41,7 @@ class Step(NamedTuple):
 class Cursor:
     """A place in a tree, held by one descriptor; `up` proves that it came back to where `down` started."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | str) -> None:
         """Stand at `root`."""
         self.fd = os.open(root, _DIRECTORY)
         self._above: list[tuple[int, int]] = []
@@ -69,7 +69,7 @@ class Cursor:
         os.close(self.fd)
 
 
-def walk(root: Path) -> Iterator[Step]:
+def walk(root: Path | str) -> Iterator[Step]:
     """Yield all below `root`: a directory's ENTER, what is in it, its LEAVE. What vanishes is left out."""
     cursor = Cursor(root)
     try:

@@ -71,19 +71,25 @@ async def worker(module: str, order: dict[str, Any], passed: Sequence[int]) -> A
     Must be entered on the main thread: the worker is killed when the thread that started it ends. After
     the block the worker is gone.
     """
-    messages = asyncio.StreamReader(limit=_MAX_LINE)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with ExitStack() as opened:
         with os.fdopen(writing, "wb", buffering=0):
-            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(messages), os.fdopen(reading, "rb", buffering=0)
-            )
+            messages, transport = await receive(reading, _MAX_LINE)
             opened.callback(transport.close)
             running = Worker(_spawn(module, order, [*passed, writing]), messages)
         try:
             yield running
         finally:
             await running.end()
+
+
+async def receive(reading: int, limit: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
+    """Read a pipe's end, which the transport owns from now on, ahead by no more than twice `limit` bytes."""
+    stream = asyncio.StreamReader(limit=limit)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
+    )
+    return stream, transport
 
 
 def _spawn(module: str, order: dict[str, Any], passed: Sequence[int]) -> int:

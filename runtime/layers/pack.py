@@ -1,0 +1,45 @@
+"""Directories to tar streams: each is written by a confined process of its own."""
+
+import fcntl
+import os
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
+from pathlib import Path
+
+from errdefs import SystemFailure
+from runtime.layers.process import receive, worker
+
+_CHUNK = 1 << 20
+
+
+async def pack(directory: Path, *, whiteouts: bool = False) -> AsyncGenerator[bytes, None]:
+    """Yield a tar archive of what is in `directory`, sorted, without the directory itself.
+
+    The directory may be a mounted root in use: what vanishes is left out, what shrinks is filled up with
+    zeros. With `whiteouts` it is the upper directory of an overlay, and the archive is the layer:
+    deletions become `.wh.` files. Waits while nobody takes the chunks, which have up to a megabyte. Close
+    it early with `aclose`: the process ends. SystemFailure when the host fails, also in the middle.
+    """
+    with ExitStack() as opened:
+        try:
+            source = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise SystemFailure(f"cannot archive {directory}: {error.strerror}") from error
+        opened.callback(os.close, source)
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _CHUNK)
+        sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
+        archive, transport = await receive(reading, _CHUNK)
+        opened.callback(transport.close)
+        async with worker("runtime.layers.packer", {"whiteouts": whiteouts}, [source, writing]) as packing:
+            sink.close()
+            while chunk := await archive.read(_CHUNK):
+                yield chunk
+            async for message in packing.messages():
+                if "packed" in message:
+                    return
+                raise SystemFailure(message["error"]["message"])
+            status = await packing.status()
+            raise SystemFailure(
+                f"the process that archives a directory ended without a word (status {status})"
+            )

@@ -1,0 +1,207 @@
+"""The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
+
+ORDER is a JSON object {"whiteouts": bool}. Descriptors: 3 the directory, 4 a pipe for the archive, 5 a
+pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may be the root of a running
+container: it becomes our root, and every object is reached by directory descriptors and through no link.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import stat
+import sys
+
+from runtime import tree
+from runtime.layers import confine
+from runtime.layers import header as tar
+from runtime.layers.archive import END, Entry, encode, padding
+from runtime.layers.limits import DEFAULT
+from runtime.tree import Move, Step
+
+_DIRECTORY, _OUT, _REPORT = 3, 4, 5
+_SMALL = 1 << 16  # files up to this size are gathered with their headers
+_CAPABILITY, _OPAQUE = "security.capability", "trusted.overlay.opaque"
+_TYPES = {
+    stat.S_IFREG: tar.REGULAR,
+    stat.S_IFDIR: tar.DIRECTORY,
+    stat.S_IFLNK: tar.SYMLINK,
+    stat.S_IFCHR: tar.CHARACTER,
+    stat.S_IFBLK: tar.BLOCK_DEVICE,
+    stat.S_IFIFO: tar.FIFO,
+}
+
+
+class Packer:
+    """Turns the steps of a walk into an archive on a descriptor."""
+
+    def __init__(self, out: int, *, whiteouts: bool) -> None:
+        """Write to `out`; with `whiteouts`, the marks of overlayfs become those of a layer."""
+        self._out = out
+        self._whiteouts = whiteouts
+        self._pending = bytearray()
+        self._path: list[bytes] = []
+        self._links: dict[tuple[int, int], bytes] = {}
+
+    def take(self, step: Step) -> None:
+        """Write what a step found."""
+        base = os.fsencode(step.name)
+        if step.move is Move.LEAVE:
+            self._path.pop()
+            return
+        name = b"/".join([*self._path, base])
+        os.fchdir(step.dir_fd)  # xattrs are to be had by path only
+        if step.move is Move.ENTER:
+            self._path.append(base)
+            self._header(step.stat, name)
+            if self._whiteouts and _xattr(base, _OPAQUE) == b"y":
+                self._emit(encode(Entry(name=name + b"/.wh..wh..opq")))
+        elif self._whiteouts and stat.S_ISCHR(step.stat.st_mode) and step.stat.st_rdev == 0:
+            self._emit(encode(Entry(name=b"/".join([*self._path, b".wh." + base]))))
+        elif stat.S_ISREG(step.stat.st_mode):
+            self._file(base, name)
+        elif not stat.S_ISSOCK(step.stat.st_mode):
+            self._special(step.stat, base, name)
+
+    def _special(self, found: os.stat_result, base: bytes, name: bytes) -> None:
+        if not self._hard_link(found, name):
+            with contextlib.suppress(FileNotFoundError):
+                self._header(found, name, link=os.readlink(base) if stat.S_ISLNK(found.st_mode) else b"")
+
+    def _file(self, base: bytes, name: bytes) -> None:
+        try:
+            # A container may put a fifo in its place at any moment.
+            fd = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return  # it went, or became a link
+        try:
+            found = os.fstat(fd)
+            if not stat.S_ISREG(found.st_mode) or self._hard_link(found, name):
+                return
+            capability = _xattr(fd, _CAPABILITY)
+            xattrs = [(_CAPABILITY.encode(), capability)] if capability else []
+            self._header(found, name, size=found.st_size, xattrs=xattrs)
+            self._content(fd, found.st_size)
+        finally:
+            os.close(fd)
+
+    def _hard_link(self, found: os.stat_result, name: bytes) -> bool:
+        if found.st_nlink == 1:
+            return False
+        first = self._links.setdefault((found.st_dev, found.st_ino), name)
+        if first == name:
+            return False
+        self._emit(encode(_entry(found, name, link=first, kind=tar.HARD_LINK)))
+        return True
+
+    def _header(
+        self,
+        found: os.stat_result,
+        name: bytes,
+        *,
+        link: bytes = b"",
+        size: int = 0,
+        xattrs: list[tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        self._emit(encode(_entry(found, name, link=link, size=size, xattrs=xattrs or [])))
+
+    def _content(self, fd: int, size: int) -> None:
+        """Write exactly `size` bytes, zeros for those that a file lost meanwhile."""
+        left = size
+        if size > _SMALL:
+            self.flush()
+            while left and (sent := self._send(fd, min(left, 1 << 20))):
+                left -= sent
+        else:
+            while left and (data := os.read(fd, left)):
+                self._emit(data)
+                left -= len(data)
+        while left:
+            self._emit(bytes(min(left, _SMALL)))
+            left -= min(left, _SMALL)
+        self._emit(padding(size))
+
+    def _send(self, fd: int, count: int) -> int:
+        try:
+            return os.sendfile(self._out, fd, None, count)
+        except OSError as error:
+            # To a pipe only since Linux 5.12, and not from every filesystem.
+            if error.errno != errno.EINVAL:
+                raise
+        data = os.read(fd, count)
+        self._pending += data
+        self.flush()
+        return len(data)
+
+    def _emit(self, data: bytes) -> None:
+        self._pending += data
+        if len(self._pending) > _SMALL:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered."""
+        view = memoryview(bytes(self._pending))
+        self._pending.clear()
+        while view:
+            view = view[os.write(self._out, view) :]
+
+    def end(self) -> None:
+        """Close the archive."""
+        self._emit(END)
+        self.flush()
+
+
+def _entry(
+    found: os.stat_result,
+    name: bytes,
+    *,
+    link: bytes = b"",
+    size: int = 0,
+    kind: bytes | None = None,
+    xattrs: list[tuple[bytes, bytes]] | None = None,
+) -> Entry:
+    device = (os.major(found.st_rdev), os.minor(found.st_rdev))
+    return Entry(
+        name=name,
+        type=kind or _TYPES[stat.S_IFMT(found.st_mode)],
+        mode=stat.S_IMODE(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        size=size,
+        mtime=int(found.st_mtime_ns // 10**9),
+        link=link,
+        device=device if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else (0, 0),
+        xattrs=xattrs or (),
+    )
+
+
+def _xattr(target: int | bytes, name: str) -> bytes:
+    try:
+        if isinstance(target, int):
+            return os.getxattr(target, name)
+        return os.getxattr(target, name, follow_symlinks=False)
+    except OSError:
+        return b""
+
+
+def main() -> None:
+    """Pack as ordered and report."""
+    order = json.loads(sys.argv[1])
+    try:
+        confine.end_with_parent()
+        confine.limit(DEFAULT)
+        confine.enter(_DIRECTORY)
+        packer = Packer(_OUT, whiteouts=order["whiteouts"])
+        for step in tree.walk("/"):
+            packer.take(step)
+        packer.end()
+        report: dict[str, dict[str, str]] = {"packed": {}}
+    except BrokenPipeError:
+        return  # nobody reads any more
+    except OSError as error:
+        report = {"error": {"kind": "SystemFailure", "message": f"cannot archive: {error.strerror}"}}
+    os.write(_REPORT, json.dumps(report).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
