@@ -49,11 +49,14 @@ def end_runtime_commands(state_dir: Path) -> None:
     They are known by the state directory in their arguments, which no other shim has.
     """
     needle = f"{state_dir}/".encode()
-    _kill([pid for pid in _pids() if needle in _read(f"/proc/{pid}/cmdline")])
+    kill([pid for pid in _pids() if needle in _read(f"/proc/{pid}/cmdline")])
 
 
-def end_shim(shim: FoundShim) -> None:
-    """Kill the container of a shim, let the shim see it and leave; it is killed if it does not."""
+def end_shim(shim: FoundShim) -> bool:
+    """Kill the container of a shim, let the shim see it and leave; it is killed if it does not.
+
+    False when there was no container: the shim was about to leave, or not there any more.
+    """
     children = [int(word) for word in _read(f"/proc/{shim.pid}/task/{shim.pid}/children").split()]
     folders: set[Path] = set()
     for child in children:
@@ -62,26 +65,24 @@ def end_shim(shim: FoundShim) -> None:
             cgroups.kill_all(child)
         except (NotFound, SystemFailure):  # it is in no group of its own yet, or has ended
             continue
-    _kill(children)
+    kill(children)
     try:
         pidfd = os.pidfd_open(shim.pid)
     except ProcessLookupError:
-        return
+        return bool(children)
     try:
         if not _ends(pidfd, _PATIENCE):
-            kill_process(pidfd)
+            kill([shim.pid])
     finally:
         os.close(pidfd)
     _remove(folder for folder in folders if shim.container_id in folder.name)
+    return bool(children)
 
 
-def kill_process(pidfd: int) -> None:
-    """Kill a process and see it end."""
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    _ends(pidfd, _PATIENCE)
+def remove_sockets(state_dir: Path) -> None:
+    """Remove the sockets of a dead shim."""
+    for path in state_dir.glob("*sock"):
+        path.unlink(missing_ok=True)
 
 
 def remove_cgroups(bundle: Path) -> None:
@@ -104,14 +105,14 @@ def _remove(folders: Iterator[Path]) -> None:
     for folder in folders:
         while folder.is_dir() and time.monotonic() < deadline:
             for inner, _, _ in os.walk(folder, topdown=False):
-                _kill([int(word) for word in _read(f"{inner}/cgroup.procs").split()])
+                kill([int(word) for word in _read(f"{inner}/cgroup.procs").split()])
                 try:
                     os.rmdir(inner)
                 except OSError:
                     time.sleep(_PAUSE)
 
 
-def _kill(pids: list[int]) -> None:
+def kill(pids: list[int]) -> None:
     """Kill by pidfd, and see them end."""
     pidfds = []
     for pid in pids:

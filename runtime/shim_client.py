@@ -168,7 +168,9 @@ def _connect(sock: socket.socket, state_dir: Path) -> None:
 
 
 async def open_stream(state_dir: Path, verb: str, *arguments: str | bytes | int) -> tuple["Stream", Reply]:
-    """Connect, ask for a stream by `attach` or `exec`, and return it. Raises RefusedError and ShimLostError."""
+    """Connect, ask for a stream by `attach` or `exec`, and return it. Raises RefusedError and
+    ShimLostError.
+    """
     sock = await connect(state_dir)
     try:
         loop = asyncio.get_running_loop()

@@ -84,7 +84,7 @@ class Supervisor:
         """
         place = _Place(request.id, state_dir, request.bundle, _resolve(request.runtime))
         order = _order(request, place, self._runc.root)
-        await asyncio.to_thread(_make_state_dir, place)
+        _make_state_dir(place)  # on the loop: a cancelled thread would make it after it was removed
         try:
             task = await self._launch(order, place)
         except BaseException:
@@ -102,20 +102,21 @@ class Supervisor:
             task.connect(await self._zygote.order(order))
             try:
                 await task.created()
+                return task
             except RefusedError as error:
                 await task.left()
+                task.disconnect()
                 log = await runc.read_log(place.state_dir / "runc.log")
                 raise runc.create_error(log, error.code, error.text, place.runtime.path) from None
             except ShimLostError:
                 if attempt == 0 and task.shim_pid == 0:
                     await self._remove(place)
-                    await asyncio.to_thread(_make_state_dir, place)
+                    _make_state_dir(place)
                     continue
                 raise SystemFailure(f"cannot create container {place.id}: its shim died") from None
             except asyncio.CancelledError:
                 await self._finish(self._give_up(task))
                 raise
-            return task
         raise AssertionError("unreachable")
 
     async def _give_up(self, task: Task) -> None:
@@ -126,6 +127,7 @@ class Supervisor:
         except (RefusedError, ShimLostError):
             pass
         await task.left()
+        task.disconnect()
 
     async def adopt(self, id: str, state_dir: Path, runtime: Runtime) -> Task | Exit | None:  # noqa: A002
         """Find what an earlier daemon started: a Task when its shim lives, an Exit when it has ended.
@@ -147,8 +149,8 @@ class Supervisor:
         except ShimLostError:
             return await self._end(place, started=None)
         except TimeoutError:
+            await asyncio.to_thread(leftovers.kill, [shim_pid])
             task.disconnect()
-            await asyncio.to_thread(_kill_shim, shim_pid)
             return await self._end(place, started=None)
         if task.failed:
             await task.left()
@@ -202,6 +204,7 @@ class Supervisor:
 
         async def release() -> None:
             await task.gone()
+            await task.parted()
             self._tasks.discard(task)
 
         self._hold(release())
@@ -229,6 +232,7 @@ class Supervisor:
         if await asyncio.to_thread(self._runc.knows, place.id):
             await self._runc.delete(place.runtime, place.id)
         await asyncio.to_thread(leftovers.remove_cgroups, place.bundle)
+        await asyncio.to_thread(leftovers.remove_sockets, place.state_dir)
         if exit_ is None and (ran or removed):
             reason = _REMOVED if removed else _SHIM_DIED
             exit_ = Exit(code=EXIT_KILLED, at=time.time_ns(), reason=reason)
@@ -239,15 +243,14 @@ class Supervisor:
         return (place.state_dir / "pid").exists() and not self._runc.waits(place.id)
 
     def _end_hidden_shims(self, place: _Place) -> bool:
-        """End a shim that lives although its directory was removed. True when there was one."""
+        """End a shim that lives although its directory was removed. True when it had a container."""
         found = [
             shim
             for shim in leftovers.find_shims(self._exec_root)
             if shim.state_dir == place.state_dir and not (shim.state_dir / "exit").exists()
         ]
-        for shim in found:
-            leftovers.end_shim(shim)
-        return any(shim.removed for shim in found)
+        ended = [shim for shim in found if leftovers.end_shim(shim)]
+        return any(shim.removed for shim in ended)
 
     async def _remove(self, place: _Place) -> None:
         """Remove every trace of a start."""
@@ -323,6 +326,8 @@ def _read_runtime(state_dir: Path) -> Runtime:
     try:
         fields = (state_dir / _RUNTIME_FILE).read_bytes().decode("utf-8", "surrogateescape").split("\0")
     except OSError:
+        fields = []
+    if len(fields) < 2:  # not written to its end
         return _resolve(_DEFAULT_RUNTIME)
     return Runtime(name=fields[0], path=fields[1], args=tuple(fields[2:]))
 
@@ -346,14 +351,6 @@ def _write_exit(state_dir: Path, exit_: Exit) -> None:
 
 
 def _peer(sock: socket) -> int:
-    """Return a pidfd of the process at the other end, -1 when it has ended."""
-    pid, _, _ = struct.unpack("3i", sock.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        return -1
-
-
-def _kill_shim(pidfd: int) -> None:
-    if pidfd >= 0:
-        leftovers.kill_process(pidfd)
+    """Return the pid of the process at the other end."""
+    pid: int = struct.unpack("3i", sock.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))[0]
+    return pid

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,7 @@ class Task:
         self._exit: asyncio.Future[Exit] = self._loop.create_future()
         self._gone = asyncio.Event()
         self._left = asyncio.Event()
+        self._parted = asyncio.Event()
         self._execs: dict[str, asyncio.Future[Exit]] = {}
 
     # -- for the supervisor
@@ -165,13 +167,16 @@ class Task:
         better.
         """
         self._set_exit(exit_)
-        for ended in self._execs.values():
-            ended.set_result(Exit(code=EXIT_KILLED, at=exit_.at, reason=exit_.reason))
-        self._execs.clear()
+        self._end_execs(exit_.reason)
         self._gone.set()
+
+    async def parted(self) -> None:
+        """Return when the shim has left, and everything is told."""
+        await self._parted.wait()
 
     def disconnect(self) -> None:
         """Let the shim be: the daemon ends, or the task is over."""
+        self._parted.set()
         if self._control is not None:
             self._control.close()
         if self._pidfd >= 0:
@@ -320,11 +325,18 @@ class Task:
         self._left.set()
         self._gone.set()
 
+    def _end_execs(self, reason: str) -> None:
+        for ended in self._execs.values():
+            ended.set_result(Exit(code=EXIT_KILLED, at=time.time_ns(), reason=reason))
+        self._execs.clear()
+
     def _lost(self) -> None:
         """The channel closed: rightly after `deleted`, else the shim is dead."""
         self.disconnect()
         deleted = self._left.is_set()
         self._left.set()
+        if deleted:
+            self._end_execs("")
         if not self._created.done():
             self._created.set_exception(ShimLostError())
         elif not deleted and not self.failed:

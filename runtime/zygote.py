@@ -83,6 +83,9 @@ class Zygote:
                 except OSError:  # it has just died
                     self._socket = None
                     continue
+                except asyncio.CancelledError:
+                    ours.close()
+                    raise
                 return ours
         ours.close()
         raise SystemFailure("cannot start a shim: the zygote does not stay alive")

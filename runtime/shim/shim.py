@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 
-from runtime.shim import cgroup, faults, libc, protocol
+from runtime.shim import faults, libc, protocol
+from runtime.shim.cgroup import Cgroups
 from runtime.shim.client import Connection
 from runtime.shim.epoll import READ, Loop
 from runtime.shim.jsonlog import JsonLog
@@ -44,7 +45,7 @@ class Shim:
         self.command = RuntimeCommand(self.loop, order, binary)
         self.requests = Requests(self)
         self._control = Connection(self.loop, control, self.requests.handle, self.requests.forget)
-        self._oom_file = ""
+        self._cgroups: Cgroups | None = None
         self._exec_rounds = _EXEC_ROUNDS
         self._delete_tries = _DELETE_TRIES
         self.init: Process | None = None
@@ -147,7 +148,7 @@ class Shim:
         faults.point("shim.created")
         try:
             self.pidfd = os.pidfd_open(self.init.pid)
-            self._oom_file = cgroup.oom_file(self.init.pid)
+            self._cgroups = Cgroups(self.init.pid, self.order.id)
         except OSError:  # killed already: reaped next, and told as an exit
             pass
         if self.order.height and self.order.terminal:
@@ -165,7 +166,7 @@ class Shim:
         assert self.init is not None
         faults.point("shim.reaped")
         self.init.reaped(code)
-        self.oom = cgroup.was_killed(self._oom_file)
+        self.oom = self._cgroups is not None and self._cgroups.oom_killed()
         self.init.settle()
 
     def _finished(self, init: Process) -> None:
@@ -195,6 +196,8 @@ class Shim:
         self._deleted()
 
     def _deleted(self) -> None:
+        if self._cgroups is not None:
+            self._cgroups.remove()
         faults.point("shim.deleted")
         self.loop.forget(self._listener.fileno())
         self._listener.close()
