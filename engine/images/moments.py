@@ -20,7 +20,7 @@ def parse(text: str, now: int) -> int:
     try:
         return now - parse_duration(text)
     except errdefs.InvalidArgument:
-        shown = text[:64] or "value is empty"
+        shown = f'"{text[:64]}"' if text.strip() else "value is empty"
         raise errdefs.InvalidArgument(f"failed to parse value as time or duration: {shown}") from None
 
 
@@ -32,5 +32,5 @@ def _from_date(text: str, zone: str) -> int:
     try:
         offset = datetime.fromisoformat(whole[:19]).astimezone().strftime("%z")  # the daemon's own zone
     except (ValueError, OverflowError):
-        raise errdefs.InvalidArgument(f"failed to parse value as time or duration: {text[:64]}") from None
+        raise errdefs.InvalidArgument(f'failed to parse value as time or duration: "{text[:64]}"') from None
     return timestamps.parse(f"{whole}{offset[:3]}:{offset[3:5]}")

@@ -39,7 +39,7 @@ def parse(text: str) -> Platform:
     """The platform that a text names; one word is an architecture, or "linux". InvalidArgument otherwise."""
     parts = text.strip().lower().split("/")
     if len(parts) > 3 or not all(part.replace("_", "").replace("-", "").isalnum() for part in parts):
-        raise errdefs.InvalidArgument(f'"{text[:100]}": invalid platform')
+        raise errdefs.InvalidArgument(f'"{text[:100]}": cannot parse platform specifier: invalid argument')
     if parts == ["linux"]:
         return host()
     if len(parts) > 1:

@@ -60,6 +60,12 @@ async def test_the_same_twice_shares_the_layer(place: Place) -> None:
     assert await place.files() == set()
 
 
+async def test_an_empty_one_is_an_image_without_files(place: Place) -> None:
+    image = place.images.get(await place.images.import_(chunks(b"")))
+    assert image.size == 0
+    assert image.config.diff_ids == [digest(b"")]
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -69,7 +75,7 @@ async def test_the_same_twice_shares_the_layer(place: Place) -> None:
         ({"repo": "sha256"}, "ambiguous tag"),
         ({"changes": ["RUN x"]}, "RUN is not a valid change command"),
         ({"platform": "windows/amd64"}, "operating system is not supported"),
-        ({"platform": "a/b/c/d"}, "invalid platform"),
+        ({"platform": "a/b/c/d"}, "cannot parse platform specifier"),
     ],
 )
 async def test_bad_requests_do_not_read_the_archive(
