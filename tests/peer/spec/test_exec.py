@@ -13,7 +13,7 @@ from runtime.spec.options import SpecOptions
 from runtime.spec.resources import Rlimit
 from runtime.spec.user import User, resolve
 from tests.peer.spec.conftest import Capturing
-from tests.peer.spec.test_build import GROUP, PASSWD, flat, pruned
+from tests.peer.spec.test_build import GROUP, PASSWD, differences, pruned
 
 pytestmark = pytest.mark.root
 
@@ -81,7 +81,7 @@ def test_process(capturing: Capturing, case: Case) -> None:
     options = SpecOptions(**(plain | dict(case.options)))
     changes: dict[str, Any] = {"args": ("true",), "env": options.env, **case.changes}
     ours = exec_process(options, **changes)
-    assert flat(pruned(normalized(ours))) == flat(pruned(normalized(theirs)))
+    assert differences(pruned(normalized(ours)), pruned(normalized(theirs))) == {}
 
 
 def normalized(process: dict[str, Any]) -> dict[str, Any]:
