@@ -87,10 +87,12 @@ def resolve(
     for bind in binds or ():
         point = parse_bind(bind, volume_driver)
         _require_free(point.destination, point.destination, taken | on_tmpfs)
+        _require_volume_name(point.name)
         taken.add(point.destination)
         points.append(point)
     for target, point in requests:
         _require_free(point.destination, target, taken)
+        _require_volume_name(point.name)
         taken.add(point.destination)
         points.append(point)
     return points
@@ -114,7 +116,6 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
             return replace(_bind_point(source, destination, mode), create_source=True)
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(f"invalid volume specification: '{raw}': {error.message}") from error
-    _require_volume_name(source)
     return MountPoint(
         type=VOLUME,
         destination=_clean(destination),
@@ -222,7 +223,6 @@ def _parse_volume(request: MountRequest, _: SourceExists | None) -> MountPoint:
     if subpath and not request.source:
         raise _invalid(VOLUME, "must not set Subpath when using anonymous volumes")
     _require_local(VOLUME, subpath)
-    _require_volume_name(request.source)
     driver = options.driver_config if options else None
     return MountPoint(
         type=VOLUME,

@@ -122,7 +122,8 @@ def test_the_volume_driver_is_for_volumes() -> None:
         (
             "./a:/b",
             (
-                'create ./a: "./a" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]"'
+                'create ./a: "./a" includes invalid characters for a local volume name,'
+                ' only "[a-zA-Z0-9][a-zA-Z0-9_.-]"'
                 " are allowed. If you intended to pass a host directory, use absolute path"
             ),
         ),
