@@ -1,47 +1,79 @@
 """The API of an engine: every route, each with the one collaborator that it needs."""
 
+from typing import Protocol
+
 import errdefs
-from api.routes import unbuilt
-from api.routes.container_streams import ContainerStreamRoutes
-from api.routes.containers import ContainerRoutes
-from api.routes.events import EventRoutes
-from api.routes.execs import ExecRoutes
-from api.routes.images import ImageRoutes
-from api.routes.networks import NetworkRoutes
-from api.routes.system import SystemRoutes
+from api.routes import container_streams, containers, events, execs, images, networks, system, unbuilt
 from api.routing import Route
 from api.schema.containers import Surroundings
 from engine.config import Config
-from engine.engine import Engine
 
 SNAPSHOTTER = "overlayfs"
 
 
-def routes(engine: Engine, config: Config) -> list[Route]:
-    """Every route, literal paths before those with variables."""
-    images, containers, networks = engine.images, engine.containers, engine.networks
+class Containers(containers.Containers, container_streams.Containers, networks.Containers, Protocol):
+    """All that the API needs of containers."""
+
+
+class Execs(execs.Execs, Protocol):
+    """All that the API needs of execs."""
+
+    def of(self, container_id: str, /) -> list[str]:
+        """The IDs of a container's execs."""
+
+
+class Doors(Protocol):
+    """The parts of the engine that routes knock at."""
+
+    @property
+    def containers(self) -> Containers:
+        """Containers."""
+
+    @property
+    def execs(self) -> Execs:
+        """Execs."""
+
+    @property
+    def images(self) -> images.Images:
+        """Images."""
+
+    @property
+    def events(self) -> events.Events:
+        """Events."""
+
+    @property
+    def system(self) -> system.System:
+        """The engine itself."""
+
+    @property
+    def networks(self) -> networks.Networks:
+        """Networks."""
+
+
+def routes(engine: Doors, config: Config) -> list[Route]:
+    """Every route there is."""
 
     def around() -> Surroundings:
         return Surroundings(
             data_root=config.data_root,
             exec_root=config.exec_root,
             driver=SNAPSHOTTER,
-            network_ids={network.name: network.id for network in networks.networks()},
+            network_ids={network.name: network.id for network in engine.networks.networks()},
         )
 
     def image_id(reference: str) -> str:
         try:
-            return images.get(reference).id
+            return engine.images.get(reference).id
         except errdefs.WherryError:
             return ""
 
     return [
-        *SystemRoutes(engine.system).routes(),
-        *EventRoutes(engine.events).routes(),
-        *ContainerRoutes(containers, around, image_id, engine.execs.of).routes(),
-        *ContainerStreamRoutes(containers).routes(),
-        *ExecRoutes(engine.execs, containers).routes(),
-        *ImageRoutes(images, SNAPSHOTTER).routes(),
-        *NetworkRoutes(networks, containers).routes(),
+        *system.SystemRoutes(engine.system).routes(),
+        *events.EventRoutes(engine.events).routes(),
+        *containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of).routes(),
+        *container_streams.ContainerStreamRoutes(engine.containers).routes(),
+        *execs.ExecRoutes(engine.execs, engine.containers).routes(),
+        *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
+        *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
         *unbuilt.routes(),
     ]

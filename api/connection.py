@@ -11,9 +11,10 @@ import select
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from api import errors
+from api.upgrade import Splitter
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +41,27 @@ class Stream:
 class Connection(web.RequestHandler):
     """One client's connection while it speaks HTTP."""
 
-    __slots__ = ("_busy", "_early", "_head_timer", "_server", "_stream")
+    __slots__ = (
+        "_begun",
+        "_busy",
+        "_early",
+        "_half_closed",
+        "_head_timer",
+        "_last_body",
+        "_server",
+        "_splitter",
+        "_stream",
+    )
 
     def __init__(self, server: "HttpServer", loop: asyncio.AbstractEventLoop, **options: Any) -> None:
         super().__init__(server, loop=loop, **options)
         self._server = server
+        self._begun = 0
         self._busy = False
+        self._half_closed = False
+        self._last_body: StreamReader | None = None
         self._early: bytearray | None = None
+        self._splitter = Splitter()
         self._head_timer: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
 
@@ -60,9 +75,24 @@ class Connection(web.RequestHandler):
         if self._early is not None:
             self._hold(data)
             return
+        data, behind = self._splitter.feed(data)
+        if behind:
+            self.hold()
+            self._hold(behind)
         super().data_received(data)
+        if self._messages:
+            self._last_body = self._messages[-1][1]
         if not self._busy and self._head_timer is None:
             self._head_timer = self._loop.call_later(HEAD_TIMEOUT, self._head_is_late)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client's half-close: a request that is whole is still answered, a stream ends."""
+        if self._early is None and not self._pending():
+            return False
+        self._half_closed = True
+        if self._stream is not None:
+            self._stream.end()
+        return True
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what it waits for ends."""
@@ -73,18 +103,22 @@ class Connection(web.RequestHandler):
 
     def begin(self) -> None:
         """A request's head is whole and its handler starts."""
+        self._begun += 1
         self._busy = True
         self._disarm()
 
     def finish(self) -> None:
-        """The handler is done."""
+        """The handler is done; a client that has half-closed asks for nothing more."""
         self._busy = False
+        self._splitter.reset()
+        if self._half_closed or self._early is not None:
+            self.close()
 
     def watch(self, stream: Stream) -> None:
         """End the stream when the client goes; at once if it has gone already."""
         self._stream = stream
         self._server.streams.add(stream)
-        if self.transport is None:
+        if self.transport is None or self._half_closed:
             stream.end()
 
     def unwatch(self, stream: Stream) -> None:
@@ -94,10 +128,11 @@ class Connection(web.RequestHandler):
 
     def hold(self) -> None:
         """From now on keep what the client sends instead of reading requests from it."""
-        self._early = bytearray()
+        if self._early is None:
+            self._early = bytearray()
 
-    def take(self) -> tuple[asyncio.Transport, bytes]:
-        """Give the transport away, with the bytes that came behind the request.
+    def take(self) -> tuple[asyncio.Transport, bytes, bool]:
+        """Give the transport away, with the bytes that came behind the request and whether they are the last.
 
         ConnectionResetError when the client has gone.
         """
@@ -105,7 +140,7 @@ class Connection(web.RequestHandler):
             raise ConnectionResetError("the client has gone")
         early = bytes(self._message_tail) + bytes(self._early or b"")
         self._message_tail, self._early = b"", None
-        return self.transport, early
+        return self.transport, early, self._half_closed
 
     def handle_error(
         self,
@@ -130,6 +165,11 @@ class Connection(web.RequestHandler):
         self._early += data
         if len(self._early) > _MAX_EARLY and self.transport is not None:
             self.transport.pause_reading()
+
+    def _pending(self) -> bool:
+        """Whether a request has come whole and is not answered yet."""
+        whole = self._last_body is None or self._last_body.is_eof()
+        return whole and (self._busy or self._request_count != self._begun)
 
     def _head_is_late(self) -> None:
         self._head_timer = None

@@ -46,11 +46,13 @@ class Attachment(Protocol):
 class Hijacked(asyncio.Protocol):
     """A raw connection: bytes in both directions, each with backpressure and an end of its own."""
 
-    def __init__(self, connection: Connection, transport: asyncio.Transport, early: bytes) -> None:
+    def __init__(
+        self, connection: Connection, transport: asyncio.Transport, early: bytes, *, ended: bool
+    ) -> None:
         self._connection = connection
         self._transport = transport
         self._input = bytearray(early)
-        self._input_ended = False
+        self._input_ended = ended
         self._reading_paused = False
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
@@ -145,8 +147,8 @@ def hold(request: web.BaseRequest) -> Connection:
 
 def hijack(connection: Connection, head: bytes) -> Hijacked:
     """Write a head and take the connection over. ConnectionResetError when the client has gone."""
-    transport, early = connection.take()
-    hijacked = Hijacked(connection, transport, early)
+    transport, early, ended = connection.take()
+    hijacked = Hijacked(connection, transport, early, ended=ended)
     transport.write(head)
     transport.set_protocol(hijacked)
     with contextlib.suppress(RuntimeError):  # not paused

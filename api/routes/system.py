@@ -44,8 +44,9 @@ class SystemRoutes:
 
     async def ping(self, call: Call) -> web.StreamResponse:
         """Whether it answers, and what it speaks."""
-        body = b"" if call.request.method == "HEAD" else b"OK"
-        return web.Response(body=body, headers=_PING_HEADERS)
+        if call.request.method == "HEAD":
+            return web.Response(headers={**_PING_HEADERS, "Content-Length": "0"})
+        return web.Response(body=b"OK", headers=_PING_HEADERS)
 
     async def version(self, call: Call) -> web.StreamResponse:
         """Which engine it is."""

@@ -1,0 +1,442 @@
+"""An engine in memory, for the shapes and the errors of the API: nothing runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+import errdefs
+from engine.containers.attach import AttachRequest, Detached
+from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
+from engine.containers.container import Container, MountPoint, State
+from engine.containers.exec_process import ExecConfig
+from engine.containers.list import ListQuery, select
+from engine.containers.state import Action, Status
+from engine.events.event import Event
+from engine.filters import Filters
+from engine.images.config import ImageConfig, RootFS
+from engine.images.image import Image, Layer
+from engine.images.listing import Listed
+from engine.images.remove import Removed
+from engine.logs.reader import LogQuery
+from engine.progress import Message, Progress
+from network.drivers.driver import NetworkInfo
+from network.endpoint import Endpoint
+from network.ports import PortBinding
+
+ID = "c0ffee" + "0" * 58
+IMAGE_ID = "sha256:" + "ab" * 32
+NETWORK_ID = "ne" * 32
+SECOND = 1_000_000_000
+CREATED = 1_700_000_000 * SECOND
+
+
+def container(**changes: Any) -> Container:
+    """A container that was created and never ran."""
+    fields: dict[str, Any] = {
+        "id": ID,
+        "name": "box",
+        "created": CREATED + 123456789,
+        "path": "sh",
+        "args": ["-c", "echo hi"],
+        "config": ContainerConfig(hostname=ID[:12], image="bb:1", cmd=["sh", "-c", "echo hi"]),
+        "host_config": HostConfig(network_mode="bridge"),
+        "networks": {"bridge": EndpointConfig()},
+        "image_id": IMAGE_ID,
+        "image_name": "bb:1",
+        "snapshot": ID,
+        "log_path": "/data/containers/x/x-json.log",
+    }
+    return Container(**(fields | changes))
+
+
+def running(**changes: Any) -> Container:
+    """A container that runs, with an address, ports and a mount."""
+    endpoint = Endpoint(
+        id="ee" * 32,
+        name="box",
+        container_id=ID,
+        sandbox_id="5a" * 32,
+        network_id=NETWORK_ID,
+        network="bridge",
+        ipv4="172.17.0.2",
+        prefix_len=16,
+        gateway="172.17.0.1",
+        mac="02:42:ac:11:00:02",
+    )
+    fields: dict[str, Any] = {
+        "config": ContainerConfig(
+            hostname=ID[:12], image="bb:1", exposed_ports={"80/tcp": {}, "9000/tcp": {}}, labels={"a": "b"}
+        ),
+        "state": State(status=Status.RUNNING, pid=4711, started_at=CREATED + SECOND),
+        "endpoints": {"bridge": endpoint},
+        "ports": [
+            PortBinding(proto="tcp", container_port=80, host_ip="0.0.0.0", host_port=8080),
+            PortBinding(proto="tcp", container_port=80, host_ip="::", host_port=8080),
+        ],
+        "sandbox_id": "5a" * 32,
+        "mounts": [MountPoint(type="bind", source="/tmp", destination="/mnt", mode="ro", rw=False)],
+    }
+    return container(**(fields | changes))
+
+
+def image(**changes: Any) -> Image:
+    """An image of one layer."""
+    config = ImageConfig(
+        architecture="amd64",
+        os="linux",
+        created="2026-11-24T08:29:11.099755539Z",
+        comment="Imported from -",
+        config=ContainerConfig(env=["PATH=/bin"], cmd=["sh"]),
+        rootfs=RootFS(diff_ids=["sha256:" + "cd" * 32]),
+    )
+    layer = Layer(
+        diff_id="sha256:" + "cd" * 32,
+        chain_id="sha256:" + "cd" * 32,
+        size=2024544,
+        blob="sha256:" + "ef" * 32,
+        blob_size=1000,
+        media_type="application/vnd.oci.image.layer.v1.tar",
+    )
+    fields: dict[str, Any] = {
+        "id": IMAGE_ID,
+        "config": config,
+        "layers": [layer],
+        "manifest": "sha256:" + "99" * 32,
+        "made": CREATED,
+        "last_tagged": CREATED,
+        "references": ["bb:1"],
+    }
+    return Image(**(fields | changes))
+
+
+class MemoryStream:
+    """The container's side of an attachment, played by the test: `outputs` is read, `inputs` collects."""
+
+    def __init__(self, *, detach_on: bytes | None = None) -> None:
+        self.outputs: asyncio.Queue[bytes] = asyncio.Queue()
+        self.inputs: list[bytes] = []
+        self.eof = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.taking = asyncio.Event()
+        self.taking.set()
+        self._detach_on = detach_on
+
+    async def read(self) -> bytes:
+        return await self.outputs.get()
+
+    async def write(self, data: bytes) -> None:
+        await self.taking.wait()
+        self.inputs.append(data)
+        if self._detach_on and self._detach_on in b"".join(self.inputs):
+            raise Detached
+
+    async def write_eof(self) -> None:
+        self.eof.set()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    @property
+    def received(self) -> bytes:
+        return b"".join(self.inputs)
+
+
+class MemoryWaiting:
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.cancelled = asyncio.Event()
+
+    async def result(self) -> Any:
+        return await self.future
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+@dataclass
+class MemoryContainers:
+    """Containers as a dict; what verbs were called is in `calls`, `failure` is raised by the next one."""
+
+    records: dict[str, Container] = field(default_factory=dict)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+    failure: Exception | None = None
+    stream: MemoryStream | None = None
+    waiting: MemoryWaiting | None = None
+    log: asyncio.Queue[bytes | Exception | None] = field(default_factory=asyncio.Queue)
+    log_closed: asyncio.Event = field(default_factory=asyncio.Event)
+    created: list[tuple[str, ContainerConfig, HostConfig, NetworkingConfig | None, str]] = field(
+        default_factory=list
+    )
+
+    def get(self, reference: str) -> Container:
+        name = reference.removeprefix("/")
+        for each in self.records.values():
+            if name in (each.name, each.id) or (name and each.id.startswith(name)):
+                return each
+        raise errdefs.NotFound(f"No such container: {reference}")
+
+    def list(self, query: ListQuery) -> list[Container]:
+        return select(self.records.values(), query, None, None, frozenset())
+
+    async def size(self, _: Container) -> Any:
+        return SimpleNamespace(rw=0, rootfs=2024544)
+
+    async def create(
+        self,
+        name: str,
+        config: ContainerConfig,
+        host: HostConfig,
+        networking: NetworkingConfig | None,
+        *,
+        platform: str = "",
+    ) -> Any:
+        self._note("create", name)
+        self.created.append((name, config, host, networking, platform))
+        return SimpleNamespace(id=ID, warnings=[])
+
+    def _note(self, *call: Any) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.calls.append(call)
+
+    async def start(self, reference: str) -> None:
+        self._note("start", self.get(reference).id)
+
+    async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
+        self._note("stop", self.get(reference).id, signal, timeout)
+
+    async def restart(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
+        self._note("restart", self.get(reference).id, signal, timeout)
+
+    async def kill(self, reference: str, signal: str = "") -> None:
+        self._note("kill", self.get(reference).id, signal)
+
+    async def pause(self, reference: str) -> None:
+        self._note("pause", self.get(reference).id)
+
+    async def unpause(self, reference: str) -> None:
+        self._note("unpause", self.get(reference).id)
+
+    async def rename(self, reference: str, name: str) -> None:
+        self._note("rename", self.get(reference).id, name)
+
+    async def remove(
+        self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False
+    ) -> None:
+        self._note("remove", self.get(reference).id, force, volumes, link)
+
+    async def top(self, reference: str, arguments: str) -> Any:
+        self._note("top", self.get(reference).id, arguments)
+        return SimpleNamespace(titles=["PID", "CMD"], processes=[["4711", "sh"]])
+
+    async def resize(self, reference: str, height: int, width: int) -> None:
+        self._note("resize", self.get(reference).id, height, width)
+
+    async def attach(self, reference: str, request: AttachRequest) -> MemoryStream:
+        self._note("attach", self.get(reference).id, request)
+        self.get(reference).require(Action.ATTACH)
+        self.stream = self.stream or MemoryStream()
+        return self.stream
+
+    async def logs(self, reference: str, query: LogQuery) -> AsyncIterator[bytes]:
+        self._note("logs", self.get(reference).id, query)
+        return self._lines()
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        try:
+            while (line := await self.log.get()) is not None:
+                if isinstance(line, Exception):
+                    raise line
+                yield line
+        finally:
+            self.log_closed.set()
+
+    async def wait(self, reference: str, condition: str) -> MemoryWaiting:
+        self._note("wait", self.get(reference).id, condition)
+        self.waiting = MemoryWaiting()
+        return self.waiting
+
+
+@dataclass
+class MemoryExecs:
+    records: dict[str, Any] = field(default_factory=dict)
+    stream: MemoryStream | None = None
+    failure: Exception | None = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def create(self, reference: str, config: ExecConfig) -> str:
+        process = SimpleNamespace(
+            id="ec" * 32, container_id=ID, config=config, running=False, exit_code=None, pid=0
+        )
+        self.calls.append(("create", reference))
+        self.records[process.id] = process
+        return process.id
+
+    def get(self, exec_id: str) -> Any:
+        if exec_id not in self.records:
+            raise errdefs.NotFound(f"No such exec instance: {exec_id}")
+        return self.records[exec_id]
+
+    def of(self, container_id: str) -> list[str]:
+        return [each.id for each in self.records.values() if each.container_id == container_id]
+
+    async def start(
+        self, exec_id: str, *, detach: bool, tty: bool, console_size: list[int] | None
+    ) -> MemoryStream | None:
+        self.calls.append(("start", exec_id, detach, tty, console_size))
+        if self.failure is not None:
+            raise self.failure
+        self.stream = self.stream or MemoryStream()
+        return None if detach else self.stream
+
+    async def resize(self, exec_id: str, height: int, width: int) -> None:
+        self.calls.append(("resize", self.get(exec_id).id, height, width))
+
+
+@dataclass
+class MemoryEvents:
+    stored: list[Event] = field(default_factory=list)
+    live: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def subscribe(
+        self, filters: Filters, since_ns: int | None = None, until_ns: int | None = None
+    ) -> AsyncIterator[Event]:
+        self.asked.append((filters.keys(), since_ns, until_ns))
+        try:
+            for event in self.stored:
+                yield event
+            if until_ns is not None and until_ns < time.time_ns():
+                return
+            while (told := await self.live.get()) is not None:
+                yield told
+        finally:
+            self.closed.set()
+
+
+@dataclass
+class MemoryImages:
+    records: list[Image] = field(default_factory=lambda: [image()])
+    uploaded: bytes = b""
+    messages: list[Message] = field(default_factory=list)
+    failure: Exception | None = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def get(self, reference: str) -> Image:
+        for each in self.records:
+            if reference in each.references or each.id == reference:
+                return each
+        raise errdefs.NotFound(f"No such image: {reference}:latest")
+
+    def list(self, _: Filters, *, all_images: bool = False) -> list[Listed]:
+        self.calls.append(("list", all_images))
+        return [
+            Listed(image=each, references=each.references, digests=each.digests, containers=2, shared_size=0)
+            for each in self.records
+        ]
+
+    async def load(self, archive: AsyncIterator[bytes], *, quiet: bool, progress: Progress) -> None:
+        self.calls.append(("load", quiet))
+        await self._take(archive, progress)
+
+    async def import_(
+        self,
+        archive: AsyncIterator[bytes],
+        *,
+        repo: str,
+        tag: str,
+        message: str,
+        changes: Sequence[str],
+        platform: str,
+        progress: Progress,
+    ) -> str:
+        self.calls.append(("import", repo, tag, message, list(changes), platform))
+        await self._take(archive, progress)
+        return IMAGE_ID
+
+    async def _take(self, archive: AsyncIterator[bytes], progress: Progress) -> None:
+        async for chunk in archive:
+            self.uploaded += chunk
+        for message in self.messages:
+            await progress(message)
+        if self.failure is not None:
+            raise self.failure
+
+    async def tag(self, reference: str, repo: str, tag: str) -> None:
+        self.calls.append(("tag", self.get(reference).id, repo, tag))
+
+    async def remove(self, reference: str, *, force: bool, prune: bool) -> list[Removed]:
+        self.calls.append(("remove", self.get(reference).id, force, prune))
+        return [Removed(untagged=reference), Removed(deleted=IMAGE_ID)]
+
+
+class MemorySystem:
+    async def info(self) -> msgspec.Struct:
+        return msgspec.convert(
+            {
+                "ID": "x",
+                "Containers": 1,
+                "Runtimes": {"runc": {"path": "runc", "status": {"a": "b"}}},
+                "RuncCommit": {"ID": "abc"},
+                "RegistryConfig": {"Mirrors": []},
+                "FirewallBackend": {"Driver": "nftables"},
+                "OSType": "linux",
+                "NCPU": 2,
+                "ServerVersion": "29",
+                "Swarm": {"LocalNodeState": "inactive"},
+                "Plugins": {},
+            },
+            _AnyInfo,
+        )
+
+    async def version(self) -> msgspec.Struct:
+        return msgspec.convert(
+            {"Version": "29", "ApiVersion": "1.55", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"},
+            _AnyInfo,
+        )
+
+
+_AnyInfo = msgspec.defstruct(
+    "_AnyInfo",
+    [
+        (name, Any, msgspec.UNSET)
+        for name in ["ID", "Containers", "Runtimes", "RuncCommit", "RegistryConfig", "FirewallBackend", "OSType", "NCPU", "ServerVersion", "Swarm", "Plugins", "Version", "ApiVersion", "MinAPIVersion", "Os", "Arch"]
+    ],
+)
+
+
+class MemoryNetworks:
+    def networks(self) -> list[NetworkInfo]:
+        created = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+        return [
+            NetworkInfo(
+                name="bridge",
+                id=NETWORK_ID,
+                driver="bridge",
+                created=created,
+                subnets=("172.17.0.0/16",),
+                gateway="172.17.0.1",
+                bridge="wherry0",
+            ),
+            NetworkInfo(name="host", id="40" * 32, driver="host", created=created),
+            NetworkInfo(name="none", id="4f" * 32, driver="null", created=created),
+        ]
+
+
+@dataclass
+class MemoryEngine:
+    containers: MemoryContainers = field(default_factory=MemoryContainers)
+    execs: MemoryExecs = field(default_factory=MemoryExecs)
+    images: MemoryImages = field(default_factory=MemoryImages)
+    events: MemoryEvents = field(default_factory=MemoryEvents)
+    system: MemorySystem = field(default_factory=MemorySystem)
+    networks: MemoryNetworks = field(default_factory=MemoryNetworks)
