@@ -57,7 +57,9 @@ class Client:
         writer.write(
             f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         )
-        await reader.readuntil(b"\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        if b" 101 " not in answer.partition(b"\r\n")[0]:
+            raise RuntimeError(f"POST {path}: {answer.decode()}")
         await started()
         data = await reader.read()
         writer.close()

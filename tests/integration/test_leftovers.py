@@ -159,7 +159,7 @@ LEAKS = {
 def test_names_a_leak_of_each_kind(kind: str, place: Scope) -> None:
     leak, expected = LEAKS[kind]
     before = Leftovers(place)
-    assert before.since(place) == []
+    assert before.settle(place) == []
     with leak(place):
         for _ in range(50):
             if any(expected in line for line in before.since(place)):
