@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -135,9 +135,11 @@ class Controller:
 
         Raises Conflict when the container has one.
         """
-        if container_id in self._attachments:
-            raise errdefs.Conflict(f"container {container_id} has a sandbox already")
-        return await self._worker.run(lambda: self._make_sandbox(container_id, pid, host=host).sandbox)
+        try:
+            return await self._worker.run(lambda: self._make_sandbox(container_id, pid, host=host).sandbox)
+        except asyncio.CancelledError:
+            self._spawn(self._worker.run(lambda: self._release(container_id)))
+            raise
 
     async def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
         """Attach the sandbox to a network. Raises NotFound for an unknown one, and what its driver raises."""
@@ -205,9 +207,11 @@ class Controller:
         return attachment.endpoints if attachment else []
 
     # What follows runs in the worker's thread; it records what it made before it returns, for a caller that was
-    # cancelled meanwhile comes back with release().
+    # cancelled meanwhile comes back with release() and nothing else.
 
     def _make_sandbox(self, container_id: str, pid: int | None, *, host: bool) -> _Attachment:
+        if container_id in self._attachments:
+            raise errdefs.Conflict(f"container {container_id} has a sandbox already")
         if host:
             sandbox = sandboxes.of_host(container_id, self._links)
         elif pid is not None:
@@ -286,7 +290,10 @@ class Controller:
 
     def _start_sweep(self) -> None:
         self._sweep = None
-        task = asyncio.get_running_loop().create_task(self._worker.run(self._bridge.sweep))
+        self._spawn(self._worker.run(self._bridge.sweep))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

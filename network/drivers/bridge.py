@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import re
 import secrets
 import socket
 from datetime import datetime
@@ -24,6 +25,7 @@ _IFF_UP: Final = 1
 _MTU: Final = "1500"
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME_TRIES: Final = 100
+_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 _PORT_DISABLED: Final = 0
 
 
@@ -61,6 +63,8 @@ class BridgeDriver:
 
     def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
         """A veth pair, its inner end `eth0` with address and default route; hairpin on its port of the bridge."""
+        if request.mac is not None and not _MAC.fullmatch(request.mac):
+            raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
         address = self._addresses.take(request.ipv4)
         endpoint = self._endpoint(sandbox, request, address)
         try:

@@ -1,10 +1,12 @@
 """Each test has a host of its own, with a controller on it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from network.controller import Controller, NetworkConfig
 from network.endpoint import Endpoint, EndpointRequest
@@ -26,6 +28,11 @@ class Container:
 
 
 Start = Callable[..., Awaitable[Container]]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Readers and writers of descriptors are where loops differ: these tests run on the daemon's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

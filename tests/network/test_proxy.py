@@ -1,0 +1,119 @@
+"""What the kernel's DNAT cannot carry: [::1] and IPv6 to a container with IPv4, on the daemon's loop."""
+
+import asyncio
+import hashlib
+import os
+import socket
+
+import pytest
+
+from network import netns
+from network.controller import Controller
+from tests.network.conftest import Start, tcp, udp
+from tests.network.ground import HOST6, Ground, eventually, run
+
+pytestmark = pytest.mark.root
+
+
+class Sink:
+    """A TCP server in a sandbox: takes all until the half-close, then answers with the digest and closes."""
+
+    def __init__(self, fd: int) -> None:
+        self.listener = netns.inside(fd, lambda: socket.create_server(("0.0.0.0", 81)))
+
+    def serve_one(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            digest = hashlib.sha256()
+            while data := connection.recv(1 << 16):
+                digest.update(data)
+            connection.sendall(digest.hexdigest().encode())
+
+
+async def test_a_half_close_is_passed_on_and_no_byte_is_lost(start: Start) -> None:
+    web = await start("web", [tcp(8081, container_port=81)], serve=False)
+    sink = Sink(web.sandbox.fd)
+    data = os.urandom(1 << 20) * 24
+
+    def send() -> str:
+        with socket.create_connection(("::1", 8081), 10) as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            return client.makefile().read()
+
+    served = asyncio.to_thread(sink.serve_one)
+    _, digest = await asyncio.gather(served, asyncio.to_thread(send))
+    sink.listener.close()
+    assert digest == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_reader_that_does_not_read_stops_its_writer_alone(start: Start, ground: Ground) -> None:
+    await start("web", [tcp(8080)])
+    web = await start("big", [tcp(8081, container_port=81)], serve=False)
+    listener = netns.inside(web.sandbox.fd, lambda: socket.create_server(("0.0.0.0", 81)))
+    with listener, socket.create_connection(("::1", 8081), 5) as client:
+        client.settimeout(0)
+        sent = 0
+        for _ in range(400):
+            try:
+                sent += client.send(b"x" * 65536)
+            except BlockingIOError:
+                await asyncio.sleep(0.005)
+        assert 0 < sent < 400 * 65536
+        assert (await ground.ask(ground.host, "::1", 8080)).startswith("web ")
+
+
+async def test_nobody_listens_in_the_container(start: Start, ground: Ground) -> None:
+    await start("web", [tcp(8080), udp(8080)], serve=False)
+    for datagrams in (False, True):
+        assert await ground.ask(ground.host, "::1", 8080, udp=datagrams, seconds=1) == ""
+
+
+async def test_release_ends_connections_and_leaves_no_descriptor(
+    start: Start, controller: Controller, ground: Ground
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    web = await start("web", [tcp(8081, container_port=81), udp(8080)])
+    listener = netns.inside(web.sandbox.fd, lambda: socket.create_server(("0.0.0.0", 81)))
+    with listener, socket.create_connection(("::1", 8081), 5) as client:
+        client.settimeout(3)
+        client.sendall(b"x")
+        accepted, _ = await asyncio.to_thread(listener.accept)
+        with accepted:
+            assert await ground.ask(ground.host, "::1", 8080, udp=True)
+            await controller.release("web")
+            assert await asyncio.to_thread(_ended, client)
+    ground.close_servers()
+    assert await eventually(lambda: len(os.listdir("/proc/self/fd")) == before)
+
+
+async def test_closed_connections_leave_no_descriptor(start: Start, ground: Ground) -> None:
+    await start("web", [tcp(8080)])
+    before = len(os.listdir("/proc/self/fd"))
+    answers = await asyncio.gather(*(ground.ask(ground.host, "::1", 8080) for _ in range(50)))
+    assert all(each.startswith("web ") for each in answers)
+    assert await eventually(lambda: len(os.listdir("/proc/self/fd")) == before)
+
+
+async def test_datagrams_are_answered_from_the_address_that_was_spoken_to(
+    start: Start, ground: Ground
+) -> None:
+    await start("web", [udp(8080)])
+    second = "2001:db8::77"
+    run("ip", "address", "add", f"{second}/64", "dev", "out0", "nodad")
+    for address in (HOST6, second):
+        assert (await ground.ask(ground.client, address, 8080, udp=True)).startswith("web ")
+
+
+async def test_large_and_empty_datagrams(start: Start, ground: Ground) -> None:
+    await start("web", [udp(8080)])
+    data = b"y" * 1400
+    assert (await ground.ask(ground.client, HOST6, 8080, udp=True, data=data)).endswith(data.decode())
+    assert (await ground.ask(ground.client, HOST6, 8080, udp=True, data=b"")).startswith("web ")
+
+
+def _ended(client: socket.socket) -> bool:
+    try:
+        return client.recv(10) == b""
+    except ConnectionResetError:
+        return True
