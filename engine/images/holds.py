@@ -46,6 +46,11 @@ class BlobHolds:
                 except errdefs.NotFound:
                     pass
 
+    def keep(self, digest: str, held: list[str]) -> None:
+        """Hold a blob that an image refers to at this moment."""
+        self._held[digest] += 1
+        held.append(digest)
+
     async def hold(self, write: Coroutine[Any, Any, str], held: list[str]) -> str:
         """Let a write come to its end, even if we are cancelled, and hold the blob that it made."""
         task = asyncio.get_running_loop().create_task(self._in_turn(write, held))
@@ -60,8 +65,7 @@ class BlobHolds:
     async def _in_turn(self, write: Coroutine[Any, Any, str], held: list[str]) -> str:
         async with self._turn:
             digest = await write
-            self._held[digest] += 1
-            held.append(digest)
+            self.keep(digest, held)
             return digest
 
 
@@ -82,6 +86,10 @@ class BlobSession:
 
         await self._holds.hold(commit(), self.digests)
         return made[0]
+
+    def keep(self, digest: str) -> None:
+        """Hold a blob that an image refers to at this moment, whatever happens to that image."""
+        self._holds.keep(digest, self.digests)
 
     async def put(self, content: ContentStore, data: bytes) -> str:
         """Make a held blob of a few bytes; its digest."""

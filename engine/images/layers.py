@@ -87,12 +87,15 @@ class Layers:
                 return None
             async with self._filling(layer.parent) as key:
                 applied = await self._apply(layer.blob, key, progress)
-                if applied.diff_id != layer.diff_id:
-                    raise errdefs.InvalidArgument(
-                        f"invalid diffID for layer {layer.position}: "
-                        f'expected "{layer.diff_id}", got "{applied.diff_id}"'
-                    )
+                _require_diff_id(layer, applied)
                 await self._snapshots.commit(layer.chain_id, key)
+            return applied.size
+
+    async def verify(self, layer: Unpacking) -> int:
+        """Unpack a blob beside a layer that is there; the bytes of its files. InvalidArgument as `ensure`."""
+        async with self._filling(layer.parent) as key:
+            applied = await self._apply(layer.blob, key, None)
+            _require_diff_id(layer, applied)
             return applied.size
 
     async def discover(
@@ -172,3 +175,10 @@ class Layers:
 
     def _lock(self, chain_id: str) -> asyncio.Lock:
         return self._locks.setdefault(chain_id, asyncio.Lock())
+
+
+def _require_diff_id(layer: Unpacking, applied: Applied) -> None:
+    if applied.diff_id != layer.diff_id:
+        raise errdefs.InvalidArgument(
+            f'invalid diffID for layer {layer.position}: expected "{layer.diff_id}", got "{applied.diff_id}"'
+        )

@@ -60,7 +60,7 @@ class Load:
                 raise errdefs.InvalidArgument(f"invalid archive: does not contain a {layouts.MANIFEST}")
 
     async def _docker_archive(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
-        raw = await spool.document(layouts.MANIFEST, "archive: manifest.json")
+        raw = await spool.document(layouts.MANIFEST, "manifest")
         made: list[tuple[str, str]] = []
         for entry in layouts.archived_images(raw):
             names = layouts.tags(entry.repo_tags)
@@ -86,7 +86,7 @@ class Load:
         return candidate
 
     async def _oci_layout(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
-        raw = await spool.document(layouts.INDEX, "archive: index.json")
+        raw = await spool.document(layouts.INDEX, "index")
         for entry in _per_name(layouts.descriptors(raw, "archive: index.json"), self._platform):
             name = layouts.name_of(entry)
             manifest = await self._resolve(entry, spool)

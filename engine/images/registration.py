@@ -88,7 +88,7 @@ class Registrar:
         if known is not None:
             return await self._store.save(known, names)
         _require_fit(candidate)
-        unpacked = await self._unpack(candidate, layers, progress)
+        unpacked = await self._unpack(candidate, blobs, layers, progress)
         faults.hit(f"{verb}.layers")
         image = await self._documents(candidate, unpacked, blobs)
         faults.hit(f"{verb}.documents")
@@ -96,7 +96,9 @@ class Registrar:
         faults.hit(f"{verb}.save")
         return image
 
-    async def _unpack(self, candidate: Candidate, held: LayerSession, progress: Progress) -> list[Layer]:
+    async def _unpack(
+        self, candidate: Candidate, blobs: BlobSession, held: LayerSession, progress: Progress
+    ) -> list[Layer]:
         diff_ids = candidate.config.diff_ids
         chain_ids = config.chain_ids(diff_ids)
         unpacked: list[Layer] = []
@@ -112,23 +114,25 @@ class Registrar:
                 size = await self._layers.ensure(held, unpacking, meter.count)
                 if size is not None:
                     await meter.done()
-            unpacked.append(await self._describe(unpacking, blob, size))
+            if size is None:
+                unpacked.append(
+                    await self._present(unpacking, blob, blobs, given=candidate.manifest is not None)
+                )
+            else:
+                unpacked.append(await _describe(unpacking, blob, size))
         return unpacked
 
-    async def _describe(self, unpacking: Unpacking, blob: Blob, size: int | None) -> Layer:
-        if size is None:
-            size = self._store.layer_size(unpacking.chain_id)
-        if size is None:
-            size = await self._layers.size(unpacking.chain_id)
-        head = await asyncio.to_thread(_head, unpacking.blob)
-        return Layer(
-            diff_id=unpacking.diff_id,
-            chain_id=unpacking.chain_id,
-            size=size,
-            blob=blob.digest,
-            blob_size=blob.size,
-            media_type=_LAYER + _SUFFIXES[detect(head)],
-        )
+    async def _present(self, unpacking: Unpacking, blob: Blob, blobs: BlobSession, *, given: bool) -> Layer:
+        """A layer that was there already, with a blob that is known to be it.
+
+        That is the blob of another image, unless this one was `given` by the manifest: then it is checked, for
+        nobody has unpacked it.
+        """
+        known = self._store.layer(unpacking.chain_id)
+        if known is not None and (known.blob == blob.digest or not given):
+            blobs.keep(known.blob)
+            return known
+        return await _describe(unpacking, blob, await self._layers.verify(unpacking))
 
     async def _documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
         image_id = await blobs.put(self._content, candidate.raw_config)
@@ -148,6 +152,18 @@ def require_runnable(made_for: ImageConfig) -> None:
     system = made_for.os or "linux"
     if system != "linux":
         raise errdefs.InvalidArgument(f"cannot load {system} image on linux")
+
+
+async def _describe(unpacking: Unpacking, blob: Blob, size: int) -> Layer:
+    head = await asyncio.to_thread(_head, unpacking.blob)
+    return Layer(
+        diff_id=unpacking.diff_id,
+        chain_id=unpacking.chain_id,
+        size=size,
+        blob=blob.digest,
+        blob_size=blob.size,
+        media_type=_LAYER + _SUFFIXES[detect(head)],
+    )
 
 
 def _require_fit(candidate: Candidate) -> None:

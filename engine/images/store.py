@@ -8,7 +8,7 @@ import msgspec
 
 from engine.database import Database
 from engine.images import reference
-from engine.images.image import Image
+from engine.images.image import Image, Layer
 from engine.images.reference import Reference
 
 _log = logging.getLogger(__name__)
@@ -87,10 +87,10 @@ class ImageStore:
         """The names of an image, tags and digests, ordered."""
         return [reference.parse(name) for name in sorted(self._order.get(image_id, ()))]
 
-    def layer_size(self, chain_id: str) -> int | None:
-        """Bytes of a layer that an image has, None if none has it."""
+    def layer(self, chain_id: str) -> Layer | None:
+        """A layer as an image has it, None if none has it."""
         layers = (layer for image in self._images.values() for layer in image.layers)
-        return next((layer.size for layer in layers if layer.chain_id == chain_id), None)
+        return next((layer for layer in layers if layer.chain_id == chain_id), None)
 
     def children(self, image_id: str) -> list[Image]:
         """The images built on this one here."""

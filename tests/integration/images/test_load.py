@@ -293,6 +293,32 @@ async def test_a_failure_keeps_what_was_there(place: Place) -> None:
     assert place.layer_file("made", "etc/hello") == b"hello\n"
 
 
+async def test_a_layer_that_is_there_keeps_its_blob(place: Place) -> None:
+    """Nobody unpacks what an archive brings for it, so it must not become the image's content."""
+    await place.load(docker_archive(Made(layers=TWO)))
+    poisoned = Made(layers=TWO, blobs=[b"poison" * 999, TWO[1]], tags=["x:1"], said={"author": "x"})
+    await place.load(docker_archive(poisoned))
+    assert place.images.get("x:1").layers == place.images.get("made").layers
+    await place.images.remove("made")
+    image = place.images.get("x:1")
+    assert await place.files() == {*image.blobs, *(layer.chain_id for layer in image.layers)}
+
+
+async def test_a_blob_that_a_manifest_names_is_checked_though_its_layer_is_there(place: Place) -> None:
+    await place.load(docker_archive(Made(layers=TWO)))
+    before = await place.files()
+    poisoned = Made(layers=TWO, blobs=[TWO[1], TWO[1]], tags=["x:1"], said={"author": "x"})
+    with pytest.raises(errdefs.InvalidArgument, match="invalid diffID for layer 0"):
+        await place.load(tar(oci_files(poisoned)))
+    assert await place.files() == before
+    packed = Made(layers=TWO, blobs=[gzip.compress(each) for each in TWO], tags=["y:1"], said={"author": "y"})
+    await place.load(tar(oci_files(packed)))
+    image = place.images.get("y:1")
+    assert [layer.blob for layer in image.layers] == [digest(each) for each in packed.stored]
+    assert image.chain_id == place.images.get("made").chain_id
+    assert image.size == place.images.get("made").size
+
+
 async def test_images_before_a_bad_one_stay(place: Place) -> None:
     good = Made(tags=["good:1"])
     bad = Made(layers=[TWO[1]], blobs=[b"bad" * 1000], tags=["bad:1"])
