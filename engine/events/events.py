@@ -83,6 +83,11 @@ class Events:
         self._listeners.add(listener)
         return self._passing(filters, listener, since_ns, until_ns)
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
     def close(self) -> None:
         """End every subscription after what was told so far."""
         for listener in self._listeners:

@@ -1,0 +1,31 @@
+"""How registries are spoken to, from the configuration: pure."""
+
+import ipaddress
+from collections.abc import Iterable
+
+from engine.system.nouns import Index, RegistryConfig
+
+_HUB = "docker.io"
+_LOOPBACK = ("::1/128", "127.0.0.0/8")  # Docker takes a registry on this host as insecure
+
+
+def registry_config(insecure: Iterable[str]) -> RegistryConfig:
+    """The noun; `insecure` are host names, with a port or not, and networks."""
+    networks: list[str] = []
+    names: list[str] = []
+    for one in insecure:
+        bare = one.removeprefix("http://").removeprefix("https://")
+        (networks if _is_network(bare) else names).append(bare)
+    indexes = {_HUB: Index(name=_HUB, official=True)}
+    indexes |= {name: Index(name=name, secure=False) for name in names}
+    return RegistryConfig(
+        insecure_registry_cidrs=list(dict.fromkeys((*networks, *_LOOPBACK))), index_configs=indexes
+    )
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "/" in text

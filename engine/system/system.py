@@ -1,0 +1,258 @@
+"""What the engine says of itself and of its host."""
+
+import asyncio
+import os
+import platform
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+import errdefs
+from engine import version as versions
+from engine.config import Config, Reloaded
+from engine.containers.log_options import DRIVERS
+from engine.containers.start import INIT
+from engine.containers.state import Status
+from engine.events import Events
+from engine.instance import filesystem_of
+from engine.system import host
+from engine.system.nouns import Commit, Component, Firewall, Info, Platform, Plugins, Runtime, Version
+from engine.system.programs import Programs, runc_warning
+from engine.system.registries import registry_config
+from runtime import cgroups, task
+from runtime.supervisor import Supervisor
+
+STORAGE_DRIVER = "overlayfs"
+
+_ATTACK_SURFACE = (
+    "         Access to the remote API is equivalent to root access on the host. Refer\n"
+    "         to the 'Docker daemon attack surface' section in the documentation for\n"
+    "         more information: https://docs.docker.com/go/attack-surface/"
+)
+_NO_DRIVERS = frozenset({"none"})  # of logs: a choice, and no driver
+
+
+class Counts(Protocol):
+    """Tells how many containers are in each state."""
+
+    def __call__(self) -> Mapping[Status, int]: ...  # noqa: D102
+
+
+class System:
+    """Gathers `/info` and `/version`. Everything is looked up when it is asked for."""
+
+    def __init__(
+        self,
+        config: Config,
+        identifier: str,
+        containers: Counts,
+        images: Callable[[], int],
+        supervisor: Supervisor,
+        events: Events | None = None,
+    ) -> None:
+        """`identifier` is the instance's; without `events` nothing is published and no listener counted."""
+        self._config = config
+        self._id = identifier
+        self._containers = containers
+        self._images = images
+        self._supervisor = supervisor
+        self._events = events
+        self._programs = Programs()
+
+    async def reload(self, reloaded: Reloaded) -> None:
+        """Tell of another configuration from now on, and publish that."""
+        self._config = reloaded.config
+        await self.told("reload", reloaded.attributes)
+
+    async def told(self, action: str, attributes: Mapping[str, str] | None = None) -> None:
+        """Publish that something happened to the daemon itself."""
+        if self._events is not None:
+            name = os.uname().nodename
+            await self._events.publish("daemon", action, self._id, {**(attributes or {}), "name": name})
+
+    async def version(self) -> Version:
+        """Which engine this is, with the components that it is made of."""
+        engine = {
+            "ApiVersion": versions.API,
+            "Arch": host.go_architecture(),
+            "BuildTime": "",
+            "Experimental": "false",
+            "GitCommit": "",
+            "GoVersion": _language(),
+            "KernelVersion": os.uname().release,
+            "MinAPIVersion": versions.MIN_API,
+            "Os": "linux",
+        }
+        default = self._config.default_runtime
+        programs = {
+            default: await self._runtime_version(default),
+            "docker-init": await self._programs.version(INIT),
+        }
+        components = [
+            Component(name="Engine", version=versions.ENGINE, details=engine),
+            Component(name="wherry", version=versions.WHERRY, details={"Language": _language()}),
+        ]
+        components += [
+            Component(name=name, version=found, details={"GitCommit": ""})
+            for name, found in programs.items()
+            if found
+        ]
+        return Version(
+            platform=Platform(name="wherry"),
+            components=components,
+            version=versions.ENGINE,
+            api_version=versions.API,
+            min_api_version=versions.MIN_API,
+            git_commit=engine["GitCommit"],
+            go_version=engine["GoVersion"],
+            os=engine["Os"],
+            arch=engine["Arch"],
+            kernel_version=engine["KernelVersion"],
+            build_time=engine["BuildTime"],
+        )
+
+    async def info(self) -> Info:
+        """How the engine is set up, and how it and its host do."""
+        config = self._config
+        runtimes = {
+            name: Runtime(
+                path=one.path,
+                runtime_args=list(one.args) or msgspec.UNSET,
+                status=await self._programs.features(one.path, one.args) or msgspec.UNSET,
+            )
+            for name, one in config.runtimes.items()
+        }
+        runc = await self._runtime_version("runc")
+        init = await self._programs.version(INIT)
+        tasks = len(asyncio.all_tasks())
+        return await asyncio.to_thread(self._gather, runtimes, runc, init, tasks)
+
+    async def _runtime_version(self, name: str) -> str:
+        """ "1.1.15+ds1" for what calls itself "runc version 1.1.15+ds1"; "" if it cannot be run."""
+        one = self._config.runtimes[name]
+        try:
+            said = await self._supervisor.version(task.Runtime(name=name, path=one.path, args=one.args))
+        except errdefs.SystemFailure:
+            return ""
+        return said.rpartition(" ")[2]
+
+    def _gather(self, runtimes: dict[str, Runtime], runc: str, init: str, tasks: int) -> Info:
+        config = self._config
+        hierarchy = cgroups.detect()
+        able = cgroups.capabilities_of_host(hierarchy)
+        name, version = host.operating_system()
+        kernel = os.uname()
+        return Info(
+            id=self._id,
+            **_states(self._containers()),
+            **_limits(able),
+            images=self._images(),
+            driver=STORAGE_DRIVER,
+            driver_status=_driver_status(config),
+            plugins=_plugins(),
+            ipv4_forwarding=host.forwards_ipv4(),
+            debug=config.debug,
+            n_fd=host.open_descriptors(),
+            n_goroutines=tasks,
+            system_time=host.local_time(),
+            logging_driver=config.log_driver,
+            cgroup_driver=config.cgroup_driver,
+            cgroup_version=str(hierarchy.version),
+            n_events_listener=self._events.listeners if self._events is not None else 0,
+            kernel_version=kernel.release,
+            operating_system=name,
+            os_version=version,
+            architecture=kernel.machine,
+            registry_config=registry_config(config.insecure_registries),
+            ncpu=host.processors(),
+            mem_total=host.memory(),
+            docker_root_dir=str(config.data_root),
+            name=kernel.nodename,
+            labels=list(config.labels),
+            server_version=versions.ENGINE,
+            runtimes=runtimes,
+            default_runtime=config.default_runtime,
+            init_binary=INIT,
+            runc_commit=Commit(id=runc or "N/A"),
+            init_commit=Commit(id=init or "N/A"),
+            security_options=_security_options(config),
+            firewall_backend=Firewall(driver="nftables"),
+            warnings=[*_warnings(config, runc), *able.warnings(hierarchy.version)] or None,
+        )
+
+
+def _states(counts: Mapping[Status, int]) -> dict[str, Any]:
+    """How many containers there are, as Docker sorts them: one that waits for its restart runs."""
+    running = counts.get(Status.RUNNING, 0) + counts.get(Status.RESTARTING, 0)
+    paused = counts.get(Status.PAUSED, 0)
+    total = sum(counts.values())
+    return {
+        "containers": total,
+        "containers_running": running,
+        "containers_paused": paused,
+        "containers_stopped": total - running - paused,
+    }
+
+
+def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
+    names = (
+        *("memory_limit", "swap_limit", "cpu_cfs_period", "cpu_cfs_quota", "cpu_shares", "cpu_set"),
+        *("pids_limit", "oom_kill_disable"),
+    )
+    return {name: getattr(able, name) for name in names}
+
+
+def _plugins() -> Plugins:
+    return Plugins(
+        network=["bridge", "host", "null"], log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS]
+    )
+
+
+def _driver_status(config: Config) -> list[tuple[str, str]]:
+    return [
+        ("driver-type", "io.containerd.snapshotter.v1"),
+        ("Backing Filesystem", _backing_filesystem(config)),
+    ]
+
+
+def _language() -> str:
+    return f"python{platform.python_version()}"
+
+
+def _backing_filesystem(config: Config) -> str:
+    """As Docker names it: any of the ext family is "extfs"."""
+    try:
+        descriptor = os.open(config.data_root, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return "unknown"
+    try:
+        name = filesystem_of(descriptor)
+    finally:
+        os.close(descriptor)
+    return "extfs" if name in ("ext2", "ext3", "ext4") else name or "unknown"
+
+
+def _security_options(config: Config) -> list[str]:
+    options = []
+    if host.has_seccomp():
+        options.append(f"name=seccomp,profile={config.seccomp_profile}")
+    if config.default_cgroupns_mode == "private":
+        options.append("name=cgroupns")
+    return options
+
+
+def _warnings(config: Config, runc: str) -> list[str]:
+    warnings = [
+        f"WARNING: API is accessible on http://{address.removeprefix('tcp://')} without encryption.\n"
+        + _ATTACK_SURFACE
+        for address in config.hosts
+        if address.startswith("tcp://")
+    ]
+    if config.seccomp_profile != "builtin":
+        warnings.append("WARNING: daemon is not using the default seccomp profile")
+    if not host.forwards_ipv4():
+        warnings.append("WARNING: IPv4 forwarding is disabled")
+    if old := runc_warning(runc):
+        warnings.append(old)
+    return warnings
