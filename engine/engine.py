@@ -6,7 +6,6 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import errdefs
 from engine import faults
@@ -56,7 +55,7 @@ class Engine:
     _resources: AsyncExitStack
 
     @classmethod
-    async def open(cls, config: Config) -> Self:
+    async def open(cls, config: Config) -> "Engine":
         """Take the data root, adopt what runs, undo what was half done; only then is the engine there.
 
         Raises errdefs with what is wrong and what to do; everything that was opened is closed again.
@@ -64,12 +63,12 @@ class Engine:
         if config.fault_points:
             faults.arm()
         async with AsyncExitStack() as stack:
-            return await _assemble(cls, config, stack)
+            return await _assemble(config, stack)
 
     async def reload(self, reloaded: Reloaded) -> None:
         """Take over what SIGHUP may change; what runs is not touched."""
         self._machinery.config = reloaded.config
-        await self.system.told("reload")
+        await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
         """End the engine. Containers live on, unless they are to be stopped as well."""
@@ -80,7 +79,7 @@ class Engine:
         await self._resources.aclose()
 
 
-async def _assemble(cls: type[Engine], config: Config, stack: AsyncExitStack) -> Engine:
+async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     instance = await asyncio.to_thread(Instance.claim, config.data_root)
     stack.callback(instance.close)
     await asyncio.to_thread(_make_directories, config)
@@ -107,13 +106,13 @@ async def _assemble(cls: type[Engine], config: Config, stack: AsyncExitStack) ->
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()
     lives.spawn(reconciler.follow(), "restart policies at boot")
-    return cls(
+    return Engine(
         containers=Containers(machinery, store, lives, announcer, watcher, images),
         execs=Execs(machinery, store, lives, announcer),
         images=images,
         events=events,
         networks=machinery.network,
-        system=System(config, instance.id, store.count, images.count, machinery.supervisor),
+        system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
         _machinery=machinery,
         _store=store,
         _lives=lives,

@@ -37,7 +37,7 @@ class Execs(Protocol):
         """By full ID."""
 
     async def start(
-        self, exec_id: str, /, *, detach: bool, tty: bool, console_size: list[int] | None
+        self, exec_id: str, /, *, detach: bool, console_size: list[int] | None
     ) -> hijack.Attachment | None:
         """Run it."""
 
@@ -85,7 +85,7 @@ class ExecRoutes:
         self._require_startable(call.name)
         size = request.console_size if request.tty and not call.version.before("1.42") else None
         if request.detach:
-            await self._execs.start(call.name, detach=True, tty=request.tty, console_size=size)
+            await self._execs.start(call.name, detach=True, console_size=size)
             return web.Response()
         connection = hijack.hold(call.request)
         head = hijack.upgrade_head(
@@ -94,7 +94,7 @@ class ExecRoutes:
             headers=call.headers,
         )
         try:
-            attachment = await self._execs.start(call.name, detach=False, tty=request.tty, console_size=size)
+            attachment = await self._execs.start(call.name, detach=False, console_size=size)
         except errdefs.WherryError as error:
             await _tell(connection, head, error.message, terminal=request.tty)
             return Taken()

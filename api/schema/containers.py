@@ -11,8 +11,9 @@ from api.schema.omission import shape
 from api.schema.status import human
 from api.schema.times import go_time
 from api.versions import Version
-from engine.containers.container import Container, MountPoint
+from engine.containers.container import Container
 from engine.containers.state import Status
+from volumes.mount_point import MountPoint
 
 _LEGACY_BRIDGE = (
     "EndpointID",

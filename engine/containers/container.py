@@ -6,6 +6,7 @@ from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
 from engine.containers.state import Action, Status, require
 from network.endpoint import Endpoint
 from network.ports import PortBinding as GivenPort
+from volumes.mount_point import MountPoint
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -18,21 +19,6 @@ class State(msgspec.Struct, kw_only=True):
     oom_killed: bool = False
     started_at: int = 0
     finished_at: int = 0
-
-
-class MountPoint(msgspec.Struct, kw_only=True):
-    """A mount that a container has (`Mounts` of inspect); `source` is a host path, `name` a volume's."""
-
-    type: str
-    source: str
-    destination: str
-    name: str = ""
-    driver: str = ""
-    mode: str = ""
-    rw: bool = True
-    propagation: str = ""
-    options: list[str] = msgspec.field(default_factory=list)  # for the runtime: "rbind", "ro", "size=…"
-    create_source: bool = False  # a bind whose host directory is made if missing
 
 
 class Container(msgspec.Struct, kw_only=True):

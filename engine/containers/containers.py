@@ -104,7 +104,7 @@ class Containers:
         """Make a container; the errors are Docker's, and nothing stays of a create that failed."""
         image = self._images.get(config.image)
         self._images.require_platform(image, platform)
-        container, warnings = prepare(name, config, host, networking, image, self._machinery)
+        container, warnings = await prepare(name, config, host, networking, image, self._machinery)
         name = choose_name(name, self._store, container.id)
         with self._store.reserving(name):
             container = _replace(container, name=name)
@@ -235,16 +235,22 @@ class Containers:
             raise refusal(Action.REMOVE, Status.REMOVING, container.id, container.name)
         live.removing = True
         try:
-            if force and (container.running or container.state.status is Status.RESTARTING):
-                container, live = await self._meant_to_end(container.id, Action.STOP)
-                if container.running:
-                    await kill_for_good(container, live)
+            if force:
+                await self._end_by_force(container)
             async with self._locked(container.id) as (container, live):
                 container.require(Action.REMOVE)
                 await remove(container, self._machinery, self._store)
         finally:
             live.removing = False
         await self._watcher.removed(container, live)
+
+    async def _end_by_force(self, container: Container) -> None:
+        try:
+            container, live = await self._meant_to_end(container.id, Action.STOP)
+        except errdefs.NotModified:
+            return
+        if container.running:
+            await kill_for_good(container, live)
 
     async def wait(self, reference: str, condition: str = "") -> waiting.Waiting:
         """Register for a condition; the result comes from the returned value."""

@@ -35,7 +35,7 @@ class Created:
     warnings: list[str]
 
 
-def prepare(
+async def prepare(
     name: str,
     config: ContainerConfig,
     host: HostConfig,
@@ -74,7 +74,7 @@ def prepare(
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
-        mounts=mounts.resolve(merged, host),
+        mounts=await asyncio.to_thread(mounts.resolve, merged, host),
     )
     return container, _warnings(host)
 
@@ -118,9 +118,6 @@ def _networks(host: HostConfig, asked: NetworkingConfig | None) -> dict[str, End
             )
         return {}
     others = [name for name in endpoints if name != mode]
-    unknown = [name for name in (mode, *others) if name not in networking.PREDEFINED]
-    if unknown:
-        raise errdefs.NotFound(f"network {unknown[0]} not found")
     if others:
         raise errdefs.InvalidArgument(
             "Container cannot be connected to network endpoints: " + ", ".join([mode, *others])

@@ -6,6 +6,7 @@ import signal
 from engine.containers.container import Container
 from engine.containers.live import Live
 from engine.containers.signals import parse_signal
+from engine.containers.state import Status
 from runtime import cgroups
 
 ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
@@ -19,11 +20,12 @@ def means_end(container: Container, number: int) -> bool:
 
 
 async def kill(container: Container, live: Live, number: int) -> None:
-    """Signal the first process; a paused container is thawed by a signal that means its end."""
+    """Signal the first process; a paused container is thawed by a signal that means its end.
+
+    What else is left in a container that has not its own PIDs ends with the runtime's delete.
+    """
     if live.task is None:
         return
     await live.task.kill(number)
-    if number == signal.SIGKILL and container.host_config.pid_mode:
-        await asyncio.to_thread(cgroups.kill_all, container.state.pid)
-    if means_end(container, number) and await asyncio.to_thread(cgroups.frozen, container.state.pid):
+    if container.state.status is Status.PAUSED and means_end(container, number):
         await asyncio.to_thread(cgroups.thaw, container.state.pid)

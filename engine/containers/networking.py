@@ -16,7 +16,6 @@ from network.sandbox import Sandbox
 from runtime.spec.namespaces import HOST
 
 SHARED = "container:"
-PREDEFINED = ("bridge", "host", "none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 import errdefs
 from engine.containers import security
 from engine.containers.config import HostConfig, ThrottleDevice
-from engine.containers.container import Container, MountPoint
+from engine.containers.container import Container
 from runtime.spec import capabilities, devices, resources, seccomp
 from runtime.spec.environment import environment
 from runtime.spec.mounts import Bind, Mount, Tmpfs
@@ -15,6 +15,7 @@ from runtime.spec.namespaces import HOST, NEW, Namespaces
 from runtime.spec.options import SHM_SIZE, SpecOptions
 from runtime.spec.resources import DeviceLimit, Resources, Rlimit
 from runtime.spec.user import User
+from volumes.mount_point import MountPoint
 
 UNCONFINED = b"unconfined"
 """The daemon's default profile where it gives none."""
@@ -149,6 +150,7 @@ def _mount(mount: MountPoint) -> Mount:
         destination=mount.destination,
         read_only=not mount.rw,
         recursive="bind" not in mount.options,
+        recursive_read_only="rro" in mount.options,
         propagation=mount.propagation or "rprivate",
     )
 

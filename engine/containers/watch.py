@@ -45,9 +45,9 @@ class Watcher:
 
     async def started(self, container: Container, live: Live) -> None:
         """A container runs: watch it and tell."""
+        await self._announcer.tell(container, "start")
         if live.task is not None:
             self.watch(container.id, live.task)
-        await self._announcer.tell(container, "start")
 
     async def _see_to_the_end(self, container_id: str, task: Task) -> None:
         exit_status = await task.wait()

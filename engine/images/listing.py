@@ -39,12 +39,14 @@ def list_images(
     window = _window(filters, find)
     dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
     shares = Counter(layer.chain_id for image in store.all() for layer in image.layers)
+    parents = {image.parent for image in store.all()}
     listed: list[Listed] = []
     for image in store.all():
         if not _passes(image, filters, window):
             continue
         names = _shown_names(store.names_of(image.id), filters)
-        if _visible(image, names, store, filters, dangling, all_images=all_images):
+        leaf = image.id not in parents
+        if _visible(names, filters, dangling, leaf=leaf, all_images=all_images):
             listed.append(_listed(image, names, users, shares))
     return sorted(listed, key=lambda each: (each.image.created, each.image.id), reverse=True)
 
@@ -84,15 +86,8 @@ def _fits(name: Reference, pattern: str) -> bool:
 
 
 def _visible(
-    image: Image,
-    names: list[Reference],
-    store: ImageStore,
-    filters: Filters,
-    dangling: bool | None,
-    *,
-    all_images: bool,
+    names: list[Reference], filters: Filters, dangling: bool | None, *, leaf: bool, all_images: bool
 ) -> bool:
-    leaf = not store.children(image.id)
     if dangling and not leaf:
         return False
     if names:

@@ -92,7 +92,7 @@ class Registrar:
         faults.hit(f"{verb}.layers")
         image = await self._documents(candidate, unpacked, blobs)
         faults.hit(f"{verb}.documents")
-        image = await self._store.save(image, names)
+        image = await self._store.save(self._store.find(image.id) or image, names)
         faults.hit(f"{verb}.save")
         return image
 

@@ -5,7 +5,8 @@ Members are entries of a table, never files at paths that the archive chose; lin
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import errdefs
@@ -41,13 +42,14 @@ class Spool:
         tar = TarStream()
         member: _Open | None = None
         try:
-            async for piece in _unpacked(archive):
-                for event in tar.feed(piece):
-                    if isinstance(event, Member):
-                        await self._close(member)
-                        member = await self._begin(event)
-                    elif member is not None:
-                        await member.write(event)
+            async with aclosing(_unpacked(archive)) as pieces:
+                async for piece in pieces:
+                    for event in tar.feed(piece):
+                        if isinstance(event, Member):
+                            await self._close(member)
+                            member = await self._begin(event)
+                        elif member is not None:
+                            await member.write(event)
             tar.finish()
             await self._close(member)
         except BaseException:
@@ -124,7 +126,7 @@ class _Open:
             await self.ingest.write(bytes(data))
 
 
-async def _unpacked(archive: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _unpacked(archive: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     stream = Decompression()
     async for chunk in archive:
         pieces = stream.feed(chunk)

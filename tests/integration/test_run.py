@@ -41,7 +41,7 @@ def test_a_missing_command(wherryd: Wherryd) -> None:
 def test_a_command_that_cannot_be_executed(wherryd: Wherryd) -> None:
     done = run(wherryd, "busybox", "/etc")
     assert done.returncode == 126
-    assert "permission denied" in done.stderr
+    assert "is a directory" in done.stderr
 
 
 def test_a_missing_image(wherryd: Wherryd) -> None:
@@ -104,6 +104,12 @@ def test_a_prefix_of_the_id_is_enough(wherryd: Wherryd) -> None:
     assert wherryd.docker("rm", identifier[:10]).stdout.strip() == identifier[:10]
 
 
+def test_a_missing_network_is_found_out_at_the_start(wherryd: Wherryd) -> None:
+    done = run(wherryd, "--network", "nosuch", "busybox", "true")
+    assert done.returncode == 125
+    assert "network nosuch not found" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
@@ -112,7 +118,6 @@ def test_a_prefix_of_the_id_is_enough(wherryd: Wherryd) -> None:
         (("--cap-add", "frob"), 'unknown capability: "CAP_FROB"'),
         (("--security-opt", "frob=1"), "invalid --security-opt"),
         (("-w", "relative"), "needs to be an absolute path"),
-        (("--network", "nosuch"), "network nosuch not found"),
         (("--runtime", "nosuch"), "unknown or invalid runtime name: nosuch"),
         (("--stop-signal", "frob"), "invalid signal: frob"),
         (("--name", "-bad"), "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),

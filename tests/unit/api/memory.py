@@ -15,7 +15,7 @@ import msgspec
 import errdefs
 from engine.containers.attach import AttachRequest, Detached
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
-from engine.containers.container import Container, MountPoint, State
+from engine.containers.container import Container, State
 from engine.containers.exec_process import ExecConfig
 from engine.containers.list import ListQuery, select
 from engine.containers.state import Action, Status
@@ -30,6 +30,7 @@ from engine.progress import Message, Progress
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
+from volumes.mount_point import MountPoint
 
 ID = "c0ffee" + "0" * 58
 IMAGE_ID = "sha256:" + "ab" * 32
@@ -289,9 +290,9 @@ class MemoryExecs:
         return [each.id for each in self.records.values() if each.container_id == container_id]
 
     async def start(
-        self, exec_id: str, *, detach: bool, tty: bool, console_size: list[int] | None
+        self, exec_id: str, *, detach: bool, console_size: list[int] | None
     ) -> MemoryStream | None:
-        self.calls.append(("start", exec_id, detach, tty, console_size))
+        self.calls.append(("start", exec_id, detach, console_size))
         if self.failure is not None:
             raise self.failure
         self.stream = self.stream or MemoryStream()

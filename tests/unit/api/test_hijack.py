@@ -318,7 +318,7 @@ async def test_exec_start_detached(served: Served) -> None:
     identifier = await exec_created(served)
     answer = await served.ask("POST", f"/exec/{identifier}/start", json={"Detach": True})
     assert answer == (200, "")
-    assert served.engine.execs.calls[-1] == ("start", identifier, True, False, None)
+    assert served.engine.execs.calls[-1] == ("start", identifier, True, None)
 
 
 async def test_exec_start_that_fails_tells_it_in_the_stream(served: Served) -> None:
