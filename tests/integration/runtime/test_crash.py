@@ -1,0 +1,414 @@
+"""kill -9 of the daemon, the zygote and the shim: what runs goes on, what ended is known, and nothing is left."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from errdefs import SystemFailure, WherryError
+from runtime.shim import faults
+from runtime.task import Attach, ExecRequest, Exit, Task
+from tests.integration.runtime.bundles import new_id, process
+from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
+
+pytestmark = pytest.mark.root
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+SHIM_DIED = "its shim died, and the container was killed"
+
+
+class Mortal:
+    """A daemon in a process of its own, to be killed."""
+
+    def __init__(
+        self,
+        box: Containers,
+        args: list[str],
+        *,
+        start: bool = True,
+        faults: str = "",
+        open_stdin: bool = False,
+    ) -> None:
+        request = box.request(args)
+        self.id = request.id
+        order = {
+            "exec_root": str(box.exec_root),
+            "id": request.id,
+            "bundle": str(request.bundle),
+            "state_dir": str(box.state_dir(request.id)),
+            "log": str(box.log(request.id)),
+            "start": start,
+            "open_stdin": open_stdin,
+            "faults": faults,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.runtime.mortal"],
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL if faults else None,
+            text=True,
+        )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order) + "\n")
+        self.process.stdin.flush()
+
+    async def until(self, word: str) -> None:
+        """Wait until it has said `word`."""
+        assert self.process.stdout is not None
+        while (line := await asyncio.to_thread(self.process.stdout.readline)).strip() != word:
+            assert line, f"it ended before it was {word}"
+
+    def kill(self) -> None:
+        """Kill it, and see it die."""
+        self.process.kill()
+        self.process.communicate()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that nobody tells."""
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail("it never came")
+
+
+async def adopt(box: Containers, container_id: str) -> Task | Exit | None:
+    """Adopt by a new supervisor."""
+    supervisor = box.supervisor or await box.open()
+    return await supervisor.adopt(container_id, box.state_dir(container_id), RUNC)
+
+
+async def test_daemon_killed_container_lives(containers: Containers) -> None:
+    script = "i=0; while read x; do echo line $x; done; exit 9"
+    mortal = Mortal(containers, ["sh", "-c", script], open_stdin=True)
+    await mortal.until("started")
+    mortal.kill()
+    task = await adopt(containers, mortal.id)
+    assert isinstance(task, Task)
+    assert task.started
+    assert task.pid > 0
+    stream = await task.attach(Attach(stdin=True))
+    await stream.write(b"one\ntwo\n")
+    await stream.write_eof()
+    assert stdout_of(await read_all(stream)) == b"line one\nline two\n"
+    stream.close()
+    assert (await task.wait()).code == 9
+    await task.gone()
+    assert await adopt(containers, mortal.id) == await task.wait()
+
+
+async def test_daemon_killed_log_goes_on(containers: Containers) -> None:
+    mortal = Mortal(containers, ["sh", "-c", "for i in $(seq 1 50); do echo $i; sleep 0.01; done; exit 5"])
+    await mortal.until("started")
+    mortal.kill()
+    await until((containers.state_dir(mortal.id) / "exit").exists)
+    exit_ = await adopt(containers, mortal.id)
+    if isinstance(exit_, Task):  # its shim had not left yet
+        await exit_.gone()
+        exit_ = await exit_.wait()
+    assert isinstance(exit_, Exit)
+    assert (exit_.code, exit_.reason) == (5, "")
+    assert time.time_ns() - exit_.at < 30e9
+    records = containers.log(mortal.id).read_text().splitlines()
+    assert [json.loads(record)["log"] for record in records] == [f"{number}\n" for number in range(1, 51)]
+
+
+async def test_daemon_killed_before_start(containers: Containers) -> None:
+    mortal = Mortal(containers, ["sleep", "60"], start=False)
+    await mortal.until("created")
+    mortal.kill()
+    task = await adopt(containers, mortal.id)
+    assert isinstance(task, Task)
+    assert not task.started
+    await task.abandon()
+    assert await adopt(containers, mortal.id) is None
+
+
+async def test_adopted_container_can_be_started_and_exec_d(containers: Containers) -> None:
+    mortal = Mortal(containers, ["sleep", "60"], start=False)
+    await mortal.until("created")
+    mortal.kill()
+    task = await adopt(containers, mortal.id)
+    assert isinstance(task, Task)
+    await task.start()
+    execution = await task.exec(ExecRequest(id=new_id(), process=process(["sh", "-c", "exit 3"])))
+    assert (await execution.wait()).code == 3
+    await containers.end(task)
+
+
+@pytest.mark.parametrize("delay", [0, 5, 10, 20, 30, 40, 60, 80])
+async def test_daemon_killed_at_some_moment(containers: Containers, delay: int) -> None:
+    mortal = Mortal(containers, ["sleep", "60"])
+    await mortal.until("opened")
+    await asyncio.sleep(delay / 1000)
+    mortal.kill()
+    found = await adopt(containers, mortal.id)
+    assert found is None or isinstance(found, Task)
+    if found is not None:
+        await containers.end(found)
+    assert containers.supervisor is not None
+    assert await containers.supervisor.sweep(set()) in ([], [mortal.id])
+
+
+async def test_zygote_killed(box: Containers) -> None:
+    assert box.supervisor is not None
+    task = await box.create(["sh", "-c", "sleep 0.5; exit 3"])
+    await task.start()
+    first = box.supervisor.zygote_pid
+    os.kill(first, signal.SIGKILL)
+    exit_, output = await box.run(["echo", "hi"])
+    assert (exit_.code, stdout_of(output)) == (0, b"hi\n")
+    assert box.supervisor.zygote_pid not in (0, first)
+    assert (await task.wait()).code == 3
+    await task.gone()
+
+
+async def test_zygote_killed_again_and_again(box: Containers) -> None:
+    assert box.supervisor is not None
+    for _ in range(5):
+        os.kill(box.supervisor.zygote_pid, signal.SIGKILL)
+        exit_, _ = await box.run(["true"])
+        assert exit_.code == 0
+
+
+async def test_zygote_comes_back_by_itself(box: Containers) -> None:
+    assert box.supervisor is not None
+    await asyncio.sleep(1.1)
+    first = box.supervisor.zygote_pid
+    os.kill(first, signal.SIGKILL)
+    supervisor = box.supervisor
+    await until(lambda: supervisor.zygote_pid not in (0, first))
+
+
+async def test_daemon_and_zygote_killed(containers: Containers) -> None:
+    mortal = Mortal(containers, ["sh", "-c", "sleep 0.5; echo end; exit 6"])
+    await mortal.until("started")
+    pid = mortal.process.pid
+    zygote = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])  # noqa: ASYNC240
+    os.kill(zygote, signal.SIGKILL)
+    mortal.kill()
+    task = await adopt(containers, mortal.id)
+    assert isinstance(task, Task)
+    assert (await task.wait()).code == 6
+    await task.gone()
+    assert "end" in containers.log(mortal.id).read_text()
+
+
+async def test_shim_killed(box: Containers) -> None:
+    other = await box.create(["sh", "-c", "sleep 1; exit 2"])
+    await other.start()
+    task = await box.create(["sh", "-c", "echo before; sleep 300"])
+    stream = await task.attach(Attach())
+    await task.start()
+    assert b"before" in await stream.read()
+    execution = await task.exec(ExecRequest(id=new_id(), process=process(["sleep", "300"])))
+    os.kill(task.shim_pid, signal.SIGKILL)
+    exit_ = await asyncio.wait_for(task.wait(), 10)
+    assert (exit_.code, exit_.reason) == (137, SHIM_DIED)
+    assert (await execution.wait()).reason == SHIM_DIED
+    await task.gone()
+    assert await read_all(stream) == b""
+    stream.close()
+    assert "before" in box.log(task.id).read_text()
+    assert await adopt(box, task.id) == exit_
+    assert (await other.wait()).code == 2
+    await other.gone()
+
+
+async def test_shim_killed_with_hosts_pid_namespace(box: Containers) -> None:
+    task = await box.create(["sh", "-c", "sleep 300 & sleep 301 & wait"], host_pid=True)
+    await task.start()
+    os.kill(task.shim_pid, signal.SIGKILL)
+    assert (await asyncio.wait_for(task.wait(), 20)).code == 137
+    await task.gone()
+
+
+async def test_shim_and_daemon_killed(containers: Containers) -> None:
+    mortal = Mortal(containers, ["sleep", "300"])
+    await mortal.until("started")
+    shim = int((containers.state_dir(mortal.id) / "shim.pid").read_text())
+    mortal.kill()
+    os.kill(shim, signal.SIGKILL)
+    exit_ = await adopt(containers, mortal.id)
+    assert isinstance(exit_, Exit)
+    assert (exit_.code, exit_.reason) == (137, SHIM_DIED)
+    assert await adopt(containers, mortal.id) == exit_
+
+
+async def test_stopped_shim_is_replaced_by_its_exit(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.supervisor._ANSWER", 1.0)
+    mortal = Mortal(containers, ["sleep", "300"])
+    await mortal.until("started")
+    shim = int((containers.state_dir(mortal.id) / "shim.pid").read_text())
+    mortal.kill()
+    os.kill(shim, signal.SIGSTOP)
+    exit_ = await adopt(containers, mortal.id)
+    assert isinstance(exit_, Exit)
+    assert exit_.code == 137
+
+
+async def test_init_killed_from_outside(box: Containers) -> None:
+    task = await box.create(["sleep", "300"])
+    await task.start()
+    os.kill(task.pid, signal.SIGKILL)
+    exit_ = await task.wait()
+    assert (exit_.code, exit_.reason) == (137, "")
+    await task.gone()
+
+
+CREATE_FAILS = ("shim.born", "shim.bound", "shim.creating", "shim.created")
+KILLED = (
+    "shim.starting",
+    "shim.started",
+    "shim.exec-launching",
+    "shim.exec-launched",
+    "shim.reaped",
+    "shim.drained",
+)
+KNOWN = ("shim.exit-written", "shim.notified", "shim.deleted", "shim.unlinked")
+SHIM_STEPS = [step for step in faults.STEPS if step.startswith("shim.")]
+
+
+async def live(box: Containers) -> Exit:
+    """Go through everything that a shim does in its life."""
+    task = await box.create(["sh", "-c", "read x; exit 7"], open_stdin=True, stdin_once=True)
+    try:
+        await task.start()
+        execution = await task.exec(ExecRequest(id=new_id(), process=process(["true"])))
+        await execution.wait()
+        stream = await task.attach(Attach(stdin=True))
+        await stream.write_eof()
+        await read_all(stream)
+        stream.close()
+    except WherryError:
+        pass  # its shim died in the middle
+    exit_ = await asyncio.wait_for(task.wait(), 20)
+    await asyncio.wait_for(task.gone(), 20)
+    return exit_
+
+
+@pytest.mark.parametrize("step", SHIM_STEPS)
+async def test_shim_killed_at(containers: Containers, step: str) -> None:
+    await containers.open(faults=step)
+    if step in CREATE_FAILS:
+        with pytest.raises(SystemFailure, match="its shim died"):
+            await live(containers)
+        assert not containers.state_dir(containers.ids[-1]).exists()
+    else:
+        exit_ = await live(containers)
+        assert (exit_.code, exit_.reason) == ((7, "") if step in KNOWN else (137, SHIM_DIED))
+        assert f"fault {step}" in (containers.state_dir(containers.ids[-1]) / "shim.log").read_text()
+    await containers.open()
+    assert (await live(containers)).code == 7
+
+
+def test_every_step_is_tried() -> None:
+    assert {*CREATE_FAILS, *KILLED, *KNOWN, "zygote.received", "zygote.forked"} == set(faults.STEPS)
+
+
+@pytest.mark.parametrize("step", ["zygote.received", "zygote.forked"])
+async def test_zygote_killed_at(containers: Containers, step: str) -> None:
+    supervisor = await containers.open(faults=step)
+    first = supervisor.zygote_pid
+    assert (await live(containers)).code == 7
+    assert (await live(containers)).code == 7
+    assert supervisor.zygote_pid != first
+
+
+@pytest.mark.parametrize("step", SHIM_STEPS)
+async def test_shim_killed_while_the_daemon_is_down(containers: Containers, step: str) -> None:
+    """The daemon dies as soon as it can be seen that the shim is, or will be, on its way to that step."""
+    mortal = Mortal(containers, ["sh", "-c", "sleep 0.2; exit 7"], faults=step)
+    early = step in (
+        *CREATE_FAILS,
+        "shim.starting",
+        "shim.started",
+        "shim.exec-launching",
+        "shim.exec-launched",
+    )
+    await mortal.until("opened" if early else "started")
+    await asyncio.sleep(0.03 if early else 0)
+    mortal.kill()
+    await asyncio.sleep(0.5)
+    found = await adopt(containers, mortal.id)
+    if isinstance(found, Task):  # it was created and no more, or has no exec in its life to die at
+        assert early
+        await containers.end(found)
+    elif not early:
+        assert isinstance(found, Exit)
+        assert found.code == (7 if step in KNOWN else 137)
+
+
+async def test_sweep(containers: Containers) -> None:
+    doomed = Mortal(containers, ["sleep", "300"])
+    await doomed.until("started")
+    doomed.kill()
+    kept = Mortal(containers, ["sleep", "300"])
+    await kept.until("started")
+    kept.kill()
+    half_dead = Mortal(containers, ["sleep", "300"])
+    await half_dead.until("started")
+    half_dead.kill()
+    os.kill(int((containers.state_dir(half_dead.id) / "shim.pid").read_text()), signal.SIGKILL)
+    shutil.rmtree(containers.state_dir(half_dead.id))
+    supervisor = await containers.open()
+    assert await supervisor.sweep({kept.id}) == sorted([doomed.id, half_dead.id])
+    assert not containers.state_dir(doomed.id).exists()
+    task = await adopt(containers, kept.id)
+    assert isinstance(task, Task)
+    await containers.end(task)
+
+
+async def test_exec_root_removed(containers: Containers) -> None:
+    """Containers are found through /proc, ended, and reported; by adoption as by a sweep."""
+    mortals = [Mortal(containers, ["sleep", "300"]) for _ in range(2)]
+    for mortal in mortals:
+        await mortal.until("started")
+        mortal.kill()
+    shutil.rmtree(containers.exec_root)
+    supervisor = await containers.open()
+    exit_ = await adopt(containers, mortals[0].id)
+    assert isinstance(exit_, Exit)
+    assert exit_.code == 137
+    assert "directory was removed" in exit_.reason
+    assert await supervisor.sweep({mortals[0].id}) == [mortals[1].id]
+
+
+async def test_exec_root_removed_under_a_living_daemon(box: Containers) -> None:
+    task = await box.create(["sh", "-c", "read x; exit 3"], open_stdin=True, stdin_once=True)
+    stream = await task.attach(Attach(stdin=True))
+    await task.start()
+    shutil.rmtree(box.exec_root)
+    await stream.write_eof()
+    assert (await task.wait()).code == 3
+    await task.gone()
+    stream.close()
+
+
+async def test_nothing_ever_ran_there(box: Containers) -> None:
+    container_id = new_id()
+    assert await adopt(box, container_id) is None
+    box.state_dir(container_id).mkdir(parents=True)
+    assert await adopt(box, container_id) is None
+
+
+async def test_close_leaves_containers_running(box: Containers) -> None:
+    task = await box.create(["sh", "-c", "sleep 0.5; exit 4"])
+    await task.start()
+    await box.open()
+    again = await adopt(box, task.id)
+    assert isinstance(again, Task)
+    assert (await again.wait()).code == 4
+    await again.gone()
