@@ -5,6 +5,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +28,7 @@ from tests.integration.images.archives import (
     symlink,
     tar,
 )
-from tests.integration.images.place import Place
+from tests.integration.images.place import Place, chunks
 
 pytestmark = pytest.mark.root
 
@@ -133,6 +134,23 @@ async def test_a_name_that_is_taken_moves(place: Place) -> None:
     ]
     assert place.images.get("made").id == new.id
     assert place.images.get(old.id).references == []
+
+
+async def test_what_docker_writes_today(place: Place) -> None:
+    """An OCI layout with a manifest.json that points into it."""
+    made = Made(layers=TWO)
+    manifest = json.loads(manifest_json(made))
+    manifest[0]["Config"] = f"blobs/sha256/{made.id[7:]}"
+    manifest[0]["Layers"] = [f"blobs/sha256/{digest(layer)[7:]}" for layer in TWO]
+    await place.load(tar({**oci_files(made), "manifest.json": json.dumps(manifest).encode()}))
+    assert place.images.get("made").id == made.id
+
+
+async def test_wanted_platforms_alone(place: Place) -> None:
+    arm = Made(said={"architecture": "arm64"}, tags=["arm:1"])
+    host = Made(tags=["host:1"])
+    await place.images.load(chunks(docker_archive(arm, host)), wanted=["linux/arm64"])
+    assert [each.image.id for each in place.images.list(Filters())] == [arm.id]
 
 
 async def test_progress_unless_quiet(place: Place) -> None:
@@ -262,6 +280,44 @@ async def test_bad_archives_leave_nothing(place: Place, case: str) -> None:
         await place.load(archive)
     assert await place.files() == set()
     assert place.images.count() == 0
+
+
+async def test_damaged_archives_leave_nothing(place: Place) -> None:
+    """Whatever byte is damaged, an archive is loaded or refused, and what is refused is gone."""
+    dice = random.Random(4)
+    for packed in (docker_archive(Made()), gzip.compress(docker_archive(Made())), tar(oci_files(Made()))):
+        for _ in range(25):
+            archive = bytearray(packed)
+            archive[dice.randrange(len(archive))] ^= 1 << dice.randrange(8)
+            try:
+                await place.load(bytes(archive))
+            except errdefs.InvalidArgument:
+                pass
+            for listed in place.images.list(Filters()):
+                await place.images.remove(listed.image.id, force=True)
+            assert await place.files() == set()
+
+
+async def test_a_full_disk_leaves_nothing_and_harms_nothing(root: Path) -> None:
+    small = root / "small"
+    small.mkdir()
+    await asyncio.to_thread(
+        subprocess.run, ["mount", "-t", "tmpfs", "-o", "size=4m", "none", small], check=True
+    )
+    try:
+        place = await Place.open(small)
+        await place.load(docker_archive(Made()))
+        before = await place.files()
+        big = Made(layers=[tar({"big": random.Random(1).randbytes(2 << 20)})], tags=["big:1"])
+        with pytest.raises(errdefs.SystemFailure, match="No space left"):
+            await place.load(docker_archive(big))
+        with pytest.raises(errdefs.SystemFailure, match="No space left"):
+            await place.images.import_(chunks(random.Random(1).randbytes(9 << 20)))
+        assert await place.files() == before
+        assert place.images.get("made").id == Made().id
+        await place.close()
+    finally:
+        await asyncio.to_thread(subprocess.run, ["umount", str(small)], check=True)
 
 
 async def test_hostile_layers_leave_nothing(place: Place, root: Path) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 import errdefs
+from engine.images import reference
 from engine.images.remove import Removed
 from tests.integration.images.archives import Made, digest, docker_archive, tar
 from tests.integration.images.place import Place, User
@@ -127,6 +128,18 @@ async def test_parents(place: Place) -> None:
     removed = await place.images.remove("c:1")
     assert Removed(deleted=parent.id) in removed
     assert await place.files() == set()
+
+
+async def test_digests_go_with_the_last_tag_of_their_repository(place: Place) -> None:
+    made = await loaded(place, "a:1", "a:2", "b:1")
+    digests = [reference.parse(name).with_digest(digest(b"")) for name in ("a", "b")]
+    image = await place.images._store.save(place.images.get("a:1"), digests)
+    assert image.digests == [f"a@{digest(b'')}", f"b@{digest(b'')}"]
+    assert place.images.get(f"a@{digest(b'')}").id == made.id
+    assert await place.images.remove("a:1") == untagged("a:1")
+    assert await place.images.remove("a:2") == untagged("a:2", f"a@{digest(b'')}")
+    removed = await place.images.remove(made.id)
+    assert removed[:3] == untagged("b:1", f"b@{digest(b'')}") + deleted(made.id)
 
 
 async def test_no_such_image(place: Place) -> None:
