@@ -279,7 +279,7 @@ class MemoryExecs:
         )
         self.calls.append(("create", reference))
         self.records[process.id] = process
-        return process.id
+        return str(process.id)
 
     def get(self, exec_id: str) -> Any:
         if exec_id not in self.records:
@@ -375,7 +375,7 @@ class MemoryImages:
     async def tag(self, reference: str, repo: str, tag: str) -> None:
         self.calls.append(("tag", self.get(reference).id, repo, tag))
 
-    async def remove(self, reference: str, *, force: bool, prune: bool) -> list[Removed]:
+    async def remove(self, reference: str, *, force: bool, prune: bool) -> Sequence[Removed]:
         self.calls.append(("remove", self.get(reference).id, force, prune))
         return [Removed(untagged=reference), Removed(deleted=IMAGE_ID)]
 
@@ -406,13 +406,9 @@ class MemorySystem:
         )
 
 
-_AnyInfo = msgspec.defstruct(
-    "_AnyInfo",
-    [
-        (name, Any, msgspec.UNSET)
-        for name in ["ID", "Containers", "Runtimes", "RuncCommit", "RegistryConfig", "FirewallBackend", "OSType", "NCPU", "ServerVersion", "Swarm", "Plugins", "Version", "ApiVersion", "MinAPIVersion", "Os", "Arch"]
-    ],
-)
+_FACTS = """ID Containers Runtimes RuncCommit RegistryConfig FirewallBackend OSType NCPU ServerVersion Swarm Plugins
+Version ApiVersion MinAPIVersion Os Arch"""
+_AnyInfo = msgspec.defstruct("_AnyInfo", [(name, Any, msgspec.UNSET) for name in _FACTS.split()])
 
 
 class MemoryNetworks:

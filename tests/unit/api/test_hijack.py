@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -155,13 +156,14 @@ async def _fill(raw: socket.socket) -> int:
 
 async def test_output_waits_for_a_client_that_does_not_read(served: Served, stream: MemoryStream) -> None:
     reader, writer = await opened(served, attach())
-    writer.transport.pause_reading()
+    transport = cast("asyncio.Transport", writer.transport)
+    transport.pause_reading()
     for _ in range(200):
         stream.outputs.put_nowait(b"z" * 65536)
     for _ in range(20):
         await asyncio.sleep(0.01)
     assert stream.outputs.qsize() > 100
-    writer.transport.resume_reading()
+    transport.resume_reading()
     stream.outputs.put_nowait(b"")
     assert len(await reader.read()) == 200 * 65536
 

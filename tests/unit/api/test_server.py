@@ -38,8 +38,10 @@ async def test_head_ping_has_no_body(served: Served) -> None:
         (
             "/v1.23/_ping",
             400,
-            "client version 1.23 is too old. Minimum supported API version is 1.24, "
-            "please upgrade your client to a newer version",
+            (
+                "client version 1.23 is too old. Minimum supported API version is 1.24, "
+                "please upgrade your client to a newer version"
+            ),
         ),
         ("/v1.56/_ping", 400, "client version 1.56 is too new. Maximum supported API version is 1.55"),
         ("/v1.999/_ping", 400, "client version 1.999 is too new. Maximum supported API version is 1.55"),
