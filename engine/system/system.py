@@ -49,9 +49,8 @@ class System:
         containers: Counts,
         images: Callable[[], int],
         supervisor: Supervisor,
-        events: Events | None = None,
+        events: Events,
     ) -> None:
-        """`identifier` is the instance's; without `events` nothing is published and no listener counted."""
         self._config = config
         self._id = identifier
         self._containers = containers
@@ -63,13 +62,8 @@ class System:
     async def reload(self, reloaded: Reloaded) -> None:
         """Tell of another configuration from now on, and publish that."""
         self._config = reloaded.config
-        await self.told("reload", reloaded.attributes)
-
-    async def told(self, action: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Publish that something happened to the daemon itself."""
-        if self._events is not None:
-            name = os.uname().nodename
-            await self._events.publish("daemon", action, self._id, {**(attributes or {}), "name": name})
+        name = os.uname().nodename
+        await self._events.publish("daemon", "reload", self._id, {**reloaded.attributes, "name": name})
 
     async def version(self) -> Version:
         """Which engine this is, with the components that it is made of."""
@@ -159,7 +153,7 @@ class System:
             logging_driver=config.log_driver,
             cgroup_driver=config.cgroup_driver,
             cgroup_version=str(hierarchy.version),
-            n_events_listener=self._events.listeners if self._events is not None else 0,
+            n_events_listener=self._events.listeners,
             kernel_version=kernel.release,
             operating_system=name,
             os_version=version,
