@@ -22,7 +22,9 @@ def end_with_parent() -> None:
 
 
 def limit(limits: Limits) -> None:
-    """Set the resource limits, for good."""
+    """Set the resource limits, for good, and be what the kernel kills first when memory runs out."""
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write("500")
     for name, value in (
         (resource.RLIMIT_AS, limits.memory),
         (resource.RLIMIT_CPU, limits.seconds),

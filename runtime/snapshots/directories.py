@@ -11,6 +11,7 @@ crash left.
 
 import asyncio
 import ctypes
+import logging
 import os
 import re
 import secrets
@@ -28,6 +29,7 @@ from runtime import mount, tree
 from runtime.mount import Mount
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 
+log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _libc = ctypes.CDLL(None, use_errno=True)
 _P = ParamSpec("_P")
@@ -54,11 +56,18 @@ class DirectorySnapshotter(ABC):
         for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
             directory.mkdir(exist_ok=True, mode=0o700)
         for left in (self._root / "tmp").iterdir():
-            tree.remove(left)
+            try:
+                tree.remove(left)
+            except OSError as error:  # an immutable file, say, must not keep the engine from starting
+                log.warning("cannot remove %s, what is left of a snapshot: %s", left, error.strerror)
         for kind in Kind:
             for directory in (self._root / kind).iterdir():
-                info = _read_meta(directory, kind)
-                self._index[info.name] = info
+                try:
+                    info = _read_meta(directory, kind)
+                except (OSError, ValueError):
+                    log.warning("%s is no snapshot of this engine and is left alone", directory)
+                else:
+                    self._index[info.name] = info
 
     @abstractmethod
     def _fill(self, staging: Path, info: Info) -> None:

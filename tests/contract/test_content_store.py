@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from errdefs import Conflict, InvalidArgument, NotFound
+from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime.content.local import LocalContentStore
 from runtime.content.store import ContentStore, Descriptor
+from runtime.mount import Mount, attach, unmount
 
 Open = Callable[[], Awaitable[ContentStore]]
 HELLO = "sha256:" + hashlib.sha256(b"hello").hexdigest()
@@ -110,6 +111,20 @@ async def test_unfinished_ingests_are_gone_after_a_crash(reopen: Open, tmp_path:
     assert await again.walk() == []
     assert not [name for _, _, files in os.walk(tmp_path) for name in files]
     await ingest.abort()
+
+
+@pytest.mark.root
+async def test_a_full_disk_is_told_and_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
+    (tmp_path / "content").mkdir(mode=0o700)
+    attach([Mount(type="tmpfs", source="tmpfs", options=("size=2m",))], tmp_path / "content")
+    try:
+        store = await reopen()
+        with pytest.raises(SystemFailure, match="No space left"):
+            await store.put(bytes(4 << 20))
+        assert await store.put(b"hello") == HELLO
+        assert [name for _, _, files in os.walk(tmp_path) for name in files] == [HELLO[7:]]
+    finally:
+        unmount(tmp_path / "content")
 
 
 async def test_what_is_not_there_and_what_is_no_digest(reopen: Open) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
-from runtime.mount import mountinfo, unmount
+from runtime.mount import Mount, attach, mountinfo, unmount
 from runtime.snapshots.copy import CopySnapshotter
 from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.snapshots.snapshotter import Info, Kind, Snapshotter, Usage
@@ -194,6 +197,7 @@ async def test_usage_counts_what_a_snapshot_adds(snapshots: Snapshotter) -> None
     os.symlink("12345", upper / "link")
     await asyncio.to_thread(nest, upper / "new", 1200)
     assert await snapshots.usage("c") == Usage(size=105, inodes=3 + 2400)
+    await snapshots.remove("c")  # deeper than pytest can remove
 
 
 async def test_a_sweep_removes_what_is_not_kept_but_no_layer(snapshots: Snapshotter) -> None:
@@ -215,6 +219,73 @@ async def test_what_a_crash_left_is_swept_at_open(
     again = await reopen()
     assert list(temporary.iterdir()) == []
     assert again.walk() == snapshots.walk()
+
+
+async def test_what_cannot_be_swept_or_read_does_not_stop_the_others(
+    reopen: Open, snapshots: Snapshotter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await layer(snapshots, "a", None, {"f": "1"})
+    root = tmp_path / "snapshots"
+    stuck = root / "tmp" / "stuck"
+    stuck.mkdir()
+    attach([Mount(type="tmpfs", source="tmpfs")], stuck)
+    (root / "active" / "foreign").mkdir()
+    again = await reopen()
+    unmount(stuck)
+    assert [info.name for info in again.walk()] == ["a"]
+    assert "cannot remove" in caplog.text
+    assert "left alone" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["OverlaySnapshotter", "CopySnapshotter"])
+def test_a_kill_at_any_moment_leaves_whole_snapshots(tmp_path: Path, kind: str) -> None:
+    """A process that makes and removes snapshots without end is killed again and again."""
+    root = tmp_path / "snapshots"
+    for n in range(12):
+        child = subprocess.Popen([sys.executable, "-c", BUSY, kind, str(root)], stdout=subprocess.PIPE)
+        assert child.stdout
+        with child, child.stdout:
+            child.stdout.readline()
+            time.sleep(0.01 + n * 0.007)
+            child.kill()
+        snapshots = asyncio.run(open_as(kind, root))
+        assert list((root / "tmp").iterdir()) == []
+        for info in snapshots.walk():
+            assert info.parent is None or snapshots.info(info.parent).kind is Kind.COMMITTED
+            if info.kind is Kind.COMMITTED:
+                directory = root / "committed" / info.name / "fs"
+                assert (directory / info.name).read_text() == info.name
+
+
+async def open_as(kind: str, root: Path) -> Snapshotter:
+    if kind == "OverlaySnapshotter":
+        return await OverlaySnapshotter.open(root)
+    return await CopySnapshotter.open(root)
+
+
+BUSY = """
+import asyncio, itertools, os, sys
+from pathlib import Path
+from runtime.snapshots.copy import CopySnapshotter
+from runtime.snapshots.overlay import OverlaySnapshotter
+
+async def main():
+    snapshots = await globals()[sys.argv[1]].open(Path(sys.argv[2]))
+    print("ready", flush=True)
+    for n in itertools.count(os.getpid() * 100000):
+        parent = None
+        for name in (f"a{n}", f"b{n}", f"c{n}"):
+            await snapshots.prepare("key-" + name, parent)
+            (snapshots.upper("key-" + name) / name).write_text(name)
+            await snapshots.commit(name, "key-" + name)
+            parent = name
+        await snapshots.prepare(f"container-{n}", parent)
+        if n % 3:
+            for name in (f"container-{n}", f"c{n}", f"b{n}", f"a{n}"):
+                await snapshots.remove(name)
+
+asyncio.run(main())
+"""
 
 
 async def test_mounting_over_a_mount_is_undone_by_one_unmount(snapshots: Snapshotter, rootfs: Path) -> None:

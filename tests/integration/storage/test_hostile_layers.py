@@ -176,13 +176,12 @@ async def test_a_layer_does_not_speak_for_overlayfs(target: Path) -> None:
     assert os.listxattr(target / "d") == os.listxattr(target / "f") == ["trusted.other"]
 
 
-@pytest.mark.parametrize(
-    "value", ["4294967295", "4294967296", "18446744073709551616", "-1", "0x0", "", "9" * 10_000]
-)
-@pytest.mark.parametrize("key", ["uid", "gid", "size", "mtime"])
+OUT_OF_RANGE = ["4294967295", "4294967296", "18446744073709551616", "-1", "0x0", "", "9" * 10_000]
+NUMBERS = [(key, value) for key in ("uid", "gid", "size") for value in OUT_OF_RANGE]
+
+
+@pytest.mark.parametrize(("key", "value"), [*NUMBERS, ("mtime", "1e9"), ("mtime", "--1"), ("mtime", "1.x")])
 async def test_numbers_out_of_range_never_wrap_to_root(target: Path, key: str, value: str) -> None:
-    if (key, value) in {("mtime", "4294967295"), ("mtime", "4294967296"), ("mtime", "-1"), ("mtime", "")}:
-        pytest.skip("a time like any other")
     with pytest.raises(InvalidArgument):
         await unpack(tar([member("f", pax_headers={key: value})]), target)
     assert os.listdir(target) in ([], ["f"] if key == "size" else [])

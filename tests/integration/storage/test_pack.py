@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from errdefs import SystemFailure
+from runtime import tree
 from runtime.layers.apply import apply
 from runtime.layers.pack import pack
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -126,3 +127,4 @@ async def test_nesting_deeper_than_any_path(tmp_path: Path) -> None:
     async for chunk in pack(tmp_path):
         size += len(chunk)
     assert size > 1500 * 512
+    tree.remove(tmp_path / "directory")  # deeper than pytest can remove
