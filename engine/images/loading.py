@@ -18,6 +18,7 @@ class Meter:
         self._id = short_id(diff_id)
         self._total = total
         self._read = 0
+        self._reported = -1
         self._changed = asyncio.Event()
         self._reporting: asyncio.Task[None] | None = None
 
@@ -30,7 +31,8 @@ class Meter:
         """Report that all was read."""
         await self._stop()
         self._read = self._total
-        await self._report()
+        if self._reported != self._total:
+            await self._report()
 
     async def __aenter__(self) -> Self:
         """Begin to report."""
@@ -50,6 +52,7 @@ class Meter:
             await asyncio.sleep(max(0, _EVERY - (time.monotonic() - began)))
 
     async def _report(self) -> None:
+        self._reported = self._read
         detail = ProgressDetail(current=self._read, total=self._total)
         await self._progress(Message(status="Loading layer", progress_detail=detail, id=self._id))
 

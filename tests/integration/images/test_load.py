@@ -159,6 +159,7 @@ async def test_progress_unless_quiet(place: Place) -> None:
     lines = [message for message in place.said if message.status]
     assert {line.status for line in lines} == {"Loading layer"}
     assert list(dict.fromkeys(line.id for line in lines)) == [digest(layer)[7:19] for layer in TWO]
+    assert len(lines) == len({(line.id, line.progress_detail) for line in lines})
     last = lines[-1].progress_detail
     assert last is not None
     assert last.current == last.total == len(TWO[1])
@@ -190,6 +191,10 @@ async def test_links_inside_of_the_archive(place: Place) -> None:
     ]
     await place.load(tar(members))
     assert place.images.get("made").id == made.id
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _edited(**manifest: object) -> bytes:
@@ -301,9 +306,7 @@ async def test_damaged_archives_leave_nothing(place: Place) -> None:
 async def test_a_full_disk_leaves_nothing_and_harms_nothing(root: Path) -> None:
     small = root / "small"
     small.mkdir()
-    await asyncio.to_thread(
-        subprocess.run, ["mount", "-t", "tmpfs", "-o", "size=4m", "none", small], check=True
-    )
+    await asyncio.to_thread(_run, "mount", "-t", "tmpfs", "-o", "size=4m", "none", str(small))
     try:
         place = await Place.open(small)
         await place.load(docker_archive(Made()))
@@ -317,7 +320,7 @@ async def test_a_full_disk_leaves_nothing_and_harms_nothing(root: Path) -> None:
         assert place.images.get("made").id == Made().id
         await place.close()
     finally:
-        await asyncio.to_thread(subprocess.run, ["umount", str(small)], check=True)
+        await asyncio.to_thread(_run, "umount", str(small))
 
 
 async def test_hostile_layers_leave_nothing(place: Place, root: Path) -> None:
@@ -425,8 +428,8 @@ async def test_what_skopeo_writes(place: Place, tmp_path: Path, kind: str) -> No
     target = tmp_path / "out.tar"
     shape = {"docker-archive": f"docker-archive:{target}:again:1"}.get(kind, f"oci-archive:{target}:again:1")
     compress = ["--dest-compress-format=gzip", "--dest-compress"] if kind == "oci-gzip" else []
-    command = ["skopeo", "--insecure-policy", "copy", *compress, f"docker-archive:{tmp_path}/in.tar", shape]
-    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True)
+    source = f"docker-archive:{tmp_path}/in.tar"
+    await asyncio.to_thread(_run, "skopeo", "--insecure-policy", "copy", *compress, source, shape)
     await place.load(target.read_bytes())
     image = place.images.get("again:1")
     assert [layer.diff_id for layer in image.layers] == [digest(layer) for layer in TWO]
