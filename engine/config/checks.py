@@ -65,7 +65,7 @@ def require_bridge_address(bip: str) -> None:
     try:
         interface = ipaddress.IPv4Interface(bip)
     except ValueError as error:
-        raise errdefs.InvalidArgument(f"bip: {error}") from error
+        raise errdefs.InvalidArgument(f"bip: invalid CIDR address: {bip}") from error
     network = interface.network
     _require(
         "/" in bip and network.prefixlen <= 30, f"bip: {bip} must be an address with a prefix, up to /30"
