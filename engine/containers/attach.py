@@ -171,6 +171,24 @@ class Attachment:
         self._stream.close()
 
 
+class UntilOver:
+    """The stream of an exec, which ends only when the exec is known to be over: clients ask for its code then."""
+
+    def __init__(self, stream: ByteStream, over: asyncio.Event) -> None:
+        self._stream = stream
+        self._over = over
+        self.write = stream.write
+        self.write_eof = stream.write_eof
+        self.close = stream.close
+
+    async def read(self) -> bytes:
+        """As of the exec; its end waits until the exit code is there."""
+        data = await self._stream.read()
+        if not data:
+            await self._over.wait()
+        return data
+
+
 class Silence:
     """The stream of an attachment that only replays: it is at its end."""
 

@@ -1,12 +1,13 @@
 """Processes that are run in containers beside their first one (`docker exec`)."""
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 
 import errdefs
 from engine import ids
 from engine.containers.announce import Announcer
-from engine.containers.attach import Attachment, parse_detach_keys
+from engine.containers.attach import Attachment, UntilOver, parse_detach_keys
 from engine.containers.container import Container
 from engine.containers.exec_process import ExecConfig, process_of
 from engine.containers.failure import exit_code
@@ -35,6 +36,7 @@ class Exec:
     pid: int = 0
     process: ExecProcess | None = None
     ended_at: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def command(self) -> str:
@@ -120,7 +122,8 @@ class Execs:
         if running.stream is None:
             return None
         keys = parse_detach_keys(config.detach_keys) if config.tty and config.attach_stdin else None
-        return Attachment(running.stream, terminal=config.tty, detach_keys=keys)
+        stream = UntilOver(running.stream, process.over)
+        return Attachment(stream, terminal=config.tty, detach_keys=keys)
 
     def _startable(self, exec_id: str) -> tuple[Exec, Container, Live]:
         process = self.get(exec_id)
@@ -152,6 +155,7 @@ class Execs:
     def _over(self, process: Exec, code: int) -> None:
         process.running, process.exit_code, process.pid = False, code, 0
         process.process, process.ended_at = None, time.monotonic()
+        process.over.set()
 
     def forget_container(self, container_id: str) -> None:
         """The container is gone, and its execs with it."""

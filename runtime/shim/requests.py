@@ -12,6 +12,8 @@ from runtime.shim.stream import StreamClient
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtime.shim.shim import Shim
 
 _EVENT = b"0"
@@ -25,6 +27,7 @@ class Requests:
         self._listeners: list[Connection] = []
         self._greeting: list[tuple[Connection, bytes]] = []
         self._starting = False
+        self._after_start: Callable[[], None] | None = None
         self._execs = Execs(shim, self._exec_ended)
 
     @property
@@ -62,6 +65,16 @@ class Requests:
         """Tell the daemon that ordered this shim that it lives."""
         self._listeners.append(connection)
         connection.send(_EVENT, "hello", protocol.VERSION, os.getpid())
+
+    def after_start(self, callback: Callable[[], None]) -> None:
+        """Call back at once, or when a start that is under way is answered.
+
+        A container may end before `runtime start` does: deleted under it, the start would fail.
+        """
+        if self._starting:
+            self._after_start = callback
+        else:
+            callback()
 
     def created(self) -> None:
         """Tell that `create` is done; pending hellos are answered."""
@@ -119,13 +132,9 @@ class Requests:
 
         def ended(code: int) -> None:
             self._starting = False
-            if code == 0:
-                faults.point("shim.started")
-                if self._shim.state == "created":
-                    self._shim.state = "running"
-                connection.send(request, "ok")
-            else:
-                connection.send(request, "error", code, "")
+            self._answer_start(connection, request, code)
+            if self._after_start is not None:
+                self._after_start()
 
         try:
             self._shim.command.run("start.log", ["start", self._shim.order.id], ended)
@@ -134,6 +143,15 @@ class Requests:
             return
         self._starting = True
         faults.point("shim.starting")
+
+    def _answer_start(self, connection: Connection, request: bytes, code: int) -> None:
+        if code != 0:
+            connection.send(request, "error", code, "")
+            return
+        faults.point("shim.started")
+        if self._shim.state == "created":
+            self._shim.state = "running"
+        connection.send(request, "ok")
 
     def _resize(
         self, connection: Connection, request: bytes, name: bytes, height: bytes, width: bytes

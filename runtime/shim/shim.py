@@ -180,7 +180,7 @@ class Shim:
         faults.point("shim.exit-written")
         self.requests.exited()
         faults.point("shim.notified")
-        self._delete()
+        self.requests.after_start(self._delete)
 
     def _delete(self) -> None:
         self._delete_tries -= 1
