@@ -43,7 +43,7 @@ def capabilities_of_host(hierarchy: Hierarchy | None = None) -> HostCapabilities
     """Look at the mounted controllers; on v1 also at the files that kernel options add or leave out."""
     here = hierarchy or detect()
     found = controllers(here)
-    return _of_v2(set(found)) if here.version == 2 else _of_v1(found.get)
+    return from_controllers(set(found)) if here.version == 2 else _of_v1(found.get)
 
 
 def _of_v1(mount_of: Callable[[str], Path | None]) -> HostCapabilities:
@@ -78,7 +78,8 @@ def _of_v1(mount_of: Callable[[str], Path | None]) -> HostCapabilities:
     )
 
 
-def _of_v2(found: set[str]) -> HostCapabilities:
+def from_controllers(found: set[str]) -> HostCapabilities:
+    """Return what a v2 host with these controllers can limit."""
     memory, cpu, io, cpuset = (name in found for name in ("memory", "cpu", "io", "cpuset"))
     return HostCapabilities(
         memory_limit=memory,

@@ -12,12 +12,22 @@ import pytest
 
 from errdefs import InvalidArgument, NotFound, SystemFailure
 from runtime import cgroups
+from runtime.cgroups import host
 from runtime.cgroups.hierarchy import parse_membership
 from runtime.spec.namespaces import HOST, Namespaces
+from runtime.spec.resources import Resources
 from tests.unit.runtime_spec.conftest import Bundle
 
 HOST_PIDS = Namespaces(pid=HOST)
 FORKS = "for i in 1 2 3 4; do sleep 1000 & done; (while :; do sleep 0.01; done) & wait"
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what a container needs a moment for."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +73,9 @@ def test_this_host() -> None:
     assert hierarchy.version == (2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1)
     for path in cgroups.paths(os.getpid()).values():
         assert str(os.getpid()) in (path / "cgroup.procs").read_text().split()
-    host = cgroups.capabilities_of_host()
-    assert host.pids_limit
-    assert host.cpus
+    here = cgroups.capabilities_of_host()
+    assert here.pids_limit
+    assert here.cpus
     assert cgroups.HostCapabilities().warnings(1) == [
         "WARNING: No memory limit support",
         "WARNING: No swap limit support",
@@ -81,6 +91,17 @@ def test_this_host() -> None:
         "WARNING: No blkio throttle.write_iops_device support",
     ]
     assert "WARNING: No io.weight (per device) support" in cgroups.HostCapabilities().warnings(2)
+
+
+@pytest.mark.parametrize("controllers", [set(), {"memory"}, {"cpu", "cpuset", "io", "memory", "pids"}])
+def test_a_host_of_version_two(controllers: set[str]) -> None:
+    found = host.from_controllers(controllers)
+    assert found.memory_limit is found.memory_reservation is ("memory" in controllers)
+    assert found.cpu_shares is found.cpu_cfs_quota is ("cpu" in controllers)
+    assert (found.pids_limit, found.cpu_set) == ("pids" in controllers, "cpuset" in controllers)
+    assert found.blkio_weight is found.blkio_write_iops is ("io" in controllers)
+    # What v2 has not got, whatever the controllers.
+    assert (found.oom_kill_disable, found.memory_swappiness, found.cpu_realtime) == (False, False, False)
 
 
 @pytest.mark.root
@@ -109,10 +130,7 @@ def test_an_init_in_a_group_of_its_own_making(bundle: Bundle) -> None:
             "sh", "-c", moves, writable_cgroups=True, cgroups_path=f"/{bundle.group}/{container_id}"
         )
     )
-    deadline = time.monotonic() + 10
-    while cgroups.paths(pid)[freezer].name != "init.scope":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: cgroups.paths(pid)[freezer].name == "init.scope")
     assert cgroups.of(pid).path.name == container_id
     assert len(cgroups.pids(pid)) == 2
     cgroups.kill_all(pid)
@@ -121,10 +139,7 @@ def test_an_init_in_a_group_of_its_own_making(bundle: Bundle) -> None:
 @pytest.mark.root
 def test_pids(bundle: Bundle) -> None:
     pid = bundle.start(bundle.options("sh", "-c", "for i in 1 2 3; do sleep 1000 & done; wait"))
-    deadline = time.monotonic() + 10
-    while len(cgroups.pids(pid)) != 4:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(cgroups.pids(pid)) == 4)
     assert cgroups.pids(pid)[0] == pid
 
 
@@ -133,7 +148,7 @@ def test_pids(bundle: Bundle) -> None:
 def test_kill_all_leaves_nobody(bundle: Bundle, frozen: bool) -> None:
     pid = bundle.start(bundle.options("sh", "-c", FORKS))
     group = cgroups.of(pid)
-    assert len(group.pids()) > 1
+    until(lambda: len(group.pids()) > 5)
     if frozen:
         group.freeze()
     group.kill_all()
@@ -142,19 +157,29 @@ def test_kill_all_leaves_nobody(bundle: Bundle, frozen: bool) -> None:
 
 
 @pytest.mark.root
+def test_many_that_fork_all_the_time(bundle: Bundle) -> None:
+    loops = "for i in $(seq 40); do (while :; do /bin/sleep 0; done) & done; wait"
+    pid = bundle.start(bundle.options("sh", "-c", loops, resources=Resources(pids_limit=200)))
+    group = cgroups.of(pid)
+    until(lambda: len(group.pids()) > 40)
+    group.freeze()
+    standing = group.pids()
+    time.sleep(0.1)
+    assert group.pids() == standing
+    group.thaw()
+    group.kill_all()
+    assert group.pids() == []
+
+
+@pytest.mark.root
 def test_kill_all_without_init(bundle: Bundle) -> None:
     """With the host's pid namespace the kernel ends nobody when init does."""
     shared = bundle.options("sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1000", namespaces=HOST_PIDS)
     pid = bundle.start(shared)
     group = cgroups.of(pid)
-    deadline = time.monotonic() + 10
-    while len(group.pids()) != 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(group.pids()) == 3)
     os.kill(pid, signal.SIGKILL)
-    while pid in group.pids():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: pid not in group.pids())
     assert len(group.pids()) == 2
     group.kill_all()
     assert group.pids() == []
@@ -210,10 +235,7 @@ def test_groups_of_both_versions(
     group: cgroups.Cgroup, join: Callable[[Path], subprocess.Popen[bytes]]
 ) -> None:
     children = [join(group.path), join(group.path / "below")]
-    deadline = time.monotonic() + 10
-    while not {child.pid for child in children} <= set(group.pids()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: {child.pid for child in children} <= set(group.pids()))
     group.freeze()
     assert group.frozen()
     standing = group.pids()
