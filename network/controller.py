@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 import logging
 import re
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from network.drivers.host import HostDriver
 from network.drivers.null import NullDriver
 from network.endpoint import Endpoint, EndpointRequest
 from network.forwarding import Forwarding
+from network.nftables.apply import Nft
 from network.nftables.ruleset import Bridge, Ruleset, table_name
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
 from network.publisher import Publication, Publisher
@@ -66,7 +66,7 @@ class Controller:
     """Owner of the worker thread, the watch on nftables, the held sockets and their proxies."""
 
     def __init__(
-        self, config: NetworkConfig, worker: Worker, lock: socket.socket, bridge: BridgeDriver, rules: Rules
+        self, config: NetworkConfig, worker: Worker, lock: Nft, bridge: BridgeDriver, rules: Rules
     ) -> None:
         self._links = config.exec_root / "netns"
         self._worker = worker
@@ -97,7 +97,7 @@ class Controller:
             worker = await Worker.open()
             undo.push_async_callback(worker.close)
             lock = await worker.run(lambda: bridge_device.reserve(config.bridge))
-            undo.callback(lock.close)
+            undo.push_async_callback(worker.run, lock.close)
             bridge = await worker.run(lambda: _open_bridge(worker, config))
             rules = Rules(worker, _ruleset(config, bridge), _forwarding(worker, config))
             await rules.open()
@@ -115,8 +115,8 @@ class Controller:
             self._let_go(attachment)
         for task in list(self._tasks):
             task.cancel()
+        await self._worker.run(self._lock.close)
         await self._worker.close()
-        self._lock.close()
 
     async def dismantle(self) -> None:
         """Remove everything of this instance from the kernel; only close() may follow."""

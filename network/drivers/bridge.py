@@ -39,6 +39,7 @@ class BridgeDriver:
         self._device = device
         self._prefix = f"veth{instance}"
         self._ports: dict[str, str] = {}  # endpoint id -> name of the host's end
+        self._taken: dict[str, str] = {}  # endpoint id -> its address
         self._retired: set[str] = set()
         subnet = device.address.network
         self.subnet: IPv4Network = subnet
@@ -65,8 +66,7 @@ class BridgeDriver:
         """A veth pair, its inner end `eth0` with address and default route; hairpin on its port of the bridge."""
         if request.mac is not None and not _MAC.fullmatch(request.mac):
             raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
-        address = self._addresses.take(request.ipv4)
-        endpoint = self._endpoint(sandbox, request, address)
+        endpoint = self._endpoint(sandbox, request)
         try:
             name = self._make_pair(sandbox.fd, endpoint.mac)
             self._ports[endpoint.id] = name
@@ -83,7 +83,6 @@ class BridgeDriver:
 
     def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
         """Take the endpoint's address again and find its port of the bridge from inside."""
-        self._addresses.take(endpoint.ipv4)
         self._ports[endpoint.id] = ""
         try:
             index = netns.inside(sandbox.fd, _outer_index)
@@ -92,6 +91,8 @@ class BridgeDriver:
             raise errdefs.SystemFailure(
                 f"endpoint {endpoint.name} has lost its interface: {error.strerror}"
             ) from error
+        finally:
+            self._take(endpoint.id, endpoint.ipv4)
 
     def disconnect(self, endpoint: Endpoint) -> None:
         """Silence the port of the bridge and free the address.
@@ -99,10 +100,8 @@ class BridgeDriver:
         The interface goes with its namespace, by the kernel; removing it here would take 15-30 ms under the rtnl lock.
         One that stays (another container shares the namespace) is removed by `sweep`.
         """
-        name = self._ports.pop(endpoint.id, None)
-        if name is None:
-            return
-        self._addresses.free(endpoint.ipv4)
+        self._free(endpoint)
+        name = self._ports.pop(endpoint.id, "")
         if not name:
             return
         with contextlib.suppress(OSError):  # it has gone already
@@ -131,9 +130,21 @@ class BridgeDriver:
         self.remove_strays()
         bridge_device.remove(self._rtnl, self._device)
 
-    def _endpoint(self, sandbox: Sandbox, request: EndpointRequest, address: str) -> Endpoint:
+    def _take(self, endpoint_id: str, wanted: str | None) -> str:
+        address = self._addresses.take(wanted)
+        self._taken[endpoint_id] = address
+        return address
+
+    def _free(self, endpoint: Endpoint) -> None:
+        address = self._taken.pop(endpoint.id, None)
+        if address is not None:
+            self._addresses.free(address)
+
+    def _endpoint(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
+        endpoint_id = new_id()
+        address = self._take(endpoint_id, request.ipv4)
         return Endpoint(
-            id=new_id(),
+            id=endpoint_id,
             name=request.endpoint_name,
             container_id=request.container_id,
             sandbox_id=sandbox.id,
@@ -174,7 +185,7 @@ class BridgeDriver:
         name = self._ports.pop(endpoint.id, None)
         if name is not None:
             self._delete(name)
-        self._addresses.free(endpoint.ipv4)
+        self._free(endpoint)
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(NetlinkError):  # the kernel was faster

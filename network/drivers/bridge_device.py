@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import secrets
 import socket
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ import errdefs
 from network import netlink, resolvconf, sysctl
 from network.ipam import pools
 from network.netlink import NetlinkError, Rtnetlink
+from network.nftables.apply import Nft, NftError
+
+_log = logging.getLogger(__name__)
 
 _IFF_UP: Final = 1
 _MAIN_TABLE: Final = 254
@@ -60,22 +64,23 @@ def parse_bip(bip: str) -> IPv4Interface:
     return address
 
 
-def reserve(name: str) -> socket.socket:
-    """Keep other daemons off the bridge while the returned socket lives: two would give the same addresses.
+def reserve(name: str) -> Nft:
+    """Keep other daemons off the bridge until the returned context is closed: two would give the same addresses.
 
-    An abstract unix socket belongs to the network namespace, as the bridge does, and is gone with its process.
+    An empty nftables table with an owner is a lock of this network namespace that root alone can take, that nobody else
+    can remove, and that goes with its process. A kernel before 5.12 has none, and then there is no lock.
     Raises Conflict.
     """
-    holder = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    holder = Nft()
     try:
-        holder.bind(f"\0wherry/bridge/{name}")
-    except OSError as error:
-        holder.close()
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise errdefs.Conflict(
-            f"bridge {name} is used by another wherryd: give each its own with --bridge"
-        ) from error
+        holder.run(f"add table inet wherry_lock_{name.encode().hex()} {{ flags owner; }}\n")
+    except NftError as error:
+        if error.errno == errno.EPERM:
+            holder.close()
+            raise errdefs.Conflict(
+                f"bridge {name} is used by another wherryd: give each its own (--bridge)"
+            ) from error
+        _log.warning("bridge %s cannot be locked against a second wherryd: %s", name, error.strerror)
     return holder
 
 

@@ -5,7 +5,7 @@ Publishing a port is one element in one of two maps, so the thousandth port cost
 - `any4`: (protocol, host port) -> (container address, port), for ports published on every address of the host;
 - `addr4`: (host address, protocol, host port) -> the same, for ports published on one address.
 
-Hazards that the rules answer (docs/architecture.md has the story):
+Hazards that the rules answer:
 
 - An accept in our chain cannot override a drop policy in somebody else's base chain. Our forward chain decides one step
   before `filter` and marks what it lets through; a static rule elsewhere accepts what is marked.

@@ -54,9 +54,14 @@ async def test_a_mac_that_is_asked_for(controller: Controller) -> None:
             await controller.connect(sandbox, asked)
 
 
-async def test_a_namespace_made_by_another(controller: Controller, ground: Ground) -> None:
+@pytest.mark.parametrize(
+    "namespaces", [["-n"], ["--user", "--map-root-user", "-n"]], ids=["root", "user namespace"]
+)
+async def test_a_namespace_made_by_another(
+    controller: Controller, ground: Ground, namespaces: list[str]
+) -> None:
     """The way with a user namespace: runc makes it, we configure it through the process."""
-    process = ground.spawn("unshare", "-n", "sh", "-c", "echo; exec cat")
+    process = ground.spawn("unshare", *namespaces, "sh", "-c", "echo; exec cat")
     assert process.stdout is not None
     process.stdout.readline()
     sandbox = await controller.create_sandbox("made", pid=process.pid)

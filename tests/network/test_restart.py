@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -253,6 +253,24 @@ async def test_a_table_of_an_older_version_is_replaced(
         await controller.reconcile({"c0"})
         assert await ground.ask(ground.client, HOST4, 8080) == "c0 x"
         assert "old" not in run("nft", "list", "table", *table.split())
+    finally:
+        await controller.dismantle()
+        await controller.close()
+
+
+async def test_a_container_of_another_subnet_keeps_its_interface(
+    ground: Ground, config: NetworkConfig, daemon: Daemon
+) -> None:
+    """The daemon was given another --bip while containers ran: they are told of, not cut off."""
+    daemon.kill()
+    kept = daemon.containers[0]
+    controller = await Controller.open(replace(config, bip="10.9.0.1/24"))
+    try:
+        warnings = await controller.adopt("c0", kept.pid, kept.endpoint, [])
+        assert warnings == ["invalid address 172.17.0.2: it does not belong to subnet 10.9.0.0/24"]
+        await controller.reconcile({"c0"})
+        assert sum("veth" in name for _, name in socket.if_nameindex()) == 1
+        await controller.release("c0")
     finally:
         await controller.dismantle()
         await controller.close()
