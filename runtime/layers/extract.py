@@ -185,9 +185,22 @@ class Extractor:
             _make(entry, target, path)
         if entry.type == tar.SYMLINK:
             self.size += len(target)
-        if entry.type != tar.HARD_LINK:
+        if entry.type != tar.HARD_LINK or self._differs(entry, path):
             self._own(entry, path)
             os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+
+    def _differs(self, entry: Header, path: bytes) -> bool:
+        """Tell whether a hard link's entry says other things than its file's: then it is obeyed, as Docker does.
+
+        Only then: a needless chown would clear the file's capabilities.
+        """
+        found = os.lstat(path)
+        wanted = (entry.mode, entry.uid, entry.gid)
+        return not stat.S_ISLNK(found.st_mode) and wanted != (
+            stat.S_IMODE(found.st_mode),
+            found.st_uid,
+            found.st_gid,
+        )
 
     def _link_target(self, link: bytes) -> bytes:
         name = clean(link)

@@ -94,7 +94,7 @@ async def test_all_there_is_to_a_file(target: Path) -> None:
                 ),
                 symlink("link", "../../outside"),
                 member("owned", tarfile.SYMTYPE, linkname="x", uid=9, gid=10, mtime=11),
-                hardlink("d/hard", "./d/setuid"),
+                member("d/hard", tarfile.LNKTYPE, linkname="./d/setuid", mode=0o4755, uid=3, gid=4, **stamp),
                 hardlink("hardlink-to-link", "link"),
                 member("fifo", tarfile.FIFOTYPE, mode=0o640),
                 member("null", tarfile.CHRTYPE, mode=0o666, devmajor=1, devminor=3),
@@ -182,6 +182,24 @@ async def test_an_entry_replaces_what_stands_in_its_way_but_a_directory_keeps_it
     assert (target / "link").read_bytes() == b"no link"
     assert not (target / "link").is_symlink()
     assert (target / "twice").read_bytes() == b"2"
+
+
+async def test_a_hard_link_s_entry_is_obeyed_where_it_differs(target: Path) -> None:
+    capable = {"SCHILY.xattr.security.capability": CAPABILITY.decode("utf-8", "surrogateescape")}
+    await unpack(
+        tar(
+            [
+                member("a", mode=0o4755, uid=1, mtime=100),
+                member("b", tarfile.LNKTYPE, linkname="a", mode=0o600, uid=2, mtime=200),
+                member("c", mode=0o755, uid=3, pax_headers=capable),
+                member("d", tarfile.LNKTYPE, linkname="c", mode=0o755, uid=3),
+            ]
+        ),
+        target,
+    )
+    found = os.stat(target / "a")
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_mtime, found.st_nlink) == (0o600, 2, 200, 2)
+    assert os.getxattr(target / "c", "security.capability") == CAPABILITY
 
 
 async def test_a_parent_that_is_a_link_is_followed_inside_the_root(target: Path) -> None:
