@@ -71,27 +71,33 @@ def resolve(
     *,
     volume_driver: str = "",
     source_exists: SourceExists | None = None,
+    roots: Iterable[str] = (),
 ) -> list[MountPoint]:
     """The mount points of binds, then of mounts, in their order.
 
     `tmpfs` are the destinations of the `Tmpfs` map, which is no part of the result: it is checked, and
-    stands against binds. `source_exists` (which may block) is asked for the sources of mounts of type
-    bind; without it they are not checked. InvalidArgument with Docker's texts.
+    stands against binds. `roots` are the daemon's own directories: what is bound from above or below them
+    follows the host's unmounts (rslave), or it would hold the roots of other containers. `source_exists`
+    (which may block) is asked for the sources of mounts of type bind; without it they are not checked.
+    InvalidArgument with Docker's texts.
     """
     points: list[MountPoint] = []
-    requests = [(request.target, parse_mount(request, source_exists)) for request in mounts or ()]
+    requests = [(request, parse_mount(request, source_exists)) for request in mounts or ()]
+    own = tuple(map(_clean, roots))
     on_tmpfs = set(tmpfs or ())
     for destination in on_tmpfs:
         _require_destination(destination)
     taken: set[str] = set()
     for bind in binds or ():
-        point = parse_bind(bind, volume_driver)
+        point = _following(parse_bind(bind, volume_driver), own, modes.propagation(bind.rpartition(":")[2]))
         _require_free(point.destination, point.destination, taken | on_tmpfs)
         _require_volume_name(point.name)
         taken.add(point.destination)
         points.append(point)
-    for target, point in requests:
-        _require_free(point.destination, target, taken)
+    for request, parsed in requests:
+        asked = request.bind_options.propagation if request.bind_options else ""
+        point = _following(parsed, own, asked)
+        _require_free(point.destination, request.target, taken)
         _require_volume_name(point.name)
         taken.add(point.destination)
         points.append(point)
@@ -177,6 +183,24 @@ def _bind_point(source: str, destination: str, mode: str) -> MountPoint:
         propagation=propagation,
         options=("rbind", *(() if writable else ("rro",)), propagation),
     )
+
+
+def _following(point: MountPoint, roots: tuple[str, ...], asked: str) -> MountPoint:
+    """A bind around or in the daemon's directories with the propagation that it must have."""
+    near = [root for root in roots if _is_within(root, point.source) or _is_within(point.source, root)]
+    if point.type != BIND or not near or asked in ("rslave", "rshared"):
+        return point
+    if asked:
+        raise errdefs.InvalidArgument(
+            'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is'
+            f' within the daemon root, daemon root: "{near[0]}", bind mount source: "{point.source}",'
+            f' propagation: "{asked}"'
+        )
+    return replace(point, propagation="rslave", options=(*point.options[:-1], "rslave"))
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
 def _parse_bind_mount(request: MountRequest, source_exists: SourceExists | None) -> MountPoint:

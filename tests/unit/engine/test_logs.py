@@ -294,6 +294,19 @@ async def test_follow_waits_for_a_log_that_is_not_there_yet(log: Path) -> None:
     assert await follower.end() == b"first\n"
 
 
+async def test_several_follow_one_log(log: Path) -> None:
+    followers = [_Follower(log) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    log.write_text(_record("a\n"))
+    await followers[0].until(b"a\n")
+    assert await followers[0].end() == b"a\n"
+    with log.open("a") as file:
+        file.write(_record("b\n"))
+    for follower in followers[1:]:
+        await follower.until(b"b\n")
+        assert await follower.end() == b"a\nb\n"
+
+
 async def test_follow_without_inotify_looks_now_and_then(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.logs.inotify._MASK", 0)
     monkeypatch.setattr("engine.logs.reader._POLL", 0.01)

@@ -270,6 +270,36 @@ def test_binds_come_before_mounts() -> None:
     assert [point.destination for point in points] == ["/b", "/v", "/a"]
 
 
+@pytest.mark.parametrize(
+    ("bind", "expected"),
+    [
+        ("/:/host", "rslave"),
+        ("/var/lib:/x:ro", "rslave"),
+        ("/var/lib/wherry/containers:/x", "rslave"),
+        ("/:/host:rshared", "rshared"),
+        ("/var/lib/wherry2:/x", "rprivate"),
+        ("/etc:/x", "rprivate"),
+    ],
+)
+def test_binds_around_the_daemons_directories_follow_the_host(bind: str, expected: str) -> None:
+    (point,) = resolve([bind], None, None, roots=["/run/wherry", "/var/lib/wherry"])
+    assert (point.propagation, point.options[-1]) == (expected, expected)
+
+
+def test_such_a_bind_may_not_be_private() -> None:
+    options = BindOptions(propagation="private")
+    mount = Mount(type="bind", source="/", target="/t", bind_options=options)
+    requests: list[tuple[list[str], list[Mount]]] = [(["/:/t:ro,private"], []), ([], [mount])]
+    for binds, mounts in requests:
+        with pytest.raises(errdefs.InvalidArgument) as refused:
+            resolve(binds, mounts, None, roots=["/var/lib/wherry"])
+        assert refused.value.message == (
+            'invalid mount config: must use either propagation mode "rslave" or "rshared" when mount source is'
+            ' within the daemon root, daemon root: "/var/lib/wherry", bind mount source: "/",'
+            ' propagation: "private"'
+        )
+
+
 def test_volumes_from() -> None:
     assert parse_volumes_from("c") == VolumesFrom("c", writable=True)
     assert parse_volumes_from("c:ro,z") == VolumesFrom("c", writable=False)
