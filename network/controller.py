@@ -122,7 +122,8 @@ class Controller:
         """Remove everything of this instance from the kernel; only close() may follow."""
         for container_id in list(self._attachments):
             await self.release(container_id)
-        await self._worker.run(self._dismantle)
+        await self._rules.dismantle()
+        await self._worker.run(self._bridge.dismantle)
 
     def networks(self) -> list[NetworkInfo]:
         """bridge, host and none."""
@@ -265,10 +266,6 @@ class Controller:
             except (FileNotFoundError, ProcessLookupError) as error:
                 raise errdefs.NotFound(f"process {pid} of container {container_id} is gone") from error
         return self._attachments.setdefault(container_id, _Attachment(sandbox))
-
-    def _dismantle(self) -> None:
-        self._rules.dismantle()
-        self._bridge.dismantle()
 
     def _remove_stale_links(self) -> None:
         if not self._links.is_dir():

@@ -49,10 +49,13 @@ class Rules:
 
     async def close(self) -> None:
         """Stop watching; the rules stay."""
-        self._watch.stop()
-        if self._task is not None:
-            self._task.cancel()
+        self._stop()
         await self._worker.run(self._close)
+
+    async def dismantle(self) -> None:
+        """Remove the table and the rule that lets marked packets through; nothing is put back any more."""
+        self._stop()
+        await self._worker.run(self._dismantle)
 
     def add(self, published: Iterable[Published]) -> None:
         """Lead ports to a container. Raises SystemFailure; nothing is changed then."""
@@ -77,16 +80,19 @@ class Rules:
         except NftError:  # an element was not there: say what the whole is
             self._assert()
 
-    def dismantle(self) -> None:
-        """Remove the table and the rule that lets marked packets through."""
-        self._watch.stop()
-        self._run(text.delete(self._ruleset.table))
-        self._forwarding.dismantle()
-
     def _open(self) -> None:
         self._generation = Generation()
         self._watch = Watch()
         self._assert()
+
+    def _stop(self) -> None:
+        self._watch.stop()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _dismantle(self) -> None:
+        self._run(text.delete(self._ruleset.table))
+        self._forwarding.dismantle()
 
     def _close(self) -> None:
         self._watch.close()

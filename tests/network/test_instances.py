@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import errdefs
+from network import netns
 from network.controller import Controller, NetworkConfig
 from tests.network.conftest import Start, starter, tcp
 from tests.network.ground import CLIENT4, HOST4, Ground, run
@@ -100,3 +101,66 @@ async def test_a_subnet_that_the_host_routes_is_not_taken(ground: Ground, tmp_pa
     assert controller.networks()[0].subnets == ("172.18.0.0/16",)
     await controller.dismantle()
     await controller.close()
+
+
+@pytest.mark.parametrize("variant", ["iptables-nft", "iptables-legacy"])
+async def test_a_forward_policy_that_drops_lets_containers_through(
+    ground: Ground, config: NetworkConfig, variant: str
+) -> None:
+    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    run(variant, "-P", "FORWARD", "DROP")
+    controller = await Controller.open(config)
+    await controller.reconcile(set())
+    ground.serve(ground.client, "outside", port=9000)
+    web = await starter(ground, controller)("web", [tcp(8080)])
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+    assert await ground.ask(web.sandbox, CLIENT4, 9000) == f"outside {HOST4} x"
+    await controller.dismantle()
+    await controller.close()
+    assert run(variant, "-S", "FORWARD") == "-P FORWARD DROP\n"
+
+
+async def test_where_nothing_drops_iptables_is_left_alone(ground: Ground, config: NetworkConfig) -> None:
+    run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    controller = await Controller.open(config)
+    await controller.reconcile(set())
+    await starter(ground, controller)("web", [tcp(8080)])
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
+    assert "table ip filter" not in run("nft", "list", "ruleset")
+    await controller.dismantle()
+    await controller.close()
+
+
+async def test_the_host_does_not_become_a_router_for_others(ground: Ground, controller: Controller) -> None:
+    """Forwarding was off before: what has nothing to do with containers is not passed on."""
+    assert run("sysctl", "-n", "net.ipv4.ip_forward") == "1\n"
+    third = netns.create(lambda: None)
+    try:
+        run(
+            "ip",
+            "link",
+            "add",
+            "th0",
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "in0",
+            "netns",
+            f"/proc/{os.getpid()}/fd/{third}",
+        )
+        run("ip", "address", "add", "203.0.113.1/24", "dev", "th0")
+        run("ip", "link", "set", "th0", "up")
+        netns.inside(third, _third)
+        server = ground.serve(third, "third", port=9000)
+        assert await ground.ask(ground.host, "203.0.113.9", 9000) == "third 203.0.113.1 x"
+        assert await ground.ask(ground.client, "203.0.113.9", 9000, seconds=0.4) == ""
+        server.close()
+    finally:
+        os.close(third)
+
+
+def _third() -> None:
+    run("ip", "address", "add", "203.0.113.9/24", "dev", "in0")
+    run("ip", "link", "set", "in0", "up")
+    run("ip", "route", "add", "default", "via", "203.0.113.1")
