@@ -3,7 +3,11 @@
 import io
 import tarfile
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from runtime.layers.apply import Applied, apply
+from runtime.layers.limits import DEFAULT, Limits
 
 
 def member(
@@ -61,3 +65,10 @@ def raw(block: bytes, **fields: bytes) -> bytes:
     changed[148:156] = b" " * 8
     changed[148:156] = b"%06o\0 " % sum(changed)
     return bytes(changed) + block[512:]
+
+
+async def unpack(archive: bytes, target: Path, limits: Limits = DEFAULT) -> Applied:
+    """Apply an archive, kept in a file beside `target`."""
+    blob = target.parent / "blob"
+    blob.write_bytes(archive)
+    return await apply(blob, target, limits=limits)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import tree
 from runtime.mount import mountinfo
 
 
@@ -21,3 +22,27 @@ def _state(place: Path) -> tuple[set[str], str, int]:
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
     mounts = {entry.target for entry in mountinfo() if entry.target.startswith(str(place))}
     return mounts, children, len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Path]:
+    """A root, with a canary beside it that must be the same afterwards."""
+    root = tmp_path / "root"
+    root.mkdir()
+    canary = tmp_path / "canary"
+    (canary / "etc").mkdir(parents=True)
+    (canary / "etc" / "passwd").write_text("canary")
+    before = fingerprint(canary)
+    yield root
+    assert fingerprint(canary) == before
+    assert sorted(path for path in os.listdir(tmp_path) if path != "blob") == ["canary", "root"]
+    tree.remove(root)
+
+
+def fingerprint(root: Path) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    for path in (root, *sorted(root.rglob("*"))):
+        at = path.lstat()
+        text = path.read_bytes() if path.is_file() else b""
+        found.append((str(path), at.st_mode, at.st_uid, at.st_nlink, at.st_mtime_ns, at.st_ctime_ns, text))
+    return found
