@@ -95,8 +95,10 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         config=config,
         supervisor=await _open_supervisor(config, stack),
         snapshots=snapshots,
+        images=images,
         network=await _open_network(config, instance.id, stack),
         hierarchy=cgroups.detect(),
+        limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
     )
     lives = Lives()

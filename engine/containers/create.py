@@ -23,6 +23,7 @@ from engine.containers.verify import verify
 from engine.images.image import Image
 from engine.images.merge import merge_config
 from engine.undo import Undo
+from runtime.cgroups import discard
 
 STEPS = ("snapshot", "directory", "save")
 
@@ -51,9 +52,12 @@ async def prepare(
         host,
         runtimes=frozenset(machinery.config.runtimes),
         cgroup_driver=machinery.config.cgroup_driver,
+        limits=machinery.limits,
     )
     refuse_unbuilt(merged, host)
     LogOptions.parse(host.log_config)
+    changes, warnings = discard(msgspec.structs.asdict(host), machinery.limits)
+    host = msgspec.structs.replace(host, **changes)
     command = [*(merged.entrypoint or ()), *(merged.cmd or ())]
     if not command or not command[0]:
         raise errdefs.InvalidArgument("no command specified")
@@ -74,9 +78,9 @@ async def prepare(
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
-        mounts=await asyncio.to_thread(mounts.resolve, merged, host),
+        mounts=await asyncio.to_thread(mounts.resolve, merged, host, machinery.roots),
     )
-    return container, _warnings(host)
+    return container, [*warnings, *_warnings(host)]
 
 
 async def create(container: Container, image: Image, machinery: Machinery, store: ContainerStore) -> None:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import Config
+from engine.images.images import Images
 from network.controller import Controller
-from runtime.cgroups import Hierarchy
+from runtime.cgroups import Hierarchy, HostCapabilities
 from runtime.snapshots.snapshotter import Snapshotter
 from runtime.supervisor import Supervisor
 
@@ -17,10 +18,17 @@ class Machinery:
     config: Config
     supervisor: Supervisor
     snapshots: Snapshotter
+    images: Images
     network: Controller
     hierarchy: Hierarchy
+    limits: HostCapabilities
     seccomp_profile: bytes | None = None
     """The daemon's own default profile as JSON, None for the builtin one."""
+
+    @property
+    def roots(self) -> list[str]:
+        """The daemon's own directories: what binds them must not hold what it unmounts there."""
+        return [str(self.config.data_root), str(self.config.exec_root)]
 
     def bundle(self, container_id: str) -> Path:
         """Where the runtime finds config.json and the mounted root."""

@@ -2,17 +2,25 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import errdefs
 from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.container import Container
+from runtime.spec import propagation
 from volumes import mount_point
 from volumes.mount_point import BIND, TMPFS, MountPoint
 
 
-def resolve(config: ContainerConfig, host: HostConfig) -> list[MountPoint]:
-    """The mount points of a create request; InvalidArgument in Docker's words. Blocks: it looks at the sources."""
-    points = mount_point.resolve(host.binds, host.mounts, host.tmpfs, source_exists=os.path.lexists)
+def resolve(config: ContainerConfig, host: HostConfig, roots: Sequence[str] = ()) -> list[MountPoint]:
+    """The mount points of a create request; InvalidArgument in Docker's words.
+
+    Blocks: it looks at the sources. `roots` are the daemon's own directories.
+    """
+    points = mount_point.resolve(
+        host.binds, host.mounts, host.tmpfs, source_exists=os.path.lexists, roots=roots
+    )
     covered = {point.destination for point in points} | set(host.tmpfs or ())
     points += [mount_point.parse_bind(path) for path in config.volumes or () if path not in covered]
     for point in points:
@@ -29,13 +37,17 @@ async def make_sources(container: Container) -> None:
 
 
 def _make_sources(container: Container) -> None:
+    mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     for point in container.mounts:
-        if point.type == BIND and not os.path.lexists(point.source):
+        if point.type != BIND:
+            continue
+        if not os.path.lexists(point.source):
             if not point.create_source:
                 raise errdefs.InvalidArgument(
                     f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
                 )
             _make_source(point.source)
+        propagation.check(os.path.realpath(point.source), point.propagation, mountinfo)
 
 
 def _make_source(path: str) -> None:

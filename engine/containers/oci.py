@@ -75,7 +75,9 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         sysctls=host.sysctls or {},
         oom_score_adj=host.oom_score_adj,
         annotations=host.annotations or {},
-        init_path=around.init_path if host.init else None,
+        init_path=around.init_path if host.init and _own_processes(host) else None,
+        apparmor_profile=_apparmor(asked),
+        writable_cgroups=asked.writable_cgroups,
         shm_size=_shm_size(host),
     )
 
@@ -122,6 +124,17 @@ def _cgroup_namespace(host: HostConfig, version: int) -> str:
     return HOST if version == 1 or host.privileged else NEW
 
 
+def _own_processes(host: HostConfig) -> bool:
+    """Whether its first process is the first of its PID namespace: only that one needs an init."""
+    return host.pid_mode in ("", "private")
+
+
+def _apparmor(asked: security.Security) -> str | None:
+    """The profile, where the host has AppArmor and one was asked for."""
+    supported = os.path.exists("/sys/kernel/security/apparmor")
+    return asked.apparmor or None if supported and asked.apparmor != "unconfined" else None
+
+
 def _shm_size(host: HostConfig) -> int | None:
     if host.ipc_mode == "none":
         return None
@@ -132,8 +145,12 @@ def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
     """The container's own files first: a user's mount on the same place covers them."""
     users = {mount.destination for mount in container.mounts}
     mounts: list[Mount] = [
-        Bind(source=source, destination=path) for path, source in around.files.items() if path not in users
+        Bind(source=source, destination=path, read_only=container.host_config.readonly_rootfs)
+        for path, source in around.files.items()
+        if path not in users
     ]
+    if container.host_config.ipc_mode == "host":
+        mounts.append(Bind(source="/dev/shm", destination="/dev/shm"))
     mounts += [_mount(mount) for mount in container.mounts]
     mounts += [
         Tmpfs(destination=path, options=options)
@@ -156,11 +173,11 @@ def _mount(mount: MountPoint) -> Mount:
 
 
 def _devices(host: HostConfig) -> tuple[tuple[devices.Device, ...], tuple[devices.DeviceRule, ...]]:
-    if host.privileged:
-        return tuple(devices.host_devices()), ()
-    nodes: list[devices.Device] = []
+    nodes = devices.host_devices() if host.privileged else []
     rules: list[devices.DeviceRule] = []
     for mapping in host.devices or ():
+        if host.privileged and mapping.path_in_container in ("", mapping.path_on_host):
+            continue
         found, allowed = devices.from_host(
             mapping.path_on_host,
             mapping.path_in_container or mapping.path_on_host,

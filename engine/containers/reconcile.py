@@ -19,7 +19,7 @@ from engine.containers.start import task_request
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.containers.watch import Watcher
-from runtime import mount
+from runtime import cgroups, mount
 from runtime.task import Exit, Task
 
 _log = logging.getLogger(__name__)
@@ -100,10 +100,14 @@ class Reconciler:
             warnings = await self._machinery.network.adopt(container.id, task.pid, endpoint, container.ports)
             for warning in warnings:
                 _log.warning("container %s: %s", container.id[:12], warning)
-        if container.stopped_by_user:
-            # The stop was cut short and the container outlived it: it counts as running.
+        frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
+        status = Status.PAUSED if frozen else Status.RUNNING
+        if container.stopped_by_user or status is not container.state.status:
+            # A stop that was cut short and outlived counts as none; what is frozen is known by the kernel.
+            state = msgspec.structs.replace(container.state, status=status)
             await self._store.save(
-                msgspec.structs.replace(container, stopped_by_user=False, restart_wanted=False), durable=False
+                msgspec.structs.replace(container, state=state, stopped_by_user=False, restart_wanted=False),
+                durable=False,
             )
         self._watcher.watch(container.id, task)
 

@@ -28,13 +28,21 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
         undo.step("mark", lambda: _mark_dead(container, store))
         await machinery.snapshots.unmount(machinery.rootfs(container.id))
         with suppress(errdefs.NotFound):  # by a removal that was cut short
-            await machinery.snapshots.remove(container.snapshot)
+            await _remove_snapshot(container, machinery)
         undo.step("snapshot")
         await asyncio.to_thread(_remove_directories, container, machinery)
         undo.step("directory")
         await store.delete(container)
         undo.step("delete")
         undo.done()
+
+
+async def _remove_snapshot(container: Container, machinery: Machinery) -> None:
+    """Also the layers below it, where their image was removed by force and this was their last user."""
+    parent = machinery.snapshots.info(container.snapshot).parent
+    await machinery.snapshots.remove(container.snapshot)
+    if parent:
+        await machinery.images.release(parent)
 
 
 def _remove_directories(container: Container, machinery: Machinery) -> None:

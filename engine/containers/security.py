@@ -16,11 +16,13 @@ class Security:
     seccomp: str = ""
     apparmor: str = ""
     labels: tuple[str, ...] = ()
+    writable_cgroups: bool | None = None
 
 
 def parse(options: list[str] | None) -> Security:
     """The options in order, the last of a kind wins; InvalidArgument in Docker's words."""
     no_new_privileges, seccomp, apparmor, labels = False, "", "", []
+    writable_cgroups = None
     for option in options or ():
         key, value = _split(option)
         match key:
@@ -32,10 +34,16 @@ def parse(options: list[str] | None) -> Security:
                 apparmor = value
             case "label":
                 labels.append(value)
+            case "writable-cgroups":
+                writable_cgroups = _boolean(option, value)
             case _:
                 raise errdefs.InvalidArgument(f'invalid --security-opt 2: "{option}"')
     return Security(
-        no_new_privileges=no_new_privileges, seccomp=seccomp, apparmor=apparmor, labels=tuple(labels)
+        no_new_privileges=no_new_privileges,
+        seccomp=seccomp,
+        apparmor=apparmor,
+        labels=tuple(labels),
+        writable_cgroups=writable_cgroups,
     )
 
 

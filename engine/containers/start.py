@@ -116,10 +116,11 @@ def task_request(container: Container, machinery: Machinery) -> TaskRequest:
     config, host = container.config, container.host_config
     runtime = machinery.config.runtimes[container.runtime]
     size = host.console_size
+    driver = ("--systemd-cgroup",) if machinery.config.cgroup_driver == "systemd" else ()
     return TaskRequest(
         id=container.id,
         bundle=machinery.bundle(container.id),
-        runtime=Runtime(name=container.runtime, path=runtime.path, args=tuple(runtime.args)),
+        runtime=Runtime(name=container.runtime, path=runtime.path, args=(*runtime.args, *driver)),
         terminal=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,

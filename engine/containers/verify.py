@@ -6,6 +6,7 @@ import errdefs
 from engine.containers import ports, security
 from engine.containers.config import ContainerConfig, HostConfig, RestartPolicy
 from engine.containers.signals import parse_signal
+from runtime.cgroups import HostCapabilities, check_cpuset
 from runtime.spec import capabilities
 
 MIN_MEMORY = 6 << 20
@@ -15,14 +16,19 @@ _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
 def verify(
-    config: ContainerConfig, host: HostConfig, *, runtimes: frozenset[str], cgroup_driver: str
+    config: ContainerConfig,
+    host: HostConfig,
+    *,
+    runtimes: frozenset[str],
+    cgroup_driver: str,
+    limits: HostCapabilities,
 ) -> None:
     """Raise InvalidArgument for the first thing that cannot be."""
     _verify_config(config)
     _verify_life_cycle(host)
     _verify_namespaces(host)
     _verify_memory(host)
-    _verify_cpu(host)
+    _verify_cpu(host, limits)
     _verify_rest(host, runtimes, cgroup_driver)
 
 
@@ -110,7 +116,7 @@ def _verify_memory(host: HostConfig) -> None:
     _refuse(host.shm_size < 0, "SHM size can not be less than 0")
 
 
-def _verify_cpu(host: HostConfig) -> None:
+def _verify_cpu(host: HostConfig, limits: HostCapabilities) -> None:
     count = os.cpu_count() or 1
     _refuse(
         host.nano_cpus and host.cpu_period, "Conflicting options: Nano CPUs and CPU Period cannot both be set"
@@ -128,24 +134,15 @@ def _verify_cpu(host: HostConfig) -> None:
     )
     _refuse(0 < host.cpu_quota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)")
     _refuse(host.cpu_shares < 0, f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
-    for what, text in (("cpus", host.cpuset_cpus), ("mems", host.cpuset_mems)):
-        if text:
-            _verify_cpuset(what, text)
+    check_cpuset(host.cpuset_cpus, limits.cpus, "cpus")
+    check_cpuset(host.cpuset_mems, limits.mems, "mems")
     _refuse(
         host.blkio_weight and not 10 <= host.blkio_weight <= 1000, "Range of blkio weight is from 10 to 1000"
     )
 
 
-def _verify_cpuset(what: str, text: str) -> None:
-    """A list such as "0-2,5"; its numbers are bounded before they are counted (a huge range must cost nothing)."""
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        good = first.isdecimal() and len(first) < 5 and (not dash or (last.isdecimal() and len(last) < 5))
-        _refuse(not good or (dash and int(last) < int(first)), f"Invalid value {text} for cpuset {what}")
-
-
 def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str) -> None:
-    capabilities.resolve(host.cap_add or [], host.cap_drop or [], privileged=host.privileged)
+    capabilities.validate(host.cap_add or (), host.cap_drop or ())
     security.parse(host.security_opt)
     _refuse(host.runtime and host.runtime not in runtimes, f"unknown or invalid runtime name: {host.runtime}")
     _refuse(

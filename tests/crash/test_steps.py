@@ -71,72 +71,72 @@ def agrees_with_the_kernel(mortal: Wherryd, name: str) -> None:
 @pytest.mark.parametrize("point", CREATE)
 def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
     dies_at(point)
-    is_killed_by(mortal, lambda: mortal.docker("create", "--name", "c", "busybox", "sleep", "1000"))
-    if not state(mortal, "c"):
-        mortal.docker("create", "--name", "c", "busybox", "sleep", "1000")
-    mortal.docker("start", "c")
-    mortal.docker("rm", "-f", "c")
+    is_killed_by(mortal, lambda: mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000"))
+    if not state(mortal, "cc"):
+        mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000")
+    mortal.docker("start", "cc")
+    mortal.docker("rm", "-f", "cc")
 
 
 @pytest.mark.parametrize("point", START)
 def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    mortal.docker("create", "--name", "c", "-p", "18080:80", "busybox", "sleep", "1000")
+    mortal.docker("create", "--name", "cc", "-p", "18080:80", "busybox", "sleep", "1000")
     dies_at(point)
-    is_killed_by(mortal, lambda: mortal.docker("start", "c"))
-    agrees_with_the_kernel(mortal, "c")
-    if not state(mortal, "c")["Running"]:
-        mortal.docker("start", "c")
-    assert mortal.docker("exec", "c", "echo", "alive").stdout == "alive\n"
-    mortal.docker("rm", "-f", "c")
+    is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
+    agrees_with_the_kernel(mortal, "cc")
+    if not state(mortal, "cc")["Running"]:
+        mortal.docker("start", "cc")
+    assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
+    mortal.docker("rm", "-f", "cc")
 
 
 @pytest.mark.parametrize("point", REMOVE)
 def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    mortal.docker("create", "--name", "c", "busybox", "sleep", "1000")
+    mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000")
     dies_at(point)
-    is_killed_by(mortal, lambda: mortal.docker("rm", "c"))
-    assert mortal.get("/containers/c/json").status == 404
+    is_killed_by(mortal, lambda: mortal.docker("rm", "cc"))
+    assert mortal.get("/containers/cc/json").status == 404
 
 
 @pytest.mark.parametrize("point", ["exit.released", "exit.recorded"])
 def test_exit(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
     mortal.docker(
-        "run", "-d", "--name", "c", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
+        "run", "-d", "--name", "cc", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
     )
     dies_at(point)
-    is_killed_by(mortal, lambda: mortal.docker("exec", "c", "touch", "/go"))
-    found = state(mortal, "c")
+    is_killed_by(mortal, lambda: mortal.docker("exec", "cc", "touch", "/go"))
+    found = state(mortal, "cc")
     assert (found["Status"], found["ExitCode"]) == ("exited", 9)
-    mortal.docker("rm", "c")
+    mortal.docker("rm", "cc")
 
 
 def test_stop(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
-    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
     dies_at("stop.marked")
-    is_killed_by(mortal, lambda: mortal.docker("stop", "-t", "0", "c"))
-    agrees_with_the_kernel(mortal, "c")
-    mortal.docker("rm", "-f", "c")
+    is_killed_by(mortal, lambda: mortal.docker("stop", "-t", "0", "cc"))
+    agrees_with_the_kernel(mortal, "cc")
+    mortal.docker("rm", "-f", "cc")
 
 
 def test_restart(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
-    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
     dies_at("restart.stopped")
-    is_killed_by(mortal, lambda: mortal.docker("restart", "-t", "0", "c"))
+    is_killed_by(mortal, lambda: mortal.docker("restart", "-t", "0", "cc"))
     deadline = time.monotonic() + 10
-    while not state(mortal, "c")["Running"]:
+    while not state(mortal, "cc")["Running"]:
         assert time.monotonic() < deadline, "a restart that was cut short is completed"
         time.sleep(0.05)
-    mortal.docker("rm", "-f", "c")
+    mortal.docker("rm", "-f", "cc")
 
 
 def test_pause(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
-    mortal.docker("run", "-d", "--name", "c", "busybox", "sleep", "1000")
+    mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
     dies_at("pause.frozen")
-    is_killed_by(mortal, lambda: mortal.docker("pause", "c"))
-    status = state(mortal, "c")["Status"]
-    done = mortal.docker("exec", "c", "true", check=False)
+    is_killed_by(mortal, lambda: mortal.docker("pause", "cc"))
+    status = state(mortal, "cc")["Status"]
+    done = mortal.docker("exec", "cc", "true", check=False)
     assert (done.returncode == 0) == (status == "running")
-    mortal.docker("rm", "-f", "c")
+    mortal.docker("rm", "-f", "cc")
 
 
 def test_every_plain_point_is_tested() -> None:
