@@ -31,6 +31,8 @@ from runtime.task import EXIT_KILLED, Exit, Runtime, Task, TaskRequest
 from runtime.zygote import Zygote
 
 _ANSWER = 30.0  # seconds in which a shim must say hello; `runc create` may be in the way
+_TRIES = 4
+_PAUSE = 0.05  # seconds, and more each time: a zygote in its last moment still takes an order
 _SHIM_DIED = "its shim died, and the container was killed"
 _REMOVED = "its runtime directory was removed, and the container was killed"
 _RUNTIME_FILE = "runtime"
@@ -97,7 +99,7 @@ class Supervisor:
         """Have a shim create the container; a shim that was never born, its zygote having died, is asked for
         again.
         """
-        for attempt in range(2):
+        for attempt in range(_TRIES):
             task = self._task(place, terminal=order.terminal)
             task.connect(await self._zygote.order(order))
             try:
@@ -109,8 +111,9 @@ class Supervisor:
                 log = await runc.read_log(place.state_dir / "runc.log")
                 raise runc.create_error(log, error.code, error.text, place.runtime.path) from None
             except ShimLostError:
-                if attempt == 0 and task.shim_pid == 0:
+                if attempt < _TRIES - 1 and task.shim_pid == 0:
                     await self._remove(place)
+                    await asyncio.sleep(_PAUSE * attempt)
                     _make_state_dir(place)
                     continue
                 raise SystemFailure(f"cannot create container {place.id}: its shim died") from None

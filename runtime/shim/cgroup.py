@@ -37,9 +37,9 @@ class Cgroups:
 
 def _count(path: str, name: str) -> int:
     try:
-        with open(path, encoding="ascii") as file:
-            return int(dict(line.split() for line in file).get(name, "0"))
-    except (OSError, ValueError):
+        lines = _read(path).splitlines()
+        return int(next(line for line in lines if line.startswith(name + " ")).split()[1])
+    except (OSError, ValueError, StopIteration):
         return 0
 
 
@@ -47,33 +47,38 @@ def _folders(pid: int) -> dict[str, str]:
     """Return a directory for each controller of v1, and for "", v2."""
     mounts = _mounts()
     folders: dict[str, str] = {}
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            _, controllers, group = line.rstrip("\n").split(":", 2)
-            for controller in controllers.split(","):
-                if controller in mounts:
-                    point, root = mounts[controller]
-                    below = group if root == "/" else group.removeprefix(root)
-                    folders[controller] = f"{point}/{below.strip('/')}"
+    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+        _, controllers, group = line.split(":", 2)
+        for controller in controllers.split(","):
+            if controller in mounts:
+                point, root = mounts[controller]
+                below = group if root == "/" else group.removeprefix(root)
+                folders[controller] = f"{point}/{below.strip('/')}"
     return folders
 
 
 def _mounts() -> dict[str, tuple[str, str]]:
-    """Return the mount point, and the group that is mounted there, for each controller of v1, and for "",
-    v2.
-    """
+    """Return the mount point, and the group that is mounted there, for each controller of v1, and for "", v2."""
     found: dict[str, tuple[str, str]] = {}
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            mount, _, source = line.partition(" - ")
-            kind, _, options = source.split()[:3]
-            if kind == "cgroup2":
-                names = [""]
-            elif kind == "cgroup":
-                names = options.split(",")
-            else:
-                continue
-            root, point = mount.split()[3:5]
-            for name in names:
-                found.setdefault(name, (point, root))
+    for line in _read("/proc/self/mountinfo").splitlines():
+        mount, _, source = line.partition(" - cgroup")
+        if not source:
+            continue
+        fields = source.split()
+        names = [""] if source.startswith("2 ") else fields[-1].split(",")
+        root, point = mount.split()[3:5]
+        for name in names:
+            found.setdefault(name, (point, root))
     return found
+
+
+def _read(path: str) -> str:
+    """Read a whole file of the kernel's. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 16):
+            parts.append(part)
+        return b"".join(parts).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)

@@ -39,7 +39,7 @@ class Loop:
         """Reap from now on. To be called once, in the process that is to be the parent."""
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored, as in the zygote, nothing could be reaped
         self.watch(reader, READ, self._reap)
 
     def watch(self, fd: int, events: int, watcher: Watcher) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 
-_PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -13,11 +12,6 @@ def become_subreaper() -> None:
     """Have orphaned descendants become children of this process."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
-
-
-def set_name(name: str) -> None:
-    """Set the name that ps and top show; cut to 15 bytes by the kernel."""
-    _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def trim() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 
 from runtime.shim import faults, libc, protocol
@@ -29,7 +28,15 @@ _OOM_SCORE = b"-998"
 _INIT_GRACE = 0.2
 _DELETE_TRIES = 5
 _EXEC_ROUNDS = 200  # of 50 ms: with --pid=host an exec killed by `runc delete` is reaped after it
-_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)
+
+
+def write_proc(name: str, value: bytes) -> None:
+    """Write a file of /proc/self. Raises OSError."""
+    fd = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value)
+    finally:
+        os.close(fd)
 
 
 class Shim:
@@ -86,13 +93,10 @@ class Shim:
 
     def _settle_in(self) -> None:
         libc.become_subreaper()
-        libc.set_name(NAME)
-        for number in _IGNORED:
-            signal.signal(number, signal.SIG_IGN)
         self.loop.catch_children()
+        write_proc("comm", NAME.encode())
         try:
-            with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
-                file.write(_OOM_SCORE)
+            write_proc("oom_score_adj", _OOM_SCORE)
         except OSError:  # not root enough: the default protects less, and that is all
             pass
 

@@ -20,10 +20,11 @@ from runtime.shim.jsonlog import JsonLog
 from runtime.shim.memfd import SealedBinaries
 from runtime.shim.order import Order
 from runtime.shim.protocol import MAX_MESSAGE, STDOUT
-from runtime.shim.shim import Shim
+from runtime.shim.shim import Shim, write_proc
 
 CONTROL_FD = 3
 NAME = "wherry-zygote"
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)  # shims inherit it
 
 
 def main(runtime: str, fault: str = "") -> None:
@@ -31,8 +32,9 @@ def main(runtime: str, fault: str = "") -> None:
     os.chdir("/")
     os.umask(0o022)
     os.closerange(CONTROL_FD + 1, 1 << 20)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    libc.set_name(NAME)
+    for number in (*_IGNORED, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+    write_proc("comm", NAME.encode())
     libc.become_subreaper()
     if fault:
         faults.arm(fault)
@@ -83,7 +85,6 @@ def _serve(daemon: socket.socket, binaries: SealedBinaries | None) -> bool:
 def _become_shim(order: Order, control: int, binary: int) -> None:
     faults.point("shim.born")
     try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         os.setsid()
         _write_traces_to(order.state_dir)
         Shim(order, socket.socket(fileno=control), binary).run()

@@ -4,11 +4,12 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from runtime.shim_client import Stream
 from runtime.supervisor import Supervisor
@@ -210,3 +211,8 @@ async def box(containers: Containers) -> Containers:
 @pytest.fixture(autouse=True)
 def no_leftovers() -> None:
     """Here `containers` looks: there is no daemon."""
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Use the loop that the daemon runs on."""
+    return {"uvloop": uvloop.new_event_loop}
