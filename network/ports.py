@@ -21,7 +21,6 @@ WILDCARD6: Final = "::"
 NUMBERS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
 _KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _BACKLOG: Final = 1024
-_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _NO_PROTOCOL: Final = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT)
 _REASONS: Final = {
     errno.EADDRINUSE: "address already in use",
@@ -32,6 +31,10 @@ _REASONS: Final = {
 
 class PortInUse(errdefs.SystemFailure):
     """A port cannot be had. Docker answers 500, and clients look for its text."""
+
+
+class CannotBind(PortInUse):
+    """No port of this address can be had: the host does not have it, or forbids it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +72,15 @@ class Ports:
     def __init__(self, ephemeral: range) -> None:
         self._ephemeral = ephemeral
         self._last: dict[tuple[str, str], int] = {}
-        self._taken: dict[tuple[str, int], set[str]] = {}
+        self._taken: dict[tuple[str, int], dict[str, Held]] = {}
 
     def allocate(self, wanted: Sequence[PortRequest]) -> list[Held]:
         """Hold a port for each request; all or none. Raises PortInUse in Docker's words."""
         held: list[Held] = []
+        wildcards = [WILDCARD4, WILDCARD6] if _has_ipv6() else [WILDCARD4]
         try:
             for request in wanted:
-                held += self._allocate_one(request)
+                held += self._allocate_one(request, wildcards)
         except BaseException:
             self.free(held)
             raise
@@ -84,11 +88,17 @@ class Ports:
 
     def hold(self, binding: PortBinding) -> Held:
         """Hold exactly this port again, after a restart. Raises PortInUse."""
-        held = self._try(binding)
-        if held is None:
+        key = (binding.proto, binding.host_port)
+        if any(_overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
             raise PortInUse(
-                f"{binding.proto} port {binding.host_port}: the host has no address {binding.host_ip}"
+                f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
             )
+        try:
+            held = Held(binding, _holder(binding))
+        except OSError as error:
+            refusal = PortInUse if error.errno == errno.EADDRINUSE else CannotBind
+            raise refusal(_refusal(binding, error)) from error
+        self._taken.setdefault(key, {})[binding.host_ip] = held
         return held
 
     def free(self, held: Iterable[Held]) -> None:
@@ -97,22 +107,24 @@ class Ports:
             if each.socket is not None:
                 each.socket.close()
             key = (each.binding.proto, each.binding.host_port)
-            addresses = self._taken.get(key, set())
-            addresses.discard(each.binding.host_ip)
+            addresses = self._taken.get(key, {})
+            if addresses.get(each.binding.host_ip) is each:
+                del addresses[each.binding.host_ip]
             if not addresses:
                 self._taken.pop(key, None)
 
-    def _allocate_one(self, request: PortRequest) -> list[Held]:
+    def _allocate_one(self, request: PortRequest, wildcards: Sequence[str]) -> list[Held]:
         """The bindings of one request: the same port at each of its addresses."""
-        failure: PortInUse | None = None
+        addresses = [request.host_ip] if request.host_ip else wildcards
         for port in self._candidates(request):
             try:
-                return self._at(request, port)
-            except PortInUse as error:
-                failure = error
-        if failure is None or request.host_port_start == request.host_port_end != 0:
-            raise failure or PortInUse("all ports are allocated")
-        raise PortInUse("all ports are allocated") from failure
+                return self._at(request, addresses, port)
+            except CannotBind:
+                raise
+            except PortInUse:
+                if request.host_port_start == request.host_port_end != 0:
+                    raise
+        raise PortInUse("all ports are allocated")
 
     def _candidates(self, request: PortRequest) -> Iterator[int]:
         start, end = request.host_port_start, request.host_port_end
@@ -126,9 +138,8 @@ class Ports:
             self._last[key] = port
             yield port
 
-    def _at(self, request: PortRequest, port: int) -> list[Held]:
+    def _at(self, request: PortRequest, addresses: Sequence[str], port: int) -> list[Held]:
         held: list[Held] = []
-        addresses = [request.host_ip] if request.host_ip else [WILDCARD4, WILDCARD6]
         try:
             for address in addresses:
                 binding = PortBinding(
@@ -137,29 +148,11 @@ class Ports:
                     host_ip=address,
                     host_port=port,
                 )
-                one = self._try(binding, optional=not request.host_ip and address == WILDCARD6)
-                if one is not None:
-                    held.append(one)
+                held.append(self.hold(binding))
         except BaseException:
             self.free(held)
             raise
         return held
-
-    def _try(self, binding: PortBinding, *, optional: bool = False) -> Held | None:
-        """Hold one binding. None when it is optional and the host has no IPv6."""
-        key = (binding.proto, binding.host_port)
-        if any(_overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
-            raise PortInUse(
-                f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
-            )
-        try:
-            holder = _holder(binding)
-        except OSError as error:
-            if optional and error.errno in _NO_IPV6:
-                return None
-            raise PortInUse(_refusal(binding, error)) from error
-        self._taken.setdefault(key, set()).add(binding.host_ip)
-        return Held(binding, holder)
 
 
 def ephemeral_range(sysctl: str) -> range:
@@ -169,6 +162,16 @@ def ephemeral_range(sysctl: str) -> range:
     except ValueError:
         first, last = 49153, 65535
     return range(first, last + 1)
+
+
+def _has_ipv6() -> bool:
+    """Whether somebody could connect by IPv6, as Docker finds out: [::1] can be bound."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -83,7 +83,11 @@ class Rules:
     def _open(self) -> None:
         self._generation = Generation()
         self._watch = Watch()
-        self._assert()
+        try:
+            self._assert()
+        except BaseException:
+            self._close()
+            raise
 
     def _stop(self) -> None:
         self._watch.stop()
@@ -119,14 +123,23 @@ class Rules:
         try:
             self._run(text.replace(self._ruleset, keep_ports=not self._settled))
         except NftError as error:
-            if not self._settled:
+            if self._settled or not self._exists():
+                self._recreate()
+            else:
                 _log.warning(
-                    "nftables: rules of an earlier version stay until containers are known: %s",
-                    error.strerror,
+                    "nftables: rules of an older version stay until containers are known: %s", error.strerror
                 )
-                return
-            self._run(text.recreate(self._ruleset))
         self._forwarding.ensure()
+
+    def _recreate(self) -> None:
+        try:
+            self._run(text.recreate(self._ruleset))
+        except NftError as error:
+            raise errdefs.SystemFailure(f"nftables: cannot apply the rules: {error.strerror}") from error
+
+    def _exists(self) -> bool:
+        tables = [each["table"] for each in self._worker.nft.query("list tables inet") if "table" in each]
+        return any(each["name"] == self._ruleset.table for each in tables)
 
     def _changed(self, change: Change) -> None:
         ours = ("inet", self._ruleset.table)

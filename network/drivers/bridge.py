@@ -7,6 +7,7 @@ import errno
 import re
 import secrets
 import socket
+from collections.abc import Sequence
 from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Final
@@ -26,7 +27,16 @@ _MTU: Final = "1500"
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME_TRIES: Final = 100
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-_PORT_DISABLED: Final = 0
+# A port that neither hears nor is heard. "Disabled" (0) alone is not enough: a late carrier event enables it again.
+_SILENCED: Final = [
+    ("IFLA_BRPORT_STATE", 0),
+    ("IFLA_BRPORT_LEARNING", 0),
+    ("IFLA_BRPORT_UNICAST_FLOOD", 0),
+    ("IFLA_BRPORT_MCAST_FLOOD", 0),
+    ("IFLA_BRPORT_BCAST_FLOOD", 0),
+    ("IFLA_BRPORT_LOCKED", 1),
+    ("IFLA_BRPORT_FLUSH", None),
+]
 
 
 class BridgeDriver:
@@ -105,7 +115,7 @@ class BridgeDriver:
         if not name:
             return
         with contextlib.suppress(OSError):  # it has gone already
-            self._set_port(name, [("IFLA_BRPORT_STATE", _PORT_DISABLED), ("IFLA_BRPORT_FLUSH", None)])
+            self._set_port(name, _SILENCED)
         self._retired.add(name)
 
     def sweep(self) -> None:
@@ -175,7 +185,7 @@ class BridgeDriver:
                 return name
         raise errdefs.SystemFailure("no free name for a veth interface")
 
-    def _set_port(self, name: str, attrs: list[tuple[str, int | None]]) -> None:
+    def _set_port(self, name: str, attrs: Sequence[tuple[str, int | None]]) -> None:
         """By the bridge family: as slave data of the link, the kernel would enable a disabled port again at once."""
         info = ("IFLA_PROTINFO", {"attrs": attrs}, netlink.NLA_F_NESTED)
         message = netlink.link(socket.if_nametoindex(name), family=socket.AF_BRIDGE, attrs=[info])
