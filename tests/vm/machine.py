@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 KERNEL_ARGUMENTS = "root=LABEL=root rw console=ttyS0 panic=-1 systemd.show_status=false quiet net.ifnames=0"
 
 
@@ -62,16 +63,16 @@ class Machine:
         self._process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.wait_ready(timeout)
 
-    def wait_ready(self, timeout: float = 300) -> None:
-        """Wait until the machine answers (again)."""
+    def wait_ready(self, timeout: float = 300, but: str = "") -> None:
+        """Wait until the machine answers, in another boot than `but`. Errors: MachineFailed."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
-                self._exchange("true", timeout=5)
+                if self._exchange(BOOT_ID, timeout=5, patience=0).output != but:
+                    return
             except OSError:
-                time.sleep(0.5)
-            else:
-                return
+                pass
+            time.sleep(0.5)
         raise MachineFailed("the machine does not answer\n" + self.console_tail())
 
     def run(self, command: str, *, check: bool = True, timeout: float = 120) -> Done:
@@ -98,23 +99,16 @@ class Machine:
 
     def reboot(self, timeout: float = 300) -> None:
         """Reboot by systemd, in an orderly way, and wait until it is up again."""
-        before = self.output("cat /proc/sys/kernel/random/boot_id")
-        self._boot_after("systemctl reboot --no-block", before, timeout)
+        self._boot_again("systemctl reboot --no-block", timeout)
 
     def power_cut(self, timeout: float = 300) -> None:
         """Reset the machine without any warning, and wait until it is up again."""
-        before = self.output("cat /proc/sys/kernel/random/boot_id")
-        self._boot_after("(sleep 0.3; echo b >/proc/sysrq-trigger) >/dev/null 2>&1 &", before, timeout)
+        self._boot_again("(sleep 0.3; echo b >/proc/sysrq-trigger) >/dev/null 2>&1 &", timeout)
 
-    def _boot_after(self, command: str, before: str, timeout: float) -> None:
+    def _boot_again(self, command: str, timeout: float) -> None:
+        before = self.run(BOOT_ID).output
         self.run(command)
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            self.wait_ready(timeout)
-            if self.run("cat /proc/sys/kernel/random/boot_id", check=False).output.strip() != before:
-                return
-            time.sleep(1)
-        raise MachineFailed("the machine did not reboot\n" + self.console_tail())
+        self.wait_ready(timeout, but=before)
 
     def console_tail(self, lines: int = 30) -> str:
         """The end of what the machine wrote to its console."""
@@ -129,27 +123,27 @@ class Machine:
             self._process.kill()
             self._process.wait()
 
-    def _exchange(self, command: str, timeout: float) -> Done:
-        """Send a command and wait for its own answer; after silence the next one connects anew."""
+    def _exchange(self, command: str, timeout: float, patience: float = 30) -> Done:
+        """Send a command and wait for its answer, `patience` longer than the command itself may take.
+
+        Errors: OSError when the machine is silent; the next exchange connects anew.
+        """
         if self._process is not None and self._process.poll() is not None:
             raise MachineFailed("the machine has ended\n" + self.console_tail())
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._pending = b""
         try:
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self._pending = b""
+                self._socket.connect(str(self._port))
+            self._socket.settimeout(timeout + patience)
             return self._ask(self._socket, command, timeout)
         except OSError:
-            self._socket.close()
+            if self._socket is not None:
+                self._socket.close()
             self._socket = None
             raise
 
     def _ask(self, port: socket.socket, command: str, timeout: float) -> Done:
-        # Longer than the command's own, so that a slow command is told from a silent machine.
-        port.settimeout(timeout + 30 if self._last else timeout)
-        try:
-            port.getpeername()
-        except OSError:
-            port.connect(str(self._port))
         self._last += 1
         port.sendall(json.dumps({"id": self._last, "command": command, "timeout": timeout}).encode() + b"\n")
         while True:
