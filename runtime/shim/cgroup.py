@@ -5,23 +5,63 @@ gone.
 from __future__ import annotations
 
 import os
+import select
+
+from runtime.shim.epoll import Loop
+
+
+class Counter:
+    """A counter in an events file of v2, followed as it changes.
+
+    Asking at the end may be too late: systemd removes a scope as soon as it is empty.
+    """
+
+    def __init__(self, loop: Loop, path: str, name: str) -> None:
+        """Raises OSError when there is no such file."""
+        self.highest = 0
+        self._name = name
+        self._loop = loop
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._changed(self._fd, 0)
+        if self._fd >= 0:
+            loop.watch(self._fd, select.EPOLLPRI, self._changed)
+
+    def _changed(self, fd: int, _events: int) -> None:
+        """Read the file again, which also has the kernel tell the next change."""
+        try:
+            self.highest = max(self.highest, _find(os.pread(fd, 4096, 0).decode(), self._name))
+        except OSError:  # the group was removed
+            self._loop.forget(fd)
+            os.close(fd)
+            self._fd = -1
 
 
 class Cgroups:
     """The groups that a process is in, with their directories; to be made while it lives."""
 
-    def __init__(self, pid: int, container_id: str) -> None:
+    def __init__(self, loop: Loop, pid: int, container_id: str) -> None:
         """Raises OSError when there is no such process."""
         self._container_id = container_id
         self._folders = _folders(pid)
+        self._counter: Counter | None = None
+        if "" in self._folders and "memory" not in self._folders:
+            try:
+                self._counter = Counter(loop, self._folders[""] + "/memory.events", "oom_kill")
+            except OSError:  # no memory controller there
+                pass
 
     def oom_killed(self) -> bool:
         """Tell whether the kernel killed a process of the memory group; to be asked before the group is
         removed.
         """
-        if "memory" in self._folders:
-            return _count(self._folders["memory"] + "/memory.oom_control", "oom_kill") > 0
-        return _count(self._folders.get("", "") + "/memory.events", "oom_kill") > 0
+        if self._counter is not None and self._counter.highest > 0:
+            return True
+        name = "memory.oom_control" if "memory" in self._folders else "memory.events"
+        folder = self._folders.get("memory", self._folders.get("", ""))
+        try:
+            return _find(_read(f"{folder}/{name}"), "oom_kill") > 0
+        except OSError:
+            return False
 
     def remove(self) -> None:
         """Remove the container's empty groups that the runtime did not: it finds none if its state was
@@ -35,12 +75,12 @@ class Cgroups:
                     continue
 
 
-def _count(path: str, name: str) -> int:
-    try:
-        lines = _read(path).splitlines()
-        return int(next(line for line in lines if line.startswith(name + " ")).split()[1])
-    except (OSError, ValueError, StopIteration):
-        return 0
+def _find(text: str, name: str) -> int:
+    """Return the number behind `name` in lines of names and numbers, 0 when it is not there."""
+    for line in text.splitlines():
+        if line.startswith(name + " "):
+            return int(line.split()[1])
+    return 0
 
 
 def _folders(pid: int) -> dict[str, str]:

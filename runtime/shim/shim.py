@@ -152,7 +152,7 @@ class Shim:
         faults.point("shim.created")
         try:
             self.pidfd = os.pidfd_open(self.init.pid)
-            self._cgroups = Cgroups(self.init.pid, self.order.id)
+            self._cgroups = Cgroups(self.loop, self.init.pid, self.order.id)
         except OSError:  # killed already: reaped next, and told as an exit
             pass
         if self.order.height and self.order.terminal:
