@@ -10,8 +10,8 @@ SCRIPTS := contrib/scripts
 PYTHON ?= $(shell $(SCRIPTS)/find-python)
 
 # runc runs containers, libnftables and iptables carry the network, the CLI drives the daemon, busybox makes
-# the first image, and tini is what `docker run --init` puts in a container.
-PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini
+# the first image, ps answers `docker top`, and tini is what `docker run --init` puts in a container.
+PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps
 TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack
 
 setup:
@@ -29,8 +29,10 @@ setup-test: setup-check
 run: setup
 	@$(SCRIPTS)/run $(VENV)
 
-# Some of the tests only, or more words for pytest: make test ARGS="tests/unit -k shim"
+# Some of the tests only, or more words for pytest: make test ARGS="tests/unit -k shim". With WHERRY_VM=1 those in
+# the virtual machine, too, which take a few minutes more.
 test: setup-test
+	@if [[ $$WHERRY_VM == 1 ]]; then tests/vm/prepare $(CACHE)/vm; fi
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 check: setup-check

@@ -120,7 +120,7 @@ def test_limits(wherryd: Wherryd) -> None:
         if [ -f /sys/fs/cgroup/memory.max ]; then
             cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; cut -d' ' -f1 /sys/fs/cgroup/cpu.max
         else
-            cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us
+            cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us
         fi"""
     seen = shell(wherryd, script, "-m", "64m", "--pids-limit", "77", "--cpus", "0.5", "--cgroupns", "host")
     inside = shell(wherryd, "cat /proc/self/cgroup", "-m", "64m")
