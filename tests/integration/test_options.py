@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import cgroups
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
@@ -116,16 +117,27 @@ def test_a_bind_mount_of_what_is_not_there_is_refused(wherryd: Wherryd) -> None:
 
 
 def test_limits(wherryd: Wherryd) -> None:
-    script = """
-        if [ -f /sys/fs/cgroup/memory.max ]; then
-            cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; cut -d' ' -f1 /sys/fs/cgroup/cpu.max
-        else
-            cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us
-        fi"""
-    seen = shell(wherryd, script, "-m", "64m", "--pids-limit", "77", "--cpus", "0.5", "--cgroupns", "host")
-    inside = shell(wherryd, "cat /proc/self/cgroup", "-m", "64m")
-    assert "docker" in inside
-    assert seen.split() == ["67108864", "77", "50000"] or seen == ""
+    identifier = wherryd.docker(
+        "run", "-d", "-m", "64m", "--pids-limit", "77", "--cpus", "0.5", "busybox", "sleep", "1000"
+    ).stdout.strip()
+    pid = int(wherryd.docker("inspect", "-f", "{{.State.Pid}}", identifier).stdout)
+    limits = cgroup_limits(pid)
+    wherryd.docker("rm", "-f", identifier)
+    assert limits == [67108864, 77, 50000]
+
+
+def cgroup_limits(pid: int) -> list[int]:
+    """Bytes of memory, processes, and microseconds of CPU in 100,000, as the kernel has them."""
+    groups = cgroups.paths(pid)
+    if cgroups.detect().version == 2:
+        files = [groups[cgroups.UNIFIED] / "memory.max", groups[cgroups.UNIFIED] / "pids.max", groups[cgroups.UNIFIED] / "cpu.max"]
+    else:
+        files = [
+            groups["memory"] / "memory.limit_in_bytes",
+            groups["pids"] / "pids.max",
+            groups["cpu"] / "cpu.cfs_quota_us",
+        ]
+    return [int(file.read_text().split()[0]) for file in files]
 
 
 def test_ulimit_and_shm_size(wherryd: Wherryd) -> None:
