@@ -9,7 +9,7 @@ import contextlib
 import logging
 import select
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import StreamReader, web
 
@@ -22,6 +22,13 @@ HEAD_TIMEOUT = 30.0  # seconds from a head's first byte to its last
 MAX_HEAD_LINE = 256 * 1024  # bytes: filters travel in the request line
 MAX_FIELDS = 128
 _MAX_EARLY = 256 * 1024  # bytes held of what a client sends before its connection is taken
+
+
+class Ending(Protocol):
+    """What lasts, and ends with the server."""
+
+    def end(self) -> None:
+        """End it."""
 
 
 class Stream:
@@ -66,9 +73,9 @@ class Connection(web.RequestHandler):
         self._stream: Stream | None = None
 
     @property
-    def hangups(self) -> "Hangups":
-        """The server's watch over connections that are taken."""
-        return self._server.hangups
+    def server(self) -> "HttpServer":
+        """The server that it belongs to."""
+        return self._server
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; a head that does not end in time ends the connection."""
@@ -205,8 +212,9 @@ class HttpServer(web.Server):
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         super().__init__(handler)
-        self.streams: set[Stream] = set()
+        self.streams: set[Ending] = set()
         self.hangups = Hangups(self._loop)
+        self._closed = False
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for a new connection."""
@@ -221,7 +229,10 @@ class HttpServer(web.Server):
         )
 
     async def close(self, timeout: float) -> None:
-        """End streams at once, give other requests `timeout` seconds, then close every connection."""
+        """End streams at once, give other requests `timeout` seconds, then close every connection. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         for stream in list(self.streams):
             stream.end()
         self.pre_shutdown()

@@ -60,7 +60,8 @@ class Hijacked(asyncio.Protocol):
         self.gone = asyncio.Event()
         self._fd = transport.get_extra_info("socket").fileno()
         self._on_hangup = self.gone.set
-        connection.hangups.add(self._fd, self._on_hangup)
+        connection.server.hangups.add(self._fd, self._on_hangup)
+        connection.server.streams.add(self)
         if early:
             self._arrived.set()
 
@@ -92,7 +93,8 @@ class Hijacked(asyncio.Protocol):
         self._arrived.set()
         self._writable.set()
         self.gone.set()
-        self._connection.hangups.discard(self._fd, self._on_hangup)
+        self._connection.server.hangups.discard(self._fd, self._on_hangup)
+        self._connection.server.streams.discard(self)
         self._connection.connection_lost(exc)
 
     async def read(self) -> bytes:
@@ -128,7 +130,7 @@ class Hijacked(asyncio.Protocol):
                     await self._discard_input()
         self._transport.close()
 
-    def abort(self) -> None:
+    def end(self) -> None:
         """Close without further ado."""
         self._transport.close()
 

@@ -139,7 +139,7 @@ async def carry(
     try:
         await hijack.relay(taken, attachment, output=output)
     finally:
-        taken.abort()
+        taken.end()
 
 
 def _attach_request(call: Call) -> AttachRequest:

@@ -1,5 +1,6 @@
 """Execs: create, start, resize, inspect."""
 
+import contextlib
 from typing import Protocol
 
 from aiohttp import web
@@ -7,8 +8,8 @@ from aiohttp import web
 import errdefs
 from api import hijack
 from api.call import Call
-from api.connection import Connection, Taken
-from api.routes.container_streams import carry, stream_type
+from api.connection import Taken
+from api.routes.container_streams import stream_type
 from api.routing import Route
 from api.schema import execs as schema
 from engine.containers.container import Container
@@ -87,20 +88,32 @@ class ExecRoutes:
         if request.detach:
             await self._execs.start(call.name, detach=True, console_size=size)
             return web.Response()
-        connection = hijack.hold(call.request)
+        # The head goes out before the process starts, as in Docker: docker-py loses output that comes with it.
         head = hijack.upgrade_head(
             upgrade="Upgrade" in call.request.headers,
             content_type=stream_type(call, terminal=request.tty),
             headers=call.headers,
         )
+        taken = hijack.hijack(hijack.hold(call.request), head)
         try:
-            attachment = await self._execs.start(call.name, detach=False, console_size=size)
-        except errdefs.WherryError as error:
-            await _tell(connection, head, error.message, terminal=request.tty)
-            return Taken()
-        assert attachment is not None
-        await carry(connection, head, attachment)
+            await self._run(taken, call.name, size, terminal=request.tty)
+        finally:
+            taken.end()
         return Taken()
+
+    async def _run(
+        self, taken: hijack.Hijacked, exec_id: str, size: list[int] | None, *, terminal: bool
+    ) -> None:
+        """Start it with a connection as its stdio; a failure is told as the process's output."""
+        try:
+            attachment = await self._execs.start(exec_id, detach=False, console_size=size)
+        except errdefs.WherryError as error:
+            with contextlib.suppress(ConnectionError):
+                await taken.write(_framed(error.message, terminal=terminal))
+            await taken.finish()
+            return
+        assert attachment is not None
+        await hijack.relay(taken, attachment)
 
     async def resize(self, call: Call) -> web.StreamResponse:
         """The size of its terminal."""
@@ -127,12 +140,6 @@ def _check_size(size: list[int] | None) -> None:
         raise errdefs.InvalidArgument("invalid ConsoleSize: height and width, 0 to 65535")
 
 
-async def _tell(connection: Connection, head: bytes, message: str, *, terminal: bool) -> None:
-    """A failure as the process's output."""
+def _framed(message: str, *, terminal: bool) -> bytes:
     text = f"{message}\r\n".encode()
-    frame = b"" if terminal else bytes((_STDOUT, 0, 0, 0)) + len(text).to_bytes(4, "big")
-    taken = hijack.hijack(connection, head + frame + text)
-    try:
-        await taken.finish()
-    finally:
-        taken.abort()
+    return text if terminal else bytes((_STDOUT, 0, 0, 0)) + len(text).to_bytes(4, "big") + text

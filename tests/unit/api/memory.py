@@ -171,6 +171,7 @@ class MemoryContainers:
     failure: Exception | None = None
     stream: MemoryStream | None = None
     waiting: MemoryWaiting | None = None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)  # somebody waits
     log: asyncio.Queue[bytes | Exception | None] = field(default_factory=asyncio.Queue)
     log_closed: asyncio.Event = field(default_factory=asyncio.Event)
     created: list[tuple[str, ContainerConfig, HostConfig, NetworkingConfig | None, str]] = field(
@@ -263,11 +264,13 @@ class MemoryContainers:
     async def wait(self, reference: str, condition: str) -> MemoryWaiting:
         self._note("wait", self.get(reference).id, condition)
         self.waiting = MemoryWaiting()
+        self.asked.set()
         return self.waiting
 
 
 @dataclass
 class MemoryExecs:
+    takes: float = 0.0
     records: dict[str, Any] = field(default_factory=dict)
     stream: MemoryStream | None = None
     failure: Exception | None = None
@@ -293,6 +296,7 @@ class MemoryExecs:
         self, exec_id: str, *, detach: bool, console_size: list[int] | None
     ) -> MemoryStream | None:
         self.calls.append(("start", exec_id, detach, console_size))
+        await asyncio.sleep(self.takes)
         if self.failure is not None:
             raise self.failure
         self.stream = self.stream or MemoryStream()

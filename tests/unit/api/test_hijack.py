@@ -332,6 +332,13 @@ async def test_exec_start_that_fails_tells_it_in_the_stream(served: Served) -> N
     assert await served.raw(exec_start(identifier, b'{"Tty":true}')) == exec_head(b"raw") + text
 
 
+async def test_the_server_ends_its_raw_streams(served: Served, stream: MemoryStream) -> None:
+    reader, _ = await opened(served, attach())
+    await asyncio.wait_for(served.server.close(30), 5)
+    assert await reader.read() == b""
+    assert stream.closed.is_set()
+
+
 async def test_many_attaches_leave_nothing(served: Served, open_files: Callable[[], int]) -> None:
     before = open_files()
     for _ in range(50):
