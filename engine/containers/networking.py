@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
+
 import errdefs
 from engine.containers import ports
 from engine.containers.config import HostConfig
@@ -82,6 +84,15 @@ def _request(container: Container, mode: str) -> EndpointRequest:
         ipv4=(addresses.ipv4_address or None) if addresses else None,
         mac=(asked.mac_address if asked else "") or container.config.mac_address or None,
     )
+
+
+def with_shared_name(container: Container, store: ContainerStore) -> Container:
+    """A container that shares another's network goes by that one's host name, as in Docker."""
+    if not mode_of(container).startswith(SHARED):
+        return container
+    theirs = other_of(container, store).config
+    config = msgspec.structs.replace(container.config, hostname=theirs.hostname, domainname=theirs.domainname)
+    return msgspec.structs.replace(container, config=config)
 
 
 def other_of(container: Container, store: ContainerStore) -> Container:

@@ -32,6 +32,7 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     The caller holds the container's lock. Returns the record as committed.
     """
     container.require(Action.START)
+    container = networking.with_shared_name(container, store)
     container = msgspec.structs.replace(container, starts=container.starts + 1)
     async with Undo("start", STEPS) as undo:
         directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
