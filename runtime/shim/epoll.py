@@ -87,21 +87,18 @@ class Loop:
         """Keep the wait statuses of unknown children until `claim`: a grandchild is about to become ours."""
         self._expecting += 1
 
-    def claim(self, pid: int | None, ended: Callable[[int], None]) -> bool:
-        """End an `expect`; `ended` gets the exit code of `pid` (None: there is none). False: it has ended
-        already.
+    def claim(self, pid: int | None, ended: Callable[[int], None]) -> None:
+        """End an `expect`: `ended` gets the exit code of `pid`, also if it has ended already. None: there is
+        none.
         """
         self._expecting -= 1
         status = self._unclaimed.pop(pid, None) if pid is not None else None
         if not self._expecting:
             self._unclaimed.clear()
-        if pid is None:
-            return True
         if status is not None:
             self.later(0, lambda: ended(status))
-            return False
-        self._children[pid] = ended
-        return True
+        elif pid is not None:
+            self._children[pid] = ended
 
     def stop(self) -> None:
         """Have `run` return after the current round."""

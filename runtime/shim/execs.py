@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from runtime.shim import faults
-from runtime.shim.launch import Launch
+from runtime.shim.launch import Launch, describe
 from runtime.shim.process import Process
 from runtime.shim.stream import StreamClient
 
@@ -95,7 +95,7 @@ class Execs:
         try:
             launch.run(self._shim.command, f"exec-{exec_id}.log", arguments, [order.id])
         except OSError as error:
-            self._refuse(connection, request, exec_id, 127, str(error))
+            self._refuse(connection, request, exec_id, 127, describe(error))
             return
         faults.point("shim.exec-launching")
 

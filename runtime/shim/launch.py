@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from runtime.shim.process import Process
 
 
+def describe(error: OSError) -> str:
+    """Return what failed on what, in the spelling of the runtimes: "/x: no such file or directory"."""
+    text = (error.strerror or str(error)).lower()
+    return f"{error.filename}: {text}" if error.filename else text
+
+
 class RuntimeCommand:
     """The runtime of one container, with its global arguments."""
 

@@ -99,9 +99,7 @@ class Process:
         self._close_input()
 
     def reaped(self, code: int) -> None:
-        """Take the end: a code as of `waitstatus_to_exitcode`. Calls `finished` when the output is
-        complete.
-        """
+        """Take the end: a code as of `waitstatus_to_exitcode`. `settle` is to follow."""
         self.code = code if code >= 0 else 128 - code
         self.at = time.time_ns()
 

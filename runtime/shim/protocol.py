@@ -11,7 +11,7 @@ from __future__ import annotations
 
 VERSION = 1
 MAX_MESSAGE = 1 << 17
-STDIN, STDOUT, STDERR = 0, 1, 2
+STDOUT, STDERR = 1, 2
 STREAM_NAMES = {STDOUT: b"stdout", STDERR: b"stderr"}
 
 

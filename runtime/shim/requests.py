@@ -7,6 +7,7 @@ import os
 from runtime.shim import faults, protocol
 from runtime.shim.client import Connection
 from runtime.shim.execs import Execs
+from runtime.shim.launch import describe
 from runtime.shim.process import Process
 from runtime.shim.stream import StreamClient
 
@@ -139,7 +140,7 @@ class Requests:
         try:
             self._shim.command.run("start.log", ["start", self._shim.order.id], ended)
         except OSError as error:
-            connection.send(request, "error", 0, str(error))
+            connection.send(request, "error", 0, describe(error))
             return
         self._starting = True
         faults.point("shim.starting")
@@ -162,7 +163,7 @@ class Requests:
                 raise OSError("no such process")
             process.resize(int(height), int(width))
         except OSError as error:
-            connection.send(request, "error", 0, str(error))
+            connection.send(request, "error", 0, describe(error))
             return
         connection.send(request, "ok")
 

@@ -15,7 +15,7 @@ from runtime.shim.cgroup import Cgroups
 from runtime.shim.client import Connection
 from runtime.shim.epoll import READ, Loop
 from runtime.shim.jsonlog import JsonLog
-from runtime.shim.launch import Launch, RuntimeCommand
+from runtime.shim.launch import Launch, RuntimeCommand, describe
 from runtime.shim.process import Process
 from runtime.shim.requests import Requests
 
@@ -67,7 +67,7 @@ class Shim:
         try:
             self._create()
         except OSError as error:
-            self._create_failed(127, str(error))
+            self._create_failed(127, describe(error))
         gc.freeze()
         self.loop.when_idle(1.0, self._tidy)
         self.loop.run()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from errdefs import InvalidArgument, SystemFailure
-from runtime.task import Attach, LogFile, Runtime, Task
-from tests.integration.runtime.bundles import new_id
-from tests.integration.runtime.conftest import RUNC, Containers, stdout_of
+from runtime import zygote
+from runtime.task import Attach, ExecRequest, LogFile, Runtime, Task
+from tests.integration.runtime.bundles import new_id, process
+from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
 
 pytestmark = pytest.mark.root
 
@@ -89,7 +90,9 @@ async def test_command_that_cannot_run(box: Containers, args: list[str], cause: 
 
 
 async def test_runtime_that_is_not_there(box: Containers) -> None:
-    with pytest.raises(InvalidArgument, match=r"OCI runtime create failed: .*/nowhere/runc.*: unknown"):
+    with pytest.raises(
+        InvalidArgument, match=r"OCI runtime create failed: /nowhere/runc: no such file or directory: unknown"
+    ):
         await box.create(["true"], runtime=Runtime(name="x", path="/nowhere/runc"))
 
 
@@ -102,7 +105,9 @@ async def test_bundle_that_is_nonsense(box: Containers) -> None:
 
 
 async def test_log_that_cannot_be_opened(box: Containers) -> None:
-    with pytest.raises(InvalidArgument, match=r"[Nn]o such file or directory"):
+    with pytest.raises(
+        InvalidArgument, match=r"failed: .*/no/such/dir/log: no such file or directory: unknown"
+    ):
         await box.create(["true"], log=LogFile(path=box.root / "no/such/dir/log"))
 
 
@@ -314,3 +319,27 @@ async def test_without_memfd(containers: Containers) -> None:
     assert not any("memfd" in os.readlink(f"/proc/{task.shim_pid}/fd/{fd}") for fd in descriptors)
     await task.start()
     await containers.end(task)
+
+
+async def test_shims_open_no_code_after_their_birth(
+    containers: Containers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upgrade on disk, here a removal, cannot break what is running or will be forked."""
+    packages = containers.root / "packages"
+    shutil.copytree(Path(zygote.__file__).parent, packages / "runtime")
+    monkeypatch.setattr(zygote, "_PACKAGES", str(packages))
+    await containers.open()
+    assert (await containers.run(["true"]))[0].code == 0
+    shutil.rmtree(packages)
+    task = await containers.create(["sh", "-c", "read x; exit 3"], terminal=True, open_stdin=True)
+    stream = await task.attach(Attach(stdin=True))
+    await task.start()
+    await task.resize(10, 20)
+    execution = await task.exec(ExecRequest(id=new_id(), process=process(["echo", "hi"]), attach=Attach()))
+    assert execution.stream is not None
+    assert stdout_of(await read_all(execution.stream)) == b"hi\n"
+    execution.stream.close()
+    await stream.write(b"\n")
+    assert (await task.wait()).code == 3
+    stream.close()
+    await task.gone()
