@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -233,9 +234,9 @@ class Controller:
             return
         failures: list[Exception] = []
         for publication in attachment.publications:
-            _collect(failures, lambda publication=publication: self._publisher.withdraw(publication))  # type: ignore[misc]
+            _collect(failures, partial(self._publisher.withdraw, publication))
         for endpoint in attachment.endpoints:
-            _collect(failures, lambda endpoint=endpoint: self._disconnect(endpoint))  # type: ignore[misc]
+            _collect(failures, partial(self._disconnect, endpoint))
         _collect(failures, attachment.sandbox.close)
         if failures:
             raise failures[0]

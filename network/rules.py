@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import errdefs
@@ -23,6 +24,7 @@ from network.worker import Worker
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS: Final = 0.05  # a firewall's reload is many transactions
+_RETRY_SECONDS: Final = 1.0
 _REMEMBERED: Final = 4096
 
 
@@ -58,14 +60,20 @@ class Rules:
         await self._worker.run(self._dismantle)
 
     def add(self, published: Iterable[Published]) -> None:
-        """Lead ports to a container. Raises SystemFailure; nothing is changed then."""
+        """Lead ports to a container. Raises SystemFailure; the container's ports are not published then."""
         new = set(published)
         self._ruleset.published |= new
         try:
             self._change(text.add(self._ruleset.table, new))
-        except NftError as error:
+        except NftError:  # the table has just been removed, or was changed: say what the whole is
+            self._restore(new)
+
+    def _restore(self, new: set[Published]) -> None:
+        try:
+            self._assert()
+        except BaseException:
             self._ruleset.published -= new
-            raise errdefs.SystemFailure(f"nftables: cannot publish ports: {error.strerror}") from error
+            raise
 
     def expect(self, published: Iterable[Published]) -> None:
         """These ports are to be there, and will be with `settle()`."""
@@ -147,19 +155,28 @@ class Rules:
             return
         self._changes.append(change)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._repair())
-            self._task.add_done_callback(self._repaired)
+            self._start_repair()
+
+    def _start_repair(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._repair())
+        self._task.add_done_callback(self._repaired)
 
     def _repaired(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if not task.cancelled() and task.exception() is not None:
-            _log.error("nftables: cannot restore the rules", exc_info=task.exception())
+        if not task.cancelled() and self._changes:  # they came while it ended
+            self._start_repair()
 
     async def _repair(self) -> None:
+        """The first change is answered at once; what follows within a moment, together."""
         while self._changes:
-            await asyncio.sleep(_GATHER_SECONDS)
             changes, self._changes = self._changes, []
-            await self._worker.run(lambda changes=changes: self._judge(changes))  # type: ignore[misc]
+            try:
+                await self._worker.run(partial(self._judge, changes))
+            except (OSError, errdefs.WherryError):
+                _log.exception("nftables: cannot restore the rules, next try in a second")
+                self._changes.append(Change(None, frozenset()))
+                await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(_GATHER_SECONDS)
 
     def _judge(self, changes: list[Change]) -> None:
         """In the worker's thread, where our own transactions are known by now."""

@@ -95,6 +95,35 @@ async def test_a_container_can_be_released_when_its_rules_are_gone(
     assert "8080" not in rules()
 
 
+async def test_containers_come_and_go_while_a_firewall_reloads(
+    start: Start, controller: Controller, ground: Ground
+) -> None:
+    lasting = await start("lasting", [tcp(8080), tcp(8081, host_ip="127.0.0.1")])
+    assert lasting.bindings
+    done = asyncio.Event()
+
+    async def reload() -> None:
+        while not done.is_set():
+            await asyncio.to_thread(run, "nft", "flush", "ruleset")
+            await asyncio.sleep(0.01)
+
+    async def come_and_go(number: int) -> None:
+        for turn in range(4):
+            name = f"c{number}-{turn}"
+            await start(name, [tcp(9000 + number), udp(9000 + number)], serve=False)
+            await controller.release(name)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reload())
+        await asyncio.gather(*(come_and_go(number) for number in range(6)))
+        for _ in range(10):
+            assert await ground.ask(ground.client, HOST4, 8081, seconds=0.05) == ""
+        done.set()
+    assert await eventually(lambda: "tcp . 8080" in rules())
+    assert await ground.ask(ground.client, HOST4, 8080) == f"lasting {CLIENT4} x"
+    assert "900" not in rules() + run("ss", "-Hltun")
+
+
 def rules() -> str:
     return run("nft", "-s", "list", "table", "inet", TABLE, check=False)
 
