@@ -11,7 +11,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,22 +151,35 @@ async def measure_runs(contenders: list[Contender], clients: list[Client], round
                     contender.note(f"run, network {network}", began)
 
 
-async def measure_idle(contender: Contender, client: Client, rounds: int, idle: int) -> None:
-    """Start idle containers, compare the memory with that before, and exec in one of them."""
+@asynccontextmanager
+async def idle_containers(contender: Contender, client: Client, number: int) -> AsyncIterator[str]:
+    """Keep idle containers running, note what each costs, and yield the id of one."""
     before = pss(contender.daemon.root)
-    containers = [await client.create("none", "sleep", "1000") for _ in range(idle)]
+    containers = [await client.create("none", "sleep", "1000") for _ in range(number)]
     try:
         for container in containers:
             await client.call("POST", f"containers/{container}/start")
         await asyncio.sleep(3)
-        contender.memory = (pss(contender.daemon.root) - before) / idle
-        for _ in range(rounds):
-            began = time.perf_counter()
-            await client.exec(containers[0])
-            contender.note("exec", began)
+        contender.memory = (pss(contender.daemon.root) - before) / number
+        yield containers[0]
     finally:
         for container in containers:
             await client.call("DELETE", f"containers/{container}?force=1")
+
+
+async def measure_idle(contenders: list[Contender], clients: list[Client], rounds: int, number: int) -> None:
+    """Note the memory of idle containers, and take turns at an exec in one of them."""
+    async with AsyncExitStack() as stack:
+        containers = [
+            await stack.enter_async_context(idle_containers(contender, client, number))
+            for contender, client in zip(contenders, clients, strict=True)
+        ]
+        for turn in range(rounds + 1):
+            for contender, client, container in zip(contenders, clients, containers, strict=True):
+                began = time.perf_counter()
+                await client.exec(container)
+                if turn:
+                    contender.note("exec", began)
 
 
 def table(contenders: list[Contender], idle: int) -> str:
@@ -184,8 +198,7 @@ async def compare(contenders: list[Contender], rounds: int, idle: int) -> None:
     clients = [Client(contender.daemon.socket) for contender in contenders]
     try:
         await measure_runs(contenders, clients, rounds)
-        for contender, client in zip(contenders, clients, strict=True):
-            await measure_idle(contender, client, rounds, idle)
+        await measure_idle(contenders, clients, rounds, idle)
     finally:
         for client in clients:
             await client.close()
