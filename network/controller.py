@@ -318,7 +318,10 @@ def _network_id(config: NetworkConfig, name: str) -> str:
 
 def _open_bridge(worker: Worker, config: NetworkConfig) -> BridgeDriver:
     _forwarding(worker, config).enable()
-    device = bridge_device.ensure(worker.rtnl, config.bridge, config.bip, f"wherry:{config.instance}")
+    try:
+        device = bridge_device.ensure(worker.rtnl, config.bridge, config.bip, f"wherry:{config.instance}")
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot set up bridge {config.bridge}: {error.strerror}") from error
     return BridgeDriver(
         worker.rtnl, device, _network_id(config, "bridge"), config.instance, datetime.now(UTC)
     )
