@@ -85,6 +85,8 @@ class Process:
 
     def resize(self, height: int, width: int) -> None:
         """Set the terminal's size in characters. Raises OSError when there is no terminal (any more)."""
+        if self._console < 0:
+            raise OSError("it has no terminal")
         ioctl(self._console, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
     def end_input(self) -> None:
