@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import errdefs
 from api import assemble, daemon_log, listeners
@@ -87,7 +87,10 @@ class Daemon:
 async def _accept(server: HttpServer, listener: Listener) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     if listener.path or listener.socket.family == socket.AF_UNIX:
-        return await loop.create_unix_server(server, sock=listener.socket)
+        # A socket of systemd's is not ours to remove, which from Python 3.13 on would be the default. (uvloop's
+        # word: the standard library's type knows it from 3.13 on.)
+        serve: Callable[..., Awaitable[asyncio.Server]] = loop.create_unix_server
+        return await serve(server, sock=listener.socket, cleanup_socket=False)
     return await loop.create_server(server, sock=listener.socket)
 
 

@@ -224,7 +224,12 @@ class Containers:
         await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")
 
     async def remove(
-        self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False
+        self,
+        reference: str,
+        *,
+        force: bool = False,
+        volumes: bool = False,  # noqa: ARG002 - there are none yet
+        link: bool = False,
     ) -> None:
         """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`."""
         if link:

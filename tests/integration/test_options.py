@@ -130,7 +130,8 @@ def cgroup_limits(pid: int) -> list[int]:
     """Bytes of memory, processes, and microseconds of CPU in 100,000, as the kernel has them."""
     groups = cgroups.paths(pid)
     if cgroups.detect().version == 2:
-        files = [groups[cgroups.UNIFIED] / "memory.max", groups[cgroups.UNIFIED] / "pids.max", groups[cgroups.UNIFIED] / "cpu.max"]
+        unified = groups[cgroups.UNIFIED]
+        files = [unified / "memory.max", unified / "pids.max", unified / "cpu.max"]
     else:
         files = [
             groups["memory"] / "memory.limit_in_bytes",
