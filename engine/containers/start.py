@@ -64,7 +64,8 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
             ports=plugged.ports,
             sandbox_id=plugged.sandbox_id,
         )
-        await store.save(running, durable=False)
+        # Durable: after a power cut the restart policy must know that it ran.
+        await store.save(running)
         undo.step("save")
         undo.done()
     live.task = task
