@@ -6,9 +6,10 @@ from typing import Protocol
 from aiohttp import web
 
 import errdefs
-from api import hijack
+from api import hijack, multiplex
 from api.call import Call
 from api.connection import Taken
+from api.reframe import as_asked
 from api.routes.container_streams import stream_type
 from api.routing import Route
 from api.schema import execs as schema
@@ -16,8 +17,6 @@ from engine.containers.container import Container
 from engine.containers.exec_process import ExecConfig
 from engine.containers.state import Action
 from engine.wire import Noun
-
-_STDOUT = 1
 
 
 class StartRequest(Noun):
@@ -113,7 +112,8 @@ class ExecRoutes:
             await taken.finish()
             return
         assert attachment is not None
-        await hijack.relay(taken, attachment)
+        made_terminal = self._execs.get(exec_id).config.tty
+        await hijack.relay(taken, as_asked(attachment, made_terminal=made_terminal, asked_terminal=terminal))
 
     async def resize(self, call: Call) -> web.StreamResponse:
         """The size of its terminal."""
@@ -142,4 +142,4 @@ def _check_size(size: list[int] | None) -> None:
 
 def _framed(message: str, *, terminal: bool) -> bytes:
     text = f"{message}\r\n".encode()
-    return text if terminal else bytes((_STDOUT, 0, 0, 0)) + len(text).to_bytes(4, "big") + text
+    return text if terminal else multiplex.frame(multiplex.STDOUT, text)

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from signal import SIGKILL
 
 import msgspec
 
@@ -24,7 +26,7 @@ from engine.containers.remove import remove
 from engine.containers.signals import parse_signal
 from engine.containers.start import start
 from engine.containers.state import Action, Status, refusal
-from engine.containers.stop import kill_for_good, stop
+from engine.containers.stop import await_end, kill_for_good, stop
 from engine.containers.store import ContainerStore
 from engine.containers.top import Top, top
 from engine.containers.watch import Watcher
@@ -33,6 +35,17 @@ from engine.logs.reader import LogQuery, read
 from runtime import cgroups
 
 _replace = msgspec.structs.replace
+
+
+def _allocating(name: str, store: ContainerStore) -> AbstractContextManager[object]:
+    """Hold another name for a container; what is wrong with it is told as Docker tells it."""
+    try:
+        names.require_valid(f"/{name}")
+        with ExitStack() as stack:
+            stack.enter_context(store.reserving(name))
+            return stack.pop_all()
+    except (errdefs.InvalidArgument, errdefs.Conflict) as error:
+        raise type(error)(f"Error when allocating new name: {error.message}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +171,7 @@ class Containers:
             if container.state.status is Status.RESTARTING:
                 live.cancel_timer()
                 container = _replace(container, state=_replace(container.state, status=Status.EXITED))
-            await self._store.save(container)
+            await self._store.save_run(container, durable=True)
             faults.hit("stop.marked")
             if not container.running:
                 live.waits.ended(container.state.exit_code)
@@ -179,7 +192,7 @@ class Containers:
         await self._announcer.tell(self._store.get(container.id), "restart")
 
     async def kill(self, reference: str, signal: str = "") -> None:
-        """Send a signal, SIGKILL if none is named; Conflict if the container does not run."""
+        """Send a signal; Conflict if the container does not run. SIGKILL, the default, waits for the end."""
         number = parse_signal(signal or "SIGKILL")
         async with self._locked(reference) as (container, live):
             if not container.running and container.state.status is not Status.RESTARTING:
@@ -187,10 +200,12 @@ class Containers:
                     f"cannot kill container: {reference}: container {container.id} is not running"
                 )
             if means_end(container, number):
-                await self._store.save(_replace(container, stopped_by_user=True))
+                await self._store.save_run(_replace(container, stopped_by_user=True), durable=True)
                 live.cancel_timer()
             await kill(container, live, number)
-        await self._announcer.tell(container, "kill", signal=str(number))
+            await self._announcer.tell(container, "kill", signal=str(number))
+        if number == SIGKILL:
+            await await_end(container, live)
 
     async def pause(self, reference: str) -> None:
         """Freeze every process of a running container."""
@@ -207,18 +222,18 @@ class Containers:
             await asyncio.to_thread(act, container.state.pid)
             faults.hit("pause.frozen")
             state = _replace(container.state, status=status)
-            await self._store.save(_replace(container, state=state), durable=False)
+            await self._store.save_run(_replace(container, state=state))
         await self._announcer.tell(container, action.value)
 
     async def rename(self, reference: str, name: str) -> None:
         """Give a container another name."""
         if not name:
             raise errdefs.InvalidArgument("Neither old nor new names may be empty")
-        name = names.require_valid(name)
         async with self._locked(reference) as (container, _):
+            name = name.removeprefix("/")
             if name == container.name:
                 raise errdefs.InvalidArgument("Renaming a container with the same name as its current name")
-            with self._store.reserving(name):
+            with _allocating(name, self._store):
                 renamed = _replace(container, name=name)
                 await self._store.save(renamed)
         await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")

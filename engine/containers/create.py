@@ -17,6 +17,7 @@ from engine.containers.container import Container
 from engine.containers.defaults import with_defaults
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
+from engine.containers.network_mode import verify_endpoints, verify_network_mode
 from engine.containers.store import ContainerStore
 from engine.containers.unbuilt import refuse_unbuilt
 from engine.containers.verify import verify
@@ -45,6 +46,7 @@ async def prepare(
     machinery: Machinery,
 ) -> tuple[Container, list[str]]:
     """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing."""
+    verify_network_mode(config, host)
     merged = merge_config(config, image.config.run)
     host = with_defaults(host, machinery.config)
     verify(
@@ -59,7 +61,7 @@ async def prepare(
     changes, warnings = discard(msgspec.structs.asdict(host), machinery.limits)
     host = msgspec.structs.replace(host, **changes)
     command = [*(merged.entrypoint or ()), *(merged.cmd or ())]
-    if not command or not command[0]:
+    if not command:
         raise errdefs.InvalidArgument("no command specified")
     identifier = ids.new_id()
     if not merged.hostname and not networking.mode_of_host(host).startswith(networking.SHARED):
@@ -115,8 +117,9 @@ def _networks(host: HostConfig, asked: NetworkingConfig | None) -> dict[str, End
         "bridge" if name == "default" else name: endpoint or EndpointConfig()
         for name, endpoint in ((asked.endpoints_config if asked else None) or {}).items()
     }
+    verify_endpoints(endpoints)
     if mode.startswith(networking.SHARED):
-        if endpoints:
+        if endpoints.keys() - {mode}:
             raise errdefs.InvalidArgument(
                 "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
             )

@@ -10,7 +10,7 @@ from engine.containers.announce import Announcer
 from engine.containers.attach import Attachment, UntilOver, parse_detach_keys
 from engine.containers.container import Container
 from engine.containers.exec_process import ExecConfig, process_of
-from engine.containers.failure import exit_code
+from engine.containers.failure import exec_exit_code
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.state import Action
@@ -112,7 +112,7 @@ class Execs:
             )
             running = await live.task.exec(request)
         except errdefs.WherryError as error:
-            self._over(process, exit_code(error.message))
+            self._over(process, exec_exit_code(error.message))
             await self._announcer.tell(
                 container, "exec_die", execID=process.id, exitCode=str(process.exit_code)
             )

@@ -27,6 +27,11 @@ def exit_code(message: str) -> int:
     return UNKNOWN
 
 
+def exec_exit_code(message: str) -> int:
+    """The same for an exec, whose codes say less: 127 for a missing command, 126 for the rest."""
+    return 127 if 'exec: "' in message and exit_code(message) == 127 else 126
+
+
 def failed(container: Container, error: errdefs.WherryError) -> Container:
     """The record after a start that failed: the container does not run, and its state says why."""
     status = Status.CREATED if container.state.started_at == 0 else Status.EXITED

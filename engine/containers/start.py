@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 
 import errdefs
+from engine.config import RuntimePath
 from engine.containers import bundle, files, mounts, networking
 from engine.containers.container import Container, State
 from engine.containers.live import Live
@@ -24,6 +25,8 @@ STEPS = (
     "directory", "mount", "sandbox", "endpoint", "ports", "files", "bundle", "create", "attach", "start", "save",
 )  # fmt: skip
 INIT = "/usr/bin/tini-static"
+_UNSHARED = ("private", "none")
+"""IPC modes of containers whose IPC namespace nobody may join."""
 
 
 async def start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:
@@ -32,6 +35,15 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     The caller holds the container's lock. Returns the record as committed.
     """
     container.require(Action.START)
+    try:
+        return await _start(container, live, machinery, store)
+    except OSError as error:
+        raise errdefs.SystemFailure(
+            f"cannot start container {container.id}: {error.filename}: {error.strerror}"
+        ) from error
+
+
+async def _start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:
     container = networking.with_shared_name(container, store)
     container = msgspec.structs.replace(container, starts=container.starts + 1)
     async with Undo("start", STEPS) as undo:
@@ -108,7 +120,14 @@ def _joined(container: Container, store: ContainerStore) -> dict[str, int]:
         if mode.startswith("container:"):
             other = store.get(mode.removeprefix("container:"))
             if not other.running:
-                raise errdefs.Conflict(f"cannot join {kind.upper()} of a non running container: {other.id}")
+                raise errdefs.Conflict(
+                    f"failed to join {kind.upper()} namespace: container {other.id} is not running"
+                )
+            if kind == "ipc" and other.host_config.ipc_mode in _UNSHARED:
+                raise errdefs.InvalidArgument(
+                    f"failed to join IPC namespace: container {other.id}: non-shareable IPC "
+                    "(hint: use IpcMode:shareable for the donor container)"
+                )
             joined[kind] = other.state.pid
     return joined
 
@@ -116,13 +135,13 @@ def _joined(container: Container, store: ContainerStore) -> dict[str, int]:
 def task_request(container: Container, machinery: Machinery) -> TaskRequest:
     """What the supervisor is asked for."""
     config, host = container.config, container.host_config
-    runtime = machinery.config.runtimes[container.runtime]
     size = host.console_size
-    driver = ("--systemd-cgroup",) if machinery.config.cgroup_driver == "systemd" else ()
+    if container.runtime not in machinery.config.runtimes:
+        raise errdefs.InvalidArgument(f"unknown or invalid runtime name: {container.runtime}")
     return TaskRequest(
         id=container.id,
         bundle=machinery.bundle(container.id),
-        runtime=Runtime(name=container.runtime, path=runtime.path, args=(*runtime.args, *driver)),
+        runtime=runtime_of(container, machinery),
         terminal=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,

@@ -49,6 +49,11 @@ async def ends_within(live: Live, seconds: float | None) -> bool:
 async def kill_for_good(container: Container, live: Live) -> None:
     """SIGKILL, and wait for the end; Conflict if the kernel does not let go of the process."""
     await kill(container, live, signal.SIGKILL)
+    await await_end(container, live)
+
+
+async def await_end(container: Container, live: Live) -> None:
+    """Wait for the end of a container that was killed; Conflict if the kernel does not let go of the process."""
     if not await ends_within(live, KILL_PATIENCE):
         raise errdefs.Conflict(
             f"container {container.id} PID {container.state.pid} was killed and does not end: "

@@ -24,8 +24,8 @@ async def top(pids: list[int], arguments: str) -> Top:
     words = split_arguments(arguments or DEFAULT_ARGUMENTS)
     done = await spawn.run(["ps", *words], timeout=30)
     if done.returncode:
-        text = done.stderr.decode(errors="replace").strip()
-        raise errdefs.InvalidArgument(f"error running ps: {text or f'exit status {done.returncode}'}")
+        text = done.stderr.decode(errors="replace").strip().partition("\n")[0]  # the rest is how to use it
+        raise errdefs.InvalidArgument(f"ps: {text or f'exit status {done.returncode}'}")
     return parse(done.stdout.decode(errors="replace"), frozenset(pids))
 
 

@@ -81,7 +81,7 @@ def verify_restart_policy(policy: RestartPolicy) -> None:
 def _verify_namespaces(host: HostConfig) -> None:
     shared = host.ipc_mode.startswith(_SHARED_NAMESPACE)
     _refuse(host.ipc_mode not in _IPC_MODES and not shared, f"invalid IPC mode: {host.ipc_mode}")
-    shared = host.pid_mode.startswith(_SHARED_NAMESPACE)
+    shared = host.pid_mode.startswith(_SHARED_NAMESPACE) and host.pid_mode != _SHARED_NAMESPACE
     _refuse(host.pid_mode not in ("", "host") and not shared, f"invalid PID mode: {host.pid_mode}")
     _refuse(host.uts_mode not in ("", "host"), f"invalid UTS mode: {host.uts_mode}")
     _refuse(host.userns_mode not in ("", "host"), f"invalid user namespace mode: {host.userns_mode}")

@@ -286,7 +286,7 @@ def exec_head(kind: bytes = b"multiplexed") -> bytes:
     ],
 )
 async def test_exec_start(served: Served, body: bytes, version: bytes, head: bytes) -> None:
-    identifier = await exec_created(served)
+    identifier = await exec_created(served, Tty=b"Tty" in body)
     stream = served.engine.execs.stream = MemoryStream()
     stream.outputs.put_nowait(b"x\n")
     stream.outputs.put_nowait(b"")

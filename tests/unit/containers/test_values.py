@@ -129,6 +129,18 @@ def test_exit_codes_of_failed_starts(text: str, code: int) -> None:
     assert failure.exit_code(text) == code
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('exec: "x": executable file not found in $PATH: unknown', 127),
+        ('chdir to cwd ("/x") set in config.json failed: no such file or directory: unknown', 126),
+        ("unable to find user x: no matching entries in passwd file", 126),
+    ],
+)
+def test_exit_codes_of_failed_execs(text: str, code: int) -> None:
+    assert failure.exec_exit_code(text) == code
+
+
 def test_ps_is_cut_down_to_the_containers_processes() -> None:
     table = "UID   PID  PPID CMD\nroot    1     0 init [2]\nroot   42     1 sleep  10 s\n"
     found = top.parse(table, frozenset((42,)))
