@@ -26,7 +26,8 @@ def holding(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # /run was cleared meanwhile
+                os.unlink(path)
     finally:
         os.close(descriptor)
 

@@ -133,7 +133,7 @@ def _make_directories(config: Config) -> None:
 
 
 async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
-    supervisor = await Supervisor.open(config.exec_root)
+    supervisor = await Supervisor.open(config.exec_root, faults=faults.of_shims())
     stack.push_async_callback(supervisor.close)
     return supervisor
 

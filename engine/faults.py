@@ -19,6 +19,11 @@ def arm() -> None:
     _armed = os.environ.get("WHERRY_FAULT", "")
 
 
+def of_shims() -> str:
+    """The armed step, if it is one of the shims or of the zygote (runtime.shim.faults), else ""."""
+    return _armed if _armed.startswith(("shim.", "zygote.")) else ""
+
+
 def hit(point: str) -> None:
     """Die here, as by `kill -9`, if this point is the armed one."""
     if _armed and point == _armed:

@@ -34,6 +34,7 @@ class Wherryd:
         self.bridge = "wt" + root.name[-8:].replace("_", "x").lower()
         self.flags = list(flags)
         self.env = dict(env or {})
+        self.pass_fds: tuple[int, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -81,6 +82,7 @@ class Wherryd:
                 env={"PATH": PATH, **self.env},
                 cwd="/",
                 start_new_session=True,
+                pass_fds=self.pass_fds,
             )
         deadline = time.monotonic() + timeout
         while not self.answers():

@@ -94,6 +94,11 @@ class Parked:
         self.request = request
         self._stream: asyncio.Future[ByteStream | None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def over(self) -> bool:
+        """Whether it waits no more: the process is there, or the client has left."""
+        return self._stream.done()
+
     def join(self, stream: ByteStream) -> None:
         """The process is there, about to start."""
         if self._stream.done():

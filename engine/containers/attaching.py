@@ -41,6 +41,7 @@ async def _stream(container: Container, live: Live, request: AttachRequest) -> B
     if live.task is not None:
         stdin = request.stdin and container.config.open_stdin
         return await live.task.attach(Attach(stdin=stdin, stdout=request.stdout, stderr=request.stderr))
+    live.forget_gone()
     if len(live.parked) >= PARKED_LIMIT:
         raise errdefs.Conflict(f"{PARKED_LIMIT} clients wait for container {container.name} already")
     parked = Parked(request)

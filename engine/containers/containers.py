@@ -144,10 +144,8 @@ class Containers:
 
     async def _start_failed(self, container: Container, live: Live) -> None:
         """The record tells why; the clients that were parked are let go; `--rm` still means it."""
-        for parked in live.parked:
-            parked.close()
-        live.parked.clear()
-        await self._store.save(container)
+        live.let_go()
+        await self._store.save_run(container)
         live.waits.ended(container.state.exit_code)
         if container.host_config.auto_remove and not live.restarting_by_user:
             await remove(container, self._machinery, self._store)
@@ -168,14 +166,19 @@ class Containers:
             container.require(action)
             container = _replace(container, stopped_by_user=True)
             container = _replace(container, restart_wanted=live.restarting_by_user)
-            if container.state.status is Status.RESTARTING:
-                live.cancel_timer()
-                container = _replace(container, state=_replace(container.state, status=Status.EXITED))
-            await self._store.save_run(container, durable=True)
-            faults.hit("stop.marked")
-            if not container.running:
-                live.waits.ended(container.state.exit_code)
+            container = await self._call_off(container, live)
         return container, live
+
+    async def _call_off(self, container: Container, live: Live) -> Container:
+        """Save that the container is meant to end; a pending restart will not be. The lock is held."""
+        live.cancel_timer()
+        if container.state.status is Status.RESTARTING:
+            container = _replace(container, state=_replace(container.state, status=Status.EXITED))
+        await self._store.save_run(container, durable=True)
+        faults.hit("stop.marked")
+        if not container.running:
+            live.waits.ended(container.state.exit_code)
+        return container
 
     async def restart(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
         """Stop a container if it runs, and start it."""
@@ -200,8 +203,7 @@ class Containers:
                     f"cannot kill container: {reference}: container {container.id} is not running"
                 )
             if means_end(container, number):
-                await self._store.save_run(_replace(container, stopped_by_user=True), durable=True)
-                live.cancel_timer()
+                container = await self._call_off(_replace(container, stopped_by_user=True), live)
             await kill(container, live, number)
             await self._announcer.tell(container, "kill", signal=str(number))
         if number == SIGKILL:

@@ -32,6 +32,16 @@ class Live:
     def __post_init__(self) -> None:
         self.ended.set()
 
+    def let_go(self) -> None:
+        """The clients that wait for a start get none: their output ends."""
+        for parked in self.parked:
+            parked.close()
+        self.parked.clear()
+
+    def forget_gone(self) -> None:
+        """Clients that left before the start are not kept."""
+        self.parked[:] = [parked for parked in self.parked if not parked.over]
+
     def cancel_timer(self) -> bool:
         """Call the pending restart off; tells whether there was one."""
         pending = self.timer is not None and not self.timer.done()
@@ -66,8 +76,7 @@ class Lives:
     async def close(self) -> None:
         """Let go of every container; none of them notices."""
         for live in self._by_id.values():
-            for parked in live.parked:
-                parked.close()
+            live.let_go()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

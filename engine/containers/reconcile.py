@@ -15,7 +15,7 @@ from engine.containers.exit import ended, last_run, release
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.remove import remove
-from engine.containers.start import task_request
+from engine.containers.start import runtime_of
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.containers.watch import Watcher
@@ -39,13 +39,14 @@ class Reconciler:
         self._watcher = watcher
         self._to_start: list[str] = []
         self._found_ended: list[str] = []
+        self._to_remove: list[str] = []
 
     async def run(self) -> None:
         """Adopt what runs, record what ended, undo what was half done, and sweep what belongs to nothing."""
         for container in self._store.all():
             try:
                 await self._restore(container)
-            except errdefs.WherryError as error:
+            except (errdefs.WherryError, OSError) as error:
                 _log.error("container %s: %s", container.id[:12], error)
         await self._sweep()
 
@@ -53,6 +54,8 @@ class Reconciler:
         """After the sweep: events of exits found, `--rm`, restart policies. The API serves meanwhile."""
         for container_id in self._found_ended:
             await self._follow_exit(container_id)
+        for container_id in self._to_remove:
+            await self._watcher.remove_ended(container_id, self._lives.of(container_id))
         limit = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for container_id in self._to_start:
@@ -62,12 +65,15 @@ class Reconciler:
         status = container.state.status
         if status in (Status.REMOVING, Status.DEAD):
             await remove(container, self._machinery, self._store)
+            await self._watcher.removed(container, self._lives.of(container.id))
             return
         if container.running:
             await self._adopt(container)
         container = self._store.get(container.id)
         if not container.running and self._starts(container):
             self._to_start.append(container.id)
+        elif not container.running and container.host_config.auto_remove:
+            self._to_remove.append(container.id)
         elif status is Status.RESTARTING:
             state = msgspec.structs.replace(container.state, status=Status.EXITED)
             await self._store.save(msgspec.structs.replace(container, state=state), durable=False)
@@ -80,22 +86,30 @@ class Reconciler:
         )
 
     async def _adopt(self, container: Container) -> None:
-        request = task_request(container, self._machinery)
         directory = self._machinery.state_dir(container.id, container.starts)
-        found = await self._machinery.supervisor.adopt(container.id, directory, request.runtime)
+        runtime = runtime_of(container, self._machinery)
+        found = await self._machinery.supervisor.adopt(container.id, directory, runtime)
         if isinstance(found, Task):
             await self._take_over(container, found)
             return
         if found is None:
             found = Exit(code=LOST, at=time.time_ns(), oom=False, reason="the host was restarted")
-        await release(container.id, self._machinery)
-        await self._store.save(ended(container, found), durable=False)
+        try:
+            await release(container.id, self._machinery)
+        except (errdefs.WherryError, OSError) as error:
+            _log.error("container %s: giving back what it held: %s", container.id[:12], error)
+        await self._store.save_run(ended(container, found))
         self._found_ended.append(container.id)
 
     async def _take_over(self, container: Container, task: Task) -> None:
         live = self._lives.of(container.id)
         live.task = task
         live.ended.clear()
+        self._watcher.watch(container.id, task)
+        async with live.lock:
+            await self._connect_again(container, task)
+
+    async def _connect_again(self, container: Container, task: Task) -> None:
         for endpoint in container.endpoints.values():
             warnings = await self._machinery.network.adopt(container.id, task.pid, endpoint, container.ports)
             for warning in warnings:
@@ -109,7 +123,6 @@ class Reconciler:
                 msgspec.structs.replace(container, state=state, stopped_by_user=False, restart_wanted=False),
                 durable=False,
             )
-        self._watcher.watch(container.id, task)
 
     async def _sweep(self) -> None:
         """What runs, is mounted, connected or stored for no container goes."""
@@ -142,8 +155,6 @@ class Reconciler:
             return
         live = self._lives.of(container_id)
         await self._watcher.announce_end(container, live)
-        if container_id not in self._to_start:
-            await self._watcher.follow(container, live)
 
     async def _start(self, container_id: str, limit: asyncio.Semaphore) -> None:
         async with limit:

@@ -23,7 +23,8 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
     no step has an inverse; a step that fails leaves the container dead, to be removed again.
     """
     state = msgspec.structs.replace(container.state, status=Status.REMOVING)
-    await store.save(msgspec.structs.replace(container, state=state))
+    # On a full disk it goes on unmarked: what it removes makes room.
+    await store.save_run(msgspec.structs.replace(container, state=state), durable=True)
     async with Undo("remove", STEPS) as undo:
         undo.step("mark", lambda: _mark_dead(container, store))
         await machinery.snapshots.unmount(machinery.rootfs(container.id))
@@ -52,4 +53,4 @@ def _remove_directories(container: Container, machinery: Machinery) -> None:
 
 async def _mark_dead(container: Container, store: ContainerStore) -> None:
     state = msgspec.structs.replace(container.state, status=Status.DEAD)
-    await store.save(msgspec.structs.replace(container, state=state))
+    await store.save_run(msgspec.structs.replace(container, state=state), durable=True)

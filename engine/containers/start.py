@@ -82,6 +82,7 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
         undo.done()
     live.task = task
     live.ended.clear()
+    await _let_in(live, task)
     return running
 
 
@@ -150,11 +151,31 @@ def task_request(container: Container, machinery: Machinery) -> TaskRequest:
     )
 
 
+def runtime_of(container: Container, machinery: Machinery) -> Runtime:
+    """The runtime by its name; one that is configured no more is looked for in PATH."""
+    found = machinery.config.runtimes.get(container.runtime, RuntimePath(container.runtime))
+    driver = ("--systemd-cgroup",) if machinery.config.cgroup_driver == "systemd" else ()
+    return Runtime(name=container.runtime, path=found.path, args=(*found.args, *driver))
+
+
+async def _let_in(live: Live, task: Task) -> None:
+    """Clients that attached while the process was being started: they get it now."""
+    try:
+        await _join(live, task)
+    except errdefs.WherryError:  # it has ended already
+        live.let_go()
+
+
 async def _join(live: Live, task: Task) -> None:
     """The clients that attached before the start get the process before its first instruction."""
-    for parked in live.parked:
+    while live.parked:
+        parked = live.parked.pop(0)
         request = parked.request
-        parked.join(
-            await task.attach(Attach(stdin=request.stdin, stdout=request.stdout, stderr=request.stderr))
-        )
-    live.parked.clear()
+        try:
+            stream = await task.attach(
+                Attach(stdin=request.stdin, stdout=request.stdout, stderr=request.stderr)
+            )
+        except BaseException:
+            parked.close()
+            raise
+        parked.join(stream)

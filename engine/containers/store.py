@@ -1,5 +1,6 @@
 """The containers that exist: in memory for readers, in the database for good."""
 
+import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import errdefs
 from engine.containers.container import Container
 from engine.containers.state import Status
 from engine.database import Database
+
+_log = logging.getLogger(__name__)
 
 SCHEMA = (
     "CREATE TABLE containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record BLOB NOT NULL) STRICT"
@@ -99,6 +102,19 @@ class ContainerStore:
 
         await self._database.write(write, durable=durable)
         self._publish(container)
+
+    async def save_run(self, container: Container, *, durable: bool = False) -> bool:
+        """Save how a container runs or is to end; where the disk fails, readers at least see it. False then.
+
+        What is not committed is learned anew from the shim and its exit file at the next boot.
+        """
+        try:
+            await self.save(container, durable=durable)
+        except errdefs.SystemFailure as error:
+            _log.error("container %s: its state is not stored: %s", container.id[:12], error)
+            self._publish(container)
+            return False
+        return True
 
     async def delete(self, container: Container) -> None:
         """Commit a removal, then let readers see it."""

@@ -45,7 +45,8 @@ class Watcher:
 
     async def started(self, container: Container, live: Live) -> None:
         """A container runs: watch it and tell."""
-        await self._announcer.tell(container, "start")
+        # At its true time: what ran for a moment has died before this is told.
+        await self._announcer.tell(container, "start", time_ns=container.state.started_at)
         if live.task is not None:
             self.watch(container.id, live.task)
 
@@ -67,7 +68,10 @@ class Watcher:
             if isinstance(failure, BaseException):
                 _log.error("container %s: giving back what it held: %s", container_id[:12], failure)
         # The runtime's state is gone only now: a root that was still busy before is free.
-        await self._machinery.snapshots.unmount(self._machinery.rootfs(container_id))
+        try:
+            await self._machinery.snapshots.unmount(self._machinery.rootfs(container_id))
+        except (errdefs.WherryError, OSError) as error:
+            _log.error("container %s: its root is still mounted: %s", container_id[:12], error)
 
     async def record_exit(self, container_id: str, live: Live, exit_status: Exit) -> Container:
         """Commit the end of a run, and tell who waits. The caller holds the lock."""
@@ -75,9 +79,10 @@ class Watcher:
         if not self._closing and (delay := after(container, live)) is not None:
             live.last_delay = delay
             container = _with_status(container, Status.RESTARTING)
-        await self._store.save(container, durable=False)
+        saved = await self._store.save_run(container)
         faults.hit("exit.recorded")
-        await bundle.remove(self._machinery.bundle(container_id))
+        if saved:  # else it tells the next daemon how the run ended
+            await bundle.remove(self._machinery.bundle(container_id))
         live.task = None
         live.ended.set()
         await self.announce_end(container, live)
@@ -113,6 +118,7 @@ class Watcher:
 
     async def removed(self, container: Container, live: Live) -> None:
         """A container is gone: tell."""
+        live.let_go()
         await self._announcer.tell(container, "destroy")
         live.waits.removed(container.state.exit_code)
         self._lives.forget(container.id)
@@ -155,7 +161,9 @@ class Watcher:
         if delay is not None:
             container = _with_status(container, Status.RESTARTING)
             live.last_delay = delay
-        await self._store.save(container)
+        await self._store.save_run(container)
+        live.let_go()
+        live.waits.ended(container.state.exit_code)
         if delay is not None:
             self.restart_later(container.id, live, delay)
 
