@@ -51,6 +51,7 @@ class Shim:
         self.directory = os.open(order.state_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.command = RuntimeCommand(self.loop, order, binary)
         self.requests = Requests(self)
+        self._channel = control
         self._control = Connection(self.loop, control, self.requests.handle, self.requests.forget)
         self._cgroups: Cgroups | None = None
         self._exec_rounds = _EXEC_ROUNDS
@@ -60,6 +61,8 @@ class Shim:
     def run(self) -> None:
         """Live. Raises OSError when the state directory cannot be used."""
         self._settle_in()
+        if self._orphaned():
+            return
         self._listen()
         self.write_file("shim.pid", b"%d\n" % os.getpid())
         faults.point("shim.bound")
@@ -71,6 +74,18 @@ class Shim:
         gc.freeze()
         self.loop.when_idle(1.0, self._tidy)
         self.loop.run()
+
+    def _orphaned(self) -> bool:
+        """Whether the daemon is dead that ordered this container: another may have looked for shims already.
+
+        One that looks later finds this process by its name.
+        """
+        try:
+            return not self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def write_file(self, name: str, data: bytes) -> None:
         """Write a whole file into the state directory, or none. Raises OSError."""
