@@ -94,6 +94,6 @@ def refused(method: str, path: str, summary: str) -> Route:
 
     async def answer(call: Call) -> web.StreamResponse:
         del call
-        raise errdefs.Unsupported(f"{method} {path} is not supported by this version of wherry: {summary}")
+        raise errdefs.Unsupported(f"{summary}: not supported by this version of wherry ({method} {path})")
 
     return Route(method, path, answer, built=False, summary=summary)

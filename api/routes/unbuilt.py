@@ -45,10 +45,10 @@ GET /volumes/{name}: volumes
 PUT /volumes/{name}: volumes
 DELETE /volumes/{name}: volumes
 POST /volumes/prune: volumes
-DELETE /networks/{name}: networks of the user's
-POST /networks/create: networks of the user's
-POST /networks/{name}/connect: networks of the user's
-POST /networks/{name}/disconnect: networks of the user's
+DELETE /networks/{name}: user-defined networks
+POST /networks/create: user-defined networks
+POST /networks/{name}/connect: user-defined networks
+POST /networks/{name}/disconnect: user-defined networks
 POST /networks/prune: pruning
 GET /plugins/privileges: plugins
 POST /plugins/pull: plugins

@@ -177,7 +177,7 @@ async def test_long_filters_fit_in_the_request_line(served: Served) -> None:
 async def test_unbuilt_endpoints_say_so_by_name(served: Served) -> None:
     status, body = await served.ask("POST", "/v1.44/build")
     assert status == 501
-    assert body["message"] == "POST /build is not supported by this version of wherry: builds"
+    assert body["message"] == "builds: not supported by this version of wherry (POST /build)"
 
 
 async def test_swarm_is_answered_as_outside_a_swarm(served: Served) -> None:
