@@ -6,14 +6,17 @@ from typing import Protocol
 from aiohttp import web
 
 import errdefs
+from api import archives
 from api.call import Call
 from api.jsonstream import JSONStream
 from api.routing import Route
 from api.schema import images as schema
+from api.schema import platforms
 from engine import filters
 from engine.filters import Filters
 from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
+from engine.images.platforms import Platform
 from engine.progress import Message, Progress
 
 
@@ -40,6 +43,9 @@ class Images(Protocol):
 
     async def load(self, archive: AsyncIterator[bytes], /, *, quiet: bool, progress: Progress) -> None:
         """Take the images of a `docker save` archive."""
+
+    def save(self, names: Sequence[str], wanted: Sequence[Platform], /) -> AsyncIterator[bytes]:
+        """Images as one archive."""
 
     async def import_(
         self,
@@ -75,6 +81,8 @@ class ImageRoutes:
             Route("GET", "/images/json", self.list),
             Route("POST", "/images/load", self.load),
             Route("POST", "/images/create", self.create),
+            Route("GET", "/images/get", self.save),
+            Route("GET", "/images/{name}/get", self.save_one),
             Route("GET", "/images/{name}/json", self.inspect),
             Route("POST", "/images/{name}/tag", self.tag),
             Route("DELETE", "/images/{name}", self.remove),
@@ -109,6 +117,18 @@ class ImageRoutes:
         except Exception as error:  # noqa: BLE001 - the top frame of a load
             return await stream.fail(error, "image load", by_status=False)
         return await stream.end()
+
+    async def save(self, call: Call) -> web.StreamResponse:
+        """Several images as one archive."""
+        return await self._save(call, call.query.all("names"))
+
+    async def save_one(self, call: Call) -> web.StreamResponse:
+        """An image as an archive."""
+        return await self._save(call, [call.name])
+
+    async def _save(self, call: Call, names: Sequence[str]) -> web.StreamResponse:
+        wanted = platforms.wanted(call.query.all("platform"), call.version)
+        return await archives.send(call, self._images.save(names, wanted))
 
     async def create(self, call: Call) -> web.StreamResponse:
         """An image from a root file system. Pulling is refused by name."""

@@ -31,8 +31,6 @@ POST /images/{name}/push: pushing images
 GET /images/search: searching registries
 POST /images/prune: pruning
 POST /commit: commits
-GET /images/{name}/get: saving images
-GET /images/get: saving images
 POST /build: builds
 POST /build/prune: builds
 POST /build/cancel: builds

@@ -18,7 +18,9 @@ from engine.images.import_archive import Import, default_platform
 from engine.images.layers import Layers
 from engine.images.listing import Listed, list_images
 from engine.images.load import Load
+from engine.images.platforms import Platform
 from engine.images.remove import Removal, Removed, Users
+from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
 from engine.progress import Progress, ignore
@@ -106,6 +108,15 @@ class Images:
             wanted=[platforms.parse(each) for each in wanted],
         )
         await load.run(archive)
+
+    def save(self, names: Sequence[str], wanted: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
+        """Images as one archive that `load`, Docker and readers of OCI layouts take, in chunks as they are read.
+
+        NotFound and InvalidArgument for the names, and NotFound for an image that is for none of the `wanted`
+        platforms, at once. From the first chunk on a removal does not matter.
+        """
+        chosen = choose(self._store, names, wanted)
+        return Save(self._content, self._blobs, self._events).run(chosen)
 
     async def import_(
         self,

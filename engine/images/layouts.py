@@ -63,7 +63,7 @@ class Descriptor(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=Tru
         """The member of an OCI layout that it points to. InvalidArgument unless it is by sha256."""
         if not config.is_sha256(self.digest):
             raise errdefs.InvalidArgument(f"invalid archive: {self.digest[:80]!r} is not a sha256 digest")
-        return "blobs/sha256/" + self.digest.removeprefix("sha256:")
+        return blob_path(self.digest)
 
 
 class Manifest(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
@@ -73,6 +73,16 @@ class Manifest(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True)
     media_type: str = ""
     config: Descriptor = msgspec.field(default_factory=Descriptor)
     layers: list[Descriptor] = msgspec.field(default_factory=list)
+
+
+def blob_path(digest: str) -> str:
+    """The member of an OCI layout that a sha256 digest names."""
+    return "blobs/sha256/" + digest.removeprefix("sha256:")
+
+
+def name_annotations(name: Reference) -> dict[str, str]:
+    """What an entry of index.json says of its tag: `name_of` reads it back."""
+    return {_IMAGE_NAME: name.canonical, _REF_NAME: name.tag}
 
 
 def archived_images(raw: bytes) -> list[ArchivedImage]:
