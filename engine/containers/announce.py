@@ -1,7 +1,8 @@
-"""Events of containers, with Docker's attributes."""
+"""Events of containers, and of networks that containers come to and leave, with Docker's attributes."""
 
 from engine.containers.container import Container
 from engine.events import Events
+from network.endpoint import Endpoint
 
 _NANOSECONDS = 1_000_000_000
 
@@ -38,3 +39,8 @@ class Announcer:
             exitCode=str(state.exit_code),
             execDuration=str(seconds),
         )
+
+    async def network(self, action: str, endpoint: Endpoint, driver: str, *, time_ns: int) -> None:
+        """Publish that a container was connected to a network, or disconnected."""
+        told = {"container": endpoint.container_id, "name": endpoint.network, "type": driver}
+        await self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)

@@ -46,6 +46,7 @@ class Watcher:
     async def started(self, container: Container, live: Live) -> None:
         """A container runs: watch it and tell."""
         # At its true time: what ran for a moment has died before this is told.
+        await self._tell_networks("connect", container, container.state.started_at)
         await self._announcer.tell(container, "start", time_ns=container.state.started_at)
         if live.task is not None:
             self.watch(container.id, live.task)
@@ -75,7 +76,8 @@ class Watcher:
 
     async def record_exit(self, container_id: str, live: Live, exit_status: Exit) -> Container:
         """Commit the end of a run, and tell who waits. The caller holds the lock."""
-        container = ended(self._store.get(container_id), exit_status)
+        ran = self._store.get(container_id)
+        container = ended(ran, exit_status)
         if not self._closing and (delay := after(container, live)) is not None:
             live.last_delay = delay
             container = _with_status(container, Status.RESTARTING)
@@ -85,8 +87,15 @@ class Watcher:
             await bundle.remove(self._machinery.bundle(container_id))
         live.task = None
         live.ended.set()
+        await self._tell_networks("disconnect", ran, container.state.finished_at)
         await self.announce_end(container, live)
         return container
+
+    async def _tell_networks(self, action: str, container: Container, time_ns: int) -> None:
+        drivers = {each.name: each.driver for each in self._machinery.network.networks()}
+        for endpoint in container.endpoints.values():
+            driver = drivers.get(endpoint.network, "")
+            await self._announcer.network(action, endpoint, driver, time_ns=time_ns)
 
     async def announce_end(self, container: Container, live: Live) -> None:
         """Tell the world, and who waits, that a run is over."""
