@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,19 +10,27 @@ from errdefs import SystemFailure
 from runtime.layers.process import receive, worker
 
 _CHUNK = 1 << 20
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-async def pack(directory: Path, *, whiteouts: bool = False) -> AsyncGenerator[bytes, None]:
+async def pack(
+    directory: Path | int, *, whiteouts: bool = False, leave_out: Sequence[str] = ()
+) -> AsyncGenerator[bytes, None]:
     """Yield a tar archive of what is in `directory`, sorted, without the directory itself.
 
-    The directory may be a mounted root in use: what vanishes is left out, what shrinks is filled up with
-    zeros. With `whiteouts` it is the upper directory of an overlay, and the archive is the layer:
-    deletions become `.wh.` files. Waits while nobody takes the chunks, which have up to a megabyte. Close
-    it early with `aclose`: the process ends. SystemFailure when the host fails, also in the middle.
+    The directory, which a descriptor may stand for, may be a mounted root in use: what vanishes is left out,
+    what shrinks is filled up with zeros. What is at the paths `leave_out`, absolute from there, is skipped. With
+    `whiteouts` it is the upper directory of an overlay, and the archive is the layer: deletions become
+    `.wh.` files. Waits while nobody takes the chunks, which have up to a megabyte. Close it early with
+    `aclose`: the process ends. SystemFailure when the host fails, also in the middle.
     """
     with ExitStack() as opened:
         try:
-            source = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            source = (
+                os.open(".", _FLAGS, dir_fd=directory)
+                if isinstance(directory, int)
+                else os.open(directory, _FLAGS)
+            )
         except OSError as error:
             raise SystemFailure(f"cannot archive {directory}: {error.strerror}") from error
         opened.callback(os.close, source)
@@ -31,7 +39,8 @@ async def pack(directory: Path, *, whiteouts: bool = False) -> AsyncGenerator[by
         sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
         archive, transport = await receive(reading, _CHUNK)
         opened.callback(transport.close)
-        async with worker("runtime.layers.packer", {"whiteouts": whiteouts}, [source, writing]) as packing:
+        order = {"whiteouts": whiteouts, "leave_out": list(leave_out)}
+        async with worker("runtime.layers.packer", order, [source, writing]) as packing:
             sink.close()
             while chunk := await archive.read(_CHUNK):
                 yield chunk

@@ -1,8 +1,9 @@
 """The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
 
-ORDER is a JSON object {"whiteouts": bool}. Descriptors: 3 the directory, 4 a pipe for the archive, 5 a
-pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may be the root of a running
-container: it becomes our root, and every object is reached by directory descriptors and through no link.
+ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths]}. Descriptors: 3 the directory,
+4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may
+be the root of a running container: it becomes our root, and every object is reached by directory
+descriptors and through no link.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Sequence
 
 from runtime import tree
 from runtime.layers import confine
@@ -35,9 +37,10 @@ _TYPES = {
 class Packer:
     """Turns the steps of a walk into an archive on a descriptor."""
 
-    def __init__(self, out: int, *, whiteouts: bool) -> None:
+    def __init__(self, out: int, *, whiteouts: bool, leave_out: Sequence[str] = ()) -> None:
         """Write to `out`; with `whiteouts`, the marks of overlayfs become those of a layer."""
         self._out = out
+        self._leave_out = frozenset(os.fsencode(path.strip("/")) for path in leave_out)
         self._whiteouts = whiteouts
         self._pending = bytearray()
         self._path: list[bytes] = []
@@ -53,6 +56,9 @@ class Packer:
         os.fchdir(step.dir_fd)  # xattrs are to be had by path only
         if step.move is Move.ENTER:
             self._path.append(base)
+        if name in self._leave_out:
+            return
+        if step.move is Move.ENTER:
             self._header(step.stat, name)
             if self._whiteouts and _xattr(base, _OPAQUE) == b"y":
                 self._emit(encode(Entry(name=name + b"/.wh..wh..opq")))
@@ -191,7 +197,7 @@ def main() -> None:
         confine.end_with_parent()
         confine.limit(DEFAULT)
         confine.enter(_DIRECTORY)
-        packer = Packer(_OUT, whiteouts=order["whiteouts"])
+        packer = Packer(_OUT, whiteouts=order["whiteouts"], leave_out=order["leave_out"])
         for step in tree.walk("/"):
             packer.take(step)
         packer.end()

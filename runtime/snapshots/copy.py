@@ -22,11 +22,15 @@ class CopySnapshotter(DirectorySnapshotter):
         if info.parent is not None:
             tree.copy(self._path(self._index[info.parent]) / "fs", own)
 
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""
         info = self._mountable(key)
-        access = "ro" if info.kind is Kind.VIEW else "rw"
+        access = "ro" if read_only or info.kind is Kind.VIEW else "rw"
         return [Mount(type="bind", source=str(self._path(info) / "fs"), options=("rbind", access))]
+
+    def below(self, key: str) -> list[Path]:
+        """See Snapshotter."""
+        return [self._path(parent) / "fs" for parent in self._chain(self._known(key))[:1]]
 
     def _measure(self, info: Info) -> Usage:
         parent = _Parent(self._path(self._index[info.parent]) / "fs" if info.parent is not None else None)

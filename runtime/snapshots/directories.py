@@ -74,7 +74,7 @@ class DirectorySnapshotter(ABC):
         """Make `fs`, and what else a snapshot needs, in the new directory `staging`."""
 
     @abstractmethod
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""
 
     @abstractmethod
@@ -172,9 +172,9 @@ class DirectorySnapshotter(ABC):
         except OSError as error:
             raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
 
-    async def mount(self, key: str, target: Path) -> None:
+    async def mount(self, key: str, target: Path, *, read_only: bool = False) -> None:
         """See Snapshotter."""
-        mounts = self.mounts(key)
+        mounts = self.mounts(key, read_only=read_only)
         try:
             await _settled(mount.attach, mounts, target)
         except asyncio.CancelledError:

@@ -8,11 +8,11 @@ from typing import Literal
 
 from errdefs import InvalidArgument
 from runtime import tree
+from runtime.layers.lower import OPAQUE, is_opaque
 from runtime.mount import Mount, check_overlay
 from runtime.snapshots.directories import DirectorySnapshotter
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 
-OPAQUE = "trusted.overlay.opaque"
 _MAX_LAYERS = 500  # OVL_MAX_STACK
 # index: an upper directory may be remounted after a crash, and be moved by commit. metacopy and
 # redirect_dir: a layer must be readable without overlayfs, as a plain tree of what changed.
@@ -40,21 +40,26 @@ class OverlaySnapshotter(DirectorySnapshotter):
                 if name.startswith("trusted.overlay."):
                     os.removexattr(upper, name)
 
-    def mounts(self, key: str) -> list[Mount]:
+    def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""
         info = self._mountable(key)
         own = self._path(info)
         lower = self._lower(info)
+        read_only = read_only or info.kind is Kind.VIEW
         if not lower:
-            access = "ro" if info.kind is Kind.VIEW else "rw"
+            access = "ro" if read_only else "rw"
             return [Mount(type="bind", source=str(own / "fs"), options=("rbind", access))]
-        if info.kind is Kind.VIEW:
+        if read_only:
             # A lone layer cannot be an overlay, so the view's empty directory is the second.
             options = ["ro", *(f"lowerdir+={path}" for path in (own / "fs", *lower))]
         else:
             options = [f"lowerdir+={path}" for path in lower]
             options += [f"upperdir={own / 'fs'}", f"workdir={own / 'work'}"]
         return [Mount(type="overlay", source="overlay", options=(*options, *_OPTIONS))]
+
+    def below(self, key: str) -> list[Path]:
+        """See Snapshotter."""
+        return self._lower(self._known(key))
 
     def _lower(self, info: Info) -> list[Path]:
         """Return the parents' directories, the uppermost first, down to one that hides all below it.
@@ -64,7 +69,7 @@ class OverlaySnapshotter(DirectorySnapshotter):
         lower = []
         for parent in self._chain(info):
             lower.append(self._path(parent) / "fs")
-            if _hides_all_below(lower[-1]):
+            if is_opaque(str(lower[-1])):
                 break
         return lower
 
@@ -81,13 +86,6 @@ class OverlaySnapshotter(DirectorySnapshotter):
                 inodes.add(inode)
                 size += step.stat.st_size
         return Usage(size=size, inodes=len(inodes) + directories)
-
-
-def _hides_all_below(directory: Path) -> bool:
-    try:
-        return os.getxattr(directory, OPAQUE) == b"y"
-    except OSError:
-        return False
 
 
 def supported(root: Path) -> bool:

@@ -95,10 +95,10 @@ class Snapshotter(Protocol):
     async def remove(self, name: str) -> None:
         """Remove a snapshot of any kind, by name or key; Conflict while it has children."""
 
-    def mounts(self, key: str) -> list[Mount]:
-        """Return how to mount an active snapshot or a view."""
+    def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
+        """Return how to mount an active snapshot or a view; `read_only` to look at one that others may use."""
 
-    async def mount(self, key: str, target: Path) -> None:
+    async def mount(self, key: str, target: Path, *, read_only: bool = False) -> None:
         """Mount an active snapshot or a view at an existing directory."""
 
     async def unmount(self, target: Path) -> None:
@@ -106,6 +106,11 @@ class Snapshotter(Protocol):
 
     def upper(self, key: str) -> Path:
         """Return the directory that holds an active snapshot's own changes."""
+
+    def below(self, key: str) -> list[Path]:
+        """Return the directories on which a snapshot stands, the uppermost first: layers of an overlay, or one
+        that has all.
+        """
 
     def info(self, name: str) -> Info:
         """Return what is known of a snapshot, by name or key."""

@@ -351,3 +351,41 @@ async def test_the_directories_are_private_to_root(snapshots: Snapshotter, tmp_p
     await layer(snapshots, "a", None, {})
     for directory in (tmp_path / "snapshots", *(tmp_path / "snapshots").iterdir()):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("parent", ["sha256:b", None])
+async def test_one_may_look_at_what_another_uses(
+    snapshots: Snapshotter, rootfs: Path, tmp_path: Path, parent: str | None
+) -> None:
+    await layer(snapshots, "sha256:a", None, {"etc/os": "one", "gone": ""})
+    await layer(snapshots, "sha256:b", "sha256:a", {"bin/sh": "sh"})
+    below = {"etc/os": "one", "gone": "", "bin/sh": "sh"} if parent else {}
+    await snapshots.prepare("c1", parent)
+    await snapshots.mount("c1", rootfs)
+    (rootfs / "new").write_text("mine")
+    looking = tmp_path / "looking"
+    looking.mkdir()
+    await snapshots.mount("c1", looking, read_only=True)
+    assert read(looking) == {**below, "new": "mine"}
+    with pytest.raises(OSError, match="Read-only"):
+        (looking / "new").write_text("other")
+    await snapshots.unmount(rootfs)
+    await snapshots.mount("c1", rootfs)
+    (rootfs / "later").write_text("still writable")
+    await snapshots.unmount(looking)
+    assert read(rootfs) == {**below, "new": "mine", "later": "still writable"}
+    await snapshots.unmount(rootfs)
+
+
+async def test_what_a_snapshot_stands_on(snapshots: Snapshotter) -> None:
+    await layer(snapshots, "sha256:a", None, {"lower": "a"})
+    await layer(snapshots, "sha256:b", "sha256:a", {"upper": "b"})
+    await snapshots.prepare("c1", "sha256:b")
+    await snapshots.prepare("c2", None)
+    seen: dict[str, str] = {}
+    for directory in reversed(snapshots.below("c1")):
+        seen |= read(directory)
+    assert seen == {"lower": "a", "upper": "b"}
+    assert snapshots.below("c2") == []
+    with pytest.raises(NotFound):
+        snapshots.below("nope")

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from runtime import tree
+from runtime.layers.lower import OPAQUE
 from runtime.mount import Mount, attach, unmount
-from runtime.snapshots.overlay import OPAQUE, OverlaySnapshotter, supported
+from runtime.snapshots.overlay import OverlaySnapshotter, supported
 
 pytestmark = pytest.mark.root
 

@@ -128,3 +128,18 @@ async def test_nesting_deeper_than_any_path(tmp_path: Path) -> None:
         size += len(chunk)
     assert size > 1500 * 512
     tree.remove(tmp_path / "directory")  # deeper than pytest can remove
+
+
+async def test_paths_are_left_out_with_all_that_is_in_them(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for path in ("etc/hosts", "etc/keep", "proc/x", "hosts"):
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).touch()
+    fd = os.open(source, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        chunks = [chunk async for chunk in pack(fd, leave_out=["/etc/hosts", "/proc", "/proc/x", "/nope"])]
+    finally:
+        os.close(fd)
+    (tmp_path / "a.tar").write_bytes(b"".join(chunks))
+    with tarfile.open(tmp_path / "a.tar") as reader:
+        assert [info.name for info in reader] == ["etc", "etc/keep", "hosts"]

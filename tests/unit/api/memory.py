@@ -24,6 +24,7 @@ from engine.filters import Filters
 from engine.images.config import ImageConfig, RootFS
 from engine.images.image import Image, Layer
 from engine.images.listing import Listed
+from engine.images.platforms import Platform
 from engine.images.remove import Removed
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress
@@ -352,6 +353,14 @@ class MemoryImages:
     async def load(self, archive: AsyncIterator[bytes], *, quiet: bool, progress: Progress) -> None:
         self.calls.append(("load", quiet))
         await self._take(archive, progress)
+
+    async def save(self, names: Sequence[str], wanted: Sequence[Platform]) -> AsyncIterator[bytes]:
+        self.calls.append(("save", list(names), list(wanted)))
+        for name in names:
+            self.get(name)
+        yield b"archive"
+        if self.failure is not None:
+            raise self.failure
 
     async def import_(
         self,
