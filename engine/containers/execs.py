@@ -19,6 +19,8 @@ from runtime.task import Attach, ExecProcess, ExecRequest
 
 KEPT = 300.0
 """Seconds that an exec that is over can still be inspected."""
+BEGIN_PATIENCE = 10.0
+"""Seconds that a resize waits for the process, as in Docker."""
 LIMIT = 10_000
 """Execs that are known at a time; more are refused, so that a loop of creates cannot fill memory."""
 
@@ -36,6 +38,8 @@ class Exec:
     pid: int = 0
     process: ExecProcess | None = None
     ended_at: float = 0.0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the process is there, or has failed to come."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -118,6 +122,7 @@ class Execs:
             )
             raise
         process.process, process.pid = running, running.pid
+        process.begun.set()
         self._lives.spawn(self._watch(process, container, running), f"exec {process.id[:12]}")
         if running.stream is None:
             return None
@@ -139,10 +144,15 @@ class Execs:
         return process, container, live
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
-        """Set the terminal's size, in characters."""
+        """Set the terminal's size, in characters. Waits for the process: clients ask early."""
         process = self.get(exec_id)
-        if process.process is None or not process.running:
-            raise errdefs.Conflict(f"exec process is not started: {exec_id}")
+        try:
+            async with asyncio.timeout(BEGIN_PATIENCE):
+                await process.begun.wait()
+        except TimeoutError:
+            raise errdefs.Conflict("timeout waiting for exec session ready") from None
+        if process.process is None:
+            raise errdefs.InvalidArgument("exec process is not started")
         await process.process.resize(height, width)
 
     async def _watch(self, process: Exec, container: Container, running: ExecProcess) -> None:
@@ -155,6 +165,7 @@ class Execs:
     def _over(self, process: Exec, code: int) -> None:
         process.running, process.exit_code, process.pid = False, code, 0
         process.process, process.ended_at = None, time.monotonic()
+        process.begun.set()
         process.over.set()
 
     def forget_container(self, container_id: str) -> None:

@@ -1,0 +1,108 @@
+"""docker compose, for as long as its services use the networks that are always there."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Wherryd
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker compose"),
+]
+
+FILE = """
+services:
+  web:
+    image: busybox
+    network_mode: bridge
+    command: ["sh", "-c", "echo serving; sleep 1000"]
+    ports: ["127.0.0.1::80"]
+    environment: {A: b}
+    volumes: ["./data:/data"]
+    tmpfs: [/scratch]
+    ulimits: {nofile: 100}
+    init: true
+    restart: unless-stopped
+    stop_grace_period: 1s
+  beside:
+    image: busybox
+    network_mode: "service:web"
+    command: ["sh", "-c", "hostname; sleep 1000"]
+    init: true
+  alone:
+    image: busybox
+    network_mode: none
+    command: sleep 1000
+    init: true
+  onhost:
+    image: busybox
+    network_mode: host
+    command: sleep 1000
+    init: true
+"""
+OWN_NETWORK = """
+services:
+  web: {image: busybox, command: sleep 1000}
+"""
+
+Compose = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def compose(wherryd: Wherryd, tmp_path: Path) -> Iterator[Compose]:
+    """Run compose on the file in tmp_path; what it made is taken down after the test."""
+    base = ["docker", "compose", "--project-name", "made", "--project-directory", str(tmp_path)]
+
+    def run(*args: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        argv = [*base, "--file", str(tmp_path / "compose.yaml"), *args]
+        done = subprocess.run(argv, env=wherryd.client_env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done
+
+    yield run
+    run("down", "--timeout", "0")
+
+
+def test_services_on_the_networks_that_are_always_there(
+    wherryd: Wherryd, compose: Compose, tmp_path: Path
+) -> None:
+    (tmp_path / "compose.yaml").write_text(FILE)
+    compose("up", "--detach")
+    running = compose("ps", "--services", "--status", "running").stdout.split()
+    assert sorted(running) == ["alone", "beside", "onhost", "web"]
+    assert "serving" in compose("logs", "web").stdout
+    assert compose(
+        "exec", "-T", "web", "sh", "-c", "echo $A; ulimit -n; ls -d /data /scratch"
+    ).stdout.split() == [
+        *("b", "100", "/data", "/scratch"),
+    ]
+    name = compose("exec", "-T", "web", "hostname").stdout
+    assert compose("exec", "-T", "beside", "hostname").stdout == name
+    assert compose("port", "web", "80").stdout.startswith("127.0.0.1:")
+    assert compose("run", "--rm", "-T", "onhost", "echo", "once").stdout == "once\n"
+    assert "sleep 1000" in compose("top", "alone").stdout
+    compose("restart", "--timeout", "0", "alone")
+    compose("pause", "alone")
+    compose("unpause", "alone")
+    compose("kill", "alone")
+    compose("stop", "--timeout", "0")
+    assert compose("ps", "--services", "--status", "running").stdout.split() == []
+    compose("up", "--detach")
+    assert sorted(compose("ps", "--services").stdout.split()) == ["alone", "beside", "onhost", "web"]
+    compose("down", "--timeout", "0")
+    assert wherryd.docker("ps", "-aq").stdout == ""
+
+
+def test_a_network_of_its_own_is_refused_by_name(compose: Compose, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(OWN_NETWORK)
+    done = compose("up", "--detach", check=False)
+    assert done.returncode != 0
+    assert (
+        "failed to create network made_default: Error response from daemon: user-defined networks"
+        in done.stderr
+    )
+    assert "not supported by this version of wherry" in done.stderr
