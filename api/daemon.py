@@ -85,13 +85,14 @@ class Daemon:
 
 
 async def _accept(server: HttpServer, listener: Listener) -> asyncio.Server:
+    # The loop listens anew, by default with a backlog of 100: one client more would be told EAGAIN.
     loop = asyncio.get_running_loop()
     if listener.path or listener.socket.family == socket.AF_UNIX:
         # A socket of systemd's is not ours to remove, which from Python 3.13 on would be the default. (uvloop's
         # word: the standard library's type knows it from 3.13 on.)
         serve: Callable[..., Awaitable[asyncio.Server]] = loop.create_unix_server
-        return await serve(server, sock=listener.socket, cleanup_socket=False)
-    return await loop.create_server(server, sock=listener.socket)
+        return await serve(server, sock=listener.socket, backlog=listeners.BACKLOG, cleanup_socket=False)
+    return await loop.create_server(server, sock=listener.socket, backlog=listeners.BACKLOG)
 
 
 async def _host_goes_down() -> bool:

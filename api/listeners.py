@@ -15,7 +15,8 @@ from api import systemd
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 1024
+BACKLOG = 1024
+"""Clients that may wait to be accepted; one more is told EAGAIN on a unix socket, at once."""
 _SOCKET_MODE = 0o660
 _DEFAULT_PORT = 2375
 _PROBE_TIMEOUT = 1.0  # seconds
@@ -76,7 +77,7 @@ def _unix(path: str, group: str) -> Listener:
             os.umask(old)
         os.chown(path, -1, _group_id(group))
         os.chmod(path, _SOCKET_MODE)
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise errdefs.SystemFailure(f"cannot listen on unix://{path}: {error.strerror}") from error
@@ -150,7 +151,7 @@ def _bind_tcp(family: int, place: tuple[object, ...]) -> Listener:
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind(place)
-        listening.listen(_BACKLOG)
+        listening.listen(BACKLOG)
         listening.settimeout(0)
     except OSError:
         listening.close()
