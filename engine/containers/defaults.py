@@ -1,9 +1,12 @@
-"""What a create request leaves open, filled in as Docker does: pure."""
+"""What a create request leaves open, filled in as Docker does: pure, but for the paths of this host's CPUs."""
+
+from collections.abc import Iterable
 
 import msgspec
 
 from engine.config import Config
 from engine.containers.config import HostConfig, LogConfig, RestartPolicy, Ulimit
+from runtime.spec import masked
 from runtime.spec.options import SHM_SIZE
 
 
@@ -25,16 +28,24 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         shm_size=host.shm_size or config.default_shm_size or SHM_SIZE,
         runtime=host.runtime or config.default_runtime,
         memory_swap=_swap(host),
+        memory_swappiness=None if host.memory_swappiness == -1 else host.memory_swappiness,
         oom_kill_disable=bool(host.oom_kill_disable),
         init=config.init if host.init is None and config.init else host.init,
         pids_limit=None if host.pids_limit is not None and host.pids_limit <= 0 else host.pids_limit,
         ulimits=_ulimits(host, config),
+        masked_paths=_paths(host, host.masked_paths, (*masked.MASKED, *masked.thermal_paths())),
+        readonly_paths=_paths(host, host.readonly_paths, masked.READONLY),
     )
 
 
 def _swap(host: HostConfig) -> int:
     """Twice the memory, where only the memory is limited."""
     return host.memory * 2 if host.memory > 0 and host.memory_swap == 0 else host.memory_swap
+
+
+def _paths(host: HostConfig, asked: list[str] | None, usual: Iterable[str]) -> list[str] | None:
+    """What is hidden or read-only: as asked (an empty list is none), else the usual unless privileged."""
+    return list(usual) if asked is None and not host.privileged else asked
 
 
 def _ulimits(host: HostConfig, config: Config) -> list[Ulimit] | None:

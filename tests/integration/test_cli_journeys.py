@@ -235,6 +235,11 @@ def test_inspect_formats(wherryd: Wherryd, sleeper: str) -> None:
         "{{range .Config.Env}}{{println .}}{{end}}{{range $k, $v := .NetworkSettings.Networks}}{{$k}}{{end}}"
     )
     assert wherryd.docker("inspect", "-f", ranged, sleeper).stdout.splitlines() == ["A=b", "bridge"]
+    hidden = wherryd.docker(
+        "inspect", "-f", "{{.HostConfig.MaskedPaths}} {{.HostConfig.ReadonlyPaths}}", sleeper
+    )
+    assert "/proc/kcore" in hidden.stdout
+    assert "/proc/sysrq-trigger" in hidden.stdout
     sized = wherryd.docker("inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", sleeper).stdout.split()
     assert int(sized[1]) > 1_000_000
     kinds = wherryd.docker("inspect", "--type", "image", "-f", "{{.RepoTags}} {{.Os}}", "busybox").stdout
