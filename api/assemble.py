@@ -3,7 +3,17 @@
 from typing import Protocol
 
 import errdefs
-from api.routes import container_streams, containers, events, execs, images, networks, system, unbuilt
+from api.routes import (
+    container_streams,
+    containers,
+    events,
+    execs,
+    filesystem,
+    images,
+    networks,
+    system,
+    unbuilt,
+)
 from api.routing import Route
 from api.schema.containers import Surroundings
 from engine.config import Config
@@ -32,6 +42,10 @@ class Doors(Protocol):
     @property
     def execs(self) -> Execs:
         """Execs."""
+
+    @property
+    def filesystem(self) -> filesystem.Filesystem:
+        """Files of containers."""
 
     @property
     def images(self) -> images.Images:
@@ -73,6 +87,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of).routes(),
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
+        *filesystem.FilesystemRoutes(engine.filesystem).routes(),
         *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
         *unbuilt.routes(),

@@ -13,6 +13,7 @@ from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
 from engine.containers.containers import Containers
 from engine.containers.execs import Execs
+from engine.containers.filesystem import Filesystem
 from engine.containers.live import Lives
 from engine.containers.machinery import Machinery
 from engine.containers.oci import UNCONFINED
@@ -44,6 +45,7 @@ class Engine:
 
     containers: Containers
     execs: Execs
+    filesystem: Filesystem
     images: Images
     events: Events
     networks: Controller
@@ -108,9 +110,11 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()
     lives.spawn(reconciler.follow(), "restart policies at boot")
+    containers = Containers(machinery, store, lives, announcer, watcher, images)
     return Engine(
-        containers=Containers(machinery, store, lives, announcer, watcher, images),
+        containers=containers,
         execs=Execs(machinery, store, lives, announcer),
+        filesystem=Filesystem(machinery, store, lives, announcer, images, containers),
         images=images,
         events=events,
         networks=machinery.network,

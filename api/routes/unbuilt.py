@@ -13,8 +13,6 @@ from api.server import refused
 _UNBUILT = """
 POST /auth: registry logins
 GET /system/df: disk usage
-GET /containers/{name}/changes: changes of a container's files
-GET /containers/{name}/export: export of a container's files
 GET /containers/{name}/stats: statistics
 POST /containers/{name}/update: changing a container's resources
 GET /containers/{name}/attach/ws: attach by WebSocket
@@ -30,7 +28,6 @@ GET /images/{name}/history: history of images
 POST /images/{name}/push: pushing images
 GET /images/search: searching registries
 POST /images/prune: pruning
-POST /commit: commits
 POST /build: builds
 POST /build/prune: builds
 POST /build/cancel: builds

@@ -69,6 +69,15 @@ def parse(body: bytes, version: Version) -> Request:
     return request
 
 
+def parse_config(body: bytes) -> ContainerConfig | None:
+    """The config in the body of a commit; None for a body that says nothing of one."""
+    raw = gojson.parse(body) if body.strip() else None
+    if isinstance(raw, dict):
+        raw = {key: _words(key, value) for key, value in raw.items()}
+    config = gojson.convert(raw, ContainerConfig)
+    return config if _names_config(raw) else None
+
+
 def _words(key: str, value: Any) -> Any:
     """A command may be one string, as in early versions: it is one word then."""
     return [value] if isinstance(value, str) and key.casefold() in _WORDS else value

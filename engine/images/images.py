@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from weakref import WeakValueDictionary
 
 import errdefs
@@ -11,6 +11,7 @@ from engine.events import Events
 from engine.filters import Filters
 from engine.images import platforms, reference
 from engine.images.announce import announce
+from engine.images.commit import Commit, Committer
 from engine.images.history import Step, history
 from engine.images.holds import BlobHolds
 from engine.images.image import Image
@@ -19,6 +20,7 @@ from engine.images.layers import Layers
 from engine.images.listing import Listed, list_images
 from engine.images.load import Load
 from engine.images.platforms import Platform
+from engine.images.reference import Reference
 from engine.images.remove import Removal, Removed, Users
 from engine.images.save import Save, choose
 from engine.images.store import ImageStore
@@ -133,9 +135,7 @@ class Images:
 
         InvalidArgument for bad names and changes, before a byte is read, and for a bad archive.
         """
-        name = reference.parse_repo_tag(repo, tag)
-        if name is not None:
-            require_tag(name)
+        name = self.require_name(repo, tag)
         run = Import(self._store, self._content, self._layers, self._blobs).run
         image = await run(
             archive,
@@ -149,6 +149,32 @@ class Images:
             await announce(self._events, "tag", image, name.familiar)
         await announce(self._events, "import", image)
         return image.id
+
+    def require_name(self, repo: str, tag_name: str) -> Reference | None:
+        """The name that a new image is to get, None for none. InvalidArgument for one that cannot be."""
+        name = reference.parse_repo_tag(repo, tag_name)
+        if name is not None:
+            require_tag(name)
+        return name
+
+    async def commit(
+        self,
+        asked: Commit,
+        layer: AsyncIterator[bytes],
+        name: Reference | None,
+        *,
+        read: Callable[[], Awaitable[None]],
+    ) -> Image:
+        """Make an image of a container's: its record. `read` is called once the layer's archive was taken.
+
+        NotFound when the container's image is gone.
+        """
+        parent = self.get(asked.parent)
+        committer = Committer(self._store, self._content, self._layers, self._blobs)
+        image = await committer.run(asked, parent, layer, [name] if name else [], read)
+        if name is not None:
+            await announce(self._events, "tag", image, name.familiar)
+        return image
 
     async def tag(self, name: str, repo: str, tag_name: str) -> None:
         """Give an image another name. InvalidArgument for one that cannot be, NotFound for no image."""

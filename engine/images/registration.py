@@ -48,7 +48,7 @@ class Candidate:
     """What is to become an image: its config as it came, and a blob for each layer from the lowest up.
 
     `manifest` is the one it came with, None if it came without; `tagged` when its names were asked for
-    (Unix nanoseconds), 0 if they came with it.
+    (Unix nanoseconds), 0 if they came with it; `parent` is the id of the image that it was built on here.
     """
 
     raw_config: bytes
@@ -56,6 +56,7 @@ class Candidate:
     blobs: Sequence[Blob]
     manifest: bytes | None = None
     tagged: int = 0
+    parent: str = ""
 
     @property
     def id(self) -> str:
@@ -143,6 +144,7 @@ class Registrar:
             layers=unpacked,
             manifest=await blobs.put(self._content, manifest),
             made=time.time_ns(),
+            parent=candidate.parent,
             last_tagged=candidate.tagged,
         )
 

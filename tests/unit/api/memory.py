@@ -14,6 +14,8 @@ import msgspec
 
 import errdefs
 from engine.containers.attach import AttachRequest, Detached
+from engine.containers.changes import Change
+from engine.containers.commit import CommitRequest
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container, State
 from engine.containers.exec_process import ExecConfig
@@ -270,6 +272,30 @@ class MemoryContainers:
 
 
 @dataclass
+class MemoryFilesystem:
+    """Files of the containers of `containers`."""
+
+    containers: MemoryContainers
+    changed: list[Change] = field(default_factory=list)
+    committed: list[CommitRequest] = field(default_factory=list)
+
+    async def changes(self, reference: str) -> list[Change]:
+        self.containers.get(reference)
+        return self.changed
+
+    async def export(self, reference: str) -> AsyncIterator[bytes]:
+        self.containers.get(reference)
+        yield b"archive"
+        if self.containers.failure is not None:
+            raise self.containers.failure
+
+    async def commit(self, request: CommitRequest) -> str:
+        self.containers.get(request.container)
+        self.committed.append(request)
+        return IMAGE_ID
+
+
+@dataclass
 class MemoryExecs:
     takes: float = 0.0
     records: dict[str, Any] = field(default_factory=dict)
@@ -450,3 +476,6 @@ class MemoryEngine:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     system: MemorySystem = field(default_factory=MemorySystem)
     networks: MemoryNetworks = field(default_factory=MemoryNetworks)
+
+    def __post_init__(self) -> None:
+        self.filesystem = MemoryFilesystem(self.containers)

@@ -1,0 +1,111 @@
+"""`docker commit`, the image's side: one more layer, and a config of its own, on the image of a container."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from engine.containers.config import ContainerConfig
+from engine.images import config, timestamps
+from engine.images.config import History, ImageConfig, RootFS
+from engine.images.holds import BlobHolds, BlobSession
+from engine.images.image import Image
+from engine.images.layers import Layers
+from engine.images.reference import Reference
+from engine.images.registration import Blob, Candidate, Registrar
+from engine.images.store import ImageStore
+from engine.progress import ignore
+from engine.version import ENGINE
+from runtime.content.store import ContentStore, Descriptor
+from runtime.layers.archive import END
+
+_EMPTY = config.digest_of(END)
+"""The layer of a container that changed nothing: Docker keeps none for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What the image is to say: of whom it is (`parent` is an image's id, `container` a container's), and what it
+    gives to its own containers (`config`).
+    """
+
+    parent: str
+    container: str
+    container_config: ContainerConfig
+    config: ContainerConfig
+    author: str
+    comment: str
+
+
+class Committer:
+    """One request to commit."""
+
+    def __init__(self, store: ImageStore, content: ContentStore, layers: Layers, blobs: BlobHolds) -> None:
+        self._content = content
+        self._layers = layers
+        self._blobs = blobs
+        self._registrar = Registrar(store, content, layers)
+
+    async def run(
+        self,
+        asked: Commit,
+        parent: Image,
+        layer: AsyncIterator[bytes],
+        names: Sequence[Reference],
+        read: Callable[[], Awaitable[None]],
+    ) -> Image:
+        """Make the image; `read` is called as soon as the layer's archive is here."""
+        async with self._blobs.session() as blobs, self._layers.session() as layers:
+            for digest in parent.blobs:
+                blobs.keep(digest)
+            found = await self._store_layer(layer, blobs)
+            await read()
+            own = [] if found.digest == _EMPTY else [Blob(digest=found.digest, size=found.size)]
+            below = [Blob(digest=each.blob, size=each.blob_size) for each in parent.layers]
+            made = child(asked, parent.config, [blob.digest for blob in own])
+            candidate = Candidate(
+                raw_config=config.encode(made),
+                config=made,
+                blobs=[*below, *own],
+                parent=parent.id,
+                tagged=time.time_ns() if names else 0,
+            )
+            return await self._registrar.register("commit", candidate, names, blobs, layers, ignore)
+
+    async def _store_layer(self, layer: AsyncIterator[bytes], blobs: BlobSession) -> Descriptor:
+        """A plain archive: its digest is the layer's diff id."""
+        async with (
+            aclosing(layer) as chunks,  # type: ignore[type-var]
+            await self._content.ingest(f"commit-{secrets.token_hex(8)}") as ingest,
+        ):
+            async for chunk in chunks:
+                await ingest.write(chunk)
+            return await blobs.finish(ingest)
+
+
+def child(asked: Commit, parent: ImageConfig, diff_ids: list[str]) -> ImageConfig:
+    """The config of an image that stands on another, with one more layer or none."""
+    now = timestamps.render(time.time_ns())
+    step = History(
+        created=now,
+        created_by=" ".join(asked.container_config.cmd or ()),
+        author=asked.author,
+        comment=asked.comment,
+        empty_layer=not diff_ids,
+    )
+    return ImageConfig(
+        architecture=parent.architecture,
+        variant=parent.variant,
+        os=parent.os,
+        os_version=parent.os_version,
+        os_features=parent.os_features,
+        created=now,
+        author=asked.author,
+        docker_version=ENGINE,
+        container=asked.container,
+        container_config=asked.container_config,
+        config=asked.config,
+        history=[*parent.history, step],
+        rootfs=RootFS(diff_ids=[*parent.diff_ids, *diff_ids]),
+    )
