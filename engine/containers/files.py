@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from engine.containers import networking
+from engine.containers import log_attributes, networking
 from engine.containers.container import Container
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
@@ -92,4 +92,10 @@ def log_file(container: Container) -> LogFile | None:
     if container.host_config.log_config.type == "none":
         return None
     options = LogOptions.parse(container.host_config.log_config)
-    return LogFile(path=Path(container.log_path), max_size=options.max_size, max_files=options.max_files)
+    attributes = log_attributes.attributes(container, container.host_config.log_config.config or {})
+    return LogFile(
+        path=Path(container.log_path),
+        max_size=options.max_size,
+        max_files=options.max_files,
+        attrs=log_attributes.encode(attributes),
+    )

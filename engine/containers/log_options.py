@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import errdefs
+from engine.containers import log_attributes
 from engine.containers.config import LogConfig
 
 DRIVERS = ("json-file", "none")
@@ -20,7 +21,6 @@ _KNOWN = (
     "mode",
     "max-buffer-size",
 )
-_UNBUILT = ("labels", "labels-regex", "env", "env-regex", "tag")
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[bkmgtpBKMGTP]?)[iI]?[bB]?", re.ASCII)
 
@@ -41,8 +41,9 @@ class LogOptions:
         for name, value in options.items():
             if name not in _KNOWN:
                 raise errdefs.InvalidArgument(f"unknown log opt '{name}' for {config.type} log driver")
-            if (name in _UNBUILT and value) or (name == "compress" and value == "true"):
+            if name == "compress" and value == "true":
                 raise errdefs.InvalidArgument(f"log opt '{name}' is not supported by this version of wherry")
+        log_attributes.check(options)
         size = options.get("max-size", "")
         return cls(
             max_size=None if size in ("", "-1") else parse_size(size),

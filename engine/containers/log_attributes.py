@@ -1,0 +1,84 @@
+"""What each record of a log says beside its line: labels, variables and a tag, as LogConfig asks. Pure.
+
+The rules are Docker's (logger.Info): `labels` and `env` name keys, parted by commas; `labels-regex` and
+`env-regex` match them anywhere; of one key variables win over labels, and the tag over both.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+import errdefs
+from engine.containers.container import Container
+
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_DAEMON = "docker"
+_FIELDS: Mapping[str, Callable[[Container], str]] = {
+    ".ID": lambda container: container.id[:12],
+    ".FullID": lambda container: container.id,
+    ".ContainerID": lambda container: container.id,
+    ".Name": lambda container: container.name,
+    ".ContainerName": lambda container: f"/{container.name}",
+    # Docker cuts the algorithm off together with most of the digest.
+    ".ImageID": lambda container: container.image_id[:12],
+    ".ImageFullID": lambda container: container.image_id,
+    ".ContainerImageID": lambda container: container.image_id,
+    ".ImageName": lambda container: container.image_name,
+    ".ContainerImageName": lambda container: container.image_name,
+    ".Command": lambda container: " ".join((container.path, *container.args)),
+    ".ContainerEntrypoint": lambda container: container.path,
+    ".DaemonName": lambda _: _DAEMON,
+    ".Hostname": lambda _: os.uname().nodename,
+    ".LogPath": lambda container: container.log_path,
+}
+# Go's encoder makes JSON that may stand in HTML.
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def check(options: Mapping[str, str]) -> None:
+    """Pass if the options can be obeyed. InvalidArgument for a bad expression or an action that a tag cannot have."""
+    for name in ("labels-regex", "env-regex"):
+        try:
+            re.compile(options.get(name, ""))
+        except re.error as error:
+            raise errdefs.InvalidArgument(f"log opt '{name}': error parsing regexp: {error}") from None
+    tag = options.get("tag", "")
+    for action in _ACTION.findall(tag):
+        if action not in _FIELDS:
+            raise errdefs.InvalidArgument(
+                f"log opt 'tag': {{{{{action}}}}} is not supported by this version of wherry: "
+                f"use one of {', '.join(sorted(_FIELDS))}"
+            )
+    if "{{" in _ACTION.sub("", tag):
+        raise errdefs.InvalidArgument("log opt 'tag': template: log-tag:1: unclosed action")
+
+
+def attributes(container: Container, options: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a container's records, none where nothing is asked."""
+    labels = container.config.labels or {}
+    pairs = [entry.partition("=") for entry in container.config.env or ()]
+    variables = {name: value for name, equals, value in pairs if equals}
+    found = _chosen(labels, options.get("labels", ""), options.get("labels-regex", ""))
+    found |= _chosen(variables, options.get("env", ""), options.get("env-regex", ""))
+    tag = _ACTION.sub(lambda match: _FIELDS[match[1]](container), options.get("tag", ""))
+    return {**found, "tag": tag} if tag else found
+
+
+def encode(found: Mapping[str, str]) -> bytes:
+    """The attributes as dockerd writes them into a record, b"" for none."""
+    if not found:
+        return b""
+    text = msgspec.json.encode(dict(sorted(found.items()))).decode()
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text.encode()
+
+
+def _chosen(values: Mapping[str, str], names: str, expression: str) -> dict[str, str]:
+    chosen = {name: values[name] for name in names.split(",") if name in values}
+    if expression:
+        matches = re.compile(expression).search
+        chosen |= {name: value for name, value in values.items() if matches(name)}
+    return chosen
