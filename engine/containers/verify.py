@@ -12,6 +12,10 @@ from runtime.spec import capabilities
 MIN_MEMORY = 6 << 20
 _SHARED_NAMESPACE = "container:"
 _IPC_MODES = ("", "none", "private", "shareable", "host")
+_ULIMITS = (
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
+)  # fmt: skip
 _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -48,6 +52,9 @@ def _verify_config(config: ContainerConfig) -> None:
         _refuse("\0" in entry, "invalid environment variable: it contains a NUL byte")
     for word in (*(config.entrypoint or ()), *(config.cmd or ())):
         _refuse("\0" in word, "invalid command: an argument contains a NUL byte")
+    texts = {"hostname": config.hostname, "domain name": config.domainname, "user": config.user}
+    for name, text in {**texts, "working directory": workdir}.items():
+        _refuse("\0" in text, f"invalid {name}: it contains a NUL byte")
     _refuse(len(config.hostname) > 64, f"invalid hostname: {config.hostname} is longer than 64 characters")
     if config.stop_signal:
         parse_signal(config.stop_signal)
@@ -154,11 +161,12 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
         parent and cgroup_driver == "systemd" and not parent.endswith(".slice"),
         'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
     )
-    _refuse(".." in parent.split("/"), f"invalid cgroup parent: {parent}")
+    _refuse(".." in parent.split("/") or "\0" in parent, f"invalid cgroup parent: {parent}")
     for entry in host.extra_hosts or ():
         name, colon, address = entry.partition(":")
         _refuse(not (name and colon and address), f'bad format for add-host: "{entry}"')
     for limit in host.ulimits or ():
+        _refuse(limit.name not in _ULIMITS, f"invalid ulimit type: {limit.name}")
         _refuse(
             0 <= limit.hard < limit.soft or (limit.soft < 0 <= limit.hard),
             f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}",
