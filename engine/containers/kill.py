@@ -1,13 +1,17 @@
 """Sending a signal to a container."""
 
 import asyncio
+import logging
 import signal
 
+import errdefs
 from engine.containers.container import Container
 from engine.containers.live import Live
 from engine.containers.signals import parse_signal
 from engine.containers.state import Status
 from runtime import cgroups
+
+_log = logging.getLogger(__name__)
 
 ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 """Signals by which a user means an end: no restart policy may undo them."""
@@ -26,6 +30,18 @@ async def kill(container: Container, live: Live, number: int) -> None:
     """
     if live.task is None:
         return
+    frozen = container.state.status is Status.PAUSED and means_end(container, number)
+    # Looked up before: a process that is ending is in no group of its own any more.
+    group = await asyncio.to_thread(_group, container.state.pid) if frozen else None
     await live.task.kill(number)
-    if container.state.status is Status.PAUSED and means_end(container, number):
-        await asyncio.to_thread(cgroups.thaw, container.state.pid)
+    if group is not None:
+        await asyncio.to_thread(group.thaw)
+
+
+def _group(pid: int) -> cgroups.Cgroup | None:
+    """The group of a frozen container; None when an earlier signal has ended it by now."""
+    try:
+        return cgroups.of(pid)
+    except errdefs.WherryError as error:
+        _log.debug("process %d has no group to thaw: %s", pid, error)
+        return None

@@ -18,9 +18,11 @@ def resolve(config: ContainerConfig, host: HostConfig, roots: Sequence[str] = ()
 
     Blocks: it looks at the sources. `roots` are the daemon's own directories.
     """
-    points = mount_point.resolve(
-        host.binds, host.mounts, host.tmpfs, source_exists=os.path.lexists, roots=roots
-    )
+    request = (host.binds, host.mounts, host.tmpfs)
+    following = mount_point.resolve(*request, source_exists=os.path.lexists, roots=roots)
+    asked = mount_point.resolve(*request, source_exists=os.path.lexists)
+    mountinfo = _mountinfo()
+    points = [_possible(*pair, mountinfo) for pair in zip(following, asked, strict=True)]
     covered = {point.destination for point in points} | set(host.tmpfs or ())
     points += [mount_point.parse_bind(path) for path in config.volumes or () if path not in covered]
     for point in points:
@@ -31,13 +33,31 @@ def resolve(config: ContainerConfig, host: HostConfig, roots: Sequence[str] = ()
     return points
 
 
+def _possible(following: MountPoint, asked: MountPoint, mountinfo: str) -> MountPoint:
+    """A bind around the daemon's directories follows the host's unmounts where the host tells of them.
+
+    Where it does not (its root is private: no systemd), the bind is as it was asked for, as in Docker.
+    """
+    if following == asked:
+        return asked
+    try:
+        propagation.check(os.path.realpath(following.source), following.propagation, mountinfo)
+    except errdefs.InvalidArgument:
+        return asked
+    return following
+
+
+def _mountinfo() -> str:
+    return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+
+
 async def make_sources(container: Container) -> None:
     """Make the directories that `-v` names and that are not there, as Docker does; the others must be there."""
     await asyncio.to_thread(_make_sources, container)
 
 
 def _make_sources(container: Container) -> None:
-    mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+    mountinfo = _mountinfo()
     for point in container.mounts:
         if point.type != BIND:
             continue

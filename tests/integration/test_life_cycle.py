@@ -90,6 +90,15 @@ def test_pause(wherryd: Wherryd, sleeper: str) -> None:
     assert wherryd.docker("wait", sleeper).stdout == "137\n"
 
 
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_a_paused_container_can_be_ended_at_once(wherryd: Wherryd, sleeper: str, verb: str) -> None:
+    for _ in range(3):
+        wherryd.docker("pause", sleeper)
+        wherryd.docker(verb, "-t", "0", sleeper)
+        assert state(wherryd, sleeper)["Running"] is (verb == "restart")
+        wherryd.docker("start", sleeper)
+
+
 def test_a_paused_container_can_be_removed_by_force(wherryd: Wherryd, sleeper: str) -> None:
     wherryd.docker("pause", sleeper)
     wherryd.docker("rm", "-f", sleeper)

@@ -108,6 +108,12 @@ def test_binds(wherryd: Wherryd, tmp_path: Path) -> None:
     assert missing.is_dir()
 
 
+def test_a_bind_of_the_whole_host(wherryd: Wherryd) -> None:
+    """It has the daemon's own directories in it; the host's root may be shared (systemd) or private."""
+    seen = shell(wherryd, "cat /host/etc/hostname; touch /host/x || echo ro", "-v", "/:/host:ro")
+    assert seen == Path("/etc/hostname").read_text() + "ro\n"
+
+
 def test_a_bind_mount_of_what_is_not_there_is_refused(wherryd: Wherryd) -> None:
     done = wherryd.docker(
         "run", "--rm", "--mount", "type=bind,source=/nosuch,target=/x", "busybox", "true", check=False
