@@ -4,13 +4,20 @@ from typing import Protocol
 
 import errdefs
 from api.routes import (
+    attach_ws,
+    auth,
+    container_stats,
     container_streams,
+    container_update,
     containers,
+    disk_usage,
     events,
     execs,
     filesystem,
     images,
     networks,
+    prune,
+    swarm,
     system,
     unbuilt,
 )
@@ -52,6 +59,22 @@ class Doors(Protocol):
         """Images."""
 
     @property
+    def stats(self) -> container_stats.Stats:
+        """Statistics of containers."""
+
+    @property
+    def updates(self) -> container_update.Updates:
+        """Changes of containers."""
+
+    @property
+    def container_prune(self) -> prune.ContainerPrune:
+        """Removal of the containers that do not run."""
+
+    @property
+    def image_prune(self) -> prune.ImagePrune:
+        """Removal of the images that nothing needs."""
+
+    @property
     def events(self) -> events.Events:
         """Events."""
 
@@ -81,14 +104,23 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         except errdefs.WherryError:
             return ""
 
+    container_routes = containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of)
+    summary = container_routes.sized_summary
     return [
         *system.SystemRoutes(engine.system).routes(),
         *events.EventRoutes(engine.events).routes(),
-        *containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of).routes(),
+        *container_routes.routes(),
+        *container_stats.ContainerStatsRoutes(engine.stats, engine.containers).routes(),
+        *container_update.ContainerUpdateRoutes(engine.updates).routes(),
+        *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
+        *prune.PruneRoutes(engine.container_prune, engine.image_prune).routes(),
+        *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary).routes(),
+        *auth.routes(),
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
         *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
+        *swarm.routes(),
         *unbuilt.routes(),
     ]

@@ -15,9 +15,9 @@ def frame(stream: int, payload: bytes) -> bytes:
 
 
 class Unframer:
-    """Takes frames, cut anywhere, and gives the payloads of one of the two outputs."""
+    """Takes frames, cut anywhere, and gives the payloads of one of the two outputs, or of both (None)."""
 
-    def __init__(self, stream: int) -> None:
+    def __init__(self, stream: int | None) -> None:
         self._stream = stream
         self._header = bytearray()
         self._left = 0  # bytes of the payload that have not come yet
@@ -35,7 +35,7 @@ class Unframer:
                     break
                 self._left = int.from_bytes(self._header[4:], "big")
             part = data[position : position + self._left]
-            if self._header[0] == self._stream:
+            if self._stream in (None, self._header[0]):
                 payload += part
             position += len(part)
             self._left -= len(part)

@@ -1,6 +1,7 @@
 """Where an upgrade request ends and its stream begins, in the bytes of a connection.
 
-aiohttp's parser drops what follows the body of an upgrade request (`docker exec -i` sends JSON, then input).
+aiohttp's parser drops what follows the body of an upgrade request (`docker exec -i` sends JSON, then input). An
+upgrade to WebSocket is its own business: that is left to it.
 """
 
 import re
@@ -9,6 +10,7 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,10})[ \t]*(?=\r\n)")
 _CHUNKED = b"\r\ntransfer-encoding:"
 _UPGRADE = b"\r\nupgrade:"
+_WEBSOCKET = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n")
 
 
 class Splitter:
@@ -43,7 +45,7 @@ class Splitter:
         if end < 0:
             return
         head = self._head[: end + 2].lower()
-        if _UPGRADE not in head or _CHUNKED in head:
+        if _UPGRADE not in head or _CHUNKED in head or _WEBSOCKET.search(head):
             self._plain, self._head = True, b""
             return
         length = _LENGTH.search(head)

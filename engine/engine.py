@@ -17,15 +17,19 @@ from engine.containers.filesystem import Filesystem
 from engine.containers.live import Lives
 from engine.containers.machinery import Machinery
 from engine.containers.oci import UNCONFINED
+from engine.containers.prune import ContainerPrune
 from engine.containers.reconcile import Reconciler
 from engine.containers.shutdown import stop_all
+from engine.containers.stats import Stats
 from engine.containers.store import SCHEMA as CONTAINERS
 from engine.containers.store import ContainerStore
+from engine.containers.update import Updates
 from engine.containers.watch import Watcher
 from engine.database import Database, Migration
 from engine.events import MIGRATIONS as EVENTS
 from engine.events import Events
 from engine.images.images import Images
+from engine.images.prune import ImagePrune
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
 from engine.system import System
@@ -46,6 +50,10 @@ class Engine:
     containers: Containers
     execs: Execs
     filesystem: Filesystem
+    stats: Stats
+    updates: Updates
+    container_prune: ContainerPrune
+    image_prune: ImagePrune
     images: Images
     events: Events
     networks: Controller
@@ -111,9 +119,15 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     await reconciler.run()
     lives.spawn(reconciler.follow(), "restart policies at boot")
     containers = Containers(machinery, store, lives, announcer, watcher, images)
+    stats = Stats(store)
+    stack.push_async_callback(stats.close)
     return Engine(
         containers=containers,
         execs=Execs(machinery, store, lives, announcer),
+        stats=stats,
+        updates=Updates(machinery, store, lives, announcer),
+        container_prune=ContainerPrune(containers, events),
+        image_prune=ImagePrune(images, events),
         filesystem=Filesystem(machinery, store, lives, announcer, images, containers),
         images=images,
         events=events,

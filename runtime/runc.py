@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from errdefs import InvalidArgument, SystemFailure, WherryError
 from runtime import spawn
@@ -62,6 +62,28 @@ class Runc:
         if result.returncode != 0:
             text = result.stderr.decode("utf-8", "replace").strip()
             raise SystemFailure(f"cannot delete container {container_id}: {text}")
+
+    async def update(self, runtime: "Runtime", container_id: str, resources: dict[str, Any]) -> None:
+        """Change the limits of a container that exists: `resources` is the spec's linux.resources, of which what is
+        absent stays. SystemFailure with the runtime's text.
+
+        The runtime does it, not we: it knows in which order memory and swap may change, what systemd has to be told,
+        and its own state has to know the limits too. (runc before 1.3 does not touch limits of block devices.)
+        """
+        argv = [runtime.path, *runtime.args, "--log-format", "json", "--root", str(self.root)]
+        argv += ["update", "--resources", "-", container_id]
+        try:
+            result = await spawn.run(argv, stdin=json.dumps(resources).encode(), timeout=_TIMEOUT)
+        except (OSError, TimeoutError) as error:
+            raise SystemFailure(
+                f"cannot update container {container_id} by {runtime.path}: {error}"
+            ) from error
+        if result.returncode != 0:
+            name, text = os.path.basename(runtime.path), result.stderr.decode("utf-8", "replace").strip()
+            cause = _cause(result.stderr, result.returncode, text, runtime.path)
+            raise SystemFailure(
+                f"{name} did not terminate successfully: exit status {result.returncode}: {cause}: unknown"
+            )
 
     @staticmethod
     async def version(runtime: "Runtime") -> str:

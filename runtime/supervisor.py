@@ -178,6 +178,10 @@ class Supervisor:
             ended.append(place.id)
         return sorted(set(ended))
 
+    async def update(self, id: str, runtime: Runtime, resources: dict[str, Any]) -> None:  # noqa: A002
+        """Change the limits of a running container; see `Runc.update`."""
+        await self._runc.update(_resolve(runtime), id, resources)
+
     async def version(self, runtime: Runtime) -> str:
         """Return the runtime's own word, as "runc version 1.1.15". Raises SystemFailure."""
         return await self._runc.version(_resolve(runtime))

@@ -10,6 +10,7 @@ from api.call import Call, done
 from api.routing import Route
 from api.schema import containers as schema
 from api.schema import create
+from api.versions import Version
 from engine import filters
 from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
@@ -161,6 +162,11 @@ class ContainerRoutes:
                 shown |= await self._sizes(container, empty=False)
             answer.append(shown)
         return call.answer(answer)
+
+    async def sized_summary(self, container: Container, version: Version) -> dict[str, Any]:
+        """An entry of the list, with sizes."""
+        shown = schema.summary(container, self._around(), version, self._image_name(container))
+        return shown | await self._sizes(container, empty=False)
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one container."""

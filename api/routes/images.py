@@ -1,4 +1,4 @@
-"""Images: list, inspect, load, import, tag, remove."""
+"""Images: list, inspect, history, load, import, tag, remove."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -14,6 +14,7 @@ from api.schema import images as schema
 from api.schema import platforms
 from engine import filters
 from engine.filters import Filters
+from engine.images.history import Step
 from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
 from engine.images.platforms import Platform
@@ -40,6 +41,9 @@ class Images(Protocol):
 
     def list(self, filters: Filters, /, *, all_images: bool = False) -> list[Listed]:
         """Newest first."""
+
+    def history(self, reference: str, /) -> Sequence[Step]:
+        """The steps by which it came to be, the latest first."""
 
     async def load(self, archive: AsyncIterator[bytes], /, *, quiet: bool, progress: Progress) -> None:
         """Take the images of a `docker save` archive."""
@@ -84,6 +88,7 @@ class ImageRoutes:
             Route("GET", "/images/get", self.save),
             Route("GET", "/images/{name}/get", self.save_one),
             Route("GET", "/images/{name}/json", self.inspect),
+            Route("GET", "/images/{name}/history", self.history),
             Route("POST", "/images/{name}/tag", self.tag),
             Route("DELETE", "/images/{name}", self.remove),
         ]
@@ -106,6 +111,10 @@ class ImageRoutes:
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one image."""
         return call.answer(schema.inspect(self._images.get(call.name), call.version, self._driver))
+
+    async def history(self, call: Call) -> web.StreamResponse:
+        """The steps by which one image came to be."""
+        return call.answer([schema.step(each) for each in self._images.history(call.name)])
 
     async def load(self, call: Call) -> web.StreamResponse:
         """Images from an archive. Failures travel in the stream, as in Docker."""
@@ -173,7 +182,7 @@ class ImageRoutes:
         removed = await self._images.remove(
             call.name, force=call.query.flag("force"), prune=not call.query.flag("noprune")
         )
-        return call.answer([_removal(each) for each in removed])
+        return call.answer([removal(each) for each in removed])
 
 
 def _with_legacy_filter(wanted: Filters, name: str) -> Filters:
@@ -183,7 +192,8 @@ def _with_legacy_filter(wanted: Filters, name: str) -> Filters:
     return Filters.of(**{key: wanted.values(key) for key in wanted.keys()}, reference=[name])  # noqa: SIM118
 
 
-def _removal(removed: Removed) -> dict[str, str]:
+def removal(removed: Removed) -> dict[str, str]:
+    """A line of the answer to a removal."""
     return {"Untagged": removed.untagged} if removed.untagged else {"Deleted": removed.deleted}
 
 

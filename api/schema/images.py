@@ -5,6 +5,7 @@ from typing import Any
 from api.schema.omission import shape
 from api.schema.times import ZERO, go_time
 from api.versions import Version
+from engine.images.history import Step
 from engine.images.image import Image
 from engine.images.listing import Listed
 
@@ -77,6 +78,18 @@ def summary(listed: Listed, version: Version, *, shared: bool = False) -> dict[s
     if version.before("1.44"):
         shown["VirtualSize"] = image.size
     return shown
+
+
+def step(made: Step) -> dict[str, Any]:
+    """An entry of `GET /images/{name}/history`."""
+    return {
+        "Comment": made.comment,
+        "Created": made.created,
+        "CreatedBy": made.created_by,
+        "Id": made.id,
+        "Size": made.size,
+        "Tags": made.tags,
+    }
 
 
 def _by_version(shown: dict[str, Any], image: Image, version: Version, driver: str) -> None:

@@ -70,7 +70,7 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         devices=nodes,
         device_rules=rules,
         privileged=host.privileged,
-        resources=_resources(host),
+        resources=limits_of(host),
         rlimits=tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in host.ulimits or ()),
         sysctls=host.sysctls or {},
         oom_score_adj=host.oom_score_adj,
@@ -189,7 +189,8 @@ def _devices(host: HostConfig) -> tuple[tuple[devices.Device, ...], tuple[device
     return tuple(nodes), tuple(rules)
 
 
-def _resources(host: HostConfig) -> Resources:
+def limits_of(host: HostConfig) -> Resources:
+    """The resources of a host configuration; InvalidArgument for a block device that is not there."""
     quota, period = host.cpu_quota, host.cpu_period
     if host.nano_cpus:
         quota, period = resources.cpu_bandwidth(host.nano_cpus)

@@ -36,6 +36,13 @@ def verify(
     _verify_rest(host, runtimes, cgroup_driver)
 
 
+def verify_update(asked: HostConfig, limits: HostCapabilities) -> None:
+    """Raise InvalidArgument for the first part of an update, resources and restart policy, that cannot be."""
+    verify_restart_policy(asked.restart_policy)
+    _verify_memory(asked, update=True)
+    _verify_cpu(asked, limits)
+
+
 def _refuse(condition: object, text: str) -> None:
     if condition:
         raise errdefs.InvalidArgument(text)
@@ -99,7 +106,7 @@ def _verify_namespaces(host: HostConfig) -> None:
     _refuse(host.isolation not in ("", "default"), f"invalid isolation '{host.isolation}' on linux")
 
 
-def _verify_memory(host: HostConfig) -> None:
+def _verify_memory(host: HostConfig, *, update: bool = False) -> None:
     memory, swap, reservation = host.memory, host.memory_swap, host.memory_reservation
     _refuse(memory != 0 and memory < MIN_MEMORY, "Minimum memory limit allowed is 6MB")
     _refuse(
@@ -107,7 +114,7 @@ def _verify_memory(host: HostConfig) -> None:
         "Minimum memoryswap limit should be larger than memory limit, see usage",
     )
     _refuse(
-        memory == 0 and swap > 0,
+        memory == 0 and swap > 0 and not update,
         "You should always set the Memory limit when using Memoryswap limit, see usage",
     )
     swappiness = host.memory_swappiness

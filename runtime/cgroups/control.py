@@ -214,6 +214,11 @@ def kill_all(pid: int) -> None:
     of(pid).kill_all()
 
 
+def folder_of(path: Path, controller: str) -> Path:
+    """Return the whole container's group of a hierarchy, for the group `path` that its init is in."""
+    return _container_folder(path, paths(os.getpid()).get(controller))
+
+
 def _container_folder(path: Path, own: Path | None) -> Path:
     """Return the first folder on the way to `path` that is named as a container, else `path`.
 

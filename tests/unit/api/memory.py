@@ -24,6 +24,7 @@ from engine.containers.state import Action, Status
 from engine.events.event import Event
 from engine.filters import Filters
 from engine.images.config import ImageConfig, RootFS
+from engine.images.history import Step
 from engine.images.image import Image, Layer
 from engine.images.listing import Listed
 from engine.images.platforms import Platform
@@ -33,6 +34,7 @@ from engine.progress import Message, Progress
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
+from tests.unit.api.upkeep import MemoryContainerPrune, MemoryImagePrune, MemoryStats, MemoryUpdates
 from volumes.mount_point import MountPoint
 
 ID = "c0ffee" + "0" * 58
@@ -376,6 +378,10 @@ class MemoryImages:
             for each in self.records
         ]
 
+    def history(self, reference: str) -> Sequence[Step]:
+        self.get(reference)
+        return [Step(created=CREATED // SECOND, created_by="sh", comment="made", size=7)]
+
     async def load(self, archive: AsyncIterator[bytes], *, quiet: bool, progress: Progress) -> None:
         self.calls.append(("load", quiet))
         await self._take(archive, progress)
@@ -476,6 +482,10 @@ class MemoryEngine:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     system: MemorySystem = field(default_factory=MemorySystem)
     networks: MemoryNetworks = field(default_factory=MemoryNetworks)
+    stats: MemoryStats = field(default_factory=MemoryStats)
+    updates: MemoryUpdates = field(default_factory=MemoryUpdates)
+    container_prune: MemoryContainerPrune = field(default_factory=MemoryContainerPrune)
+    image_prune: MemoryImagePrune = field(default_factory=MemoryImagePrune)
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)

@@ -1,0 +1,142 @@
+"""Attaching by WebSocket: what browsers can do."""
+
+import asyncio
+import contextlib
+from typing import Protocol
+
+from aiohttp import WSMsgType, web
+
+import errdefs
+from api import multiplex
+from api.call import Call
+from api.connection import while_connected
+from api.hijack import Attachment
+from api.routing import Route
+from engine.containers.attach import AttachRequest, Detached
+from engine.containers.container import Container
+
+_MAX_MESSAGE = 4 * 1024 * 1024  # bytes of one message of a client
+_CLOSE_TIMEOUT = 5.0  # seconds for a client to answer the closing
+_EOF_TIMEOUT = 10.0  # seconds in which the end of the input is still delivered
+_INPUT = (WSMsgType.TEXT, WSMsgType.BINARY)
+
+
+class Containers(Protocol):
+    """What this route needs of the engine's containers."""
+
+    def get(self, reference: str, /) -> Container:
+        """By name, ID or prefix."""
+
+    async def attach(self, reference: str, request: AttachRequest, /) -> Attachment:
+        """A hold of its stdio."""
+
+
+class AttachWebSocketRoutes:
+    """The route of attaching by WebSocket."""
+
+    def __init__(self, containers: Containers) -> None:
+        self._containers = containers
+
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [Route("GET", "/containers/{name}/attach/ws", self.attach)]
+
+    async def attach(self, call: Call) -> web.StreamResponse:
+        """Both outputs come in one stream, unframed: in binary messages, before 1.28 in text messages."""
+        container = self._containers.get(call.name)
+        socket = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT, max_msg_size=_MAX_MESSAGE, compress=False)
+        if not socket.can_prepare(call.request):
+            raise errdefs.InvalidArgument("not websocket protocol")
+        attachment = await self._containers.attach(container.id, _request(call))
+        with contextlib.closing(attachment):
+            call.started = socket
+            socket.headers.update(call.headers)
+            await socket.prepare(call.request)
+            sender = _Sender(socket, binary=not call.version.before("1.28"), framed=not container.config.tty)
+            with while_connected(call.request):
+                await _relay(socket, sender, attachment)
+                await socket.close()
+        return socket
+
+
+class _Sender:
+    """Sends output as messages of the kind that the version has."""
+
+    def __init__(self, socket: web.WebSocketResponse, *, binary: bool, framed: bool) -> None:
+        self._socket = socket
+        self._binary = binary
+        self._unframer = multiplex.Unframer(None) if framed else None
+
+    async def send(self, data: bytes) -> None:
+        """Send what a read gave; waits while the client does not read."""
+        if self._unframer is not None:
+            data = self._unframer.feed(data)
+        if not data:
+            return
+        if self._binary:
+            await self._socket.send_bytes(data)
+        else:
+            await self._socket.send_str(data.decode(errors="replace"))
+
+
+async def _relay(socket: web.WebSocketResponse, sender: _Sender, attachment: Attachment) -> None:
+    """Carry messages both ways until the output ends, the client goes, or it detaches.
+
+    A client that has gone ends the container's input, as on every other way to attach.
+    """
+    loop = asyncio.get_running_loop()
+    feeding = loop.create_task(_feed(socket, attachment))
+    draining = loop.create_task(_drain(sender, attachment))
+    try:
+        await asyncio.wait((feeding, draining), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        over = draining.done()
+        detached = (
+            feeding.done() and not feeding.cancelled() and feeding.exception() is None and feeding.result()
+        )
+        for task in (feeding, draining):
+            task.cancel()
+        await asyncio.gather(feeding, draining, return_exceptions=True)
+        if not over and not detached:
+            await _end_input(attachment)
+
+
+async def _end_input(attachment: Attachment) -> None:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_EOF_TIMEOUT):
+            await attachment.write_eof()
+
+
+async def _feed(socket: web.WebSocketResponse, attachment: Attachment) -> bool:
+    """Input to the container, until the client closes; True when it detaches."""
+    takes = True
+    async for message in socket:
+        if message.type not in _INPUT or not takes:
+            continue
+        data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+        try:
+            await attachment.write(data)
+        except Detached:
+            return True
+        except OSError:  # the container has closed its input: it may go on writing
+            takes = False
+    return False
+
+
+async def _drain(sender: _Sender, attachment: Attachment) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await attachment.read():
+            await sender.send(data)
+
+
+def _request(call: Call) -> AttachRequest:
+    """Before 1.42 all three streams are meant, whatever the query says."""
+    flag, everything = call.query.flag, call.version.before("1.42")
+    return AttachRequest(
+        stdin=everything or flag("stdin"),
+        stdout=everything or flag("stdout"),
+        stderr=everything or flag("stderr"),
+        stream=flag("stream"),
+        logs=flag("logs"),
+        detach_keys=call.query.text("detachKeys"),
+    )

@@ -1,0 +1,76 @@
+"""How much of the disk everything takes."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+import errdefs
+from api.call import Call
+from api.routing import Route
+from api.schema import disk_usage as schema
+from api.versions import Version
+from engine.containers.container import Container
+from engine.containers.list import ListQuery
+from engine.filters import Filters
+from engine.images.listing import Listed
+
+Summary = Callable[[Container, Version], Awaitable[dict[str, Any]]]
+"""An entry of the list of containers, with its sizes."""
+Volumes = Callable[[], Awaitable[list[dict[str, Any]]]]
+"""Local volumes as the API shows them, with their usage."""
+
+
+class Containers(Protocol):
+    """What this route needs of the engine's containers."""
+
+    def list(self, query: ListQuery, /) -> list[Container]:
+        """Newest first."""
+
+
+class Images(Protocol):
+    """What this route needs of the engine's images."""
+
+    def list(self, filters: Filters, /, *, all_images: bool = False) -> list[Listed]:
+        """Newest first."""
+
+
+class DiskUsageRoutes:
+    """The route of disk usage. `volumes` may be missing: there are none then."""
+
+    def __init__(
+        self, containers: Containers, images: Images, summary: Summary, volumes: Volumes | None = None
+    ) -> None:
+        self._containers = containers
+        self._images = images
+        self._summary = summary
+        self._volumes = volumes
+
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [Route("GET", "/system/df", self.usage)]
+
+    async def usage(self, call: Call) -> web.StreamResponse:
+        """What there is and what could be freed; of the asked kinds, since 1.42."""
+        wanted = set(call.query.all("type")) if not call.version.before("1.42") else set[str]()
+        for kind in call.query.all("type"):
+            if kind in wanted and kind not in schema.KINDS:
+                raise errdefs.InvalidArgument(f"unknown object type: {kind}")
+        found: dict[str, schema.Usage] = {}
+        for kind in schema.KINDS:
+            if kind in wanted or not wanted:
+                found[kind] = await self._of(kind, call.version)
+        return call.answer(schema.answer(found, call.version, verbose=call.query.flag("verbose")))
+
+    async def _of(self, kind: str, version: Version) -> schema.Usage:
+        match kind:
+            case "image":
+                everything = self._images.list(Filters(), all_images=True)
+                return schema.images(self._images.list(Filters()), everything, version)
+            case "container":
+                containers = self._containers.list(ListQuery(all=True))
+                return schema.containers([await self._summary(each, version) for each in containers])
+            case "volume":
+                return schema.volumes(await self._volumes() if self._volumes else [])
+            case _:
+                return schema.Usage()  # there is no build cache yet
