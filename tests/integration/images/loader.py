@@ -1,11 +1,31 @@
-"""A process that does one thing with images, to be killed: python -m … ROOT load|import|remove FILE|NAME."""
+"""A process that does one thing with images, to be killed: python -m … ROOT load|import|commit|remove FILE|NAME."""
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from engine import faults
+from engine.containers.config import ContainerConfig
+from engine.images.commit import Commit
 from tests.integration.images.place import Place, chunks
+
+
+async def commit(place: Place, layer: AsyncIterator[bytes]) -> None:
+    """Make "child" of the image "made" and a layer."""
+    asked = Commit(
+        parent=place.images.get("made").id,
+        container="c0ffee",
+        container_config=ContainerConfig(cmd=["sh"]),
+        config=ContainerConfig(),
+        author="",
+        comment="",
+    )
+    await place.images.commit(asked, layer, place.images.require_name("child", ""), read=nothing)
+
+
+async def nothing() -> None:
+    """What there is to do when the layer was read."""
 
 
 async def main(root: Path, verb: str, argument: str, archive: bytes) -> None:
@@ -16,6 +36,8 @@ async def main(root: Path, verb: str, argument: str, archive: bytes) -> None:
         await place.images.load(chunks(archive, 16384))
     elif verb == "import":
         await place.images.import_(chunks(archive, 16384), repo="made")
+    elif verb == "commit":
+        await commit(place, chunks(archive, 16384))
     else:
         await place.images.remove(argument)
     print("done", flush=True)

@@ -104,6 +104,28 @@ async def test_killed_at_the_steps_of_an_import(root: Path, step: str) -> None:
     assert await check_whole_or_absent(root) == (step == "save")
 
 
+@pytest.mark.parametrize("step", registration.STEPS)
+async def test_killed_at_the_steps_of_a_commit(root: Path, step: str) -> None:
+    place = await Place.open(root)
+    await place.load(ARCHIVE)
+    before = await place.files()
+    await place.close()
+    layer = root / "layer.tar"
+    layer.write_bytes(tar({"etc/committed": b"yes"}))
+    process = run(root, "commit", str(layer), f"commit.{step}")
+    assert process.communicate()[0] == b"", "the point was never hit"
+    await asyncio.to_thread(wait_until_alone, root)
+    place = await Place.open(root)
+    if step == "save":
+        child = place.images.get("child")
+        assert child.parent == place.images.get("made").id
+        assert place.layer_file("child", "etc/committed", layer=len(LAYERS)) == b"yes"
+        await place.images.remove("child", prune=False)
+    assert place.images.count() == 1
+    assert await place.files() == before
+    await place.close()
+
+
 @pytest.mark.parametrize("step", remove.STEPS)
 async def test_killed_at_the_steps_of_a_removal(root: Path, step: str) -> None:
     place = await Place.open(root)
