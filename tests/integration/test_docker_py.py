@@ -318,8 +318,8 @@ def test_failures_have_classes(docker_py: Client, sleeper: Any) -> None:
         docker_py.api.remove_container("py")
     assert failure.value.status_code == 409
     with pytest.raises(errors.APIError) as failure:
-        docker_py.volumes.create("v")
+        docker_py.swarm.init()
     assert failure.value.status_code == 501
     assert (
-        failure.value.explanation == "volumes: not supported by this version of wherry (POST /volumes/create)"
+        failure.value.explanation == "swarm mode: not supported by this version of wherry (POST /swarm/init)"
     )

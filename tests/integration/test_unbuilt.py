@@ -59,9 +59,6 @@ def test_pulls(wherryd: Wherryd) -> None:
 @pytest.mark.parametrize(
     ("option", "field"),
     [
-        (("-v", "named:/x"), "mount of type volume at /x"),
-        (("--mount", "type=volume,dst=/x"), "HostConfig.Mounts of type volume"),
-        (("--volumes-from", "x"), "HostConfig.VolumesFrom"),
         (("--gpus", "all"), "HostConfig.DeviceRequests"),
         (("--link", "x"), "HostConfig.Links"),
         (("--health-cmd", "true"), "Healthcheck"),
