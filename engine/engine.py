@@ -128,7 +128,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         updates=Updates(machinery, store, lives, announcer),
         container_prune=ContainerPrune(containers, events),
         image_prune=ImagePrune(images, events),
-        filesystem=Filesystem(machinery, store, lives, announcer, images, containers),
+        filesystem=Filesystem(machinery, store, lives, announcer, images),
         images=images,
         events=events,
         networks=machinery.network,

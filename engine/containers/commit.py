@@ -1,21 +1,17 @@
 """`docker commit`: what a container is and changed, as an image."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
-import errdefs
 from engine.containers.changes import changed_files
 from engine.containers.config import ContainerConfig
 from engine.containers.container import Container
-from engine.containers.state import Status
 from engine.images.changes import apply_changes
 from engine.images.commit import Commit
 from engine.images.merge import merge_config
 from runtime.layers.pack import pack
 from runtime.snapshots.snapshotter import Snapshotter
-
-Freeze = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,21 +49,3 @@ async def changed_layer(container: Container, snapshots: Snapshotter) -> AsyncIt
     async with aclosing(pack(upper, whiteouts=True, leave_out=found.own)) as chunks:
         async for chunk in chunks:
             yield chunk
-
-
-async def freeze(container: Container, stack: AsyncExitStack, pause: Freeze, unpause: Freeze) -> None:
-    """Pause a running container until the stack is left; one that has ended meanwhile needs none."""
-    if container.state.status is not Status.RUNNING:
-        return
-    try:
-        await pause(container.id)
-    except (errdefs.Conflict, errdefs.NotFound):
-        return
-    stack.push_async_callback(_thaw, container.id, unpause)
-
-
-async def _thaw(container_id: str, unpause: Freeze) -> None:
-    try:
-        await unpause(container_id)
-    except (errdefs.Conflict, errdefs.NotFound):
-        pass  # somebody else did, or ended it

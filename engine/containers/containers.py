@@ -224,7 +224,7 @@ class Containers:
             await asyncio.to_thread(act, container.state.pid)
             faults.hit("pause.frozen")
             state = _replace(container.state, status=status)
-            await self._store.save_run(_replace(container, state=state))
+            await self._store.save_run(_replace(container, state=state, to_go_on=False))
         await self._announcer.tell(container, action.value)
 
     async def rename(self, reference: str, name: str) -> None:

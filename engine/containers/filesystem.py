@@ -2,28 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from typing import Protocol
 
 import errdefs
 from engine.containers.announce import Announcer
 from engine.containers.changes import Change, changed_files
-from engine.containers.commit import CommitRequest, changed_layer, freeze, plan
+from engine.containers.commit import CommitRequest, changed_layer, plan
 from engine.containers.container import Container
 from engine.containers.export import export, open_root, require_files
+from engine.containers.freeze import frozen
 from engine.containers.live import Lives
 from engine.containers.machinery import Machinery
 from engine.containers.store import ContainerStore
 from engine.images.images import Images
-
-
-class Pausing(Protocol):
-    """Who freezes containers, and lets them go on."""
-
-    async def pause(self, reference: str, /) -> None:
-        """Freeze."""
-
-    async def unpause(self, reference: str, /) -> None:
-        """Thaw."""
 
 
 class Filesystem:
@@ -36,14 +26,12 @@ class Filesystem:
         lives: Lives,
         announcer: Announcer,
         images: Images,
-        containers: Pausing,
     ) -> None:
         self._machinery = machinery
         self._store = store
         self._lives = lives
         self._announcer = announcer
         self._images = images
-        self._containers = containers
 
     async def changes(self, reference: str) -> list[Change]:
         """What the container changed of its image's files, directories before what is in them."""
@@ -80,11 +68,12 @@ class Filesystem:
 
         async def read() -> None:
             self._require_whole(container.id, request.container, "commit")
-            await frozen.aclose()
+            await stack.aclose()
 
-        async with AsyncExitStack() as frozen:
+        async with AsyncExitStack() as stack:
             if request.pause:
-                await freeze(container, frozen, self._containers.pause, self._containers.unpause)
+                live = self._lives.of(container.id)
+                await stack.enter_async_context(frozen(container.id, live, self._store, self._announcer))
             layer = changed_layer(container, self._machinery.snapshots)
             image = await self._images.commit(made, layer, name, read=read)
         shown = name.with_default_tag().familiar if name else ""

@@ -114,13 +114,17 @@ class Reconciler:
             warnings = await self._machinery.network.adopt(container.id, task.pid, endpoint, container.ports)
             for warning in warnings:
                 _log.warning("container %s: %s", container.id[:12], warning)
+        if container.to_go_on:
+            await asyncio.to_thread(cgroups.thaw, task.pid)
         frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
         status = Status.PAUSED if frozen else Status.RUNNING
-        if container.stopped_by_user or status is not container.state.status:
+        if container.stopped_by_user or container.to_go_on or status is not container.state.status:
             # A stop that was cut short and outlived counts as none; what is frozen is known by the kernel.
             state = msgspec.structs.replace(container.state, status=status)
             await self._store.save(
-                msgspec.structs.replace(container, state=state, stopped_by_user=False, restart_wanted=False),
+                msgspec.structs.replace(
+                    container, state=state, stopped_by_user=False, restart_wanted=False, to_go_on=False
+                ),
                 durable=False,
             )
 

@@ -9,6 +9,7 @@ import pytest
 
 from engine import faults
 from engine.containers import create, remove, start
+from engine.images import registration
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
@@ -139,7 +140,30 @@ def test_pause(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
     mortal.docker("rm", "-f", "cc")
 
 
+def test_commit(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+    """What the engine paused for itself goes on, and is not paused for the user."""
+    mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
+    dies_at("commit.frozen")
+    is_killed_by(mortal, lambda: mortal.docker("commit", "cc", "committed"))
+    assert state(mortal, "cc")["Status"] == "running"
+    assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
+    assert mortal.docker("images", "-q", "committed").stdout == ""
+    mortal.docker("rm", "-f", "cc")
+
+
+@pytest.mark.parametrize("step", registration.STEPS)
+def test_commit_is_whole_or_absent(mortal: Wherryd, dies_at: Callable[[str], None], step: str) -> None:
+    mortal.docker("run", "--name", "cc", "busybox", "sh", "-c", "echo yes > /new")
+    dies_at(f"commit.{step}")
+    is_killed_by(mortal, lambda: mortal.docker("commit", "cc", "committed"))
+    if step == "save":
+        assert mortal.docker("run", "--rm", "committed", "cat", "/new").stdout == "yes\n"
+        mortal.docker("rmi", "committed")
+    assert mortal.docker("images", "-q", "committed").stdout == ""
+    mortal.docker("rm", "cc")
+
+
 def test_every_plain_point_is_tested() -> None:
     assert set(faults.PLAIN) == {
-        "exit.released", "exit.recorded", "stop.marked", "restart.stopped", "pause.frozen",
+        "exit.released", "exit.recorded", "stop.marked", "restart.stopped", "pause.frozen", "commit.frozen",
     }  # fmt: skip
