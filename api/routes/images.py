@@ -17,7 +17,7 @@ from engine.filters import Filters
 from engine.images.history import Step
 from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
-from engine.images.platforms import Platform
+from engine.images.platforms import Platform, render
 from engine.progress import Message, Progress
 
 
@@ -45,8 +45,10 @@ class Images(Protocol):
     def history(self, reference: str, /) -> Sequence[Step]:
         """The steps by which it came to be, the latest first."""
 
-    async def load(self, archive: AsyncIterator[bytes], /, *, quiet: bool, progress: Progress) -> None:
-        """Take the images of a `docker save` archive."""
+    async def load(
+        self, archive: AsyncIterator[bytes], /, *, quiet: bool, progress: Progress, wanted: Sequence[str]
+    ) -> None:
+        """Take the images of a `docker save` archive, those alone for a platform of `wanted` if it names any."""
 
     def save(self, names: Sequence[str], wanted: Sequence[Platform], /) -> AsyncIterator[bytes]:
         """Images as one archive."""
@@ -118,10 +120,14 @@ class ImageRoutes:
 
     async def load(self, call: Call) -> web.StreamResponse:
         """Images from an archive. Failures travel in the stream, as in Docker."""
+        wanted = platforms.wanted(call.query.all("platform"), call.version)
         stream = JSONStream(call)
         try:
             await self._images.load(
-                call.chunks(), quiet=call.query.flag("quiet", default=True), progress=stream
+                call.chunks(),
+                quiet=call.query.flag("quiet", default=True),
+                progress=stream,
+                wanted=[render(each) for each in wanted],
             )
         except Exception as error:  # noqa: BLE001 - the top frame of a load
             return await stream.fail(error, "image load", by_status=False)

@@ -382,8 +382,10 @@ class MemoryImages:
         self.get(reference)
         return [Step(created=CREATED // SECOND, created_by="sh", comment="made", size=7)]
 
-    async def load(self, archive: AsyncIterator[bytes], *, quiet: bool, progress: Progress) -> None:
-        self.calls.append(("load", quiet))
+    async def load(
+        self, archive: AsyncIterator[bytes], *, quiet: bool, progress: Progress, wanted: Sequence[str]
+    ) -> None:
+        self.calls.append(("load", quiet, *wanted))
         await self._take(archive, progress)
 
     async def save(self, names: Sequence[str], wanted: Sequence[Platform]) -> AsyncIterator[bytes]:

@@ -140,3 +140,11 @@ async def test_bad_platforms_of_a_save(served: Served, version: str, given: str,
     query = "&platform=".join(quote(each) for each in given.split("&platform="))
     status, body = await served.ask("GET", f"/v{version}/images/bb:1/get?platform={query}")
     assert (status, text in body["message"]) == (400, True)
+
+
+async def test_platforms_of_a_load(served: Served) -> None:
+    for version in ("1.47", "1.48"):
+        path = f"/v{version}/images/load?platform={quote(ARM)}"
+        assert (await served.ask("POST", path, data=b"tar"))[0] == 200
+    assert served.engine.images.calls == [("load", True), ("load", True, "linux/arm64/v8")]
+    assert (await served.ask("POST", "/v1.48/images/load?platform=x", data=b"tar"))[0] == 400
