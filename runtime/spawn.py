@@ -128,7 +128,7 @@ async def run(
     try:
         stdio = (-1 if stdin is None else stdin_read, out_write, err_write)
         child = Child(birth(argv, executable=executable, stdio=stdio, pass_fds=[(fd, fd) for fd in pass_fds]))
-    except OSError:
+    except BaseException:  # ValueError, too: a NUL in an argument
         for fd in (out_read, err_read, stdin_write):
             os.close(fd)
         raise

@@ -40,7 +40,11 @@ async def attach(
 async def _stream(container: Container, live: Live, request: AttachRequest) -> ByteStream:
     if live.task is not None:
         stdin = request.stdin and container.config.open_stdin
-        return await live.task.attach(Attach(stdin=stdin, stdout=request.stdout, stderr=request.stderr))
+        attach = Attach(stdin=stdin, stdout=request.stdout, stderr=request.stderr)
+        try:
+            return await live.task.attach(attach)
+        except errdefs.SystemFailure:  # it has ended this moment: there is no more output
+            return Silence()
     live.forget_gone()
     if len(live.parked) >= PARKED_LIMIT:
         raise errdefs.Conflict(f"{PARKED_LIMIT} clients wait for container {container.name} already")

@@ -18,6 +18,10 @@ from runtime.spec.environment import environment, override
 from runtime.spec.user import User, resolve
 
 
+MAX_ARGUMENT = 1 << 17
+"""Bytes that the kernel takes as one argument or variable (MAX_ARG_STRLEN), its final NUL included."""
+
+
 class ExecConfig(Noun):
     """The body of an exec create request (API 1.55, `ExecConfig`)."""
 
@@ -32,6 +36,19 @@ class ExecConfig(Noun):
     env: list[str] | None = None
     working_dir: str = ""
     cmd: list[str] | None = None
+
+
+def verify(config: ExecConfig) -> None:
+    """Raise InvalidArgument for what no process can be."""
+    if not config.cmd:
+        raise errdefs.InvalidArgument("No exec command specified")
+    for entry in config.env or ():
+        if entry.startswith("=") or "\0" in entry:
+            raise errdefs.InvalidArgument(f"invalid environment variable: {entry!r}")
+    if any(len(word.encode()) >= MAX_ARGUMENT for word in (*config.cmd, *(config.env or ()))):
+        raise errdefs.InvalidArgument("invalid exec: argument list too long")
+    if "\0" in "".join((*config.cmd, config.working_dir, config.user)):
+        raise errdefs.InvalidArgument("invalid exec: command, user or working directory contains a NUL byte")
 
 
 async def process_of(

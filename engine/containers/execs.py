@@ -9,7 +9,7 @@ from engine import ids
 from engine.containers.announce import Announcer
 from engine.containers.attach import Attachment, UntilOver, parse_detach_keys
 from engine.containers.container import Container
-from engine.containers.exec_process import ExecConfig, process_of
+from engine.containers.exec_process import ExecConfig, process_of, verify
 from engine.containers.failure import exec_exit_code
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
@@ -64,8 +64,7 @@ class Execs:
         """Note what is to be run in a running container; returns the exec's ID."""
         container = self._store.get(reference)
         container.require(Action.EXEC)
-        if not config.cmd:
-            raise errdefs.InvalidArgument("No exec command specified")
+        verify(config)
         if config.detach_keys:
             parse_detach_keys(config.detach_keys)
         self._forget_old()

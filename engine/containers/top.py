@@ -22,7 +22,10 @@ class Top:
 async def top(pids: list[int], arguments: str) -> Top:
     """Run ps on the host with the user's arguments and keep the rows of these pids."""
     words = split_arguments(arguments or DEFAULT_ARGUMENTS)
-    done = await spawn.run(["ps", *words], timeout=30)
+    try:
+        done = await spawn.run(["ps", *words], timeout=30)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise errdefs.InvalidArgument(f"ps cannot run with these arguments: {error}") from error
     if done.returncode:
         text = done.stderr.decode(errors="replace").strip().partition("\n")[0]  # the rest is how to use it
         raise errdefs.InvalidArgument(f"ps: {text or f'exit status {done.returncode}'}")

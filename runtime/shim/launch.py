@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from runtime.shim.process import Process
 
 
+_LOOK = 0.5  # seconds between two looks at a runtime that takes long
+
+
 def describe(error: OSError) -> str:
     """Return what failed on what, in the spelling of the runtimes: "/x: no such file or directory"."""
     text = (error.strerror or str(error)).lower()
@@ -75,6 +78,8 @@ class Launch:
         self._reaped = reaped
         self._console: socket.socket | None = None
         self._console_name = f"console-{process.name[:12]}.sock"
+        self._running = True
+        self._clogged = False
 
     def run(self, command: RuntimeCommand, log: str, before: list[str], after: list[str]) -> None:
         """Start the runtime with `before`, the options made here, `after`. Raises OSError, leaving
@@ -87,6 +92,7 @@ class Launch:
             if self._process.terminal:
                 options += ["--console-socket", self._listen()]
             command.run(log, [*before, *options, *after], self._ended, stdio)
+            self._loop.later(_LOOK, self._look)
         except OSError:
             self._loop.claim(None, self._reaped)
             self._close_console()
@@ -104,7 +110,28 @@ class Launch:
         self._console.settimeout(0)
         return path
 
+    def _look(self) -> None:
+        """Let a runtime go on that waits for somebody to read an error longer than a pipe; its log has it, too.
+
+        Without a pid file the process is not there yet, and what fills the pipe is not its output.
+        """
+        if not self._running:
+            return
+        clogged = self._process.output.clogged and not self._has_pid()
+        if clogged and self._clogged:
+            self._process.output.skip()
+        self._clogged = clogged
+        self._loop.later(_LOOK, self._look)
+
+    def _has_pid(self) -> bool:
+        try:
+            os.stat(self._pid_file, dir_fd=self._directory)
+        except OSError:
+            return False
+        return True
+
     def _ended(self, code: int) -> None:
+        self._running = False
         self._process.close_child_stdio()
         if code == 0:
             try:

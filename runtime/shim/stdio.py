@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import termios
+from fcntl import ioctl
 
 from runtime.shim.epoll import READ, WRITE, Loop
 from runtime.shim.jsonlog import JsonLog
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 READ_SIZE = 1 << 16
 CLIENT_LIMIT = 1 << 20  # a client that owes more halts this process's output, as a full pipe would
 INPUT_LIMIT = 1 << 18
+_CLOGGED = 60 << 10  # bytes: a pipe that holds more has hardly room for another write
 _DRAIN_LIMIT = 1 << 22  # a process that left writers behind which never stop must not hold up the exit
 
 
@@ -36,6 +39,20 @@ class Output:
         """Take over the read end of STDOUT or STDERR."""
         os.set_blocking(fd, False)
         self._sources[fd] = stream
+
+    @property
+    def clogged(self) -> bool:
+        """Whether a pipe is about full."""
+        return any(_waiting(fd) >= _CLOGGED for fd in self._sources)
+
+    def skip(self) -> None:
+        """Drop what is there: it is not the process's."""
+        for fd in self._sources:
+            try:
+                while os.read(fd, READ_SIZE):
+                    pass
+            except OSError:  # nothing more
+                continue
 
     def begin(self) -> None:
         """Begin to read."""
@@ -116,6 +133,10 @@ class Output:
         self._loop.forget(fd)
         os.close(fd)
         del self._sources[fd]
+
+
+def _waiting(fd: int) -> int:
+    return int.from_bytes(ioctl(fd, termios.FIONREAD, bytes(4)), "little")
 
 
 class Input:

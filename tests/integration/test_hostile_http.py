@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
+from engine.containers.exec_process import ExecConfig
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
@@ -289,7 +290,9 @@ QUERIES = [
     ("POST", "/containers/create?name=" + "a" * 5000), ("POST", "/containers/create?name=%2F..%2Fx"),
     ("POST", "/containers/create?platform=%00%ff"), ("POST", "/images/x/tag?repo=%00&tag=%00"),
     ("POST", "/images/create?fromSrc=%00&repo=A"), ("DELETE", "/images/%00?force=maybe"),
-    ("GET", "/containers/xx/top?ps_args=%00"), ("POST", "/containers/xx/attach?detachKeys=ctrl-"),
+    ("GET", "/containers/xx/top?ps_args=%00"),
+    ("GET", "/containers/xx/top?ps_args=" + "a" * 200_000), ("GET", "/containers/xx/top?ps_args=%22"),
+    ("POST", "/containers/xx/attach?detachKeys=ctrl-"),
     ("POST", "/exec/x/resize?h=1e9&w=1"), ("GET", "/containers/json?;=;&&&==&%=%"),
 ]  # fmt: skip
 
@@ -307,3 +310,28 @@ def test_queries_of_every_kind(wherryd: Wherryd) -> None:
             assert answer.status < 500 or answer.status == 501, (target, answer.status, answer.body)
     ids = wherryd.docker("ps", "-aq").stdout.split()
     wherryd.docker("rm", "-f", *ids)
+
+
+def test_execs_of_every_kind(wherryd: Wherryd) -> None:
+    identifier = wherryd.docker("run", "-d", "busybox", "sleep", "1000").stdout.strip()
+    good: dict[str, Any] = {"Cmd": ["true"], "AttachStdout": True}
+    nul: list[dict[str, Any]] = [
+        {"Cmd": ["a\0b"]}, {"Cmd": [""]}, {"Cmd": []}, {"Env": ["A=\0"]}, {"Env": [""]}, {"Env": ["=x"]},
+        {"User": "\0"}, {"User": "4294967296"}, {"User": "-1"}, {"WorkingDir": "/\0"}, {"WorkingDir": "x"},
+        {"DetachKeys": "\0"}, {"ConsoleSize": [-1, 1]}, {"ConsoleSize": [1]}, {"Cmd": ["x" * (1 << 20)]},
+        {"Env": ["A=" + "x" * (1 << 20)]},
+    ]  # fmt: skip
+    bad: list[str] = []
+    for field in msgspec.structs.fields(ExecConfig):
+        nul += [{field.encode_name: value} for value in WRONG]
+    for wrong in nul:
+        answer = wherryd.call("POST", f"/containers/{identifier}/exec", {**good, **wrong})
+        if answer.status == 201:
+            started = wherryd.call("POST", f"/exec/{answer.json['Id']}/start", {"Detach": True})
+            seen = wherryd.get(f"/exec/{answer.json['Id']}/json")
+            if started.status >= 500 or seen.status != 200:
+                bad.append(f"{str(wrong)[:60]}: {started.status} {started.body!r} {seen.status}")
+        elif answer.status != 400:
+            bad.append(f"{str(wrong)[:60]}: {answer.status} {answer.body!r}")
+    wherryd.docker("rm", "-f", identifier)
+    assert not bad, "\n".join(bad)
