@@ -104,7 +104,7 @@ class Save:
                     held.keep(digest)
             saved = [Saved(each.image, each.names, await self._manifest(each.image)) for each in chosen]
             for choice in chosen:
-                await announce(self._events, "save", choice.image, labels=False)
+                await announce(self._events, "save", choice.image)
             for directory in ("blobs", "blobs/sha256") if chosen else ():
                 yield encode(Entry(name=directory.encode(), type=DIRECTORY, mode=0o755))
             for digest, created in sorted(_blobs_of(chosen).items()):

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -100,6 +101,20 @@ def test_before_1_48_the_platform_is_not_looked_at(both: Both, image: Made) -> N
     for platform in ("x", asked):
         ours, theirs = archives(both, f"/images/peer-saved:1/get?platform={platform}")
         assert shape(documents(ours)) == shape(documents(theirs))
+
+
+def test_events(both: Both, image: Made) -> None:
+    told = []
+    for side in (both.wherryd, both.peer):
+        began = time.time_ns()
+        call(side.socket, "GET", "/v1.45/images/peer-saved/get")
+        filters = quote(json.dumps({"type": ["image"], "event": ["save"], "image": [image.id]}))
+        since = f"{began // 10**9}.{began % 10**9:09d}"
+        path = f"/v1.45/events?since={since}&until={int(time.time()) + 1}&filters={filters}"
+        events = [json.loads(line) for line in call(side.socket, "GET", path).body.splitlines()]
+        told.append([(each["Action"], each["Actor"]) for each in events])
+    assert told[0] == told[1]
+    assert told[0][0][1]["Attributes"] == {"made": "yes", "name": image.id}
 
 
 def test_each_loads_what_the_other_saved(both: Both, image: Made) -> None:
