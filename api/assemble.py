@@ -20,6 +20,7 @@ from api.routes import (
     swarm,
     system,
     unbuilt,
+    volumes,
 )
 from api.routing import Route
 from api.schema.containers import Surroundings
@@ -75,6 +76,14 @@ class Doors(Protocol):
         """Removal of the images that nothing needs."""
 
     @property
+    def volume_prune(self) -> volumes.VolumePrune:
+        """What volumes take, and removal of those that nobody uses."""
+
+    @property
+    def volumes(self) -> volumes.Volumes:
+        """Volumes."""
+
+    @property
     def events(self) -> events.Events:
         """Events."""
 
@@ -106,6 +115,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
 
     container_routes = containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of)
     summary = container_routes.sized_summary
+    volume_routes = volumes.VolumeRoutes(engine.volumes, engine.volume_prune)
     return [
         *system.SystemRoutes(engine.system).routes(),
         *events.EventRoutes(engine.events).routes(),
@@ -114,13 +124,14 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_update.ContainerUpdateRoutes(engine.updates).routes(),
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
         *prune.PruneRoutes(engine.container_prune, engine.image_prune).routes(),
-        *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary).routes(),
+        *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary, volume_routes.usage).routes(),
         *auth.routes(),
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
         *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
+        *volume_routes.routes(),
         *swarm.routes(),
         *unbuilt.routes(),
     ]

@@ -33,14 +33,18 @@ from engine.images.prune import ImagePrune
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
 from engine.system import System
+from engine.volumes.prune import VolumePrune
+from engine.volumes.store import SCHEMA as VOLUMES
+from engine.volumes.volumes import Volumes
 from network.controller import Controller, NetworkConfig
-from runtime import cgroups
+from runtime import cgroups, mount, tree
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.supervisor import Supervisor
+from volumes.local import LocalDriver
 
 _log = logging.getLogger(__name__)
-MIGRATIONS = (*EVENTS, Migration(2, CONTAINERS), Migration(3, IMAGES))
+MIGRATIONS = (*EVENTS, Migration(2, CONTAINERS), Migration(3, IMAGES), Migration(4, VOLUMES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Engine:
     container_prune: ContainerPrune
     image_prune: ImagePrune
     images: Images
+    volumes: Volumes
+    volume_prune: VolumePrune
     events: Events
     networks: Controller
     system: System
@@ -101,11 +107,13 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     content = await LocalContentStore.open(config.data_root / "content")
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
     images = await Images.open(database, content, snapshots, events, store.of_image)
+    volumes = await _open_volumes(config, instance.id, database, events, store)
     machinery = Machinery(
         config=config,
         supervisor=await _open_supervisor(config, stack),
         snapshots=snapshots,
         images=images,
+        volumes=volumes,
         network=await _open_network(config, instance.id, stack),
         hierarchy=cgroups.detect(),
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
@@ -130,6 +138,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         image_prune=ImagePrune(images, events),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         images=images,
+        volumes=volumes,
+        volume_prune=VolumePrune(volumes, events),
         events=events,
         networks=machinery.network,
         system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
@@ -145,6 +155,7 @@ def _make_directories(config: Config) -> None:
     """The data root keeps strangers out by itself; what is in it is for root alone."""
     for name in ("containers", "content", "snapshots"):
         directory(config.data_root / name, 0o710 if name == "containers" else 0o700)
+    directory(config.data_root / "volumes", 0o701)
     directory(config.exec_root)
     for name in ("containers", "netns"):
         directory(config.exec_root / name)
@@ -154,6 +165,18 @@ async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
     supervisor = await Supervisor.open(config.exec_root, faults=faults.of_shims())
     stack.push_async_callback(supervisor.close)
     return supervisor
+
+
+async def _open_volumes(
+    config: Config, instance: str, database: Database, events: Events, store: ContainerStore
+) -> Volumes:
+    driver = LocalDriver(
+        config.data_root / "volumes",
+        instance=instance,
+        remove_tree=tree.remove,
+        mounted=lambda: [entry.target for entry in mount.mountinfo()],
+    )
+    return await Volumes.open(database, [driver], events, store.volumes_used)
 
 
 async def _open_network(config: Config, instance: str, stack: AsyncExitStack) -> Controller:

@@ -155,7 +155,7 @@ def _move_up(directory: int, name: str, top: int) -> str:
     return free
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path | str, target: Path | str) -> None:
     """Copy what is in `source` into the directory `target`, and the directory's own metadata.
 
     Owners, modes, times, xattrs, hard links, devices, fifos and holes are kept.
@@ -183,7 +183,7 @@ def copy_metadata(source: str, target: str, found: os.stat_result) -> None:
 class _Copier:
     """Follows a walk of the source with a cursor of its own in the target."""
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path | str) -> None:
         self._target = Cursor(target)
         self._top = os.open(target, _DIRECTORY)
         self._path: list[str] = []

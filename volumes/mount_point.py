@@ -14,6 +14,7 @@ from typing import NamedTuple
 import errdefs
 from volumes import modes
 from volumes.request import BindOptions, ImageOptions, MountRequest, TmpfsOptions, VolumeOptions
+from volumes.volume import require_valid_name
 
 BIND, VOLUME, TMPFS, IMAGE = "bind", "volume", "tmpfs", "image"
 
@@ -25,8 +26,6 @@ _OPTIONS = {
 }
 _TMPFS_WORDS = frozenset({"exec", "noexec"})
 _SUFFIXES = (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
-_NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]"  # as Docker's error message prints it
-_VALID_NAME = re.compile(_NAME + "+")
 
 SourceExists = Callable[[str], bool]
 
@@ -51,6 +50,9 @@ class MountPoint:
     propagation: str = ""
     options: tuple[str, ...] = ()
     create_source: bool = False  # a bind whose host directory is made if it is missing
+    anonymous: bool = (
+        False  # a volume that was made for this container, or for the one that it was taken over from
+    )
     copy_up: bool = False  # an empty volume is filled with what the image has at the destination
     subpath: str = ""  # of the volume or image
     driver_options: Mapping[str, str] = field(default_factory=dict)  # for a volume that is made
@@ -340,15 +342,8 @@ def _require_local(kind: str, subpath: str) -> None:
 
 
 def _require_volume_name(name: str) -> None:
-    if len(name) == 1:
-        raise errdefs.InvalidArgument(
-            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
-        )
-    if name and _VALID_NAME.fullmatch(name) is None:
-        raise errdefs.InvalidArgument(
-            f'create {name}: "{name}" includes invalid characters for a local volume name, only "{_NAME}" are'
-            " allowed. If you intended to pass a host directory, use absolute path"
-        )
+    if name:
+        require_valid_name(name)
 
 
 def _require_free(destination: str, shown: str, taken: set[str]) -> None:

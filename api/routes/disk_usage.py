@@ -36,11 +36,9 @@ class Images(Protocol):
 
 
 class DiskUsageRoutes:
-    """The route of disk usage. `volumes` may be missing: there are none then."""
+    """The route of disk usage."""
 
-    def __init__(
-        self, containers: Containers, images: Images, summary: Summary, volumes: Volumes | None = None
-    ) -> None:
+    def __init__(self, containers: Containers, images: Images, summary: Summary, volumes: Volumes) -> None:
         self._containers = containers
         self._images = images
         self._summary = summary
@@ -71,6 +69,6 @@ class DiskUsageRoutes:
                 containers = self._containers.list(ListQuery(all=True))
                 return schema.containers([await self._summary(each, version) for each in containers])
             case "volume":
-                return schema.volumes(await self._volumes() if self._volumes else [])
+                return schema.volumes(await self._volumes())
             case _:
                 return schema.Usage()  # there is no build cache yet

@@ -22,12 +22,6 @@ POST /build/cancel: builds
 GET /distribution/{name}/json: looking into registries
 POST /session: BuildKit sessions
 POST /grpc: BuildKit
-GET /volumes: volumes
-POST /volumes/create: volumes
-GET /volumes/{name}: volumes
-PUT /volumes/{name}: volumes
-DELETE /volumes/{name}: volumes
-POST /volumes/prune: volumes
 DELETE /networks/{name}: user-defined networks
 POST /networks/create: user-defined networks
 POST /networks/{name}/connect: user-defined networks

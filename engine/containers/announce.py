@@ -1,8 +1,9 @@
-"""Events of containers, and of networks that containers come to and leave, with Docker's attributes."""
+"""Events of containers, and of the networks and volumes that they come to and leave, with Docker's attributes."""
 
 from engine.containers.container import Container
 from engine.events import Events
 from network.endpoint import Endpoint
+from volumes.mount_point import VOLUME
 
 _NANOSECONDS = 1_000_000_000
 
@@ -44,3 +45,14 @@ class Announcer:
         """Publish that a container was connected to a network, or disconnected."""
         told = {"container": endpoint.container_id, "name": endpoint.network, "type": driver}
         await self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)
+
+    async def volumes(self, action: str, container: Container, *, time_ns: int) -> None:
+        """Publish that the volumes of a container are mounted, or not any more."""
+        for point in container.mounts:
+            if point.type != VOLUME:
+                continue
+            told = {"container": container.id, "driver": point.driver}
+            if action == "mount":
+                told |= {"destination": point.destination, "propagation": point.propagation}
+                told["read/write"] = "true" if point.rw else "false"
+            await self._events.publish("volume", action, point.name, told, time_ns=time_ns)

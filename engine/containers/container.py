@@ -50,6 +50,7 @@ class Container(msgspec.Struct, kw_only=True):
         False  # stopped in order to start again: a restart that a crash cut short is completed
     )
     to_go_on: bool = False  # paused by the engine itself, for a moment that a crash may have cut short
+    volumes_too: bool = False  # it is being removed together with its anonymous volumes
     starts: int = 0  # names the state directory of the current start
 
     @property

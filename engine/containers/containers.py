@@ -117,11 +117,13 @@ class Containers:
         """Make a container; the errors are Docker's, and nothing stays of a create that failed."""
         image = self._images.get(config.image)
         self._images.require_platform(image, platform)
-        container, warnings = await prepare(name, config, host, networking, image, self._machinery)
+        container, warnings = await prepare(
+            name, config, host, networking, image, self._machinery, self._store
+        )
         name = choose_name(name, self._store, container.id)
         with self._store.reserving(name):
             container = _replace(container, name=name)
-            await create(container, image, self._machinery, self._store)
+            container = await create(container, image, self._machinery, self._store)
         await self._announcer.tell(container, "create")
         return Created(container.id, warnings)
 
@@ -148,7 +150,7 @@ class Containers:
         await self._store.save_run(container)
         live.waits.ended(container.state.exit_code)
         if container.host_config.auto_remove and not live.restarting_by_user:
-            await remove(container, self._machinery, self._store)
+            await remove(container, self._machinery, self._store, volumes=True)
             await self._watcher.removed(container, live)
 
     async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
@@ -245,7 +247,7 @@ class Containers:
         reference: str,
         *,
         force: bool = False,
-        volumes: bool = False,  # noqa: ARG002 - there are none yet
+        volumes: bool = False,
         link: bool = False,
     ) -> None:
         """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`."""
@@ -261,7 +263,7 @@ class Containers:
                 await self._end_by_force(container)
             async with self._locked(container.id) as (container, live):
                 container.require(Action.REMOVE)
-                await remove(container, self._machinery, self._store)
+                await remove(container, self._machinery, self._store, volumes=volumes)
         finally:
             live.removing = False
         await self._watcher.removed(container, live)

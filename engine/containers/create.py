@@ -15,6 +15,7 @@ from engine.containers import mounts, networking
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.defaults import with_defaults
+from engine.containers.export import open_root
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import verify_endpoints, verify_network_mode
@@ -24,9 +25,11 @@ from engine.containers.verify import verify
 from engine.images.image import Image
 from engine.images.merge import merge_config
 from engine.undo import Undo
+from engine.volumes.use import Taking
 from runtime.cgroups import discard
+from volumes.mount_point import VOLUME
 
-STEPS = ("snapshot", "directory", "save")
+STEPS = ("snapshot", "directory", "volumes", "filled", "save")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ async def prepare(
     networking_config: NetworkingConfig | None,
     image: Image,
     machinery: Machinery,
+    store: ContainerStore,
 ) -> tuple[Container, list[str]]:
     """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing."""
     verify_network_mode(config, host)
@@ -80,22 +84,46 @@ async def prepare(
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
-        mounts=await asyncio.to_thread(mounts.resolve, merged, host, machinery.roots),
+        mounts=await asyncio.to_thread(
+            mounts.resolve, merged, host, machinery.roots, list(mounts.taken_over(host, store.get))
+        ),
     )
     return container, [*warnings, *_warnings(host)]
 
 
-async def create(container: Container, image: Image, machinery: Machinery, store: ContainerStore) -> None:
-    """Make a prepared container; its name is reserved by the caller."""
+async def create(
+    container: Container, image: Image, machinery: Machinery, store: ContainerStore
+) -> Container:
+    """Make a prepared container; its name is reserved by the caller. Returns the record as committed."""
     async with Undo("create", STEPS) as undo:
         await machinery.snapshots.prepare(container.snapshot, image.chain_id or None)
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
         directory = machinery.files(container.id)
         await asyncio.to_thread(os.makedirs, directory, 0o710)
         undo.step("directory", partial(asyncio.to_thread, shutil.rmtree, directory, ignore_errors=True))
+        taking = Taking(machinery.volumes, container.id)
+        undo.step("volumes", taking.give_back)
+        container = await _with_volumes(container, taking, machinery)
+        undo.step("filled")
         await store.save(container)
         undo.step("save")
         undo.done()
+    await taking.keep()
+    return container
+
+
+async def _with_volumes(container: Container, taking: Taking, machinery: Machinery) -> Container:
+    """The container with volumes that are there; empty ones get what its image has where they are mounted."""
+    points = [await taking.take(point) if point.type == VOLUME else point for point in container.mounts]
+    wanting = [point for point in points if point.type == VOLUME and point.copy_up]
+    if wanting:
+        root = await open_root(container, machinery)
+        try:
+            for point in wanting:
+                await taking.fill(point, root)
+        finally:
+            os.close(root)
+    return msgspec.structs.replace(container, mounts=points)
 
 
 def choose_name(asked: str, store: ContainerStore, identifier: str) -> str:

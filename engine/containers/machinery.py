@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.config import Config
 from engine.images.images import Images
+from engine.volumes.volumes import Volumes
 from network.controller import Controller
 from runtime.cgroups import Hierarchy, HostCapabilities
 from runtime.snapshots.snapshotter import Snapshotter
@@ -19,6 +20,7 @@ class Machinery:
     supervisor: Supervisor
     snapshots: Snapshotter
     images: Images
+    volumes: Volumes
     network: Controller
     hierarchy: Hierarchy
     limits: HostCapabilities

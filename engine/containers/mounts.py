@@ -2,35 +2,63 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+import posixpath
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import errdefs
+from engine import ids
 from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.container import Container
+from engine.volumes.volumes import Volumes
 from runtime.spec import propagation
 from volumes import mount_point
-from volumes.mount_point import BIND, TMPFS, MountPoint
+from volumes.mount_point import BIND, TMPFS, VOLUME, MountPoint
+from volumes.volume import LOCAL
+
+_LABELLED = "z"
+"""What Docker shows as the mode of a local volume: it may get a label for SELinux."""
 
 
-def resolve(config: ContainerConfig, host: HostConfig, roots: Sequence[str] = ()) -> list[MountPoint]:
+def resolve(
+    config: ContainerConfig,
+    host: HostConfig,
+    roots: Sequence[str] = (),
+    taken_over: Iterable[MountPoint] = (),
+) -> list[MountPoint]:
     """The mount points of a create request; InvalidArgument in Docker's words.
 
-    Blocks: it looks at the sources. `roots` are the daemon's own directories.
+    Blocks: it looks at the sources. `roots` are the daemon's own directories. Binds and mounts cover what is
+    `taken_over`, and all of these the volumes of the image.
     """
-    request = (host.binds, host.mounts, host.tmpfs)
-    following = mount_point.resolve(*request, source_exists=os.path.lexists, roots=roots)
-    asked = mount_point.resolve(*request, source_exists=os.path.lexists)
-    mountinfo = _mountinfo()
-    points = [_possible(*pair, mountinfo) for pair in zip(following, asked, strict=True)]
-    covered = {point.destination for point in points} | set(host.tmpfs or ())
-    points += [mount_point.parse_bind(path) for path in config.volumes or () if path not in covered]
-    for point in points:
-        if point.type not in (BIND, TMPFS):
-            raise errdefs.InvalidArgument(
-                f"mount of type {point.type} at {point.destination}: not supported by this version of wherry"
+    asked = _requested(host, roots)
+    for point in asked:
+        _require_built(point)
+    nameless = {mount_point.parse_bind(bind).destination for bind in host.binds or () if ":" not in bind}
+    points = {point.destination: point for point in taken_over}
+    points |= {point.destination: _as_kept(point, nameless) for point in asked}
+    for destination in map(_destination, config.volumes or ()):
+        if destination not in points and destination not in (host.tmpfs or ()):
+            points[destination] = MountPoint(
+                type=VOLUME, destination=destination, driver=host.volume_driver, anonymous=True, copy_up=True
             )
-    return points
+    return list(points.values())
+
+
+def _requested(host: HostConfig, roots: Sequence[str]) -> list[MountPoint]:
+    """Binds and mounts, but for their volumes as they will be mounted."""
+    parse = partial(
+        mount_point.resolve,
+        host.binds,
+        host.mounts,
+        host.tmpfs,
+        volume_driver=host.volume_driver,
+        source_exists=os.path.lexists,
+    )
+    mountinfo = _mountinfo()
+    return [_possible(*pair, mountinfo) for pair in zip(parse(roots=roots), parse(), strict=True)]
 
 
 def _possible(following: MountPoint, asked: MountPoint, mountinfo: str) -> MountPoint:
@@ -51,8 +79,63 @@ def _mountinfo() -> str:
     return Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
 
 
-async def make_sources(container: Container) -> None:
-    """Make the directories that `-v` names and that are not there, as Docker does; the others must be there."""
+def taken_over(host: HostConfig, other: Callable[[str], Container]) -> Iterator[MountPoint]:
+    """The mounts of the containers that `--volumes-from` names; `other` finds one. InvalidArgument as Docker's."""
+    for spec in host.volumes_from or ():
+        name, writable = mount_point.parse_volumes_from(spec)
+        try:
+            container = other(name)
+        except errdefs.NotFound as error:
+            raise errdefs.InvalidArgument(error.message) from error
+        for point in container.mounts:
+            if point.type in (BIND, VOLUME):
+                rw = point.rw and writable
+                yield replace(point, rw=rw, mode="", copy_up=False, options=_options(point, rw=rw))
+
+
+def _options(point: MountPoint, *, rw: bool) -> tuple[str, ...]:
+    """The options of a point that becomes read-only."""
+    if rw or "rro" in point.options or "ro" in point.options:
+        return point.options
+    return (*point.options, "rro")
+
+
+def _as_kept(point: MountPoint, nameless: set[str]) -> MountPoint:
+    """A volume as Docker keeps it: that of a bind without a name gets one here, so it is not labelled as anonymous."""
+    if point.type != VOLUME:
+        return point
+    name = point.name or (ids.new_id() if point.destination in nameless else "")
+    mode = point.mode or (_LABELLED if point.driver in ("", LOCAL) else "")
+    options = _options(point, rw=point.rw)
+    return replace(point, name=name, mode=mode, anonymous=not point.name, options=options)
+
+
+def _destination(path: str) -> str:
+    cleaned = posixpath.normpath("/" + path.lstrip("/"))
+    if cleaned == "/":
+        raise errdefs.InvalidArgument("invalid specification: destination can't be '/'")
+    return cleaned
+
+
+def _require_built(point: MountPoint) -> None:
+    if point.type not in (BIND, TMPFS, VOLUME):
+        raise errdefs.InvalidArgument(
+            f"mount of type {point.type} at {point.destination}: not supported by this version of wherry"
+        )
+    if point.subpath:
+        raise errdefs.InvalidArgument(
+            f"VolumeOptions.Subpath at {point.destination}: not supported by this version of wherry"
+        )
+
+
+async def make_sources(container: Container, volumes: Volumes) -> None:
+    """Make the directories that `-v` names and that are not there, as Docker does; all others must be there.
+
+    InvalidArgument for a path that is not, SystemFailure for a volume whose data is gone.
+    """
+    for point in container.mounts:
+        if point.type == VOLUME:
+            await volumes.path(point.name)
     await asyncio.to_thread(_make_sources, container)
 
 

@@ -168,7 +168,7 @@ def _mount(mount: MountPoint) -> Mount:
         read_only=not mount.rw,
         recursive="bind" not in mount.options,
         recursive_read_only="rro" in mount.options,
-        propagation=mount.propagation or "rprivate",
+        propagation="" if mount.type == "volume" else mount.propagation or "rprivate",
     )
 
 

@@ -64,7 +64,7 @@ class Reconciler:
     async def _restore(self, container: Container) -> None:
         status = container.state.status
         if status in (Status.REMOVING, Status.DEAD):
-            await remove(container, self._machinery, self._store)
+            await remove(container, self._machinery, self._store, volumes=container.volumes_too)
             await self._watcher.removed(container, self._lives.of(container.id))
             return
         if container.running:

@@ -12,16 +12,19 @@ from engine.containers.machinery import Machinery
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.undo import Undo
+from engine.volumes.use import discard_unused
+from volumes.mount_point import VOLUME
 
-STEPS = ("mark", "snapshot", "directory", "delete")
+STEPS = ("mark", "snapshot", "directory", "volumes", "delete")
 
 
-async def remove(container: Container, machinery: Machinery, store: ContainerStore) -> None:
-    """Remove a stopped container for good.
+async def remove(container: Container, machinery: Machinery, store: ContainerStore, *, volumes: bool) -> None:
+    """Remove a stopped container for good, with `volumes` also its anonymous volumes that no other container uses.
 
     It is marked first: whatever ends the daemon in between, the next one goes on removing. There is no way back, so
     no step has an inverse; a step that fails leaves the container dead, to be removed again.
     """
+    container = msgspec.structs.replace(container, volumes_too=volumes)
     state = msgspec.structs.replace(container.state, status=Status.REMOVING)
     # On a full disk it goes on unmarked: what it removes makes room.
     await store.save_run(msgspec.structs.replace(container, state=state), durable=True)
@@ -33,6 +36,10 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
         undo.step("snapshot")
         await asyncio.to_thread(_remove_directories, container, machinery)
         undo.step("directory")
+        if volumes:
+            names = [point.name for point in container.mounts if point.type == VOLUME and point.anonymous]
+            await discard_unused(names, container.id, machinery.volumes)
+        undo.step("volumes")
         await store.delete(container)
         undo.step("delete")
         undo.done()

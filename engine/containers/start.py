@@ -55,7 +55,7 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
         plugged = await networking.plug(container, undo, machinery.network, store)
         around = await _surroundings(container, plugged, machinery, store)
         undo.step("files")
-        await mounts.make_sources(container)
+        await mounts.make_sources(container, machinery.volumes)
         await bundle.write(directory, build.build(spec_options(container, around)))
         undo.step("bundle")
         task = await machinery.supervisor.create(

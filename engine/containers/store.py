@@ -12,6 +12,7 @@ import errdefs
 from engine.containers.container import Container
 from engine.containers.state import Status
 from engine.database import Database
+from volumes.mount_point import VOLUME
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +81,15 @@ class ContainerStore:
     def of_image(self, image_id: str) -> list[Container]:
         """The containers that were made of an image."""
         return [container for container in self._by_id.values() if container.image_id == image_id]
+
+    def volumes_used(self) -> list[tuple[str, str]]:
+        """(volume's name, container's ID) of every volume that a container mounts."""
+        return [
+            (point.name, container.id)
+            for container in self._by_id.values()
+            for point in container.mounts
+            if point.type == VOLUME
+        ]
 
     def name_taken(self, name: str) -> bool:
         """Whether a container has, or is about to have, this name."""

@@ -9,11 +9,6 @@ import errdefs
 from engine.containers.config import ContainerConfig, HostConfig
 
 _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
-    "HostConfig.VolumesFrom": lambda host: host.volumes_from,
-    "HostConfig.VolumeDriver": lambda host: host.volume_driver not in ("", "local"),
-    "HostConfig.Mounts of type volume": lambda host: any(
-        mount.type == "volume" for mount in host.mounts or ()
-    ),
     "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
     "HostConfig.Links": lambda host: host.links,
     "HostConfig.StorageOpt": lambda host: host.storage_opt,

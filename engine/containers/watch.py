@@ -47,6 +47,7 @@ class Watcher:
         """A container runs: watch it and tell."""
         # At its true time: what ran for a moment has died before this is told.
         await self._tell_networks("connect", container, container.state.started_at)
+        await self._announcer.volumes("mount", container, time_ns=container.state.started_at)
         await self._announcer.tell(container, "start", time_ns=container.state.started_at)
         if live.task is not None:
             self.watch(container.id, live.task)
@@ -88,6 +89,7 @@ class Watcher:
         live.task = None
         live.ended.set()
         await self._tell_networks("disconnect", ran, container.state.finished_at)
+        await self._announcer.volumes("unmount", ran, time_ns=container.state.finished_at)
         await self.announce_end(container, live)
         return container
 
@@ -118,7 +120,7 @@ class Watcher:
             if container is None or container.running or live.removing:
                 return
             try:
-                await remove(container, self._machinery, self._store)
+                await remove(container, self._machinery, self._store, volumes=True)
             except errdefs.WherryError as error:
                 _log.error("container %s: auto-remove: %s", container_id[:12], error)
                 live.waits.removed(container.state.exit_code, error.message)

@@ -34,6 +34,7 @@ from engine.progress import Message, Progress
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
+from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
 from tests.unit.api.upkeep import MemoryContainerPrune, MemoryImagePrune, MemoryStats, MemoryUpdates
 from volumes.mount_point import MountPoint
 
@@ -488,6 +489,8 @@ class MemoryEngine:
     updates: MemoryUpdates = field(default_factory=MemoryUpdates)
     container_prune: MemoryContainerPrune = field(default_factory=MemoryContainerPrune)
     image_prune: MemoryImagePrune = field(default_factory=MemoryImagePrune)
+    volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
+    volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)

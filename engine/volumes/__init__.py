@@ -1,0 +1,1 @@
+"""Volumes: which there are, who uses them, and how they are filled."""
