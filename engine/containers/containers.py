@@ -269,6 +269,8 @@ class Containers:
         await self._watcher.removed(container, live)
 
     async def _end_by_force(self, container: Container) -> None:
+        if container.state.status is Status.DEAD:  # a removal failed half way: there is nothing to end
+            return
         try:
             container, live = await self._meant_to_end(container.id, Action.STOP)
         except errdefs.NotModified:

@@ -17,7 +17,6 @@ from runtime.spec.build import exec_process
 from runtime.spec.environment import environment, override
 from runtime.spec.user import User, resolve
 
-
 MAX_ARGUMENT = 1 << 17
 """Bytes that the kernel takes as one argument or variable (MAX_ARG_STRLEN), its final NUL included."""
 

@@ -1,0 +1,174 @@
+"""Disks that fill up, and logs that vanish: clear errors, a daemon that answers, removals that work, nothing torn."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import Wherryd
+from tests.roots import make_root
+
+pytestmark = pytest.mark.root
+
+COUNT = (
+    "n=0; while [ $n -lt 3000 ]; do n=$((n+1)); echo line-$n-0123456789012345678901234567890123456789; done"
+)
+
+
+class OnTmpfs(Wherryd):
+    """A daemon whose data root is a small filesystem of its own."""
+
+    def __init__(self, root: Path, size: str) -> None:
+        super().__init__(root)
+        self.data_root.mkdir()
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(self.data_root)], check=True
+        )
+
+    def fill(self) -> None:
+        """Leave not a byte free."""
+        with (self.data_root / "lost+found").open("ab", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(b"x" * 4096)
+            except OSError:
+                return
+
+    def free(self) -> None:
+        (self.data_root / "lost+found").unlink(missing_ok=True)
+
+    def destroy(self) -> None:
+        self.free()
+        try:
+            if self.answers() and (ids := self.docker("ps", "-aq").stdout.split()):
+                self.docker("rm", "-f", *ids)
+            self.terminate()
+        finally:
+            subprocess.run(["umount", str(self.data_root)], check=True)
+        super().destroy()
+
+
+@pytest.fixture(scope="module")
+def mortal(busybox_tar: Path) -> Iterator[OnTmpfs]:
+    daemon = OnTmpfs(make_root(), "24m")
+    try:
+        daemon.start()
+        daemon.import_busybox(busybox_tar)
+        yield daemon
+    finally:
+        daemon.destroy()
+
+
+def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def state(mortal: Wherryd, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
+    return found
+
+
+def log_path(mortal: Wherryd, name: str) -> Path:
+    return Path(mortal.get(f"/containers/{name}/json").json["LogPath"])
+
+
+def test_everything_on_a_full_disk(mortal: OnTmpfs) -> None:
+    """What fails says why; what ends, ends; what removes, makes room."""
+    for name in ("ends", "runs", "goes"):
+        mortal.docker("run", "-d", "--name", name, "busybox", "sh", "-c", "read x </dev/null; sleep 1000")
+    mortal.fill()
+    answer = mortal.call("POST", "/containers/create?name=new", {"Image": "busybox", "Cmd": ["true"]})
+    assert answer.status == 500
+    assert "internal error" not in answer.json["message"]
+    assert mortal.get("/containers/new/json").status == 404
+    assert mortal.get("/info").status == 200
+    assert mortal.call("POST", "/containers/ends/kill").status == 204
+    eventually(lambda: state(mortal, "ends")["Status"] == "exited")
+    assert state(mortal, "ends")["ExitCode"] == 137
+    assert mortal.call("POST", "/containers/runs/pause").status == 204
+    assert mortal.call("POST", "/containers/runs/unpause").status == 204
+    assert mortal.call("POST", "/containers/ends/start").status in (204, 500)
+    removed = mortal.call("DELETE", "/containers/goes?force=1")
+    assert removed.status in (204, 500), removed.body
+    assert state(mortal, "runs")["Running"]
+    mortal.free()
+    for name in ("ends", "goes"):
+        assert mortal.call("DELETE", f"/containers/{name}?force=1").status in (204, 404)
+    assert mortal.docker("run", "--rm", "busybox", "echo", "fine").stdout == "fine\n"
+    mortal.restart()
+    assert state(mortal, "runs")["Running"]
+    mortal.docker("rm", "-f", "runs")
+    with sqlite3.connect(mortal.data_root / "state.db") as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_an_end_that_could_not_be_stored_is_known_to_the_next_daemon(mortal: OnTmpfs) -> None:
+    mortal.docker(
+        "run", "-d", "--name", "ends", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
+    )
+    # No new file is needed for the signal: the directory entry of an empty file costs no page.
+    mortal.docker("exec", "ends", "sh", "-c", "(sleep 1.5; touch /go) >/dev/null 2>&1 &")
+    mortal.fill()
+    eventually(lambda: state(mortal, "ends")["Status"] == "exited")
+    mortal.kill9()
+    mortal.free()
+    mortal.start()
+    assert (state(mortal, "ends")["Status"], state(mortal, "ends")["ExitCode"]) == ("exited", 9)
+    mortal.docker("rm", "ends")
+
+
+def test_a_log_that_finds_no_room(mortal: OnTmpfs) -> None:
+    """The container goes on; what is kept are whole records; when there is room again, it is logged again."""
+    script = f"while [ ! -e /go ]; do sleep 0.1; done; {COUNT}; sleep 2; echo last; exit 3"
+    mortal.docker("run", "-d", "--name", "loud", "busybox", "sh", "-c", script)
+    mortal.docker("exec", "loud", "sh", "-c", "(sleep 1.5; touch /go) >/dev/null 2>&1 &")
+    mortal.fill()
+    time.sleep(2.5)
+    mortal.free()
+    assert mortal.docker("wait", "loud").stdout == "3\n"
+    records = [json.loads(line) for line in log_path(mortal, "loud").read_text().splitlines()]
+    assert len(records) < 3000, "the disk was full"
+    assert records[-1]["log"] == "last\n"
+    assert mortal.docker("logs", "--tail", "1", "loud").stdout == "last\n"
+    mortal.docker("rm", "loud")
+
+
+def test_a_log_that_is_deleted_or_truncated(mortal: OnTmpfs) -> None:
+    loop = "n=0; while :; do n=$((n+1)); echo $n; sleep 0.05; done"
+    mortal.docker("run", "-d", "--name", "loud", "busybox", "sh", "-c", loop)
+    path = log_path(mortal, "loud")
+    eventually(lambda: path.stat().st_size > 200)
+    os.truncate(path, 0)
+    eventually(lambda: path.stat().st_size > 200)
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert mortal.docker("logs", "--tail", "1", "loud").stdout.strip().isdigit()
+    path.unlink()
+    assert mortal.get("/containers/loud/logs?stdout=1").status == 200
+    assert state(mortal, "loud")["Running"]
+    mortal.docker("restart", "-t", "0", "loud")
+    eventually(lambda: path.exists() and path.stat().st_size > 200)
+    mortal.docker("rm", "-f", "loud")
+
+
+def test_images_on_a_full_disk(mortal: OnTmpfs, busybox_tar: Path) -> None:
+    mortal.fill()
+    done = mortal.docker("import", str(busybox_tar), "more:1", check=False)
+    assert done.returncode == 1
+    assert "no space left" in done.stderr.lower()
+    assert mortal.docker("images", "-q").stdout.count("\n") == 1
+    mortal.free()
+    mortal.docker("import", str(busybox_tar), "more:1")
+    mortal.fill()
+    assert mortal.call("DELETE", "/images/more:1").status in (200, 500)
+    mortal.free()
+    mortal.call("DELETE", "/images/more:1")
+    assert mortal.docker("images", "-q").stdout.count("\n") == 1
