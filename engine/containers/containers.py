@@ -167,7 +167,7 @@ class Containers:
         async with self._locked(reference) as (container, live):
             container.require(action)
             container = _replace(container, stopped_by_user=True)
-            container = _replace(container, restart_wanted=live.restarting_by_user)
+            container = _replace(container, restart_wanted=live.restarting_by_user > 0)
             container = await self._call_off(container, live)
         return container, live
 
@@ -186,14 +186,14 @@ class Containers:
         """Stop a container if it runs, and start it."""
         container = self._store.get(reference)
         live = self._lives.of(container.id)
-        live.restarting_by_user = True
+        live.restarting_by_user += 1
         try:
             if container.running or container.state.status is Status.RESTARTING:
                 await self.stop(container.id, signal=signal, timeout=timeout)
                 faults.hit("restart.stopped")
             await self.start(container.id)
         finally:
-            live.restarting_by_user = False
+            live.restarting_by_user -= 1
         await self._announcer.tell(self._store.get(container.id), "restart")
 
     async def kill(self, reference: str, signal: str = "") -> None:

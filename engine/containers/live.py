@@ -20,8 +20,8 @@ class Live:
     waits: Waits = field(default_factory=Waits)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while no process runs: what follows the log stops then."""
-    restarting_by_user: bool = False
-    """Between the two halves of a restart: neither auto-remove nor the restart policy may act."""
+    restarting_by_user: int = 0
+    """Restarts that are between their two halves: neither auto-remove nor the restart policy may act."""
     last_delay: float = 0.0
     """Seconds that the restart policy waited the last time."""
     removing: bool = False

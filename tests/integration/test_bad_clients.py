@@ -238,6 +238,17 @@ def test_everything_at_once_on_one_name(wherryd: Wherryd) -> None:
     assert wherryd.docker("ps", "-aq").stdout == ""
 
 
+def test_restarts_at_once_of_a_container_that_removes_itself(wherryd: Wherryd) -> None:
+    """Between the halves of one restart another one ends: the end in between is still no end."""
+    wherryd.docker("run", "-d", "--rm", "--name", "again", "busybox", "sleep", "1000")
+    calls = [("POST", "/containers/again/restart?t=0", None)] * 8
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda call: wherryd.call(*call, timeout=60), calls))
+    assert {answer.status for answer in answers} <= {204, 304}, answers
+    assert wherryd.get("/containers/again/json").json["State"]["Running"]
+    wherryd.docker("rm", "-f", "again")
+
+
 def test_one_create_of_a_name_wins(wherryd: Wherryd) -> None:
     calls = [("POST", "/containers/create?name=wanted", SLEEP)] * SEVERAL
     assert statuses(wherryd, list(calls)) == {201: 1, 409: SEVERAL - 1}
