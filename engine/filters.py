@@ -4,17 +4,12 @@ On the wire a filter is JSON, `{"label": ["a=b", "c"]}`, or the older `{"label":
 joined by "and"; what the values of one key do is up to the matching method.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 import errdefs
-
-_MAX_PATTERN = 256
-_MAX_REPEATS = 3
-_REPEAT = re.compile(r"(?<!\\)[*+{]")
-_REPEATED_GROUP = re.compile(r"\)[*+?{]")
+from engine.expressions import compile_bounded
 
 _by_map = msgspec.json.Decoder(dict[str, dict[str, bool] | None] | None)
 _by_list = msgspec.json.Decoder(dict[str, list[str] | None] | None)
@@ -139,11 +134,7 @@ def _has_label(labels: Mapping[str, str], wanted: str) -> bool:
 
 
 def _found(pattern: str, source: str) -> bool:
-    if len(pattern) > _MAX_PATTERN or len(_REPEAT.findall(pattern)) > _MAX_REPEATS:
-        return False
-    if _REPEATED_GROUP.search(pattern):
-        return False
     try:
-        return re.search(pattern, source) is not None
-    except (re.error, RecursionError, OverflowError):
+        return compile_bounded(pattern).search(source) is not None
+    except errdefs.InvalidArgument:
         return False

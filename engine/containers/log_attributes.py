@@ -12,6 +12,7 @@ import msgspec
 
 import errdefs
 from engine.containers.container import Container
+from engine.expressions import compile_bounded
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _DAEMON = "docker"
@@ -41,9 +42,9 @@ def check(options: Mapping[str, str]) -> None:
     """Pass if the options can be obeyed. InvalidArgument for a bad expression or an action that a tag cannot have."""
     for name in ("labels-regex", "env-regex"):
         try:
-            re.compile(options.get(name, ""))
-        except re.error as error:
-            raise errdefs.InvalidArgument(f"log opt '{name}': error parsing regexp: {error}") from None
+            compile_bounded(options.get(name, ""))
+        except errdefs.InvalidArgument as error:
+            raise errdefs.InvalidArgument(f"log opt '{name}': {error.message}") from None
     tag = options.get("tag", "")
     for action in _ACTION.findall(tag):
         if action not in _FIELDS:
@@ -79,6 +80,6 @@ def encode(found: Mapping[str, str]) -> bytes:
 def _chosen(values: Mapping[str, str], names: str, expression: str) -> dict[str, str]:
     chosen = {name: values[name] for name in names.split(",") if name in values}
     if expression:
-        matches = re.compile(expression).search
+        matches = compile_bounded(expression).search
         chosen |= {name: value for name, value in values.items() if matches(name)}
     return chosen

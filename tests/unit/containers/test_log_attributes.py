@@ -43,6 +43,7 @@ def test_attributes(options: dict[str, str], expected: dict[str, str]) -> None:
     [
         ({"labels-regex": "("}, "log opt 'labels-regex': error parsing regexp"),
         ({"env-regex": "*"}, "log opt 'env-regex': error parsing regexp"),
+        ({"env-regex": "(a+)+$"}, "log opt 'env-regex': regexp too complex: (a+)+$"),
         ({"tag": "{{.Nope}}"}, "{{.Nope}} is not supported"),
         ({"tag": "{{range .ContainerArgs}}x{{end}}"}, "{{range .ContainerArgs}} is not supported"),
         ({"tag": "{{.Name"}, "unclosed action"),
