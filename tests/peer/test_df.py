@@ -74,7 +74,13 @@ def test_kinds_that_are_none(used: Both, query: str, version: str) -> None:
 
 def test_build_cache(used: Both) -> None:
     """Asked for it alone, dockerd 26 breaks off (a nil pointer); moby has mended that since."""
-    empty = {"LayersSize": 0, "Images": None, "Containers": None, "Volumes": None, "BuildCache": []}
+    empty: dict[str, Any] = {
+        "LayersSize": 0,
+        "Images": None,
+        "Containers": None,
+        "Volumes": None,
+        "BuildCache": [],
+    }
     assert call(used.wherryd.socket, "GET", "/v1.45/system/df?type=build-cache").json == empty
 
 
