@@ -13,7 +13,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from runtime import tree
-from runtime.layers.lower import Lower, is_opaque, is_whiteout
+from runtime.layers.lower import Lower, capability, is_opaque, is_whiteout
 from runtime.tree import Move, Step
 
 
@@ -124,11 +124,21 @@ class _Walk:
             if before is not None:
                 self._show(path, Kind.DELETED)
             return
+        if before is not None and not different(before, step.stat):
+            if self._gives_other_capabilities(step):
+                self._show(path, Kind.MODIFIED)
+            return
         self._compare(path, before, step.stat)
         if before is not None and stat.S_ISDIR(before.st_mode):
             self._lower.enter(step.name)
             self._delete_all_but(path, set())
             self._lower.leave()
+
+    def _gives_other_capabilities(self, step: Step) -> bool:
+        if not stat.S_ISREG(step.stat.st_mode):
+            return False
+        own = capability(f"/proc/self/fd/{step.dir_fd}/{step.name}")
+        return own != self._lower.capability(step.name)
 
     def _enter(self, step: Step, path: str, before: os.stat_result | None) -> None:
         known = before is not None and stat.S_ISDIR(before.st_mode)

@@ -23,6 +23,14 @@ def is_opaque(path: str) -> bool:
         return False
 
 
+def capability(path: str) -> bytes:
+    """The capabilities that a file gives, b"" for none."""
+    try:
+        return os.getxattr(path, "security.capability", follow_symlinks=False)
+    except OSError:
+        return b""
+
+
 class Lower:
     """A place in the stack, first its root, the uppermost layer first. It never changes; it holds a descriptor a
     layer, however deep it goes.
@@ -46,6 +54,14 @@ class Lower:
     def find(self, name: str) -> os.stat_result | None:
         """What is seen under a name here, None for nothing."""
         return self._look(name)[0]
+
+    def capability(self, name: str) -> bytes:
+        """The capabilities of the file that is seen under a name here."""
+        for cursor in self._here[-1]:
+            path = f"/proc/self/fd/{cursor.fd}/{name}"
+            if os.path.lexists(path):
+                return capability(path)
+        return b""
 
     def enter(self, name: str) -> None:
         """Go into a directory; into nothing, where there is none."""

@@ -85,6 +85,30 @@ def test_nothing_changed(both: Both) -> None:
         both("DELETE", "/containers/peer-idle?force=1")
 
 
+def test_what_was_made_to_mount_on(both: Both) -> None:
+    """Places of the user's own mounts and the working directory are changes; the engine's own mounts are none."""
+    host = {
+        "NetworkMode": "none",
+        "Binds": ["/tmp:/mnt/data/x", "/etc/hostname:/etc/some.conf", "/etc/hosts:/etc/hosts:ro"],
+        "Tmpfs": {"/scratch": ""},
+    }
+    create(
+        both,
+        "peer-mounts",
+        ["sh", "-c", "chmod 1777 /mnt"],
+        HostConfig=host,
+        WorkingDir="/work/dir",
+        Tty=True,
+    )
+    try:
+        run(both, "peer-mounts")
+        ours, theirs = both("GET", "/containers/peer-mounts/changes")
+        assert sorted_changes(ours) == sorted_changes(theirs)
+        assert ("/mnt/data/x", 1) in sorted_changes(ours)
+    finally:
+        both("DELETE", "/containers/peer-mounts?force=1")
+
+
 def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
     """Members by name, without what the engine puts into a root for itself, and times of this run."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:

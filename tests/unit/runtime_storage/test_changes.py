@@ -80,6 +80,15 @@ def test_a_directory_changed_by_its_mode_alone(tmp_path: Path, low: Path) -> Non
     assert shown(upper, low) == ["C /etc", "C /tmp"]
 
 
+def test_a_file_changed_by_its_capabilities_alone(tmp_path: Path, low: Path) -> None:
+    upper = fill(tmp_path / "upper", "etc/passwd=x", "etc/deep/a")
+    value = bytes.fromhex("0100000200040000000000000000000000000000")
+    os.setxattr(upper / "etc/passwd", "security.capability", value)
+    assert shown(upper, low) == ["C /etc", "C /etc/passwd"]
+    os.setxattr(low / "etc/passwd", "security.capability", value)
+    assert shown(upper, low) == []
+
+
 def test_what_the_engine_made_is_told_apart(tmp_path: Path, low: Path) -> None:
     upper = fill(tmp_path / "upper", "etc/hosts", "proc/", "dev/shm/", "tmp/", "a/b")
     found = changes(upper, [low], mount_points=POINTS)
