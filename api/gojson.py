@@ -78,7 +78,7 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def _syntax(text: str) -> str:
-    if "trailing" in text:
+    if "trailing characters" in text:
         return "unexpected content after JSON"
     if "truncated" in text:
         return "invalid JSON: unexpected EOF"

@@ -90,7 +90,9 @@ class Engine:
         """End the engine. Containers live on, unless they are to be stopped as well."""
         self._watcher.close()
         if stop_containers:
-            await stop_all(self._store, self._lives, self._machinery.config.shutdown_timeout)
+            await stop_all(
+                self._store, self._lives, Announcer(self.events), self._machinery.config.shutdown_timeout
+            )
         self.events.close()
         await self._resources.aclose()
 

@@ -21,6 +21,7 @@ _MISMATCH = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? "
     "Check if the specified host path exists and is the expected type"
 )
+_DIRECTORY = ": permission denied"  # what Docker calls the execution of a directory
 _BAD_REQUEST = (
     "executable file not found",
     "no such file or directory",
@@ -147,6 +148,8 @@ def _classify(message: str) -> WherryError:
     lowered = message.lower()
     if "not a directory" in lowered:
         message += _MISMATCH
+    elif "is a directory" in lowered:
+        message += _DIRECTORY
     if any(phrase in lowered for phrase in _BAD_REQUEST):
         return InvalidArgument(message)
     return SystemFailure(message)

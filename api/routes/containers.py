@@ -1,6 +1,7 @@
 """Containers but for their streams: list, inspect, create and the verbs."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -196,29 +197,28 @@ class ContainerRoutes:
                 "and removed in v1.24"
             )
         if call.query.text("checkpoint"):
-            raise errdefs.Unsupported("checkpoints are not supported by this version of wherry")
+            raise errdefs.InvalidArgument("checkpoint is only supported in experimental mode")
         await self._containers.start(call.name)
         return done()
 
     async def stop(self, call: Call) -> web.StreamResponse:
         """Stop one."""
-        await self._containers.stop(call.name, signal=_signal(call), timeout=call.query.integer("t"))
+        timeout = call.query.integer("t")
+        with _told_as(f"cannot stop container: {call.name}: "):
+            await self._containers.stop(call.name, signal=_signal(call), timeout=timeout)
         return done()
 
     async def restart(self, call: Call) -> web.StreamResponse:
         """Stop and start one."""
-        await self._containers.restart(call.name, signal=_signal(call), timeout=call.query.integer("t"))
+        timeout = call.query.integer("t")
+        with _told_as(f"Cannot restart container {call.name}: "):
+            await self._containers.restart(call.name, signal=_signal(call), timeout=timeout)
         return done()
 
     async def kill(self, call: Call) -> web.StreamResponse:
         """Send a signal."""
-        prefix = f"cannot kill container: {call.name}: "
-        try:
+        with _told_as(f"cannot kill container: {call.name}: ", missing=True):
             await self._containers.kill(call.name, call.query.text("signal"))
-        except errdefs.WherryError as error:
-            if error.message.startswith(prefix):
-                raise
-            raise type(error)(prefix + error.message) from error
         return done()
 
     async def pause(self, call: Call) -> web.StreamResponse:
@@ -270,6 +270,18 @@ class ContainerRoutes:
         if same or self._image_id(container.image_name) == container.image_id:
             return container.image_name
         return container.image_id
+
+
+@contextlib.contextmanager
+def _told_as(prefix: str, *, missing: bool = False) -> Iterator[None]:
+    """Tell which verb failed on what, as Docker does; with `missing` also that there is no such container."""
+    plain = (errdefs.NotModified,) if missing else (errdefs.NotModified, errdefs.NotFound)
+    try:
+        yield
+    except errdefs.WherryError as error:
+        if isinstance(error, plain) or error.message.startswith(prefix):
+            raise
+        raise type(error)(prefix + error.message) from error
 
 
 def _signal(call: Call) -> str:

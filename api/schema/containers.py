@@ -13,6 +13,7 @@ from api.schema.times import go_time
 from api.versions import Version
 from engine.containers.container import Container
 from engine.containers.state import Status
+from runtime.spec import masked
 from volumes.mount_point import MountPoint
 
 _LEGACY_BRIDGE = (
@@ -50,7 +51,7 @@ def inspect(
         "State": _state(container),
         "Image": container.image_id,
         **_files(container, around),
-        "LogPath": log_path,
+        "LogPath": log_path if container.starts else "",
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": around.driver,
@@ -118,7 +119,7 @@ def _state(container: Container) -> dict[str, Any]:
 def _files(container: Container, around: Surroundings) -> dict[str, str]:
     """The container's own files; they are there from the first start on."""
     names = {"ResolvConfPath": "resolv.conf", "HostnamePath": "hostname", "HostsPath": "hosts"}
-    if not container.state.started_at:
+    if not container.starts:
         return dict.fromkeys(names, "")
     directory = around.data_root / "containers" / container.id
     return {field: str(directory / name) for field, name in names.items()}
@@ -143,6 +144,11 @@ def _host_config(container: Container, version: Version) -> dict[str, Any]:
     shown: dict[str, Any] = shape(host)
     shown["NetworkMode"] = networking.mode(container)
     shown["PortBindings"] = shown["PortBindings"] or {}
+    if not host.privileged:
+        if host.masked_paths is None:
+            shown["MaskedPaths"] = [*masked.MASKED, *masked.thermal_paths()]
+        if host.readonly_paths is None:
+            shown["ReadonlyPaths"] = [*masked.READONLY]
     shown["ConsoleSize"] = host.console_size or [0, 0]
     shown["LogConfig"]["Config"] = host.log_config.config or {}
     if not version.before("1.52"):

@@ -120,6 +120,9 @@ def _normalize(request: Request) -> None:
         host.network_mode = "bridge"
     if "default" in endpoints:
         endpoints["bridge"] = endpoints.pop("default")
+    for name, endpoint in endpoints.items():
+        if endpoint is None:
+            raise errdefs.InvalidArgument(f"invalid config for network {name}: EndpointsConfig is nil")
     if host.pids_limit is not None and host.pids_limit <= 0:
         host.pids_limit = None
     if host.console_size is not None:

@@ -51,8 +51,7 @@ def _given(container: Container, name: str, ids: Mapping[str, str]) -> Given:
     endpoint = container.endpoints.get(name)
     if endpoint is not None:
         return _of_endpoint(endpoint)
-    started = container.state.started_at != 0
-    return Given(network_id=ids.get(name, "") if started else "")
+    return Given(network_id=ids.get(name, "") if container.starts else "")
 
 
 def _of_endpoint(endpoint: Endpoint) -> Given:

@@ -10,6 +10,7 @@ import msgspec
 
 import errdefs
 from engine import faults, names
+from engine.containers import donors
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
@@ -115,6 +116,7 @@ class Containers:
         platform: str = "",
     ) -> Created:
         """Make a container; the errors are Docker's, and nothing stays of a create that failed."""
+        host = donors.by_id(host, self._store)
         image = self._images.get(config.image)
         self._images.require_platform(image, platform)
         container, warnings = await prepare(
@@ -155,11 +157,13 @@ class Containers:
 
     async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
         """Stop a container, with patience in seconds before SIGKILL; NotModified if it does not run."""
+        container = self._store.get(reference)
+        container.require(Action.STOP)
         if signal:
             parse_signal(signal)
-        container, live = await self._meant_to_end(reference, Action.STOP)
+        container, live = await self._meant_to_end(container.id, Action.STOP)
         if container.running:
-            await stop(container, live, signal_name=signal, timeout=timeout)
+            await stop(container, live, self._announcer, signal_name=signal, timeout=timeout)
         await self._announcer.tell(container, "stop")
 
     async def _meant_to_end(self, reference: str, action: Action) -> tuple[Container, Live]:
@@ -206,8 +210,7 @@ class Containers:
                 )
             if means_end(container, number):
                 container = await self._call_off(_replace(container, stopped_by_user=True), live)
-            await kill(container, live, number)
-            await self._announcer.tell(container, "kill", signal=str(number))
+            await kill(container, live, self._announcer, number)
         if number == SIGKILL:
             await await_end(container, live)
 
@@ -251,9 +254,9 @@ class Containers:
         link: bool = False,
     ) -> None:
         """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`."""
-        if link:
-            raise errdefs.NotFound(f"cannot remove link {reference}: legacy links are not supported")
         container = self._store.get(reference)
+        if link:
+            raise errdefs.Conflict("Conflict, cannot remove the default link name of the container")
         live = self._lives.of(container.id)
         if live.removing:
             raise refusal(Action.REMOVE, Status.REMOVING, container.id, container.name)
@@ -276,7 +279,7 @@ class Containers:
         except errdefs.NotModified:
             return
         if container.running:
-            await kill_for_good(container, live)
+            await kill_for_good(container, live, self._announcer)
 
     async def wait(self, reference: str, condition: str = "") -> waiting.Waiting:
         """Register for a condition; the result comes from the returned value."""
@@ -287,7 +290,9 @@ class Containers:
         """The processes of a running container."""
         container = self._store.get(reference)
         container.require(Action.TOP)
-        return await top(await asyncio.to_thread(cgroups.pids, container.state.pid), arguments)
+        table = await top(await asyncio.to_thread(cgroups.pids, container.state.pid), arguments)
+        await self._announcer.tell(container, "top")
+        return table
 
     async def resize(self, reference: str, height: int, width: int) -> None:
         """Set the terminal's size, in characters."""
@@ -295,6 +300,7 @@ class Containers:
         container.require(Action.RESIZE)
         if (task := self._lives.of(container.id).task) is not None:
             await task.resize(height, width)
+        await self._announcer.tell(container, "resize", height=str(height), width=str(width))
 
     async def logs(self, reference: str, query: LogQuery) -> AsyncIterator[bytes]:
         """What a container wrote, as the query asks for it; fails before the first byte if it cannot be read."""

@@ -33,6 +33,7 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         init=config.init if host.init is None and config.init else host.init,
         pids_limit=None if host.pids_limit is not None and host.pids_limit <= 0 else host.pids_limit,
         ulimits=_ulimits(host, config),
+        security_opt=_security_opt(host),
         masked_paths=_paths(host, host.masked_paths, (*masked.MASKED, *masked.thermal_paths())),
         readonly_paths=_paths(host, host.readonly_paths, masked.READONLY),
     )
@@ -46,6 +47,15 @@ def _swap(host: HostConfig) -> int:
 def _paths(host: HostConfig, asked: list[str] | None, usual: Iterable[str]) -> list[str] | None:
     """What is hidden or read-only: as asked (an empty list is none), else the usual unless privileged."""
     return list(usual) if asked is None and not host.privileged else asked
+
+
+def _security_opt(host: HostConfig) -> list[str] | None:
+    """What shares the host's processes cannot be labelled apart from them."""
+    options = host.security_opt or []
+    shares = host.privileged or host.ipc_mode == "host" or host.pid_mode == "host"
+    if not shares or any(option.partition("=")[0] == "label" for option in options):
+        return host.security_opt
+    return [*options, "label=disable"]
 
 
 def _ulimits(host: HostConfig, config: Config) -> list[Ulimit] | None:

@@ -55,7 +55,9 @@ async def process_of(
 ) -> dict[str, Any]:
     """The process object: as the container's own in all that the exec does not say."""
     if config.working_dir and not config.working_dir.startswith("/"):
-        raise errdefs.InvalidArgument(f"Cwd must be an absolute path: {config.working_dir}")
+        raise errdefs.InvalidArgument(
+            "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown"
+        )
     user = await asyncio.to_thread(_user, container, config, machinery)
     host = container.host_config
     privileged = capabilities.resolve(privileged=True) if config.privileged else None

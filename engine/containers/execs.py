@@ -45,7 +45,10 @@ class Exec:
     @property
     def command(self) -> str:
         """As the events tell it."""
-        return " ".join(self.config.cmd or ())
+        program, *arguments = self.config.cmd or [""]
+        return (
+            f"{program} {' '.join(arguments)}"  # with a blank after a program without arguments, as in Docker
+        )
 
 
 class Execs:
@@ -116,9 +119,6 @@ class Execs:
             running = await live.task.exec(request)
         except errdefs.WherryError as error:
             self._over(process, exec_exit_code(error.message))
-            await self._announcer.tell(
-                container, "exec_die", execID=process.id, exitCode=str(process.exit_code)
-            )
             raise
         process.process, process.pid = running, running.pid
         process.begun.set()

@@ -12,8 +12,9 @@ _NOT_FOUND = (
     "executable file not found",
     "no such file or directory",
     "system cannot find the file specified",
+    "not a directory",  # of a mount, that is: what is executed is no directory
 )
-_NOT_EXECUTABLE = ("permission denied", "not a directory", "is a directory", "exec format error")
+_NOT_EXECUTABLE = ("permission denied", "is a directory", "exec format error")
 UNKNOWN = 128
 
 
@@ -43,4 +44,4 @@ def failed(container: Container, error: errdefs.WherryError) -> Container:
         error=error.message,
         finished_at=time.time_ns() if status is Status.EXITED else 0,
     )
-    return msgspec.structs.replace(container, state=state)
+    return msgspec.structs.replace(container, state=state, starts=container.starts + 1)

@@ -5,6 +5,7 @@ import logging
 import signal
 
 import errdefs
+from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.live import Live
 from engine.containers.signals import parse_signal
@@ -23,8 +24,8 @@ def means_end(container: Container, number: int) -> bool:
     return number in ENDING or (bool(stop_signal) and number == parse_signal(stop_signal))
 
 
-async def kill(container: Container, live: Live, number: int) -> None:
-    """Signal the first process; a paused container is thawed by a signal that means its end.
+async def kill(container: Container, live: Live, announcer: Announcer, number: int) -> None:
+    """Signal the first process, and tell; a paused container is thawed by a signal that means its end.
 
     What else is left in a container that has not its own PIDs ends with the runtime's delete.
     """
@@ -33,15 +34,18 @@ async def kill(container: Container, live: Live, number: int) -> None:
     frozen = container.state.status is Status.PAUSED and means_end(container, number)
     # Looked up before: a process that is ending is in no group of its own any more.
     group = await asyncio.to_thread(_group, container.state.pid) if frozen else None
+    await announcer.tell(container, "kill", signal=str(number))
     await live.task.kill(number)
     if group is not None:
         await asyncio.to_thread(group.thaw)
+        await announcer.tell(container, "unpause")
 
 
 def _group(pid: int) -> cgroups.Cgroup | None:
-    """The group of a frozen container; None when an earlier signal has ended it by now."""
+    """The group of a frozen container; None when an earlier signal has woken or ended it by now."""
     try:
-        return cgroups.of(pid)
+        group = cgroups.of(pid)
+        return group if group.frozen() else None
     except errdefs.WherryError as error:
         _log.debug("process %d has no group to thaw: %s", pid, error)
         return None

@@ -21,6 +21,7 @@ _KNOWN = (
     "mode",
     "max-buffer-size",
 )
+_MODES = ("", "blocking", "non-blocking")
 _UNITS = {"": 1, "b": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>[bkmgtpBKMGTP]?)[iI]?[bB]?", re.ASCII)
 
@@ -36,8 +37,15 @@ class LogOptions:
     def parse(cls, config: LogConfig) -> Self:
         """The options of a json-file log; InvalidArgument, in Docker's words, for what it does not take."""
         options = config.config or {}
+        if config.type == "none":
+            return cls()
         if config.type not in DRIVERS:
-            raise errdefs.InvalidArgument(f"logger: no log driver named '{config.type}' is registered")
+            raise errdefs.InvalidArgument(
+                f'error looking up logging plugin {config.type}: plugin "{config.type}" not found'
+            )
+        mode = options.get("mode", "")
+        if mode not in _MODES:
+            raise errdefs.InvalidArgument(f"logger: logging mode not supported: {mode}")
         for name, value in options.items():
             if name not in _KNOWN:
                 raise errdefs.InvalidArgument(f"unknown log opt '{name}' for {config.type} log driver")

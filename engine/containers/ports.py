@@ -13,15 +13,15 @@ _PROTOCOLS: dict[str, Protocol] = {"tcp": "tcp", "udp": "udp", "sctp": "sctp"}
 
 def parse_port(spec: str) -> tuple[int, int, Protocol]:
     """First port, last port and protocol of "80", "80/tcp" or "8000-8010/udp"; InvalidArgument otherwise."""
-    match = _SPEC.fullmatch(spec)
+    match, number = _SPEC.fullmatch(spec), spec.partition("/")[0]
     if match is None:
-        raise errdefs.InvalidArgument(f'invalid port specification: "{spec}"')
+        raise errdefs.InvalidArgument(f'invalid port specification: "{number}"')
     proto = _PROTOCOLS.get((match["proto"] or "tcp").lower())
     if proto is None:
         raise errdefs.InvalidArgument(f"invalid proto: {match['proto']}")
     first, last = int(match["first"]), int(match["last"] or match["first"])
     if not 0 < first <= last <= 65535:
-        raise errdefs.InvalidArgument(f'invalid port specification: "{spec}"')
+        raise errdefs.InvalidArgument(f'invalid port specification: "{number}"')
     return first, last, proto
 
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import errdefs
+from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.live import Lives
 from engine.containers.stop import DEFAULT_TIMEOUT, stop
@@ -12,7 +13,7 @@ from engine.containers.store import ContainerStore
 _log = logging.getLogger(__name__)
 
 
-async def stop_all(store: ContainerStore, lives: Lives, timeout: int) -> None:
+async def stop_all(store: ContainerStore, lives: Lives, announcer: Announcer, timeout: int) -> None:
     """Stop all that runs, at the same time, each with its signal and patience; then SIGKILL.
 
     `timeout` is seconds for all of it, negative for as long as it takes. It is no stop by a user: the restart
@@ -23,7 +24,7 @@ async def stop_all(store: ContainerStore, lives: Lives, timeout: int) -> None:
     limit = None if timeout < 0 else max(timeout, longest)
     async with asyncio.TaskGroup() as group:
         for container in running:
-            group.create_task(_stop(container, lives, limit))
+            group.create_task(_stop(container, lives, announcer, limit))
 
 
 def _patience(container: Container) -> int:
@@ -31,10 +32,10 @@ def _patience(container: Container) -> int:
     return DEFAULT_TIMEOUT if own is None else max(own, 0)
 
 
-async def _stop(container: Container, lives: Lives, limit: int | None) -> None:
+async def _stop(container: Container, lives: Lives, announcer: Announcer, limit: int | None) -> None:
     own = container.config.stop_timeout
     timeout = limit if own is not None and own < 0 and limit is not None else None
     try:
-        await stop(container, lives.of(container.id), timeout=timeout)
+        await stop(container, lives.of(container.id), announcer, timeout=timeout)
     except errdefs.WherryError as error:
         _log.error("container %s: %s", container.id[:12], error)

@@ -90,7 +90,7 @@ def refusal(action: Action, status: Status, container_id: str, name: str) -> err
         (
             Action.ATTACH,
             Status.PAUSED,
-        ): f"container {container_id} is paused, unpause the container before attach",
+        ): f"container {name} is paused, unpause the container before attach",
         (
             Action.ATTACH,
             Status.RESTARTING,
@@ -117,7 +117,7 @@ def _removal_refusal(status: Status, container_id: str, name: str) -> errdefs.Co
         remedy = "container is paused and must be unpaused first"
     else:
         remedy = f"container is {status}: stop the container before removing or force remove"
-    return errdefs.Conflict(f'cannot remove container "{name}": {remedy}')
+    return errdefs.Conflict(f'cannot remove container "/{name}": {remedy}')
 
 
 def require(action: Action, status: Status, container_id: str, name: str) -> None:

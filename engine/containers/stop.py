@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 import errdefs
+from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.kill import kill
 from engine.containers.live import Live
@@ -16,16 +17,21 @@ KILL_PATIENCE = 10.0
 
 
 async def stop(
-    container: Container, live: Live, *, signal_name: str = "", timeout: int | None = None
+    container: Container,
+    live: Live,
+    announcer: Announcer,
+    *,
+    signal_name: str = "",
+    timeout: int | None = None,
 ) -> None:
     """End the run and wait until all that it held is given back.
 
     `timeout` is seconds; negative waits without end. The caller does not hold the lock: the end needs it.
     """
     number = parse_signal(signal_name or container.config.stop_signal or "SIGTERM")
-    await kill(container, live, number)
+    await kill(container, live, announcer, number)
     if not await ends_within(live, patience(container, timeout)):
-        await kill_for_good(container, live)
+        await kill_for_good(container, live, announcer)
 
 
 def patience(container: Container, timeout: int | None) -> float | None:
@@ -46,9 +52,9 @@ async def ends_within(live: Live, seconds: float | None) -> bool:
     return True
 
 
-async def kill_for_good(container: Container, live: Live) -> None:
+async def kill_for_good(container: Container, live: Live, announcer: Announcer) -> None:
     """SIGKILL, and wait for the end; Conflict if the kernel does not let go of the process."""
-    await kill(container, live, signal.SIGKILL)
+    await kill(container, live, announcer, signal.SIGKILL)
     await await_end(container, live)
 
 

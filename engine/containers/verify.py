@@ -1,21 +1,24 @@
 """Whether a create request makes sense, before anything is touched: pure, with Docker's texts."""
 
+import ipaddress
 import os
 
 import errdefs
 from engine.containers import ports, security
-from engine.containers.config import ContainerConfig, HostConfig, RestartPolicy
+from engine.containers.config import ContainerConfig, Healthcheck, HostConfig, RestartPolicy
 from engine.containers.signals import parse_signal
 from runtime.cgroups import HostCapabilities, check_cpuset
 from runtime.spec import capabilities
 
 MIN_MEMORY = 6 << 20
 _SHARED_NAMESPACE = "container:"
+HOST_GATEWAY = "host-gateway"
 _IPC_MODES = ("", "none", "private", "shareable", "host")
 _ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
 )  # fmt: skip
+_MILLISECOND = 1_000_000
 _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -65,7 +68,24 @@ def _verify_config(config: ContainerConfig) -> None:
     _refuse(len(config.hostname) > 64, f"invalid hostname: {config.hostname} is longer than 64 characters")
     if config.stop_signal:
         parse_signal(config.stop_signal)
+    if config.healthcheck is not None:
+        _verify_healthcheck(config.healthcheck)
     ports.exposed(config)
+
+
+def _verify_healthcheck(check: Healthcheck) -> None:
+    times = {
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+    }
+    for name, nanoseconds in times.items():
+        _refuse(
+            nanoseconds != 0 and nanoseconds < _MILLISECOND,
+            f"{name} in Healthcheck cannot be less than 1ms",
+        )
+    _refuse(check.retries < 0, "Retries in Healthcheck cannot be negative")
 
 
 def _verify_life_cycle(host: HostConfig) -> None:
@@ -103,7 +123,10 @@ def _verify_namespaces(host: HostConfig) -> None:
         host.cgroupns_mode not in ("", "private", "host"),
         f"invalid cgroup namespace mode: {host.cgroupns_mode}",
     )
-    _refuse(host.isolation not in ("", "default"), f"invalid isolation '{host.isolation}' on linux")
+    _refuse(
+        host.isolation not in ("", "default"),
+        f"Invalid isolation: \"{host.isolation}\" - linux only supports 'default'",
+    )
 
 
 def _verify_memory(host: HostConfig, *, update: bool = False) -> None:
@@ -151,7 +174,8 @@ def _verify_cpu(host: HostConfig, limits: HostCapabilities) -> None:
     check_cpuset(host.cpuset_cpus, limits.cpus, "cpus")
     check_cpuset(host.cpuset_mems, limits.mems, "mems")
     _refuse(
-        host.blkio_weight and not 10 <= host.blkio_weight <= 1000, "Range of blkio weight is from 10 to 1000"
+        limits.blkio_weight and host.blkio_weight and not 10 <= host.blkio_weight <= 1000,
+        "Range of blkio weight is from 10 to 1000",
     )
 
 
@@ -172,6 +196,16 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
     for entry in host.extra_hosts or ():
         name, colon, address = entry.partition(":")
         _refuse(not (name and colon and address), f'bad format for add-host: "{entry}"')
+        _refuse(
+            address != HOST_GATEWAY and not _is_address(address),
+            f'invalid IP address in add-host: "{address}"',
+        )
+    _refuse(
+        "" in (host.annotations or {}),
+        "invalid Annotations: the empty string is not permitted as an annotation key",
+    )
+    for asked, what in ((host.io_maximum_bandwidth, "bandwidth"), (host.io_maximum_iops, "IOPs")):
+        _refuse(asked, f"Invalid QoS settings: linux does not support configuration of maximum {what}")
     for limit in host.ulimits or ():
         _refuse(limit.name not in _ULIMITS, f"invalid ulimit type: {limit.name}")
         _refuse(
@@ -179,3 +213,11 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
             f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}",
         )
     ports.wanted(ContainerConfig(), host)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True

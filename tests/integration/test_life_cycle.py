@@ -116,7 +116,7 @@ def test_a_running_container_is_not_removed(wherryd: Wherryd, sleeper: str) -> N
     done = wherryd.docker("rm", sleeper, check=False)
     assert done.returncode == 1
     assert (
-        'cannot remove container "sleeper": container is running: '
+        'cannot remove container "/sleeper": container is running: '
         "stop the container before removing or force remove" in done.stderr
     )
 

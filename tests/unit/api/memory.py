@@ -83,6 +83,7 @@ def running(**changes: Any) -> Container:
             hostname=ID[:12], image="bb:1", exposed_ports={"80/tcp": {}, "9000/tcp": {}}, labels={"a": "b"}
         ),
         "state": State(status=Status.RUNNING, pid=4711, started_at=CREATED + SECOND),
+        "starts": 1,
         "endpoints": {"bridge": endpoint},
         "ports": [
             PortBinding(proto="tcp", container_port=80, host_ip="0.0.0.0", host_port=8080),

@@ -208,7 +208,7 @@ async def test_a_container_that_never_ran(served: Served) -> None:
 
 async def test_a_container_that_is_over_keeps_the_network_id(served: Served) -> None:
     state = State(status=Status.EXITED, started_at=CREATED, finished_at=CREATED + SECOND)
-    served.engine.containers.records[ID] = container(state=state)
+    served.engine.containers.records[ID] = container(state=state, starts=1)
     _, shown = await served.ask("GET", "/containers/box/json")
     assert shown["NetworkSettings"]["Networks"]["bridge"]["NetworkID"] == NETWORK_ID
 
@@ -291,7 +291,12 @@ async def test_top(served: Served) -> None:
         ("POST", "/containers/box/resize?w=3", 400, 'invalid resize height ""'),
         ("POST", "/containers/nosuch/kill", 404, "cannot kill container: nosuch: No such container: nosuch"),
         ("DELETE", "/containers/", 400, 'invalid name or ID supplied: ""'),
-        ("POST", "/containers/box/start?checkpoint=x", 501, "checkpoints are not supported"),
+        (
+            "POST",
+            "/containers/box/start?checkpoint=x",
+            400,
+            "checkpoint is only supported in experimental mode",
+        ),
     ],
 )
 async def test_refusals(served: Served, method: str, path: str, status: int, message: str) -> None:

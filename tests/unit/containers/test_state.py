@@ -43,12 +43,12 @@ def test_every_action_in_every_state(status: Status, action: Action) -> None:
         (
             Action.REMOVE,
             Status.RUNNING,
-            'cannot remove container "web": container is running: stop the container before removing or force remove',
+            'cannot remove container "/web": container is running: stop the container before removing or force remove',
         ),
         (
             Action.REMOVE,
             Status.PAUSED,
-            'cannot remove container "web": container is paused and must be unpaused first',
+            'cannot remove container "/web": container is paused and must be unpaused first',
         ),
         (Action.REMOVE, Status.REMOVING, "removal of container abc is already in progress"),
     ],
