@@ -95,7 +95,7 @@ class VolumeRoutes:
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Make a volume, or show the one of that name."""
-        request = await call.json(schema.CreateRequest)
+        request = await call.json(schema.CreateOptions)
         if request.cluster_volume_spec is not None and not call.version.before("1.42"):
             raise errdefs.Unavailable(_NO_SWARM)
         made = await self._volumes.create(request.name, request.driver, request.driver_opts, request.labels)

@@ -11,7 +11,7 @@ from volumes.volume import Volume
 _SECOND = 1_000_000_000
 
 
-class CreateRequest(msgspec.Struct, rename="pascal"):
+class CreateOptions(msgspec.Struct, rename="pascal"):
     """The body of `POST /volumes/create`."""
 
     name: str = ""

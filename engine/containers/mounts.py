@@ -36,9 +36,8 @@ def resolve(
     asked = _requested(host, roots)
     for point in asked:
         _require_built(point)
-    nameless = {mount_point.parse_bind(bind).destination for bind in host.binds or () if ":" not in bind}
     points = {point.destination: point for point in taken_over}
-    points |= {point.destination: _as_kept(point, nameless) for point in asked}
+    points |= {point.destination: _as_kept(point) for point in asked}
     for destination in map(_destination, config.volumes or ()):
         if destination not in points and destination not in (host.tmpfs or ()):
             points[destination] = MountPoint(
@@ -100,11 +99,11 @@ def _options(point: MountPoint, *, rw: bool) -> tuple[str, ...]:
     return (*point.options, "rro")
 
 
-def _as_kept(point: MountPoint, nameless: set[str]) -> MountPoint:
-    """A volume as Docker keeps it: that of a bind without a name gets one here, so it is not labelled as anonymous."""
+def _as_kept(point: MountPoint) -> MountPoint:
+    """A volume as Docker keeps it: one without a name gets it here, and so is not labelled as anonymous."""
     if point.type != VOLUME:
         return point
-    name = point.name or (ids.new_id() if point.destination in nameless else "")
+    name = point.name or ids.new_id()
     mode = point.mode or (_LABELLED if point.driver in ("", LOCAL) else "")
     options = _options(point, rw=point.rw)
     return replace(point, name=name, mode=mode, anonymous=not point.name, options=options)

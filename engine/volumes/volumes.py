@@ -56,7 +56,7 @@ class Volumes:
         """The volume of this name; NotFound in Docker's words."""
         found = self._store.find(name)
         if found is None:
-            raise errdefs.NotFound(f"get {name}: no such volume")
+            raise errdefs.NotFound((f"get {name}" if name else "get") + ": no such volume")
         return found
 
     def list(self, filters: Filters) -> list[Volume]:
