@@ -19,11 +19,12 @@ from runtime.layers import confine
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, padding
 from runtime.layers.limits import DEFAULT
+from runtime.layers.lower import OPAQUE
 from runtime.tree import Move, Step
 
 _DIRECTORY, _OUT, _REPORT = 3, 4, 5
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
-_CAPABILITY, _OPAQUE = "security.capability", "trusted.overlay.opaque"
+_CAPABILITY = "security.capability"
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -60,7 +61,7 @@ class Packer:
             return
         if step.move is Move.ENTER:
             self._header(step.stat, name)
-            if self._whiteouts and _xattr(base, _OPAQUE) == b"y":
+            if self._whiteouts and _xattr(base, OPAQUE) == b"y":
                 self._emit(encode(Entry(name=name + b"/.wh..wh..opq")))
         elif self._whiteouts and stat.S_ISCHR(step.stat.st_mode) and step.stat.st_rdev == 0:
             self._emit(encode(Entry(name=b"/".join([*self._path, b".wh." + base]))))

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runtime import tree
-
-_OPAQUE = "trusted.overlay.opaque"
+from runtime.layers.lower import OPAQUE
 
 
 class Whiteouts(Protocol):
@@ -48,7 +47,7 @@ class OverlayWhiteouts:
 
     def hide_content(self, directory: bytes) -> None:
         """See Whiteouts."""
-        os.setxattr(directory or b".", _OPAQUE, b"y")
+        os.setxattr(directory or b".", OPAQUE, b"y")
 
     def replace(self, path: bytes) -> bool:
         """See Whiteouts."""

@@ -9,8 +9,9 @@ import pytest
 
 from errdefs import InvalidArgument
 from runtime.layers.apply import apply
+from runtime.layers.lower import OPAQUE
 from runtime.snapshots.copy import CopySnapshotter
-from runtime.snapshots.overlay import OPAQUE, OverlaySnapshotter
+from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.snapshots.snapshotter import Snapshotter
 from tests.integration.storage.archives import directory, hardlink, member, symlink, tar
 
