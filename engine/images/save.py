@@ -1,9 +1,10 @@
 """`docker save`: images as one archive, Docker's and an OCI layout at once, streamed as their blobs are stored."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+
+import aiofiles
 
 import errdefs
 from engine.events import Events
@@ -119,24 +120,20 @@ class Save:
         return await self._content.read(image.manifest)
 
     async def _blob(self, digest: str, created: int) -> AsyncIterator[bytes]:
-        path = self._content.path(digest)
         try:
-            fd = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_CLOEXEC)
+            async with aiofiles.open(self._content.path(digest), "rb", buffering=0) as blob:
+                size = os.fstat(blob.fileno()).st_size
+                yield encode(Entry(name=layouts.blob_path(digest).encode(), size=size, mtime=created))
+                left = size
+                while left:
+                    chunk = await blob.read(min(left, _CHUNK))
+                    if not chunk:
+                        raise errdefs.SystemFailure(f"the blob {digest} is shorter than it was")
+                    left -= len(chunk)
+                    yield chunk
+                yield padding(size)
         except OSError as error:
             raise errdefs.SystemFailure(f"cannot read the blob {digest}: {error.strerror}") from error
-        try:
-            size = os.fstat(fd).st_size
-            yield encode(Entry(name=layouts.blob_path(digest).encode(), size=size, mtime=created))
-            left = size
-            while left:
-                chunk = await asyncio.to_thread(os.read, fd, min(left, _CHUNK))
-                if not chunk:
-                    raise errdefs.SystemFailure(f"the blob {digest} is shorter than it was")
-                left -= len(chunk)
-                yield chunk
-            yield padding(size)
-        finally:
-            os.close(fd)
 
 
 def _blobs_of(chosen: Sequence[Choice]) -> dict[str, int]:
