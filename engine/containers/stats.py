@@ -5,6 +5,7 @@ that container. It works only while there are watches.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from network import counters
 from network.counters import Counters
 from runtime.cgroups.stats import Meter, memory_of_machine, read_system_cpu
 from runtime.cgroups.usage import Usage
+
+_log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds
 BACKLOG = 8
@@ -126,6 +129,10 @@ class Stats:
                 await self._tick()
                 due = max(due + self._interval, time.monotonic())
                 await asyncio.sleep(due - time.monotonic())
+        except Exception:  # noqa: BLE001 - the top frame of the sampler
+            _log.exception("statistics end: nobody who watches is told more")
+            for container_id in tuple(self._watches):
+                self._end(container_id)
         finally:
             self._sampler = None
             self._meters.close()
@@ -141,6 +148,9 @@ class Stats:
         reading = asyncio.get_running_loop().run_in_executor(None, self._meters.read, containers)
         try:
             samples = await asyncio.shield(reading)
+        except OSError as error:  # out of files, say: the next tick may do better
+            _log.warning("statistics cannot be read: %s", error)
+            return
         except asyncio.CancelledError:
             await asyncio.wait([reading])  # the meters are in use until it is done
             raise

@@ -55,9 +55,9 @@ class Updates:
         verify_update(asked, self._machinery.limits)
         changes, warnings = discard(msgspec.structs.asdict(asked), self._machinery.limits)
         asked = msgspec.structs.replace(asked, **changes)
-        live = self._lives.of(self._store.get(reference).id)
-        async with live.lock:
-            container = self._store.get(reference)
+        container_id = self._store.get(reference).id
+        async with self._lives.of(container_id).lock:
+            container = self._store.get(container_id)
             try:
                 await self._update(container, asked)
             except errdefs.WherryError as error:

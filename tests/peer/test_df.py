@@ -27,11 +27,15 @@ def used(peer_wherryd: Wherryd, peer: Peer) -> Iterator[Both]:
             call(side.socket, "POST", "/v1.45/images/load?quiet=1", docker_archive(made))
         wrote = ("sh", "-c", "head -c 7000 /dev/zero > /x")
         side.docker("run", "--name", "peer-wrote", "--net", "none", "busybox", *wrote)
-        side.docker("run", "-d", "--name", "peer-runs", "--net", "none", "busybox", "sleep", "600")
+        volume = ("-v", "peer-df:/data")
+        side.docker("run", "-d", "--name", "peer-runs", "--net", "none", *volume, "busybox", "sleep", "600")
+        side.docker("exec", "peer-runs", "sh", "-c", "head -c 9000 /dev/zero > /data/x")
+        side.docker("volume", "create", "peer-idle")
     yield both
     for side in (both.wherryd, both.peer):
         side.docker("rm", "-f", "peer-wrote", "peer-runs")
         side.docker("rmi", "peer-df:1", "peer-df:2")
+        side.docker("volume", "rm", "peer-df", "peer-idle")
 
 
 @pytest.mark.parametrize("version", ["1.25", "1.40", "1.41", "1.42", "1.43", "1.44", "1.45"])
@@ -45,7 +49,7 @@ def test_lists(used: Both, version: str, query: str) -> None:
     _without_priorities(ours.body["Containers"])
     assert shape(ours.body) == shape(theirs.body)
     assert ours.body["LayersSize"] == theirs.body["LayersSize"]
-    for kind, key in (("Images", "RepoTags"), ("Containers", "Names")):
+    for kind, key in (("Images", "RepoTags"), ("Containers", "Names"), ("Volumes", "Name")):
         assert _sizes(ours.body, kind, key) == _sizes(theirs.body, kind, key)
 
 
@@ -57,7 +61,7 @@ def _without_priorities(containers: list[dict[str, Any]] | None) -> None:
 
 
 def _sizes(body: dict[str, Any], kind: str, key: str) -> list[tuple[Any, ...]] | None:
-    fields = (key, "Size", "SharedSize", "VirtualSize", "SizeRw", "SizeRootFs", "State")
+    fields = (key, "Size", "SharedSize", "VirtualSize", "SizeRw", "SizeRootFs", "State", "UsageData")
     if body[kind] is None:
         return None
     return sorted((tuple(each.get(field) for field in fields) for each in body[kind]), key=str)
