@@ -8,6 +8,7 @@ import errdefs
 from engine import ids
 from engine.volumes import copy_up
 from engine.volumes.volumes import Volumes
+from runtime.settled import settled
 from volumes.mount_point import MountPoint
 from volumes.volume import ANONYMOUS, Phase, Volume
 
@@ -50,7 +51,7 @@ class Taking:
             volume = self._volumes.get(point.name)
             if volume.phase is Phase.SETTLED:
                 await self._volumes.save(replace(volume, phase=Phase.FILLING))
-            await asyncio.to_thread(copy_up.fill, root, point.destination, path)
+            await settled(copy_up.fill, root, point.destination, path)
 
     async def keep(self) -> None:
         """The container is stored: its volumes are there to stay."""

@@ -17,23 +17,19 @@ import re
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 from urllib.parse import quote, unquote
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime import mount, tree
 from runtime.mount import Mount
+from runtime.settled import settled
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _libc = ctypes.CDLL(None, use_errno=True)
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 class DirectorySnapshotter(ABC):
@@ -97,10 +93,10 @@ class DirectorySnapshotter(ABC):
         self._index[key] = info  # from here on the parent has a child and cannot be removed
         self._busy.add(key)
         try:
-            await _settled(self._build, info)
+            await settled(self._build, info)
         except BaseException:
             del self._index[key]
-            await _settled(self._discard, self._path(info))
+            await settled(self._discard, self._path(info))
             raise
         finally:
             self._busy.discard(key)
@@ -126,7 +122,7 @@ class DirectorySnapshotter(ABC):
         committed = Info(name=name, kind=Kind.COMMITTED, parent=info.parent, created=info.created)
         self._busy |= {name, key}
         try:
-            await _settled(self._publish, info, committed)
+            await settled(self._publish, info, committed)
         finally:
             self._busy -= {name, key}
             # Also when we are cancelled or the last fsync failed: the disk says whether it is done.
@@ -150,7 +146,7 @@ class DirectorySnapshotter(ABC):
         del self._index[name]
         self._busy.add(name)
         try:
-            await _settled(self._discard, self._path(info))
+            await settled(self._discard, self._path(info))
         except BaseException:
             if self._path(info).exists():
                 self._index[name] = info
@@ -176,14 +172,14 @@ class DirectorySnapshotter(ABC):
         """See Snapshotter."""
         mounts = self.mounts(key, read_only=read_only)
         try:
-            await _settled(mount.attach, mounts, target)
+            await settled(mount.attach, mounts, target)
         except asyncio.CancelledError:
-            await _settled(mount.unmount, target)
+            await settled(mount.unmount, target)
             raise
 
     async def unmount(self, target: Path) -> None:
         """See Snapshotter."""
-        while await _settled(mount.unmount, target):
+        while await settled(mount.unmount, target):
             pass  # a crash between two mounts may have left several, one over the other
 
     def upper(self, key: str) -> Path:
@@ -251,19 +247,6 @@ class DirectorySnapshotter(ABC):
             raise InvalidArgument(f"invalid name of a snapshot: {name!r}")
         if name in self._index or name in self._busy:
             raise Conflict(f"snapshot {name} exists already")
-
-
-async def _settled(step: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """Run a blocking step in a thread; when we are cancelled, let it come to its end before that shows."""
-    running = asyncio.get_running_loop().run_in_executor(None, partial(step, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        while not running.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([running])
-        running.exception()  # asked for, so that asyncio does not complain that nobody did
-        raise
 
 
 def _read_meta(directory: Path, kind: Kind) -> Info:

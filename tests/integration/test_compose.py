@@ -44,6 +44,17 @@ services:
     command: sleep 1000
     init: true
 """
+VOLUMES = """
+services:
+  db:
+    image: busybox
+    network_mode: none
+    command: sleep 1000
+    volumes: ["data:/data", "/scratch"]
+    init: true
+volumes:
+  data: {labels: {kept: "yes"}}
+"""
 OWN_NETWORK = """
 services:
   web: {image: busybox, command: sleep 1000}
@@ -95,6 +106,22 @@ def test_services_on_the_networks_that_are_always_there(
     assert sorted(compose("ps", "--services").stdout.split()) == ["alone", "beside", "onhost", "web"]
     compose("down", "--timeout", "0")
     assert wherryd.docker("ps", "-aq").stdout == ""
+
+
+def test_volumes_of_a_project(wherryd: Wherryd, compose: Compose, tmp_path: Path) -> None:
+    """They outlive the project's containers, and go with `down --volumes` alone."""
+    (tmp_path / "compose.yaml").write_text(VOLUMES)
+    for rows in ("1", "2"):
+        compose("up", "--detach")
+        written = compose("exec", "-T", "db", "sh", "-c", "echo row >> /data/table; wc -l < /data/table")
+        assert written.stdout == f"{rows}\n"
+        compose("down", "--timeout", "0")
+        assert wherryd.docker("volume", "ls", "-q", "-f", "label=kept=yes").stdout == "made_data\n"
+    compose("up", "--detach")
+    compose("up", "--detach", "--force-recreate", "--timeout", "0")
+    compose("down", "--timeout", "0", "--volumes")
+    assert wherryd.docker("volume", "ls", "-q", "-f", "label=kept").stdout == ""
+    wherryd.docker("volume", "prune", "-af")  # compose leaves what has no name
 
 
 def test_a_network_of_its_own_is_refused_by_name(compose: Compose, tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""Blocking steps that must not be left half done when whoever waits for them is cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+async def settled(step: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Run a blocking step in a thread; when we are cancelled, let it come to its end before that shows."""
+    running = asyncio.get_running_loop().run_in_executor(None, partial(step, *args, **kwargs))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        running.exception()  # asked for, so that asyncio does not complain that nobody did
+        raise
