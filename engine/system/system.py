@@ -199,7 +199,9 @@ def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
 
 def _plugins() -> Plugins:
     return Plugins(
-        network=["bridge", "host", "null"], log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS]
+        volume=["local"],
+        network=["bridge", "host", "null"],
+        log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],
     )
 
 

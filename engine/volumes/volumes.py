@@ -160,8 +160,14 @@ class Volumes:
             await self.discard(volume)
 
     async def discard(self, volume: Volume) -> None:
-        """Remove a volume, under its lock, whoever uses it: once it is marked there is no way back."""
-        await self._store.save(replace(volume, phase=Phase.REMOVING))
+        """Remove a volume, under its lock, whoever uses it: once it is marked there is no way back.
+
+        On a full disk it goes unmarked: what it removes makes room.
+        """
+        try:
+            await self._store.save(replace(volume, phase=Phase.REMOVING))
+        except errdefs.SystemFailure as error:
+            _log.warning("volume %s: that it is removed is not stored beforehand: %s", volume.name, error)
         faults.hit("volume.marked")
         try:
             await self._driver(volume).remove(volume.name)

@@ -172,3 +172,26 @@ def test_images_on_a_full_disk(mortal: OnTmpfs, busybox_tar: Path) -> None:
     mortal.free()
     mortal.call("DELETE", "/images/more:1")
     assert mortal.docker("images", "-q").stdout.count("\n") == 1
+
+
+def test_volumes_on_a_full_disk(mortal: OnTmpfs) -> None:
+    """What cannot be made or filled leaves nothing; what is removed makes room."""
+    mortal.docker(
+        "run", "--name", "fat", "-v", "fat:/f", "busybox", "sh", "-c", "head -c 100000 /dev/zero > /f/x"
+    )
+    mortal.docker("rm", "fat")
+    mortal.fill()
+    failed = mortal.docker("volume", "create", "new", check=False)
+    assert "no space left" in failed.stderr or "full" in failed.stderr
+    mortal.docker("volume", "rm", "fat")
+    names = mortal.docker("volume", "ls", "-q").stdout.split()
+    assert "fat" not in names
+    filling = mortal.docker("create", "-v", "filled:/bin", "busybox", "true", check=False)
+    assert filling.returncode != 0
+    mortal.free()
+    mortal.restart()
+    assert mortal.docker("volume", "ls", "-q").stdout == ""
+    assert os.listdir(mortal.data_root / "volumes") == []
+    mortal.docker("create", "--name", "now", "-v", "filled:/bin", "busybox", "true")
+    mortal.docker("rm", "now")
+    mortal.docker("volume", "rm", "filled")
