@@ -211,6 +211,35 @@ def test_many_at_once_agree(wherryd: Wherryd, image: str) -> None:
         assert set(pool.map(one, range(12))) == {"hello\nmore\n"}
 
 
+def test_makers_users_and_removers_of_one_name(wherryd: Wherryd) -> None:
+    """Whatever their order, nobody loses a volume that it was given, and records and directories agree."""
+
+    def maker(_: int) -> int:
+        return wherryd.call("POST", "/volumes/create", {"Name": "fought"}).status
+
+    def remover(_: int) -> int:
+        return wherryd.call("DELETE", "/volumes/fought").status
+
+    def user(_: int) -> int:
+        body = {"Image": "busybox", "Cmd": ["true"], "HostConfig": {"Binds": ["fought:/f", "/anonymous"]}}
+        made = wherryd.call("POST", "/containers/create", body)
+        assert made.status == 201, made.body
+        assert os.path.isdir(wherryd.data_root / "volumes/fought/_data")
+        assert wherryd.get("/volumes/fought").status == 200
+        return wherryd.call("DELETE", f"/containers/{made.json['Id']}?v=1").status
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        running = [pool.submit(each, n) for n in range(20) for each in (maker, user, remover)]
+        told = {
+            each: {one.result() for one in running[start::3]}
+            for start, each in enumerate((maker, user, remover))
+        }
+    assert told[maker] == {201}
+    assert told[user] == {204}
+    assert told[remover] <= {204, 404, 409}
+    assert set(os.listdir(wherryd.data_root / "volumes")) == set(names(wherryd)) <= {"fought"}
+
+
 def test_docker_py(wherryd: Wherryd, docker_py: Any) -> None:
     volume = docker_py.volumes.create("py", labels={"a": "b"})
     assert volume.attrs["Labels"] == {"a": "b"}
