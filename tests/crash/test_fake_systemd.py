@@ -4,58 +4,21 @@ nothing of either reaches a container.
 
 import os
 import signal
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.daemon import Wherryd
 from tests.peer.peer import Peer, missing
 from tests.roots import make_root
+from tests.supervised import Supervised
 
 pytestmark = pytest.mark.root
 
-# systemd's child end: the listener becomes fd 3, LISTEN_PID is the daemon's own.
-HAND_OVER = (
-    "import os, sys; os.dup2(int(sys.argv[1]), 3); os.closerange(4, 100); "
-    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='wherry.socket'); "
-    "os.execv(sys.argv[2], sys.argv[2:])"
-)
 # What a process has of its daemon: descriptors, environment, blocked and ignored signals. A shell ignores SIGQUIT
 # itself, so the signals are looked at without one.
 LOOK = ("sh", "-c", "ls /proc/$$/fd; echo; tr '\\0' '\\n' </proc/$$/environ; true")
 SIGNALS = ("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
-
-
-class Supervised(Wherryd):
-    """A daemon whose socket and notifications are the test's."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.listener.bind(str(self.socket))
-        self.listener.listen(16)
-        self.pass_fds = (self.listener.fileno(),)
-        self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.manager.bind(str(root / "notify"))
-        self.manager.settimeout(15)
-        self.env = {
-            "NOTIFY_SOCKET": str(root / "notify"),
-            "WATCHDOG_USEC": "30000000",
-            "SECRET": "of the service",
-        }
-
-    @property
-    def argv(self) -> list[str]:
-        argv = [word if word != f"unix://{self.socket}" else "fd://" for word in super().argv]
-        return [sys.executable, "-I", "-c", HAND_OVER, str(self.listener.fileno()), *argv]
-
-    def told(self) -> dict[str, str]:
-        """The next notification."""
-        lines = self.manager.recv(4096).decode().splitlines()
-        return dict(line.split("=", 1) for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +31,6 @@ def mortal(busybox_tar: Path) -> Iterator[Supervised]:
         yield daemon
     finally:
         daemon.destroy()
-        daemon.listener.close()
-        daemon.manager.close()
 
 
 @pytest.fixture(scope="module")

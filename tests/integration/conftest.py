@@ -10,6 +10,7 @@ import pytest
 from tests.daemon import Wherryd
 from tests.leftovers import no_leftovers, scope_of
 from tests.roots import make_root
+from tests.supervised import Supervised
 from tests.world import Scope
 
 __all__ = ["no_leftovers"]
@@ -17,8 +18,11 @@ __all__ = ["no_leftovers"]
 
 @pytest.fixture(scope="session")
 def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
-    """A daemon for all tests, with the image busybox:latest."""
-    daemon = Wherryd(make_root())
+    """A daemon for all tests, with the image busybox:latest.
+
+    It runs as under systemd, with a socket and a NOTIFY_SOCKET given: none of the suite may see anything of them.
+    """
+    daemon = Supervised(make_root())
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)
