@@ -143,7 +143,6 @@ def _host_config(container: Container, version: Version) -> dict[str, Any]:
     host = container.host_config
     shown: dict[str, Any] = shape(host)
     shown["NetworkMode"] = networking.mode(container)
-    shown["PortBindings"] = shown["PortBindings"] or {}
     if not host.privileged:
         if host.masked_paths is None:
             shown["MaskedPaths"] = [*masked.MASKED, *masked.thermal_paths()]

@@ -141,11 +141,13 @@ class Attachment:
         *,
         terminal: bool,
         detach_keys: bytes | None = None,
+        leaves_with_input: bool = False,
         replay: AsyncIterator[bytes] | None = None,
     ) -> None:
         self._stream = stream
         self._replay = replay
         self._scanner = DetachScanner(detach_keys) if detach_keys else None
+        self._leaves_with_input = leaves_with_input
         self.terminal = terminal
 
     async def read(self) -> bytes:
@@ -168,7 +170,9 @@ class Attachment:
             raise Detached
 
     async def write_eof(self) -> None:
-        """No more input."""
+        """No more input. Raises Detached where others may write on: who has nothing to say leaves, as in Docker."""
+        if self._leaves_with_input:
+            raise Detached
         await self._stream.write_eof()
 
     def close(self) -> None:

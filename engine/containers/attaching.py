@@ -34,7 +34,13 @@ async def attach(
     stream: ByteStream = Silence()
     if request.stream:
         stream = await _stream(container, live, request)
-    return Attachment(stream, terminal=config.tty, detach_keys=keys if scans else None, replay=replay)
+    return Attachment(
+        stream,
+        terminal=config.tty,
+        detach_keys=keys if scans else None,
+        leaves_with_input=request.stdin and config.open_stdin and not config.stdin_once,
+        replay=replay,
+    )
 
 
 async def _stream(container: Container, live: Live, request: AttachRequest) -> ByteStream:

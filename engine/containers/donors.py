@@ -10,21 +10,23 @@ _SHARED = "container:"
 
 
 def by_id(host: HostConfig, store: ContainerStore) -> HostConfig:
-    """The configuration with the network's donor by its ID, since names change. InvalidArgument for one that is not."""
-    for mode in (host.ipc_mode, host.pid_mode):
-        if reference := _donor(mode):
-            _get(reference, store)
-    if reference := _donor(host.network_mode):
-        return msgspec.structs.replace(host, network_mode=_SHARED + _get(reference, store))
-    return host
+    """The configuration with donors by their IDs, since names change.
 
-
-def _donor(mode: str) -> str:
-    return mode.removeprefix(_SHARED) if mode.startswith(_SHARED) else ""
-
-
-def _get(reference: str, store: ContainerStore) -> str:
+    InvalidArgument when there is no donor of IPC or processes; that of the network may come until the start.
+    """
+    changes = {name: _by_id(getattr(host, name), store) for name in ("ipc_mode", "pid_mode")}
     try:
-        return store.get(reference).id
+        changes["network_mode"] = _by_id(host.network_mode, store)
+    except errdefs.InvalidArgument:
+        changes["network_mode"] = host.network_mode
+    return msgspec.structs.replace(host, **changes)
+
+
+def _by_id(mode: str, store: ContainerStore) -> str:
+    reference = mode.removeprefix(_SHARED)
+    if reference in ("", mode):
+        return mode
+    try:
+        return _SHARED + store.get(reference).id
     except errdefs.NotFound as error:
         raise errdefs.InvalidArgument(error.message) from error

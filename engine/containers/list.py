@@ -84,8 +84,7 @@ def _passes(container: Container, filters: Filters, ancestors: frozenset[str]) -
         and not filters.boolean("is-task", default=False)
         and _network(container, filters)
         and _volume(container, filters)
-        and _port(filters, "publish", _published(container))
-        and _port(filters, "expose", _exposed(container))
+        and _ports(container, filters)
     )
 
 
@@ -115,13 +114,20 @@ def _volume(container: Container, filters: Filters) -> bool:
     return not wanted or any(want in places for want in wanted)
 
 
-def _published(container: Container) -> set[tuple[int, str]]:
-    asked = {parse_port(spec)[::2] for spec in container.host_config.port_bindings or {}}
-    return asked | {(port.container_port, port.proto) for port in container.ports}
+def _ports(container: Container, filters: Filters) -> bool:
+    """One filter of ports is enough: "publish" is of the host's, "expose" of the container's while it runs."""
+    if not (filters.values("publish") or filters.values("expose")):
+        return True
+    published: set[tuple[int, str]] = {(port.host_port, port.proto) for port in container.ports}
+    # Both are read: what is no port is told.
+    found = [_port(filters, "publish", published), _port(filters, "expose", _exposed(container))]
+    return any(found)
 
 
 def _exposed(container: Container) -> set[tuple[int, str]]:
-    found = set[tuple[int, str]]()
+    if not container.endpoints:
+        return set()
+    found: set[tuple[int, str]] = {(port.container_port, port.proto) for port in container.ports}
     for spec in container.config.exposed_ports or {}:
         first, last, proto = parse_port(spec)
         found |= {(port, proto) for port in range(first, last + 1)}
@@ -129,10 +135,7 @@ def _exposed(container: Container) -> set[tuple[int, str]]:
 
 
 def _port(filters: Filters, key: str, has: set[tuple[int, str]]) -> bool:
-    wanted = filters.values(key)
-    if not wanted:
-        return True
-    for spec in wanted:
+    for spec in filters.values(key):
         try:
             first, last, proto = parse_port(spec)
         except errdefs.InvalidArgument:

@@ -83,7 +83,11 @@ def discard(asked: Mapping[str, object], host: HostCapabilities) -> tuple[dict[s
             warnings.append(warning)
             changes |= resets
         else:
-            changes |= {name: None for name, value in resets.items() if value is None and name in asked}
+            changes |= {
+                name: None
+                for name, value in resets.items()
+                if value is None and asked.get(name) not in (None, [])
+            }
     return changes, warnings
 
 

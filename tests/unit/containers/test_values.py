@@ -12,6 +12,8 @@ from engine.containers.container import Container, State
 from engine.containers.signals import parse_signal
 from engine.containers.state import Status
 from engine.filters import Filters
+from network.endpoint import Endpoint
+from network.ports import PortBinding as Given
 
 
 def container(number: int, **fields: object) -> Container:
@@ -163,9 +165,21 @@ def names(
     known = {
         1: container(1, state=State(status=Status.EXITED, exit_code=3), name="web"),
         2: container(2, state=State(status=Status.RUNNING), config=ContainerConfig(labels={"a": "b"})),
-        3: container(3, host_config=HostConfig(port_bindings={"80/tcp": None}), image_id="sha256:b"),
+        3: container(
+            3,
+            host_config=HostConfig(port_bindings={"80/tcp": None}),
+            ports=[Given(proto="tcp", container_port=80, host_ip="0.0.0.0", host_port=8080)],
+            image_id="sha256:b",
+        ),
         4: container(
-            4, state=State(status=Status.PAUSED), config=ContainerConfig(exposed_ports={"53/udp": {}})
+            4,
+            state=State(status=Status.PAUSED),
+            config=ContainerConfig(exposed_ports={"53/udp": {}}),
+            endpoints={
+                "bridge": Endpoint(
+                    id="e", name="c4", container_id="4", sandbox_id="s", network_id="n", network="bridge"
+                )
+            },
         ),
     }
     newest_first = [known[key] for key in sorted(known, reverse=True)]
@@ -191,8 +205,10 @@ def test_listing() -> None:
         (Filters.of(exited=["3"]), ["web"]),
         (Filters.of(exited=["0"]), []),
         (Filters.of(label=["a=b"]), ["c2"]),
-        (Filters.of(publish=["80"]), ["c3"]),
-        (Filters.of(publish=["79-90/tcp"]), ["c3"]),
+        (Filters.of(publish=["80"]), []),
+        (Filters.of(publish=["8080"]), ["c3"]),
+        (Filters.of(publish=["8079-8090/tcp"]), ["c3"]),
+        (Filters.of(publish=["8080"], expose=["53/udp"]), ["c4", "c3"]),
         (Filters.of(expose=["53/udp"]), ["c4"]),
         (Filters.of(network=["bridge"], status=["running"]), ["c2"]),
         (Filters.of(network=["none"]), []),

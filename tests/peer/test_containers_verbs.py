@@ -1,0 +1,194 @@
+"""What is done to containers, in states that allow it and in states that do not: as a real dockerd answers."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.peer.comparison import CLIENTS_FAULT, JSON, OLD, remove_all, require_all_met, same
+from tests.peer.differences import table
+from tests.peer.peer import Both
+from tests.unix_http import call
+
+pytestmark = pytest.mark.root
+
+NEWER = "as later engines say it"
+NO_TERMINAL = "a container without a terminal has no size"
+KNOWN = table(
+    ("status", "stop?t=x", CLIENTS_FAULT),
+    ("body.message", "stop?t=x", NEWER),
+    ("status", "restart?t=x", CLIENTS_FAULT),
+    ("body.message", "restart?t=x", NEWER),
+    ("status", "?signal=NOPE", CLIENTS_FAULT),
+    ("status", "/unpause", CLIENTS_FAULT),
+    ("body.message", "/resize", NEWER),
+    ("*", "resize?h=-1&w=1", "refused by later engines, too"),
+    ("*", "resize?h=99999999999&w=1", "refused by later engines, too"),
+    ("*", "/run/resize?h=10&w=10", NO_TERMINAL),
+    ("*", "/pa/resize?h=10&w=10", NO_TERMINAL),
+    ("status", "link=1", CLIENTS_FAULT),
+    ("status", "ps_args=-o", CLIENTS_FAULT),
+    ("status", "ps_args=bad", CLIENTS_FAULT),
+)
+CONTAINERS: dict[str, dict[str, Any]] = {
+    "run": {"Cmd": ["sleep", "1000"]},
+    "cr": {"Cmd": ["sleep", "1000"]},
+    "ex": {"Cmd": ["sh", "-c", "exit 3"]},
+    "pa": {"Cmd": ["sleep", "1000"]},
+    "tty": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
+}
+ALIVE = ("run", "pa", "tty")
+NOT_RUNNING = ("cr", "ex", "nope")
+NAMES = (*ALIVE, *NOT_RUNNING)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
+    """Running, created, exited, paused, with a terminal; nobody is called nope."""
+    for daemon in (peer_wherryd, peer):
+        for name, config in CONTAINERS.items():
+            call(
+                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
+            )
+            if name != "cr":
+                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+        call(daemon.socket, "POST", "/v1.45/containers/ex/wait")
+        call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+    yield
+    remove_all(Both(peer_wherryd, peer))
+
+
+def ask(both: Both, method: str, path: str, version: str = "1.45", body: bytes | None = None) -> None:
+    same(both, KNOWN, method, path, body, version=version, headers=JSON if body else None)
+
+
+@pytest.mark.parametrize("name", ["run", "pa", "nope"])
+@pytest.mark.parametrize("version", ["1.45", *OLD])
+def test_start(both: Both, name: str, version: str) -> None:
+    ask(both, "POST", f"/containers/{name}/start", version)
+
+
+@pytest.mark.parametrize(
+    ("query", "body"), [("", b'{"x":1234567}'), ("?checkpoint=x", None), ("?checkpoint-dir=x", b"{}")]
+)
+def test_start_with_more(both: Both, query: str, body: bytes | None) -> None:
+    ask(both, "POST", f"/containers/run/start{query}", body=body)
+
+
+@pytest.mark.parametrize("name", NOT_RUNNING)
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "stop",
+        "stop?t=x",
+        "stop?signal=NOPE",
+        "kill",
+        "kill?signal=NOPE",
+        "pause",
+        "unpause",
+        "resize?h=1&w=1",
+    ],
+)
+def test_what_does_not_run(both: Both, name: str, verb: str) -> None:
+    ask(both, "POST", f"/containers/{name}/{verb}")
+
+
+@pytest.mark.parametrize("name", ALIVE)
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "stop?t=x",
+        "stop?signal=NOPE",
+        "restart?t=x",
+        "restart?signal=NOPE",
+        "kill?signal=NOPE",
+        "kill?signal=0",
+        "kill?signal=-1",
+        "kill?signal=99",
+        "resize",
+        "resize?h=x&w=1",
+        "resize?h=-1&w=1",
+        "resize?h=99999999999&w=1",
+        "resize?h=10&w=10",
+        "rename",
+        "rename?name=",
+        "rename?name=cr",
+        "rename?name=b@d",
+    ],
+)
+def test_bad_values(both: Both, name: str, verb: str) -> None:
+    ask(both, "POST", f"/containers/{name}/{verb}")
+
+
+@pytest.mark.parametrize("signal", ["CONT", "sigcont", "SIGCONT", "18", "WINCH"])
+@pytest.mark.parametrize("name", ["run", "tty"])
+def test_kill_by_name_and_number(both: Both, name: str, signal: str) -> None:
+    ask(both, "POST", f"/containers/{name}/kill?signal={signal}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("query", ["?name={}", "?name=/{}"])
+def test_rename_to_the_same(both: Both, name: str, query: str) -> None:
+    ask(both, "POST", f"/containers/{name}/rename{query.format(name)}")
+
+
+@pytest.mark.parametrize("query", ["", "?v=1&link=1", "?force=0"])
+@pytest.mark.parametrize("name", [*ALIVE, "nope"])
+def test_removal_of_what_runs(both: Both, name: str, query: str) -> None:
+    ask(both, "DELETE", f"/containers/{name}{query}")
+
+
+@pytest.mark.parametrize("path", ["/containers/%20", "/containers/run/nope"])
+def test_strange_paths(both: Both, path: str) -> None:
+    ours, theirs = both("DELETE", path)
+    assert (ours.status, ours.body) == (theirs.status, theirs.body)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("query", ["?ps_args=-o+comm", "?ps_args=bad%21", "?ps_args=-o+nope"])
+def test_top_of_bad_arguments(both: Both, name: str, query: str) -> None:
+    ask(both, "GET", f"/containers/{name}/top{query}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("query", ["", "?ps_args=aux", "?ps_args=-eo+pid,comm"])
+def test_top(both: Both, name: str, query: str) -> None:
+    ours, theirs = both("GET", f"/containers/{name}/top{query}")
+    assert (ours.status, ours.headers) == (theirs.status, theirs.headers)
+    if ours.status == 200:
+        assert ours.body["Titles"] == theirs.body["Titles"]
+        assert [row[-1] for row in ours.body["Processes"]] == [row[-1] for row in theirs.body["Processes"]]
+    else:
+        assert ours.body == theirs.body
+
+
+@pytest.mark.parametrize("version", ["1.45", *OLD])
+def test_a_life(both: Both, version: str) -> None:
+    """Each verb where it may be, and again where it may not."""
+    path = "/containers/life"
+    both("POST", "/containers/create?name=life", {"Image": "busybox", "Cmd": ["sleep", "1000"]})
+    for verb in (
+        *("start", "start", "pause", "pause", "unpause", "unpause", "rename?name=life2", "rename?name=life"),
+        *("kill?signal=CONT", "restart?t=0", "stop?t=0", "stop?t=0", "start", "kill", "kill", "wait", "stop"),
+        *("restart?t=0", "pause", "restart?t=0", "pause", "stop?t=0", "wait?condition=not-running", "start"),
+    ):
+        target = path.replace("life", "life2") if verb == "rename?name=life" else path
+        ask(both, "POST", f"{target}/{verb}", version)
+    ask(both, "DELETE", path, version)
+    ask(both, "DELETE", f"{path}?force=1&v=1", version)
+    ask(both, "DELETE", path, version)
+    ask(both, "GET", f"{path}/json", version)
+
+
+def test_auto_remove(both: Both) -> None:
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"AutoRemove": True}}
+    both("POST", "/containers/create?name=auto", body)
+    ask(both, "POST", "/containers/auto/start")
+    ask(both, "POST", "/containers/auto/stop?t=0")
+    time.sleep(0.5)
+    ask(both, "GET", "/containers/auto/json")
+
+
+def test_every_difference_is_met(request: pytest.FixtureRequest) -> None:
+    require_all_met(request, KNOWN)

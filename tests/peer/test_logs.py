@@ -1,0 +1,71 @@
+"""Logs: what is refused and what the stream carries, as of a real dockerd."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.peer.comparison import CLIENTS_FAULT, OLD, remove_all, require_all_met, same
+from tests.peer.differences import table
+from tests.peer.peer import Both
+from tests.unix_http import call
+
+pytestmark = pytest.mark.root
+
+KNOWN = table(
+    *(
+        (where, f"{name}={value}", reason)
+        for name, value in (("since", "bad"), ("until", "bad"), ("since", "1.5.5"), ("since", "10m"))
+        for where, reason in (
+            ("status", CLIENTS_FAULT),
+            ("body.message", "as later engines say it, and before the container is looked for"),
+        )
+    )
+)
+CONTAINERS: dict[str, dict[str, Any]] = {
+    "ex": {"Cmd": ["sh", "-c", "echo out; sleep .1; echo err >&2; sleep .1; echo 3; exit 3"]},
+    "cr": {"Cmd": ["sleep", "1000"]},
+    "none": {"Cmd": ["true"], "HostConfig": {"LogConfig": {"Type": "none"}}},
+    "tty": {"Cmd": ["echo", "hi"], "Tty": True},
+}
+QUERIES = [
+    *("", "stdout=0", "follow=1", "stdout=1", "stderr=1", "stdout=1&stderr=1", "stdout=1&timestamps=1"),
+    *("stdout=1&tail=0", "stdout=1&tail=1", "stdout=1&tail=x", "stdout=1&tail=-1", "stdout=1&tail=all"),
+    *("stdout=1&since=9999999999", "stdout=1&until=1", "stdout=1&since=-5", "stdout=1&details=1"),
+    *("stdout=1&since=bad", "stdout=1&until=bad", "stdout=1&since=1.5.5", "stdout=1&since=10m"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
+    for daemon in (peer_wherryd, peer):
+        for name, config in CONTAINERS.items():
+            call(
+                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
+            )
+            if name != "cr":
+                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+                call(daemon.socket, "POST", f"/v1.45/containers/{name}/wait")
+    yield
+    remove_all(Both(peer_wherryd, peer))
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, "nope"])
+@pytest.mark.parametrize("query", QUERIES)
+def test_logs(both: Both, name: str, query: str) -> None:
+    same(both, KNOWN, "GET", f"/containers/{name}/logs?{query}")
+
+
+@pytest.mark.parametrize("name", [*CONTAINERS, "nope"])
+@pytest.mark.parametrize("query", ["", "stdout=1&stderr=1", "stdout=1&tail=1"])
+@pytest.mark.parametrize("version", OLD)
+def test_older_versions(both: Both, name: str, query: str, version: str) -> None:
+    same(both, KNOWN, "GET", f"/containers/{name}/logs?{query}", version=version)
+
+
+def test_following_what_is_over(both: Both) -> None:
+    same(both, KNOWN, "GET", "/containers/ex/logs?stdout=1&stderr=1&follow=1")
+
+
+def test_every_difference_is_met(request: pytest.FixtureRequest) -> None:
+    require_all_met(request, KNOWN)

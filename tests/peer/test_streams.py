@@ -1,0 +1,88 @@
+"""Attach: heads, frames, ends and refusals, byte for byte as of a real dockerd."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.peer.comparison import OLD, remove_all
+from tests.peer.peer import Both
+from tests.peer.raw import exchange
+from tests.unix_http import call
+
+pytestmark = pytest.mark.root
+
+CONTAINERS: dict[str, dict[str, Any]] = {
+    "run": {"Cmd": ["sleep", "1000"]},
+    "cr": {"Cmd": ["sleep", "1000"]},
+    "ex": {"Cmd": ["sh", "-c", "echo out; sleep .2; echo err >&2; exit 3"]},
+    "pa": {"Cmd": ["sleep", "1000"]},
+    "cat": {"Cmd": ["cat"], "OpenStdin": True},
+    "once": {"Cmd": ["cat"], "OpenStdin": True, "StdinOnce": True},
+    "tty": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
+    "tty-keys": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
+    "tty-exit": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
+}
+OUTPUT = "stream=1&stdout=1&stderr=1"
+INPUT = "stream=1&stdin=1&stdout=1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
+    for daemon in (peer_wherryd, peer):
+        for name, config in CONTAINERS.items():
+            call(
+                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
+            )
+            if name != "cr":
+                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+        call(daemon.socket, "POST", "/v1.45/containers/ex/wait")
+        call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+    time.sleep(0.3)
+    yield
+    remove_all(Both(peer_wherryd, peer))
+
+
+def attach(both: Both, name: str, query: str, version: str = "1.45", **how: Any) -> None:
+    """Attach to both alike; the same bytes."""
+    target = f"/v{version}/containers/{name}/attach?{query}"
+    ours, theirs = (exchange(each.socket, target, **how) for each in (both.wherryd, both.peer))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("name", ["nope", "ex", "cr", "pa"])
+@pytest.mark.parametrize(
+    "query", ["", OUTPUT, "logs=1&stdout=1&stderr=1", "detachKeys=bad", "logs=1&stdout=1"]
+)
+@pytest.mark.parametrize("upgrade", [True, False])
+def test_what_does_not_run(both: Both, name: str, query: str, upgrade: bool) -> None:
+    if query == "detachKeys=bad" and name in ("nope", "pa"):
+        pytest.skip("which of two mistakes is told first")
+    attach(both, name, query, upgrade=upgrade)
+
+
+@pytest.mark.parametrize("version", ["1.45", *OLD])
+@pytest.mark.parametrize("name", ["run", "tty"])
+def test_heads(both: Both, name: str, version: str) -> None:
+    attach(both, name, OUTPUT, version)
+
+
+def test_input_whose_end_ends_it(both: Both) -> None:
+    attach(both, "once", INPUT, send=b"abc\n")
+
+
+def test_who_has_nothing_more_to_say_leaves(both: Both) -> None:
+    attach(both, "cat", INPUT, send=b"abc\n")
+    attach(both, "cat", INPUT, send=b"again\n")
+    ours, theirs = both("GET", "/containers/cat/json")
+    assert (ours.body["State"]["Running"], theirs.body["State"]["Running"]) == (True, True)
+
+
+@pytest.mark.parametrize(("query", "send"), [(INPUT, b"\x10\x11"), (INPUT + "&detachKeys=a", b"a")])
+def test_detach_keys(both: Both, query: str, send: bytes) -> None:
+    attach(both, "tty-keys", query, send=send, half_close=False)
+
+
+def test_the_end_of_a_container(both: Both) -> None:
+    attach(both, "tty-exit", INPUT, send=b"exit 7\n", half_close=False, patience=3)
