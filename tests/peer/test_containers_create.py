@@ -170,7 +170,6 @@ HOST: list[dict[str, Any]] = [
     {"PortBindings": {"80/tcp": [{"HostIp": "bad", "HostPort": "1"}]}},
     {"PortBindings": {"99999/tcp": [{}]}},
     {"PortBindings": {"x": [{}]}},
-    {"LogConfig": {"Type": "nope"}},
     {"LogConfig": {"Type": "json-file", "Config": {"bad": "x"}}},
     {"LogConfig": {"Type": "json-file", "Config": {"max-size": "x"}}},
     {"LogConfig": {"Type": "none", "Config": {"x": "y"}}},
