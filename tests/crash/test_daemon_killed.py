@@ -64,8 +64,18 @@ def test_attach_and_exec_after_a_restart(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "-i", "--name", "cat", "busybox", "sh", "-c", "read x; echo got $x; exit 4")
     restart_after_death(mortal)
     assert mortal.docker("exec", "cat", "echo", "in").stdout == "in\n"
-    done = mortal.docker("attach", "cat", stdin=b"line\n", check=False)
-    assert (done.returncode, done.stdout) == (4, "got line\n")
+    client = subprocess.Popen(
+        ["docker", "attach", "cat"], env=mortal.client_env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert client.stdin is not None
+    assert client.stdout is not None
+    client.stdin.write(b"line\n")
+    client.stdin.flush()
+    # Its input stays open: a client that ends it leaves a container that keeps its stdin, as in Docker.
+    assert client.stdout.read() == b"got line\n"
+    client.stdin.close()
+    client.stdout.close()
+    assert client.wait(20) == 4
     mortal.docker("rm", "cat")
 
 
