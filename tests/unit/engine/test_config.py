@@ -160,7 +160,7 @@ def test_groups_of_keys_are_opened(written: Written) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ('{\n  "debug": true,\n}', "invalid JSON: line 3, column 1: "),
+        ('{\n  "debug": true,\n  x}', "invalid JSON: line 3, column 3: "),
         ("{", "invalid JSON: line 1, column 2: "),
         ("[]", "invalid JSON: line 1: the file must hold an object"),
         ('{"debug": "yes"}', "debug: must be true or false"),
