@@ -195,6 +195,7 @@ def test_a_leak_fails_the_test_that_made_it(wherryd: Wherryd) -> None:
     stray = wherryd.exec_root / "stray"
     stray.touch()
     try:
-        assert before.settle(scope_of(wherryd), grace=0.3) == [f"file {stray}"]
+        # Among others: a daemon that is busy beside the suite has cgroups that come and go.
+        assert f"file {stray}" in before.settle(scope_of(wherryd), grace=0.3)
     finally:
         stray.unlink()
