@@ -195,7 +195,8 @@ def test_a_leak_fails_the_test_that_made_it(wherryd: Wherryd) -> None:
     stray = wherryd.exec_root / "stray"
     stray.touch()
     try:
-        # Among others: a daemon that is busy beside the suite has cgroups that come and go.
-        assert f"file {stray}" in before.settle(scope_of(wherryd), grace=0.3)
+        left = before.settle(scope_of(wherryd), grace=0.3)
+        # Empty cgroups may be those of a daemon beside the suite, which has just begun or ended a container.
+        assert [line for line in left if not line.endswith("(empty)")] == [f"file {stray}"]
     finally:
         stray.unlink()
