@@ -62,7 +62,7 @@ def _validate(filters: Filters) -> None:
     statuses = [status.value for status in Status]
     for status in filters.values("status"):
         if status not in statuses:
-            raise filters.invalid("status")
+            raise errdefs.InvalidArgument(f"invalid filter 'status={status}'")
     for code in filters.values("exited"):
         if not code.lstrip("-").isdecimal():
             raise filters.invalid("exited")

@@ -60,17 +60,6 @@ MORE = {
 }  # fmt: skip
 
 
-# What the engine does not say yet; a case that has come right must leave the table.
-OWN_FILES_WRITABLE = "the container's own files stay writable under a read-only root"
-GAPS: dict[str, str] = {}
-
-
-def listed(name: str) -> Any:
-    """Return a case as a parameter, expected to fail when it is a gap."""
-    marks = [pytest.mark.xfail(strict=True, reason=GAPS[name])] if name in GAPS else []
-    return pytest.param(name, marks=marks, id=name)
-
-
 def ours_of(captured: Captured, case: Case) -> dict[str, Any]:
     config = msgspec.convert({"Cmd": ["true"], **case.config}, ContainerConfig)
     host = with_defaults(msgspec.convert({"NetworkMode": "none", **case.host}, HostConfig), load([]))
@@ -107,7 +96,7 @@ def ours_of(captured: Captured, case: Case) -> dict[str, Any]:
     return normalized(build.build(spec_options(container, around)))
 
 
-@pytest.mark.parametrize("name", [listed(name) for name in (*CASES, *MORE)])
+@pytest.mark.parametrize("name", [*CASES, *MORE])
 def test_config_json(capturing: Capturing, name: str) -> None:
     case = (CASES | MORE)[name]
     captured = capturing.capture({"Cmd": ["true"], **case.config}, case.host)
