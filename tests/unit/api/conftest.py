@@ -14,7 +14,8 @@ import uvloop
 from api import assemble, listeners
 from api.connection import HttpServer
 from api.server import API
-from tests.unit.api.memory import MemoryEngine, running
+from tests.unit.api.memory import MemoryEngine
+from tests.unit.api.samples import running
 
 VERSION = "29.7.2+wherry.0.1.0"
 

@@ -13,7 +13,8 @@ import pytest
 
 from engine.events.event import Event
 from tests.unit.api.conftest import VERSION, Served
-from tests.unit.api.memory import ID, MemoryStream
+from tests.unit.api.memory import MemoryStream
+from tests.unit.api.samples import ID
 
 CLI = shutil.which("docker")
 needs_cli = pytest.mark.skipif(CLI is None, reason="needs the docker CLI")

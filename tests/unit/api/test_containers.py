@@ -13,7 +13,7 @@ from engine.containers.config import EndpointConfig, HostConfig
 from engine.containers.container import State
 from engine.containers.state import Status
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import CREATED, ID, IMAGE_ID, NETWORK_ID, SECOND, container, running
+from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, SECOND, container, running
 
 HOUR = 3600 * SECOND
 NEWEST = Version("1.55")

@@ -13,7 +13,7 @@ from engine.containers.config import ContainerConfig
 from engine.images.platforms import Platform
 from runtime.layers.changes import Kind
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import ID, IMAGE_ID, container
+from tests.unit.api.samples import ID, IMAGE_ID, container
 
 JSON = {"Content-Type": "application/json"}
 

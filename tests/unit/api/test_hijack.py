@@ -10,7 +10,8 @@ import pytest
 
 import errdefs
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import ID, MemoryStream, running
+from tests.unit.api.memory import MemoryStream
+from tests.unit.api.samples import ID, running
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"
 QUERY = b"?stream=1&stdin=1&stdout=1&stderr=1"

@@ -5,7 +5,7 @@ import pytest
 
 import errdefs
 from tests.unit.api.conftest import VERSION, Served
-from tests.unit.api.memory import ID
+from tests.unit.api.samples import ID
 
 
 async def test_ping_tells_what_it_speaks(served: Served) -> None:

@@ -10,7 +10,7 @@ import errdefs
 from engine.events.event import Event
 from engine.progress import Message, ProgressDetail
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import ID, IMAGE_ID, image
+from tests.unit.api.samples import ID, IMAGE_ID, image
 
 START = Event(
     type="container",

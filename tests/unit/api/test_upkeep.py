@@ -17,7 +17,7 @@ from engine.images.remove import Removed
 from network.counters import Counters
 from runtime.cgroups.usage import UNLIMITED, BlockCounter, CpuUsage, MemoryUsage, Usage, block_v2
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import ID
+from tests.unit.api.samples import ID
 
 SECOND = 1_000_000_000
 COUNTERS = Counters(

@@ -11,7 +11,7 @@ from engine.filters import Filters
 from engine.images.listing import Listed
 from engine.images.prune import names_to_go
 from engine.prune import Turn, until
-from tests.unit.api.memory import CREATED, IMAGE_ID, container, image
+from tests.unit.api.samples import CREATED, IMAGE_ID, container, image
 
 
 @pytest.mark.parametrize("status", list(Status))

@@ -10,7 +10,7 @@ from engine.containers.container import Container, State
 from engine.containers.state import Status
 from engine.containers.stats import BACKLOG, Sample, Stats, Watch
 from engine.containers.store import ContainerStore
-from tests.unit.api.memory import ID, container
+from tests.unit.api.samples import ID, container
 
 
 class Records:
