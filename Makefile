@@ -41,8 +41,9 @@ check: setup-check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --no-cache
 
+# Both daemons, six minutes; or a part of it: make bench ARGS="--only exec --rounds 50".
 bench: setup-test
-	$(VENV)/bin/python tests/bench/run.py $(ARGS)
+	$(VENV)/bin/python -m tests.bench.run $(ARGS)
 
 test-vm: setup-check
 	@tests/vm/prepare $(CACHE)/vm

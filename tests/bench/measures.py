@@ -1,0 +1,85 @@
+"""What is measured, what it must reach beside dockerd, and the table of it. Pure.
+
+A ratio is wherry's median over dockerd's. The targets are those that the project has set itself.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Samples = Mapping[str, Sequence[float]]
+"""The values that each contender had, by its name."""
+OURS, THEIRS = "wherry", "dockerd"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A row of the table. `target`: the ratio to reach, None for a figure that is told alone.
+
+    `more`: more is better; the target is a ratio at least.
+    """
+
+    what: str
+    unit: str
+    target: float | None = None
+    more: bool = False
+
+    def ratio(self, samples: Samples) -> float | None:
+        """wherry's median over dockerd's, None where one of them has none."""
+        ours, theirs = samples.get(OURS), samples.get(THEIRS)
+        if not ours or not theirs or not statistics.median(theirs):
+            return None
+        return statistics.median(ours) / statistics.median(theirs)
+
+    def met(self, samples: Samples) -> bool | None:
+        """Whether the target is reached, None where there is none or no ratio."""
+        ratio = self.ratio(samples)
+        if ratio is None or self.target is None:
+            return None
+        return ratio >= self.target if self.more else ratio <= self.target
+
+    def best(self, values: Sequence[float]) -> float:
+        """The best of the values."""
+        return max(values) if self.more else min(values)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "run-none": Measure("run, network none", "ms", 0.4),
+    "run-bridge": Measure("run, network bridge", "ms", 0.4),
+    "run-published": Measure("run, a port published", "ms", 0.4),
+    "exec": Measure("exec of `true`", "ms", 0.85),
+    "memory-container": Measure("PSS per running container", "kB", 0.3),
+}
+"""By name, in the order of the table."""
+
+
+def number(value: float) -> str:
+    """Three digits that count, more where there are more before the point."""
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def row(measure: Measure, samples: Samples) -> str:
+    """One row: the medians, and in brackets the best where there are several samples."""
+    cells = [f"{measure.what}, {measure.unit}"]
+    for name in (OURS, THEIRS):
+        values = samples.get(name) or ()
+        best = f" ({number(measure.best(values))})" if len(values) > 1 else ""
+        cells.append(number(statistics.median(values)) + best if values else "–")
+    ratio = measure.ratio(samples)
+    cells.append(f"{ratio:.2f}" if ratio is not None else "–")
+    sign = "≥" if measure.more else "≤"
+    cells.append(f"{sign} {measure.target:g}" if measure.target is not None else "")
+    cells.append({True: "yes", False: "**missed**", None: ""}[measure.met(samples)])
+    return "| " + " | ".join(cells) + " |"
+
+
+def table(results: Mapping[str, Samples]) -> str:
+    """All that was measured, in Markdown."""
+    lines = [
+        f"| what: median (best) | {OURS} | {THEIRS} | ratio | target | met |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [row(measure, results[name]) for name, measure in MEASURES.items() if name in results]
+    return "\n".join(lines)
