@@ -50,13 +50,20 @@ class ContainerPrune:
 
     async def _remove(self, container: Container, pruned: Pruned) -> None:
         try:
-            size = (await self._containers.size(container)).rw
+            size = await self._size(container)
             await self._containers.remove(container.id)
         except errdefs.WherryError as error:
             _log.warning("container %s is not pruned: %s", container.id[:12], error)
             return
         pruned.ids.append(container.id)
         pruned.reclaimed += size
+
+    async def _size(self, container: Container) -> int:
+        """Bytes of its own; nothing is left to measure where a removal was cut short."""
+        try:
+            return (await self._containers.size(container)).rw
+        except errdefs.NotFound:
+            return 0
 
 
 def to_go(container: Container, filters: Filters, limit: int | None) -> bool:

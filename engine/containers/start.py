@@ -38,9 +38,8 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     try:
         return await _start(container, live, machinery, store)
     except OSError as error:
-        raise errdefs.SystemFailure(
-            f"cannot start container {container.id}: {error.filename}: {error.strerror}"
-        ) from error
+        on = f"{error.filename}: " if error.filename else ""  # a write does not know its file's name
+        raise errdefs.SystemFailure(f"cannot start container {container.id}: {on}{error.strerror}") from error
 
 
 async def _start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:

@@ -129,7 +129,8 @@ class ContainerStore:
     async def delete(self, container: Container) -> None:
         """Commit a removal, then let readers see it."""
         await self._database.write(
-            lambda connection: connection.execute("DELETE FROM containers WHERE id = ?", (container.id,))
+            lambda connection: connection.execute("DELETE FROM containers WHERE id = ?", (container.id,)),
+            removes=True,
         )
         self._by_id.pop(container.id, None)
         self._by_name.pop(container.name, None)

@@ -2,7 +2,7 @@
 
 Writes are durable when they are done (`synchronous=FULL`, WAL). All that is queued while one transaction is
 under way goes into the next one together, so that many changes at once cost one fsync. Reads see what is
-committed.
+committed. Changes that remove something succeed on a full disk, too: room is kept for them.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import errdefs
 from engine.database.migrations import Migration, migrate, ordered, require_readable
+from engine.database.reserve import Reserve
 from engine.database.writer import Verb, Writer
 
 __all__ = ["Database", "Migration"]
@@ -39,29 +40,33 @@ class Database:
         SystemFailure if it is of a newer schema (then nothing is touched) or cannot be read or migrated.
         """
         loop = asyncio.get_running_loop()
-        connection, view = await asyncio.to_thread(_connect, path, ordered(migrations))
-        writer = Writer(connection, loop)
+        reserve = Reserve(path.with_name(path.name + "-reserve"))
+        connection, view = await asyncio.to_thread(_open, path, ordered(migrations), reserve)
+        writer = Writer(connection, reserve, loop)
         writer.start()
         return cls(path, writer, ThreadPoolExecutor(1, "database-reader"), view)
 
     def submit(
-        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True
+        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True, removes: bool = False
     ) -> "asyncio.Future[T]":
         """Queue a change at once; the future is done when it is committed. Changes happen in this order.
 
         `change` runs in the writer's thread, within a savepoint: what it raises undoes it alone and comes
         out of the future. It may be run a second time if the disk failed at the first. With `durable=False`
         it survives the death of the daemon, but perhaps not a power cut: it does not wait for the disk.
+        What `removes` may take of the room that is kept for it on a full disk.
         """
         if self._closed:
             raise errdefs.Unavailable("the state database is closed: the daemon is going down")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.put(Verb(change, durable, future))
+        self._writer.put(Verb(change, durable, removes, future))
         return future
 
-    async def write(self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    async def write(
+        self, change: Callable[[sqlite3.Connection], T], *, durable: bool = True, removes: bool = False
+    ) -> T:
         """Make a change (see `submit`) and wait until it is committed. Being cancelled does not undo it."""
-        return await asyncio.shield(self.submit(change, durable=durable))
+        return await asyncio.shield(self.submit(change, durable=durable, removes=removes))
 
     async def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `query`, which runs in the reader's thread and sees one committed state."""
@@ -88,6 +93,27 @@ class Database:
             raise errdefs.SystemFailure(f"the state database could not be read: {error}") from error
         finally:
             self._view.execute("ROLLBACK")
+
+
+def _open(
+    path: Path, migrations: list[Migration], reserve: Reserve
+) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Open the database; on a full disk, which has no room for its log either, with what is kept in reserve."""
+    while True:
+        try:
+            connections = _connect(path, migrations)
+        except (errdefs.SystemFailure, sqlite3.OperationalError) as error:
+            if not _lacks_room(error.__cause__ or error) or not reserve.give():
+                raise
+        else:
+            reserve.refill()
+            return connections
+
+
+def _lacks_room(error: BaseException) -> bool:
+    """Whether a full disk may be the reason: making the log and its index fails as any I/O does."""
+    lacking = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    return isinstance(error, sqlite3.OperationalError) and (error.sqlite_errorcode or 0) & 0xFF in lacking
 
 
 def _connect(path: Path, migrations: list[Migration]) -> tuple[sqlite3.Connection, sqlite3.Connection]:

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import errdefs
+from engine.database.reserve import Reserve
 
 _GROUP_LIMIT = 256  # verbs in one transaction: bounds how long the first waits for the last
+_SLICES = 4  # of the reserve for one verb, at most: others may take what was given back
 
 
 @dataclass(slots=True, eq=False)
 class Verb:
-    """A queued change and where its outcome goes."""
+    """A queued change and where its outcome goes. One that `removes` may take of the reserve."""
 
     change: Callable[[sqlite3.Connection], Any]
     durable: bool
+    removes: bool
     future: asyncio.Future[Any]
     result: Any = None
     error: BaseException | None = None
@@ -33,6 +36,10 @@ class Verb:
             self.future.set_exception(self.error)
 
 
+class DiskFull(errdefs.SystemFailure):
+    """The disk has no room for the change."""
+
+
 class Writer(threading.Thread):
     """Runs verbs in the order of `put`. Each is a savepoint of its own, all are one commit.
 
@@ -40,9 +47,12 @@ class Writer(threading.Thread):
     `start` on, which closes it after the last verb.
     """
 
-    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, reserve: Reserve, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(name="database-writer", daemon=True)
         self._connection = connection
+        self._reserve = reserve
         self._loop = loop
         self._queue: queue.SimpleQueue[Verb | None] = queue.SimpleQueue()
 
@@ -82,6 +92,16 @@ class Writer(threading.Thread):
             # SQLite gave up the whole transaction (disk full, I/O error): whoever can succeed alone shall.
             for verb in group:
                 self._attempt([verb])
+        for verb in group:
+            if verb.removes and isinstance(verb.error, DiskFull):
+                self._attempt_with_reserve(verb)
+        self._reserve.refill()
+
+    def _attempt_with_reserve(self, verb: Verb) -> None:
+        for _ in range(_SLICES):
+            if not isinstance(verb.error, DiskFull) or not self._reserve.give():
+                return
+            self._attempt([verb])
 
     def _attempt(self, group: list[Verb]) -> bool:
         """Run the verbs in one transaction; False if all of it was rolled back, with errors set on all."""
@@ -96,7 +116,7 @@ class Writer(threading.Thread):
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             for verb in group:
-                verb.error = errdefs.SystemFailure(f"the state database could not be written: {error}")
+                verb.error = _failure(error)
             return False
         return True
 
@@ -109,7 +129,7 @@ class Writer(threading.Thread):
         except Exception as error:
             verb.error = _explained(error)
             if not connection.in_transaction:
-                raise sqlite3.OperationalError(str(error)) from error
+                raise _gave_up(error) from error
             connection.execute("ROLLBACK TO verb")
         connection.execute("RELEASE verb")
 
@@ -125,6 +145,18 @@ def _settle(group: list[Verb]) -> None:
 
 def _explained(error: Exception) -> Exception:
     """Constraint violations are the caller's to understand; what the disk says is for a person."""
-    if isinstance(error, sqlite3.OperationalError):
-        return errdefs.SystemFailure(f"the state database could not be written: {error}")
-    return error
+    return _failure(error) if isinstance(error, sqlite3.OperationalError) else error
+
+
+def _failure(error: sqlite3.Error) -> errdefs.SystemFailure:
+    text = f"the state database could not be written: {error}"
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return DiskFull(f"{text}: no space left on device")
+    return errdefs.SystemFailure(text)
+
+
+def _gave_up(error: Exception) -> sqlite3.Error:
+    """SQLite has rolled everything back: what it said of the one verb goes for the whole transaction."""
+    gave_up = sqlite3.OperationalError(str(error))
+    gave_up.sqlite_errorcode = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ABORT)
+    return gave_up

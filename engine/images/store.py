@@ -38,19 +38,19 @@ class ImageStore:
         self._order: dict[str, set[str]] = {}  # image id: canonical names
         self._broken: list[Image] = []
 
-    async def load(self, whole: Callable[[Image], Awaitable[bool]]) -> None:
-        """Read every record; called once, at boot.
+    async def load(self, whole: Callable[[Image], Awaitable[Image | None]]) -> None:
+        """Read every record; called once, at boot. `whole` gives the record as it is now.
 
-        An image of which content was lost is not shown, and what is left of it is kept: loading or pulling
-        it again makes it whole.
+        None from it is an image of which content was lost: it is not shown, and what is left of it is kept.
+        Loading or pulling it again makes it whole.
         """
         images, names = await self._database.read(_all_rows)
         for name, image_id in names:
             self._bind(name, image_id)
         for (record,) in images:
             image = msgspec.json.decode(record, type=Image)
-            if await whole(image):
-                self._publish(image)
+            if (found := await whole(image)) is not None:
+                self._publish(found)
             else:
                 _log.error("the image %s has lost content: load or pull it again", image.id)
                 self._broken.append(image)
@@ -118,7 +118,8 @@ class ImageStore:
         """Commit the end of some names; the images they were for stay."""
         gone = [(name.stored().canonical,) for name in names]
         await self._database.write(
-            lambda connection: connection.executemany("DELETE FROM image_references WHERE name = ?", gone)
+            lambda connection: connection.executemany("DELETE FROM image_references WHERE name = ?", gone),
+            removes=True,
         )
         for (name,) in gone:
             self._unbind(name)
@@ -126,7 +127,8 @@ class ImageStore:
     async def delete(self, image: Image) -> None:
         """Commit the end of an image and of its names; images built on it lose their parent."""
         orphans = [msgspec.structs.replace(child, parent="") for child in self.children(image.id)]
-        await self._database.write(_deletion(image.id, [(_bare(each), each.id) for each in orphans]))
+        deletion = _deletion(image.id, [(_bare(each), each.id) for each in orphans])
+        await self._database.write(deletion, removes=True)
         for name in self._order.pop(image.id, set()):
             self._names.pop(name, None)
         self._images.pop(image.id, None)

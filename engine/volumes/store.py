@@ -56,5 +56,6 @@ class VolumeStore:
         await self._database.write(
             lambda connection: connection.execute("DELETE FROM volumes WHERE name = ?", (name,)),
             durable=False,
+            removes=True,
         )
         self._by_name.pop(name, None)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import errdefs
-from engine.database import Database, Migration
+from engine.database import Database, Migration, reserve
 
 SCHEMA = (Migration(1, "CREATE TABLE t (x INTEGER UNIQUE)"),)
 
@@ -45,7 +45,8 @@ async def test_a_write_is_seen_by_reads_and_after_reopening(database: Database) 
 async def test_only_root_may_read_the_file_or_its_log(database: Database) -> None:
     await database.write(lambda connection: _insert(1, connection))
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in database.path.parent.iterdir()}
-    assert modes == {"state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+    names = ("state.db", "state.db-wal", "state.db-shm", "state.db-reserve")
+    assert modes == dict.fromkeys(names, 0o600)
 
 
 async def test_a_failing_verb_does_not_undo_its_neighbours(database: Database) -> None:
@@ -117,9 +118,43 @@ async def test_a_full_disk_is_an_error_of_the_host_and_passes(database: Database
         connection.execute("INSERT INTO filler VALUES (zeroblob(1000000))")
 
     await database.write(lambda connection: connection.execute("PRAGMA max_page_count = 20") and None)
-    with pytest.raises(errdefs.SystemFailure, match="database or disk is full"):
+    with pytest.raises(errdefs.SystemFailure, match="database or disk is full: no space left on device"):
         await database.write(fill)
     assert await database.write(lambda connection: _insert(1, connection)) == 1
+
+
+async def test_only_a_removal_takes_of_the_reserve_and_it_is_filled_again(database: Database) -> None:
+    kept = database.path.with_name("state.db-reserve")
+    sizes: list[int] = []
+
+    def full(_: sqlite3.Connection) -> None:
+        sizes.append(kept.stat().st_size)
+        if len(sizes) in (1, 2, 3):
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+    with pytest.raises(errdefs.SystemFailure, match="no space left on device"):
+        await database.write(full)
+    await database.write(full, removes=True)
+    assert sizes == [
+        reserve.SIZE,
+        reserve.SIZE,
+        reserve.SIZE - reserve.SLICE,
+        reserve.SIZE - 2 * reserve.SLICE,
+    ]
+    assert kept.stat().st_size == kept.stat().st_blocks * 512 == reserve.SIZE
+
+
+def test_the_reserve_ends_and_leaves_a_disk_alone_that_is_about_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = reserve.Reserve(tmp_path / "kept")
+    kept.refill()
+    assert sum(kept.give() for _ in range(100)) == reserve.SIZE // reserve.SLICE
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, *[100] * 8)))
+    kept.refill()
+    assert not kept.give()
 
 
 async def test_a_cancelled_waiter_does_not_cancel_the_write(database: Database) -> None:
@@ -140,7 +175,7 @@ async def test_close_finishes_what_is_queued_and_refuses_more(database: Database
         await database.write(_all)
     with pytest.raises(errdefs.Unavailable):
         await database.read(_all)
-    assert [path.name for path in database.path.parent.iterdir()] == ["state.db"]
+    assert {path.name for path in database.path.parent.iterdir()} == {"state.db", "state.db-reserve"}
 
 
 async def test_reads_cannot_write(database: Database) -> None:
@@ -213,7 +248,7 @@ async def test_a_process_that_dies_loses_nothing_that_was_done(tmp_path: Path) -
 
 _DYING = """
 import asyncio, os, sys, pathlib
-from engine.database import Database, Migration
+from engine.database import Database, Migration, reserve
 SCHEMA = [Migration(1, "CREATE TABLE t (x INTEGER UNIQUE)")]
 async def main():
     database = await Database.open(pathlib.Path(sys.argv[1]), SCHEMA)

@@ -1,0 +1,55 @@
+"""A daemon whose data root is a small filesystem of its own, which can be filled to its last byte."""
+
+import subprocess
+from pathlib import Path
+
+from tests.daemon import Wherryd
+
+BALLAST = "lost+found"  # a name that a new data root may have
+
+
+class SmallDisk(Wherryd):
+    """On a tmpfs, or on an ext4 in a file, of that many MiB."""
+
+    def __init__(self, root: Path, filesystem: str, size: int) -> None:
+        super().__init__(root)
+        self.data_root.mkdir()
+        if filesystem == "tmpfs":
+            _run("mount", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs", str(self.data_root))
+            return
+        image = root / "disk.img"
+        with image.open("wb") as file:
+            file.truncate(size << 20)
+        # Without blocks that only root may use: this is root. Without a first lost+found: that is the ballast's name.
+        _run("mkfs.ext4", "-q", "-m", "0", "-J", "size=4", str(image))
+        _run("mount", "-o", "loop", str(image), str(self.data_root))
+        (self.data_root / BALLAST).rmdir()
+
+    def fill(self) -> None:
+        """Leave not a byte free."""
+        with (self.data_root / BALLAST).open("ab", buffering=0) as ballast:
+            for size in (1 << 20, 4096, 1):
+                try:
+                    while True:
+                        ballast.write(b"x" * size)
+                except OSError:
+                    continue
+
+    def free(self) -> None:
+        """Give the space back."""
+        (self.data_root / BALLAST).unlink(missing_ok=True)
+
+    def destroy(self) -> None:
+        """As of every daemon, and the filesystem goes."""
+        self.free()
+        try:
+            if self.answers() and (ids := self.docker("ps", "-aq").stdout.split()):
+                self.docker("rm", "-f", *ids)
+            self.terminate()
+        finally:
+            _run("umount", str(self.data_root))
+        super().destroy()
+
+
+def _run(*argv: str) -> None:
+    subprocess.run(argv, check=True, capture_output=True)
