@@ -17,7 +17,7 @@ from engine.filters import Filters
 from engine.images.history import Step
 from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
-from engine.images.platforms import Platform, render
+from engine.images.platforms import Platform, render, require
 from engine.progress import Message, Progress
 
 
@@ -38,6 +38,9 @@ class Images(Protocol):
 
     def get(self, reference: str, /) -> Image:
         """By name, ID or prefix."""
+
+    def users(self, image: Image, /) -> list[str]:
+        """The IDs of its containers."""
 
     def list(self, filters: Filters, /, *, all_images: bool = False) -> list[Listed]:
         """Newest first."""
@@ -100,23 +103,32 @@ class ImageRoutes:
         wanted = filters.parse(call.query.text("filters"), FILTERS)
         if call.version.before("1.25"):
             wanted = _with_legacy_filter(wanted, call.query.text("filter"))
-        if (
-            not call.version.before("1.54")
-            and call.query.flag("identity")
-            and not call.query.flag("manifests")
-        ):
+        shared = _asks(call, "shared-size", "1.42")
+        manifests = _asks(call, "manifests", "1.47")
+        if _asks(call, "identity", "1.54") and not manifests:
             raise errdefs.InvalidArgument("conflicting options: identity requires manifests=1")
         listed = self._images.list(wanted, all_images=call.query.flag("all"))
-        shared = _wants_shared(call)
-        return call.answer([schema.summary(each, call.version, shared=shared) for each in listed])
+        return call.answer(
+            [schema.summary(each, call.version, shared=shared, manifests=manifests) for each in listed]
+        )
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one image."""
-        return call.answer(schema.inspect(self._images.get(call.name), call.version, self._driver))
+        manifests = _asks(call, "manifests", "1.48")
+        platform = platforms.one(call.query.text("platform"), call.version, "1.49")
+        if manifests and platform is not None:
+            raise errdefs.InvalidArgument(
+                "conflicting options: manifests and platform options cannot both be set"
+            )
+        image = self._found(call.name, platform)
+        users = self._images.users(image) if manifests else None
+        return call.answer(schema.inspect(image, call.version, self._driver, users=users))
 
     async def history(self, call: Call) -> web.StreamResponse:
         """The steps by which one image came to be."""
-        return call.answer([schema.step(each) for each in self._images.history(call.name)])
+        platform = platforms.one(call.query.text("platform"), call.version, "1.48")
+        image = self._found(call.name, platform)
+        return call.answer([schema.step(each) for each in self._images.history(image.id)])
 
     async def load(self, call: Call) -> web.StreamResponse:
         """Images from an archive. Failures travel in the stream, as in Docker."""
@@ -140,6 +152,19 @@ class ImageRoutes:
     async def save_one(self, call: Call) -> web.StreamResponse:
         """An image as an archive."""
         return await self._save(call, [call.name])
+
+    def _check_platforms(self, name: str, wanted: Sequence[Platform]) -> None:
+        """An image is for one platform here: to remove what it has for that is to remove it."""
+        if len(wanted) > 1:
+            raise errdefs.InvalidArgument("multiple platforms are not supported")
+        for platform in wanted:
+            self._found(name, platform)
+
+    def _found(self, name: str, platform: Platform | None) -> Image:
+        image = self._images.get(name)
+        if platform is not None:
+            require(image.platform, platform, name)
+        return image
 
     async def _save(self, call: Call, names: Sequence[str]) -> web.StreamResponse:
         wanted = platforms.wanted(call.query.all("platform"), call.version)
@@ -185,6 +210,8 @@ class ImageRoutes:
         """Take away a name of an image, or the image."""
         if not call.name.strip():
             raise errdefs.InvalidArgument("image name cannot be blank")
+        if not call.version.before("1.50"):
+            self._check_platforms(call.name, [platforms.parse(text) for text in call.query.all("platforms")])
         removed = await self._images.remove(
             call.name, force=call.query.flag("force"), prune=not call.query.flag("noprune")
         )
@@ -203,5 +230,6 @@ def removal(removed: Removed) -> dict[str, str]:
     return {"Untagged": removed.untagged} if removed.untagged else {"Deleted": removed.deleted}
 
 
-def _wants_shared(call: Call) -> bool:
-    return not call.version.before("1.42") and call.query.flag("shared-size")
+def _asks(call: Call, flag: str, since: str) -> bool:
+    """Whether a flag is set that there is since a version."""
+    return not call.version.before(since) and call.query.flag(flag)

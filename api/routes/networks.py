@@ -56,7 +56,7 @@ class NetworkRoutes:
         containers = self._running()
         chosen = [each for each in self._networks.networks() if _passes(each, wanted, containers)]
         attached = containers if call.version.before("1.28") else ()
-        return call.answer([schema.inspect(each, attached) for each in chosen])
+        return call.answer([schema.inspect(each, attached, call.version) for each in chosen])
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one network."""
@@ -70,7 +70,7 @@ class NetworkRoutes:
             [each for each in self._networks.networks() if not scope or each.scope == scope], call.name
         )
         containers = self._running()
-        shown = schema.inspect(found, containers)
+        shown = schema.inspect(found, containers, call.version)
         if not call.version.before("1.52"):
             shown["Status"] = schema.status(found, containers)
         return call.answer(shown)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from api.schema import networking
 from api.schema.omission import shape
 from api.schema.status import human
@@ -64,6 +66,7 @@ def inspect(
         "Mounts": [_mount(mount) for mount in container.mounts],
         "Config": _config(container, version),
         "NetworkSettings": _network_settings(container, around, version),
+        **_image_manifest(container, version),
     }
     if version.before("1.52"):
         shown["GraphDriver"] = {"Name": around.driver, "Data": None}
@@ -91,12 +94,22 @@ def summary(
         "State": container.state.status.value,
         "Status": human(container.state, now),
         "HostConfig": host,
-        "NetworkSettings": {"Networks": networking.networks(container, around.network_ids)},
+        "NetworkSettings": {"Networks": networking.networks(container, around.network_ids, version)},
         "Mounts": [_mount(mount) for mount in container.mounts],
+        **_image_manifest(container, version),
     }
     if not version.before("1.52"):
         shown["Health"] = {"Status": "none", "FailingStreak": 0}
     return shown
+
+
+def _image_manifest(container: Container, version: Version) -> dict[str, Any]:
+    """The manifest of the image that it was made from, where it was noted."""
+    if container.image_manifest is None or version.before("1.48"):
+        return {}
+    shown = msgspec.to_builtins(container.image_manifest)
+    shown["platform"] = {key: value for key, value in shown.get("platform", {}).items() if value}
+    return {"ImageManifestDescriptor": shown}
 
 
 def _state(container: Container) -> dict[str, Any]:
@@ -136,6 +149,8 @@ def _config(container: Container, version: Version) -> dict[str, Any]:
         mac = (asked.mac_address if asked else "") or config.mac_address
         if mac:
             shown["MacAddress"] = mac
+    elif not config.on_build:
+        del shown["OnBuild"]
     return shown
 
 
@@ -170,7 +185,7 @@ def _mount(mount: MountPoint) -> dict[str, Any]:
 
 
 def _network_settings(container: Container, around: Surroundings, version: Version) -> dict[str, Any]:
-    networks = networking.networks(container, around.network_ids)
+    networks = networking.networks(container, around.network_ids, version)
     if version.before("1.45"):
         networking.add_id_aliases(container, networks)
     sandbox = container.sandbox_id

@@ -35,10 +35,10 @@ def images(listed: Iterable[Listed], everything: Iterable[Listed], version: Vers
         size=sum({layer.chain_id: layer.size for each in everything for layer in each.image.layers}.values())
     )
     for each in listed:
-        shown = image_schema.summary(each, version, shared=True) | {"Containers": each.containers}
+        shown = image_schema.summary(each, version, shared=True) | {"Containers": len(each.users)}
         usage.items.append(shown | {"RepoDigests": shown["RepoDigests"] or None})
-        usage.active += each.containers > 0
-        usage.reclaimable += each.image.size - each.shared_size if not each.containers else 0
+        usage.active += bool(each.users)
+        usage.reclaimable += each.image.size - each.shared_size if not each.users else 0
     return usage
 
 

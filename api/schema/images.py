@@ -1,6 +1,9 @@
 """Images as inspect and list show them, by API version."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from api.schema.omission import shape
 from api.schema.times import ZERO, go_time
@@ -29,8 +32,10 @@ _UNTIL_149 = frozenset(
 _DOCKER_OCI = _ALWAYS | {"ExposedPorts", "StopSignal", "ArgsEscaped", "Healthcheck", "Shell"}
 
 
-def inspect(image: Image, version: Version, driver: str) -> dict[str, Any]:
-    """The answer of `GET /images/{name}/json`."""
+def inspect(
+    image: Image, version: Version, driver: str, *, users: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The answer of `GET /images/{name}/json`; with `users`, the ids of its containers, it tells its manifest."""
     config = image.config
     shown: dict[str, Any] = {
         "Id": image.id,
@@ -49,7 +54,10 @@ def inspect(image: Image, version: Version, driver: str) -> dict[str, Any]:
         "Metadata": {"LastTagTime": go_time(image.last_tagged)},
         "Parent": image.parent,
         "DockerVersion": config.docker_version,
+        "Descriptor": msgspec.to_builtins(image.descriptor),
     }
+    if users is not None:
+        shown["Manifests"] = [manifest(image, users)]
     _by_version(shown, image, version, driver)
     optional = {"Variant", "OsVersion"}
     if not version.before("1.52"):
@@ -59,13 +67,15 @@ def inspect(image: Image, version: Version, driver: str) -> dict[str, Any]:
     return {key: value for key, value in shown.items() if value or key not in optional}
 
 
-def summary(listed: Listed, version: Version, *, shared: bool = False) -> dict[str, Any]:
+def summary(
+    listed: Listed, version: Version, *, shared: bool = False, manifests: bool = False
+) -> dict[str, Any]:
     """An entry of `GET /images/json`; with `shared` it tells the size of layers that other images have too."""
     image, tags, digests = listed.image, list(listed.references), list(listed.digests)
     if version.before("1.43") and not tags and not digests:
         tags, digests = [NO_TAG], [NO_DIGEST]
     shown = {
-        "Containers": -1 if version.before("1.51") else listed.containers,
+        "Containers": -1 if version.before("1.51") else len(listed.users),
         "Created": image.created // 1_000_000_000,
         "Id": image.id,
         "Labels": image.config.run.labels,
@@ -75,9 +85,29 @@ def summary(listed: Listed, version: Version, *, shared: bool = False) -> dict[s
         "SharedSize": listed.shared_size if shared else -1,
         "Size": image.size,
     }
+    if not version.before("1.48"):
+        shown["Descriptor"] = msgspec.to_builtins(image.descriptor)
+    if manifests:
+        shown["Manifests"] = [manifest(image, listed.users)]
     if version.before("1.44"):
         shown["VirtualSize"] = image.size
     return shown
+
+
+def manifest(image: Image, users: Sequence[str]) -> dict[str, Any]:
+    """The one manifest of an image, with all that it takes. Who signed, pushed or built it is not known."""
+    return {
+        "ID": image.manifest,
+        "Descriptor": msgspec.to_builtins(image.descriptor),
+        "Available": True,
+        "Size": {"Content": image.content_size, "Total": image.content_size + image.size},
+        "Kind": "image",
+        "ImageData": {
+            "Platform": platform(image),
+            "Size": {"Unpacked": image.size},
+            "Containers": list(users),
+        },
+    }
 
 
 def step(made: Step) -> dict[str, Any]:
@@ -92,6 +122,12 @@ def step(made: Step) -> dict[str, Any]:
     }
 
 
+def platform(image: Image) -> dict[str, str]:
+    """What it is for, as OCI descriptors say it."""
+    said: dict[str, str] = msgspec.to_builtins(image.platform)
+    return {key: value for key, value in said.items() if value}
+
+
 def _by_version(shown: dict[str, Any], image: Image, version: Version, driver: str) -> None:
     if version.before("1.44"):
         shown["VirtualSize"] = image.size
@@ -99,6 +135,8 @@ def _by_version(shown: dict[str, Any], image: Image, version: Version, driver: s
     if version.before("1.45"):
         shown["Container"] = image.config.container
         shown["ContainerConfig"] = shape(image.config.container_config or type(image.config.run)())
+    if version.before("1.48"):
+        del shown["Descriptor"]
     if version.before("1.52"):
         shown["GraphDriver"] = {"Name": driver, "Data": None}
 

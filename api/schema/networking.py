@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from api.schema.omission import shape
+from api.versions import Version
 from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
 from network.endpoint import Endpoint
@@ -35,16 +36,20 @@ def mode(container: Container) -> str:
     return "bridge" if asked in ("", "default") else asked
 
 
-def networks(container: Container, ids: Mapping[str, str]) -> dict[str, Any]:
+def networks(container: Container, ids: Mapping[str, str], version: Version) -> dict[str, Any]:
     """The networks of a container by name. `ids` are the networks' own, by name."""
     main = mode(container)
     if main.startswith(SHARED) or container.config.network_disabled:
         return {}
     names = [*({main: None} | dict.fromkeys(container.networks) | dict.fromkeys(container.endpoints))]
-    return {
+    shown = {
         name: settings(container.networks.get(name) or _NOTHING, _given(container, name, ids))
         for name in names
     }
+    if version.before("1.48"):
+        for endpoint in shown.values():
+            del endpoint["GwPriority"]
+    return shown
 
 
 def _given(container: Container, name: str, ids: Mapping[str, str]) -> Given:

@@ -4,16 +4,17 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from api.versions import Version
 from engine.containers.container import Container
 from network.drivers.driver import NetworkInfo
 
 
-def inspect(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any]:
+def inspect(info: NetworkInfo, containers: Iterable[Container], version: Version) -> dict[str, Any]:
     """A network, with those of the containers that are attached to it."""
     addressed = [{"Subnet": subnet} for subnet in info.subnets]
     if addressed and info.gateway:
         addressed[0]["Gateway"] = info.gateway
-    return {
+    shown = {
         "Name": info.name,
         "Id": info.id,
         "Created": info.created.isoformat().replace("+00:00", "Z"),
@@ -31,6 +32,9 @@ def inspect(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any
         "Labels": info.labels,
         "Containers": _attached(info, containers),
     }
+    if version.before("1.48"):
+        del shown["EnableIPv4"]
+    return shown
 
 
 def status(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import msgspec
 
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
 from engine.containers.state import Action, Status, require
+from engine.images.layouts import Descriptor
 from network.endpoint import Endpoint
 from network.ports import PortBinding as GivenPort
 from volumes.mount_point import MountPoint
@@ -34,6 +35,7 @@ class Container(msgspec.Struct, kw_only=True):
     networks: dict[str, EndpointConfig]  # asked, by network name
     image_id: str  # "sha256:…"
     image_name: str  # as the create request named it
+    image_manifest: Descriptor | None = None  # with the platform; None in records of before it was noted
     snapshot: str  # key of the writable snapshot
     log_path: str = ""
     runtime: str = "runc"

@@ -81,6 +81,7 @@ async def prepare(
         networks=_networks(host, networking_config),
         image_id=image.id,
         image_name=config.image,
+        image_manifest=msgspec.structs.replace(image.descriptor, platform=image.platform),
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,

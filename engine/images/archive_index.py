@@ -15,7 +15,6 @@ from engine.images.image import Image
 from engine.images.reference import Reference
 
 _OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-_OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
@@ -51,9 +50,8 @@ def _index(saved: Sequence[Saved]) -> bytes:
 
 def _descriptors(saved: Saved) -> list[dict[str, Any]]:
     """One for each name, or one without a name: whoever loads the archive finds the image in any case."""
-    media_type = layouts.manifest(saved.manifest, "image manifest").media_type or _OCI_MANIFEST
     plain: dict[str, Any] = {
-        "mediaType": media_type,
+        "mediaType": layouts.media_type(layouts.manifest(saved.manifest, "image manifest")),
         "digest": saved.image.manifest,
         "size": len(saved.manifest),
     }

@@ -4,6 +4,7 @@ import msgspec
 
 from engine.images import config, timestamps
 from engine.images.config import ImageConfig
+from engine.images.layouts import Descriptor
 from engine.images.platforms import Platform
 
 
@@ -28,6 +29,9 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     config: ImageConfig
     layers: list[Layer]
     manifest: str  # digest
+    manifest_type: str = ""  # media type
+    manifest_size: int = 0  # bytes; 0 in records of before it was noted
+    config_size: int = 0  # bytes
     made: int  # Unix nanoseconds, when it came to be here
     parent: str = ""  # id of the image that it was built on here
     last_tagged: int = 0  # Unix nanoseconds, 0 if it never was
@@ -43,6 +47,17 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes of all its layers, unpacked."""
         return sum(layer.size for layer in self.layers)
+
+    @property
+    def content_size(self) -> int:
+        """Bytes of all content that belongs to it, as it is stored."""
+        layers = {layer.blob: layer.blob_size for layer in self.layers}
+        return self.manifest_size + self.config_size + sum(layers.values())
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """Of its manifest."""
+        return Descriptor(media_type=self.manifest_type, digest=self.manifest, size=self.manifest_size)
 
     @property
     def created(self) -> int:

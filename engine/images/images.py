@@ -5,11 +5,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from weakref import WeakValueDictionary
 
+import msgspec
+
 import errdefs
 from engine.database import Database
 from engine.events import Events
 from engine.filters import Filters
-from engine.images import platforms, reference
+from engine.images import layouts, platforms, reference
 from engine.images.announce import announce
 from engine.images.commit import Commit, Committer
 from engine.images.history import Step, history
@@ -57,7 +59,7 @@ class Images:
         """
         store = ImageStore(database)
         images = cls(store, content, snapshots, events, users)
-        await store.load(images._is_whole)
+        await store.load(images._whole)
         await images.sweep()
         return images
 
@@ -78,6 +80,10 @@ class Images:
         if platform:
             shown = image.references[0] if image.references else image.id
             platforms.require(image.platform, platforms.parse(platform), shown)
+
+    def users(self, image: Image) -> list[str]:
+        """The ids of its containers."""
+        return [user.id for user in self._users(image.id)]
 
     def count(self) -> int:
         """How many images there are."""
@@ -220,10 +226,22 @@ class Images:
         """The images that pass the filters, newest first; without `all_images` no steps of others."""
         return list_images(self._store, self._users, self.get, filters, all_images=all_images)
 
-    async def _is_whole(self, image: Image) -> bool:
+    async def _whole(self, image: Image) -> Image | None:
         documents = [image.id, image.manifest]
         blobs = [await self._content.exists(digest) for digest in documents]
-        return all(blobs) and all(self._layers.exists(layer.chain_id) for layer in image.layers)
+        if not all(blobs) or not all(self._layers.exists(layer.chain_id) for layer in image.layers):
+            return None
+        return image if image.manifest_size else await self._measured(image)
+
+    async def _measured(self, image: Image) -> Image:
+        """A record of before its documents' sizes were noted, with them."""
+        manifest = await self._content.read(image.manifest)
+        return msgspec.structs.replace(
+            image,
+            manifest_type=layouts.media_type(layouts.manifest(manifest, "image manifest")),
+            manifest_size=len(manifest),
+            config_size=await self._content.size(image.id),
+        )
 
     def _locked(self, name: str) -> "_Locked":
         return _Locked(self, name, self._locks)

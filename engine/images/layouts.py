@@ -12,6 +12,7 @@ from engine.images.reference import Reference
 
 MANIFEST = "manifest.json"
 INDEX = "index.json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 _INDEXES = frozenset(
     {
@@ -21,7 +22,7 @@ _INDEXES = frozenset(
 )
 _MANIFESTS = frozenset(
     {
-        "application/vnd.oci.image.manifest.v1+json",
+        OCI_MANIFEST,
         "application/vnd.docker.distribution.manifest.v2+json",
     }
 )
@@ -116,6 +117,11 @@ def manifest(raw: bytes, what: str) -> Manifest:
     if document.get("mediaType") not in (None, "", *_MANIFESTS):
         raise errdefs.InvalidArgument(f"invalid {what}: media type {document['mediaType']!r} is no image")
     return documents.shape(document, Manifest, what)
+
+
+def media_type(manifest: Manifest) -> str:
+    """What a manifest is, also one that does not say it."""
+    return manifest.media_type or OCI_MANIFEST
 
 
 def name_of(descriptor: Descriptor) -> Reference | None:

@@ -21,13 +21,13 @@ Lookup = Callable[[str], Image]
 class Listed:
     """An image in a list. `references` and `digests` are those that the filter lets through.
 
-    `containers` are all of its containers; `shared_size` the bytes of layers that other images have too.
+    `users` are the ids of all its containers; `shared_size` the bytes of layers that other images have too.
     """
 
     image: Image
     references: list[str]
     digests: list[str]
-    containers: int
+    users: list[str]
     shared_size: int
 
 
@@ -100,6 +100,6 @@ def _listed(image: Image, names: list[Reference], users: Users, shares: Counter[
         image=image,
         references=[name.familiar for name in names if name.tag],
         digests=[name.familiar for name in names if name.digest],
-        containers=len(list(users(image.id))),
+        users=[user.id for user in users(image.id)],
         shared_size=sum(layer.size for layer in image.layers if shares[layer.chain_id] > 1),
     )

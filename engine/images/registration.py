@@ -31,7 +31,6 @@ from runtime.layers.decompress import detect
 STEPS = ("layers", "documents", "save")  # where the crash tests kill load and import
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _SUFFIXES = {"": "", "gzip": "+gzip", "zstd": "+zstd", "bzip2": "+bzip2", "xz": "+xz"}
 
 
@@ -143,6 +142,9 @@ class Registrar:
             config=candidate.config,
             layers=unpacked,
             manifest=await blobs.put(self._content, manifest),
+            manifest_type=layouts.media_type(layouts.manifest(manifest, "image manifest")),
+            manifest_size=len(manifest),
+            config_size=len(candidate.raw_config),
             made=time.time_ns(),
             parent=candidate.parent,
             last_tagged=candidate.tagged,
@@ -178,7 +180,7 @@ def _require_fit(candidate: Candidate) -> None:
 
 def _manifest(image_id: str, size: int, unpacked: list[Layer]) -> bytes:
     document = Manifest(
-        media_type=_MANIFEST,
+        media_type=layouts.OCI_MANIFEST,
         config=Descriptor(media_type=_CONFIG, digest=image_id, size=size),
         layers=[
             layouts.Descriptor(media_type=layer.media_type, digest=layer.blob, size=layer.blob_size)

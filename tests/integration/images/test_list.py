@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import errdefs
 from engine.filters import Filters
+from engine.images.images import Images
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.integration.images.place import Place, User
 
@@ -65,7 +67,7 @@ async def test_a_reference_filter_hides_other_names(full: Place) -> None:
 async def test_counts_and_shares(full: Place) -> None:
     full.users[OLD.id] = [User("1"), User("2", running=True)]
     found = {each.image.id: each for each in full.images.list(Filters())}
-    assert [found[made.id].containers for made in (OLD, MIDDLE, NEW)] == [2, 0, 0]
+    assert [found[made.id].users for made in (OLD, MIDDLE, NEW)] == [["1", "2"], [], []]
     assert [found[made.id].shared_size for made in (OLD, MIDDLE, NEW)] == [1, 1, 0]
     assert [found[made.id].image.size for made in (OLD, MIDDLE, NEW)] == [1, 3, 1]
 
@@ -141,3 +143,20 @@ async def test_orphans_are_swept_at_the_start(full: Place, root: Path) -> None:
     again = await Place.open(root)
     assert await again.files() == files | {"someone-else"}
     await again.close()
+
+
+async def test_what_an_image_takes_as_content(full: Place) -> None:
+    image = full.images.get("old:1")
+    assert image.descriptor.media_type == "application/vnd.oci.image.manifest.v1+json"
+    assert image.descriptor.size == len(await full.content.read(image.manifest))
+    assert image.content_size == sum([await full.content.size(digest) for digest in image.blobs])
+
+
+async def test_records_of_before_sizes_of_documents_were_noted(full: Place) -> None:
+    """They are measured when the daemon starts."""
+    image = full.images.get("old:1")
+    bare = msgspec.structs.replace(image, manifest_type="", manifest_size=0, config_size=0)
+    await full.images._store.save(bare)
+    assert full.images.get("old:1").content_size != image.content_size
+    again = await Images.open(full.database, full.content, full.snapshots, full.events, lambda _: [])
+    assert again.get("old:1") == image

@@ -31,7 +31,7 @@ from engine.images.remove import Removed
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress
 from network.drivers.driver import NetworkInfo
-from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, SECOND, image
+from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
 from tests.unit.api.upkeep import MemoryContainerPrune, MemoryImagePrune, MemoryStats, MemoryUpdates
 
@@ -284,10 +284,15 @@ class MemoryImages:
                 return each
         raise errdefs.NotFound(f"No such image: {reference}:latest")
 
+    def users(self, _: Image) -> list[str]:
+        return [ID, OTHER]
+
     def list(self, _: Filters, *, all_images: bool = False) -> list[Listed]:
         self.calls.append(("list", all_images))
         return [
-            Listed(image=each, references=each.references, digests=each.digests, containers=2, shared_size=0)
+            Listed(
+                image=each, references=each.references, digests=each.digests, users=[ID, OTHER], shared_size=0
+            )
             for each in self.records
         ]
 

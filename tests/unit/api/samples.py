@@ -9,11 +9,14 @@ from engine.containers.container import Container, State
 from engine.containers.state import Status
 from engine.images.config import ImageConfig, RootFS
 from engine.images.image import Image, Layer
+from engine.images.layouts import Descriptor
+from engine.images.platforms import Platform
 from network.endpoint import Endpoint
 from network.ports import PortBinding
 from volumes.mount_point import MountPoint
 
 ID = "c0ffee" + "0" * 58
+OTHER = "decaf" + "0" * 59
 IMAGE_ID = "sha256:" + "ab" * 32
 NETWORK_ID = "ne" * 32
 SECOND = 1_000_000_000
@@ -33,6 +36,12 @@ def container(**changes: Any) -> Container:
         "networks": {"bridge": EndpointConfig()},
         "image_id": IMAGE_ID,
         "image_name": "bb:1",
+        "image_manifest": Descriptor(
+            media_type="application/vnd.oci.image.manifest.v1+json",
+            digest="sha256:" + "99" * 32,
+            size=300,
+            platform=Platform(os="linux", architecture="amd64"),
+        ),
         "snapshot": ID,
         "log_path": "/data/containers/x/x-json.log",
     }
@@ -93,6 +102,9 @@ def image(**changes: Any) -> Image:
         "config": config,
         "layers": [layer],
         "manifest": "sha256:" + "99" * 32,
+        "manifest_type": "application/vnd.oci.image.manifest.v1+json",
+        "manifest_size": 300,
+        "config_size": 700,
         "made": CREATED,
         "last_tagged": CREATED,
         "references": ["bb:1"],

@@ -133,7 +133,11 @@ async def test_platforms_of_a_save(
             '{"variant":"v8"}',
             "optional platform fields provided, but OS and Architecture are missing",
         ),
-        ("1.51", AMD + "&platform=" + AMD, "multiple platform parameters not supported"),
+        (
+            "1.51",
+            AMD + "&platform=" + AMD,
+            "multiple platform parameters are not supported in this API version; use API version 1.52 or later",
+        ),
     ],
 )
 async def test_bad_platforms_of_a_save(served: Served, version: str, given: str, text: str) -> None:

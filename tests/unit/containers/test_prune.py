@@ -60,7 +60,7 @@ def test_one_at_a_time() -> None:
 
 
 def listed(references: list[str], digests: list[str]) -> Listed:
-    return Listed(image=image(), references=references, digests=digests, containers=0, shared_size=0)
+    return Listed(image=image(), references=references, digests=digests, users=[], shared_size=0)
 
 
 @pytest.mark.parametrize(

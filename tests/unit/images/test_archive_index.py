@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from engine.images import archive_index, reference
+from engine.images import archive_index, layouts, reference
 from engine.images.archive_index import Saved
 from engine.images.config import ImageConfig
 from engine.images.image import Image, Layer
@@ -35,7 +35,7 @@ def test_only_plain_layers_have_a_source() -> None:
 def test_the_manifest_keeps_its_media_type() -> None:
     docker = "application/vnd.docker.distribution.manifest.v2+json"
     for document, shown in (
-        (b"{}", archive_index._OCI_MANIFEST),
+        (b"{}", layouts.OCI_MANIFEST),
         (b'{"mediaType":"%s"}' % docker.encode(), docker),
     ):
         (descriptor,) = said(Saved(image(), [], document))["index.json"]["manifests"]
