@@ -9,6 +9,7 @@ import msgspec
 
 import errdefs
 from api import gojson
+from api.schema import main_endpoint
 from api.versions import Version
 from engine.containers.config import (
     BindOptions,
@@ -26,10 +27,6 @@ _WORDS = frozenset({"cmd", "entrypoint", "shell"})
 _VOLUME_DRIVER_IGNORED = (
     "WARNING: the container-wide volume-driver configuration is ignored for volumes specified via 'mount'. "
     "Use '--mount type=volume,volume-driver=...' instead"
-)
-_MAC_DEPRECATED = (
-    "The container-wide MacAddress field is now deprecated. "
-    "It should be specified in EndpointsConfig instead."
 )
 
 
@@ -49,8 +46,8 @@ class Request(msgspec.Struct, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
 
 
-def parse(body: bytes, version: Version) -> Request:
-    """Read a body as this version means it. InvalidArgument with Docker's texts."""
+def parse(body: bytes, version: Version, *, cgroup_version: int = 2) -> Request:
+    """Read a body as this version means it on a host with this version of cgroups. InvalidArgument with Docker's texts."""
     raw = gojson.parse(body)
     if isinstance(raw, dict):
         raw = {key: _words(key, value) for key, value in raw.items()}
@@ -149,7 +146,9 @@ def _apply_version(request: Request, version: Version) -> None:
                 endpoint.gw_priority = 0
     else:
         _warn_of_volume_driver(request)
-    _mac_address(request, version)
+    endpoints = _endpoints(request)
+    request.warnings += main_endpoint.mac_address(config, host, endpoints, version)
+    request.warnings += main_endpoint.interface_sysctls(host, endpoints, version)
     _port_bindings(request, version)
 
 
@@ -217,56 +216,6 @@ def _warn_of_volume_driver(request: Request) -> None:
         if mount.type == "volume" and not driver:
             request.warnings.append(_VOLUME_DRIVER_IGNORED)
             return
-
-
-def _mac_address(request: Request, version: Version) -> None:
-    """The container-wide address of older versions becomes that of the main endpoint."""
-    config, wanted = request.config, request.config.mac_address
-    config.mac_address = ""
-    if version.before("1.44") and not wanted:
-        for endpoint in _endpoints(request).values():
-            if endpoint is not None:
-                endpoint.mac_address = ""
-    if not wanted:
-        return
-    if not version.before("1.52"):
-        raise errdefs.InvalidArgument(
-            "container-wide MAC address no longer supported; use endpoint-specific MAC address instead"
-        )
-    if not _has_endpoint(request.host.network_mode):
-        if version.before("1.44"):
-            raise errdefs.InvalidArgument("conflicting options: mac-address and the network mode")
-    else:
-        _set_mac(_main_endpoint(request, version), wanted)
-    if not version.before("1.44"):
-        request.warnings.append(_MAC_DEPRECATED)
-
-
-def _set_mac(endpoint: EndpointConfig, wanted: str) -> None:
-    if endpoint.mac_address and endpoint.mac_address != wanted:
-        raise errdefs.InvalidArgument(
-            "the container-wide MAC address must match the endpoint-specific MAC address for the main network, "
-            "or be left empty"
-        )
-    endpoint.mac_address = wanted
-
-
-def _has_endpoint(mode: str) -> bool:
-    return mode not in ("host", "none") and not mode.startswith("container:")
-
-
-def _main_endpoint(request: Request, version: Version) -> EndpointConfig:
-    endpoints, mode = _endpoints(request), request.host.network_mode
-    if endpoints and version.before("1.44"):
-        (mode,) = endpoints
-    elif endpoints and mode not in endpoints:
-        raise errdefs.InvalidArgument(
-            "unable to migrate container-wide MAC address to a specific network: "
-            "HostConfig.NetworkMode must match the identity of a network in NetworkSettings.Networks"
-        )
-    endpoint = endpoints.get(mode) or EndpointConfig()
-    endpoints[mode] = endpoint
-    return endpoint
 
 
 def _port_bindings(request: Request, version: Version) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 import errdefs
+from engine.containers import interface_sysctls
 from engine.containers.config import ContainerConfig, EndpointConfig, EndpointIPAM, HostConfig
 
 SHARED = "container:"
@@ -64,6 +65,7 @@ def _faults(network: str, endpoint: EndpointConfig) -> list[str]:
         found.append(
             "user specified IP address is supported only when connecting to networks with user configured subnets"
         )
+    found += interface_sysctls.faults(endpoint)
     return found
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import errdefs
-from engine.containers import security
+from engine.containers import interface_sysctls, security
 from engine.containers.config import HostConfig, ThrottleDevice
 from engine.containers.container import Container
+from network.endpoint import INTERFACE
 from runtime.spec import capabilities, devices, resources, seccomp
 from runtime.spec.environment import environment
 from runtime.spec.mounts import Bind, Mount, Tmpfs
@@ -72,7 +73,7 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         privileged=host.privileged,
         resources=limits_of(host),
         rlimits=tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in host.ulimits or ()),
-        sysctls=host.sysctls or {},
+        sysctls=_sysctls(container),
         oom_score_adj=host.oom_score_adj,
         annotations=host.annotations or {},
         init_path=around.init_path if host.init and _own_processes(host) else None,
@@ -80,6 +81,14 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         writable_cgroups=asked.writable_cgroups,
         shm_size=_shm_size(host),
     )
+
+
+def _sysctls(container: Container) -> dict[str, str]:
+    """Those of the container, and those of its endpoints' interface."""
+    found = dict(container.host_config.sysctls or {})
+    for endpoint in container.networks.values():
+        found |= interface_sysctls.settings(endpoint, INTERFACE)
+    return found
 
 
 def _console_size(host: HostConfig) -> tuple[int, int] | None:
