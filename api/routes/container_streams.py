@@ -11,6 +11,7 @@ from api import errors, hijack
 from api.call import Call
 from api.connection import Connection, Taken, while_connected
 from api.routing import Route
+from api.schema import events
 from engine.containers.attach import AttachRequest
 from engine.containers.container import Container
 from engine.containers.wait import CONDITIONS, NOT_RUNNING, REMOVED
@@ -90,10 +91,11 @@ class ContainerStreamRoutes:
 
     async def logs(self, call: Call) -> web.StreamResponse:
         """What a container wrote, and writes."""
-        query, container = _log_query(call), self._containers.get(call.name)
+        json_type = _json_type(call)
+        query, container = _log_query(call, json_type), self._containers.get(call.name)
         terminal = container.config.tty
         chunks = await self._containers.logs(container.id, query(multiplexed=not terminal))
-        response = await call.stream(stream_type(call, terminal=terminal))
+        response = await call.stream(json_type or stream_type(call, terminal=terminal))
         async with contextlib.aclosing(chunks) as lines:  # type: ignore[type-var]
             with while_connected(call.request):
                 async for chunk in lines:
@@ -172,15 +174,24 @@ class _LogQueryMaker(Protocol):
     def __call__(self, *, multiplexed: bool) -> LogQuery: ...
 
 
-def _log_query(call: Call) -> _LogQueryMaker:
+def _json_type(call: Call) -> str:
+    """The content type of a log told as JSON, "" for one told as bytes. Since 1.54, and experimental there."""
+    if call.version.before("1.54"):
+        return ""
+    asked = call.query.text("format")
+    if asked not in ("", "json"):
+        raise errdefs.InvalidArgument("unsupported log format")
+    accepted = events.accepted(call.request.headers.get("Accept", ""))
+    return accepted or (events.NDJSON if asked else "")
+
+
+def _log_query(call: Call, json_type: str) -> _LogQueryMaker:
     """The query but for what the container decides. All that can fail, fails here."""
     flag = call.query.flag
     stdout, stderr = flag("stdout"), flag("stderr")
     if not stdout and not stderr:
         raise errdefs.InvalidArgument("Bad parameters: you must choose at least one stream")
     since, until = call.query.timestamp("since"), call.query.timestamp("until")
-    if not call.version.before("1.54") and call.query.text("format"):
-        raise errdefs.Unsupported("logs with a format are not supported by this version of wherry")
 
     def make(*, multiplexed: bool) -> LogQuery:
         return LogQuery(
@@ -193,9 +204,16 @@ def _log_query(call: Call) -> _LogQueryMaker:
             timestamps=flag("timestamps"),
             details=flag("details"),
             multiplexed=multiplexed,
+            as_json=_before_records(json_type),
         )
 
     return make
+
+
+def _before_records(json_type: str) -> bytes | None:
+    if not json_type:
+        return None
+    return events.RECORD_SEPARATOR if json_type == events.JSON_SEQUENCE else b""
 
 
 def _tail(text: str) -> int | None:

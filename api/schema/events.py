@@ -1,4 +1,4 @@
-"""Events as they are streamed, by API version and content type."""
+"""Events as they are streamed, by API version and content type; the content types of JSON streams."""
 
 from typing import Any
 
@@ -11,17 +11,19 @@ JSON_LINES = "application/jsonl"
 NDJSON = "application/x-ndjson"
 JSON_SEQUENCE = "application/json-seq"
 _ACCEPTABLE = (JSON_LINES, NDJSON, JSON_SEQUENCE)
-_RECORD_SEPARATOR = b"\x1e"
+RECORD_SEPARATOR = b"\x1e"
 _LEGACY_TYPES = ("container", "image")
 
 
 def content_type(accept: str, version: Version) -> str:
-    """The first JSON stream type that the client names, else its version's own; wildcards do not count."""
-    for entry in accept.split(","):
-        wanted = entry.partition(";")[0].strip().lower()
-        if wanted in _ACCEPTABLE:
-            return wanted
-    return JSON if version.before("1.52") else JSON_LINES
+    """The first JSON stream type that the client names, else its version's own."""
+    return accepted(accept) or (JSON if version.before("1.52") else JSON_LINES)
+
+
+def accepted(accept: str) -> str:
+    """The first JSON stream type that the client names, "" if it names none; wildcards do not count."""
+    named = (entry.partition(";")[0].strip().lower() for entry in accept.split(","))
+    return next((wanted for wanted in named if wanted in _ACCEPTABLE), "")
 
 
 def hidden(event: Event, version: Version) -> bool:
@@ -49,4 +51,4 @@ def shape(event: Event, version: Version) -> dict[str, Any]:
 def encode(event: Event, version: Version, media_type: str) -> bytes:
     """One event's bytes in the stream."""
     line = errors.encode(shape(event, version))
-    return _RECORD_SEPARATOR + line if media_type == JSON_SEQUENCE else line
+    return RECORD_SEPARATOR + line if media_type == JSON_SEQUENCE else line

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from struct import Struct
 from urllib.parse import quote_plus
 
+import msgspec
+
 from engine.logs.record import Record, decode, fixed_time, time_text
 
 _STREAMS = {"stdout": 1, "stderr": 2}
@@ -16,7 +18,7 @@ class LogQuery:
     """What is asked of a log. Times are Unix nanoseconds; `tail` None is all of it, and counts records.
 
     `multiplexed` frames each record for its stream (stdcopy); without, the bytes come as they are (a
-    terminal).
+    terminal). `as_json` is what stands before each record told as JSON, None for bytes.
     """
 
     stdout: bool = True
@@ -28,6 +30,7 @@ class LogQuery:
     timestamps: bool = False
     details: bool = False
     multiplexed: bool = True
+    as_json: bytes | None = None
 
 
 class Renderer:
@@ -48,6 +51,8 @@ class Renderer:
         records: Iterable[Record] = decode(lines)
         if self._since or self._until:
             records = self._in_time(records)
+        if self._query.as_json is not None:
+            return self._told(records, self._query.as_json)
         if self._query.timestamps or self._query.details:
             records = self._prefixed(records)
         return self._framed(records) if self._query.multiplexed else self._plain(records)
@@ -64,6 +69,14 @@ class Renderer:
 
     def _plain(self, records: Iterable[Record]) -> bytes:
         return "".join([record.log for record in records if record.stream in self._codes]).encode()
+
+    def _told(self, records: Iterable[Record], before: bytes) -> bytes:
+        lines = [
+            msgspec.json.encode(_message(record, details=self._query.details))
+            for record in records
+            if record.stream in self._codes
+        ]
+        return b"".join([before + line + b"\n" for line in lines])
 
     def _in_time(self, records: Iterable[Record]) -> Iterator[Record]:
         """As in Docker `since` counts up to the first record in time (times may step back), `until` ends it all."""
@@ -85,6 +98,15 @@ class Renderer:
                 prefix += f"{_attributes(record.attrs)} "
             record.log = prefix + record.log
             yield record
+
+
+def _message(record: Record, *, details: bool) -> dict[str, object]:
+    """A record as JSON; what is empty is left out."""
+    told: dict[str, object] = {"Line": record.log} if record.log else {}
+    told |= {"Source": record.stream, "Timestamp": record.time}
+    if details and record.attrs:
+        told["Attrs"] = [{"Key": key, "Value": value} for key, value in sorted(record.attrs.items())]
+    return told
 
 
 def _attributes(attrs: dict[str, str] | None) -> str:

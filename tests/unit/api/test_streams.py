@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 import errdefs
+from api import hijack
 from engine.events.event import Event
 from engine.progress import Message, ProgressDetail
 from tests.unit.api.conftest import Served
@@ -95,6 +96,33 @@ async def test_logs_before_142_are_raw(served: Served) -> None:
     async with served.session.get("http://d/v1.41/containers/box/logs?stderr=1&tail=all") as answer:
         assert answer.content_type == "application/vnd.docker.raw-stream"
         assert await answer.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("version", "query", "accept", "content_type", "before"),
+    [
+        ("1.53", "&format=json", "application/jsonl", hijack.MULTIPLEXED, None),
+        ("1.54", "", "*/*", hijack.MULTIPLEXED, None),
+        ("1.54", "", "text/plain, application/jsonl;q=1", "application/jsonl", b""),
+        ("1.54", "&format=json", "*/*", "application/x-ndjson", b""),
+        ("1.55", "&format=json", "application/json-seq", "application/json-seq", b"\x1e"),
+    ],
+)
+async def test_logs_as_json(
+    served: Served, version: str, query: str, accept: str, content_type: str, before: bytes | None
+) -> None:
+    """Since 1.54, by Docker's router for containers' logs; it is no part of the contract yet."""
+    served.engine.containers.log.put_nowait(None)
+    url = f"http://d/v{version}/containers/box/logs?stdout=1{query}"
+    async with served.session.get(url, headers={"Accept": accept}) as answer:
+        assert answer.content_type == content_type
+    ((_, _, asked),) = served.engine.containers.calls
+    assert asked.as_json == before
+
+
+async def test_logs_of_a_form_that_is_none(served: Served) -> None:
+    answer = await served.ask("GET", "/v1.54/containers/box/logs?stdout=1&format=xml")
+    assert answer == (400, {"message": "unsupported log format"})
 
 
 async def test_logs_that_break_are_cut_off(served: Served, caplog: pytest.LogCaptureFixture) -> None:

@@ -92,6 +92,18 @@ async def test_timestamps_and_details_in_dockers_form(log: Path) -> None:
     )
 
 
+async def test_records_as_json(log: Path) -> None:
+    log.write_text(_record("a\n", at=120_000_000, b="x y", a="1&2") + _record("", "stderr"))
+    first = {"Line": "a\n", "Source": "stdout", "Timestamp": "2023-11-14T22:13:20.120000000Z"}
+    attributes = {"Attrs": [{"Key": "a", "Value": "1&2"}, {"Key": "b", "Value": "x y"}]}
+    second = {"Source": "stderr", "Timestamp": "2023-11-14T22:13:20.000000000Z"}
+    told = await _all(log, LogQuery(as_json=b"", timestamps=True))
+    assert [json.loads(line) for line in told.splitlines()] == [first, second]
+    told = await _all(log, LogQuery(as_json=b"\x1e", details=True, stderr=False))
+    assert told[:1] == b"\x1e"
+    assert json.loads(told[1:]) == first | attributes
+
+
 async def test_since_counts_up_to_the_first_in_time_and_until_ends(log: Path) -> None:
     log.write_text("".join(_record(f"{at}\n", at=at) for at in (1, 2, 3, 2, 4, 5, 3)))
     assert await _all(log, LogQuery(multiplexed=False, since_ns=T0 + 3)) == b"3\n2\n4\n5\n3\n"
