@@ -22,6 +22,7 @@ from typing import Any
 
 from errdefs import SystemFailure, WherryError
 from runtime import leftovers, runc
+from runtime.cgroups import Moves
 from runtime.runc import Runc
 from runtime.shim import protocol
 from runtime.shim.order import Order
@@ -58,6 +59,7 @@ class Supervisor:
         self._runc = Runc(exec_root / "runc")
         binary = shutil.which("runc", path=ENVIRONMENT["PATH"]) or "runc"
         self._zygote = Zygote(binary if memfd else "", faults)
+        self._moves = Moves()
         self._tasks: set[Task] = set()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -76,6 +78,10 @@ class Supervisor:
     def zygote_pid(self) -> int:
         """The pid of the present zygote, 0 when there is none."""
         return self._zygote.pid
+
+    def expect(self) -> None:
+        """Say that a container will be created, or an exec started, within some ms: the kernel then is ready."""
+        self._moves.expect()
 
     async def create(self, request: TaskRequest, state_dir: Path) -> Task:
         """Create the container; its process waits for `Task.start`. `state_dir` is new, and its parent the
@@ -195,6 +201,7 @@ class Supervisor:
             task.disconnect()
         self._tasks.clear()
         await self._zygote.close()
+        await asyncio.to_thread(self._moves.close)
 
     def _task(self, place: _Place, *, terminal: bool) -> Task:
         return Task(

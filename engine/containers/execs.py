@@ -70,6 +70,7 @@ class Execs:
         verify(config)
         if config.detach_keys:
             parse_detach_keys(config.detach_keys)
+        self._machinery.supervisor.expect()
         self._forget_old()
         if len(self._by_id) >= LIMIT:
             raise errdefs.Conflict(f"{LIMIT} exec instances exist already: wait until some are over")
@@ -98,6 +99,7 @@ class Execs:
     ) -> Attachment | None:
         """Run it; returns the client's hold of its stdio, None when detached."""
         process, container, live = self._startable(exec_id)
+        self._machinery.supervisor.expect()
         config = process.config
         process.running = True
         await self._announcer.tell(container, f"exec_start: {process.command}", execID=process.id)

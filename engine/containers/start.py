@@ -35,6 +35,7 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     The caller holds the container's lock. Returns the record as committed.
     """
     container.require(Action.START)
+    machinery.supervisor.expect()
     try:
         return await _start(container, live, machinery, store)
     except OSError as error:

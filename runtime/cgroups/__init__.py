@@ -3,6 +3,7 @@
 from runtime.cgroups.control import Cgroup, freeze, frozen, kill_all, of, pids, thaw
 from runtime.cgroups.hierarchy import UNIFIED, Driver, Hierarchy, default_driver, detect, path_for, paths
 from runtime.cgroups.host import HostCapabilities, capabilities_of_host
+from runtime.cgroups.moves import Moves
 from runtime.cgroups.unsupported import check_cpuset, discard
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Driver",
     "Hierarchy",
     "HostCapabilities",
+    "Moves",
     "capabilities_of_host",
     "check_cpuset",
     "default_driver",

@@ -25,14 +25,21 @@ class Hierarchy:
 
 
 @dataclass(frozen=True, slots=True)
-class _MountPoint:
+class MountPoint:
+    """Where a hierarchy is mounted. `root`: the group that is mounted there, not "/" inside another container."""
+
     path: str
-    root: str  # which group is mounted there: not "/" inside another container
+    root: str
+
+    def directory(self, group: str) -> Path | None:
+        """Return the directory of a group; None for one outside of what is mounted here."""
+        relative = os.path.relpath(group, self.root)
+        return None if relative.startswith("..") else Path(self.path, relative)
 
 
 def detect() -> Hierarchy:
     """Return the version that containers live in and whether systemd can be asked for scopes."""
-    unified = _mount_points().get(UNIFIED)
+    unified = mount_points().get(UNIFIED)
     return Hierarchy(
         version=2 if unified is not None and unified.path == str(ROOT) else 1,
         systemd=Path("/run/systemd/system").is_dir(),
@@ -68,8 +75,12 @@ def paths(pid: int) -> dict[str, Path]:
         text = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "surrogateescape")
     except (FileNotFoundError, ProcessLookupError) as error:
         raise NotFound(f"process {pid} does not exist") from error
-    mounts = _mount_points()
-    found = {name: _directory(mounts.get(name), group) for name, group in parse_membership(text).items()}
+    mounts = mount_points()
+    found = {
+        name: mounts[name].directory(group)
+        for name, group in parse_membership(text).items()
+        if name in mounts
+    }
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -85,24 +96,17 @@ def parse_membership(text: str) -> dict[str, str]:
 def controllers(hierarchy: Hierarchy) -> Mapping[str, Path]:
     """Return the mount point of every controller that containers can use."""
     if hierarchy.version == 1:
-        return {name: Path(mount.path) for name, mount in _mount_points().items() if name != UNIFIED}
+        return {name: Path(mount.path) for name, mount in mount_points().items() if name != UNIFIED}
     return dict.fromkeys((ROOT / "cgroup.controllers").read_text().split(), ROOT)
 
 
-def _directory(mount: _MountPoint | None, group: str) -> Path | None:
-    if mount is None:
-        return None
-    relative = os.path.relpath(group, mount.root)
-    return None if relative.startswith("..") else Path(mount.path, relative)
-
-
-def _mount_points() -> dict[str, _MountPoint]:
+def mount_points() -> dict[str, MountPoint]:
     """Return the cgroup mounts of this process's mount namespace, by controller; the first one counts."""
-    result: dict[str, _MountPoint] = {}
+    result: dict[str, MountPoint] = {}
     for line in Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines():
         fields = line.split(" ")
         kind, _, options = fields[fields.index("-") + 1 :][:3]
-        mount = _MountPoint(path=fields[4], root=fields[3])
+        mount = MountPoint(path=fields[4], root=fields[3])
         if kind == "cgroup2":
             result.setdefault(UNIFIED, mount)
         elif kind == "cgroup":
