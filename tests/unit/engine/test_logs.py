@@ -94,9 +94,9 @@ async def test_timestamps_and_details_in_dockers_form(log: Path) -> None:
 
 async def test_records_as_json(log: Path) -> None:
     log.write_text(_record("a\n", at=120_000_000, b="x y", a="1&2") + _record("", "stderr"))
-    first = {"Line": "a\n", "Source": "stdout", "Timestamp": "2023-11-14T22:13:20.120000000Z"}
+    first = {"Line": "a\n", "Source": "stdout", "Timestamp": "2023-11-14T22:13:20.12Z"}
     attributes = {"Attrs": [{"Key": "a", "Value": "1&2"}, {"Key": "b", "Value": "x y"}]}
-    second = {"Source": "stderr", "Timestamp": "2023-11-14T22:13:20.000000000Z"}
+    second = {"Source": "stderr", "Timestamp": "2023-11-14T22:13:20Z"}
     told = await _all(log, LogQuery(as_json=b"", timestamps=True))
     assert [json.loads(line) for line in told.splitlines()] == [first, second]
     told = await _all(log, LogQuery(as_json=b"\x1e", details=True, stderr=False))
