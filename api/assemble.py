@@ -113,7 +113,9 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         except errdefs.WherryError:
             return ""
 
-    container_routes = containers.ContainerRoutes(engine.containers, around, image_id, engine.execs.of)
+    container_routes = containers.ContainerRoutes(
+        engine.containers, around, image_id, engine.execs.of, config.cgroup_version
+    )
     summary = container_routes.sized_summary
     volume_routes = volumes.VolumeRoutes(engine.volumes, engine.volume_prune)
     return [

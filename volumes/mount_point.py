@@ -232,15 +232,15 @@ def _recursion(options: BindOptions | None) -> str:
 
 
 def _read_only(options: BindOptions | None, *, read_only: bool) -> tuple[str, ...]:
-    if not read_only:
-        return ()
-    if options is None or not options.read_only_non_recursive:
-        return ("rro",)
-    if options.read_only_force_recursive:
-        raise errdefs.InvalidArgument(
-            "mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive"
-        )
-    return ("ro",)
+    conflict = "mount options conflict: "
+    non_recursive = options is not None and options.read_only_non_recursive
+    forced = options is not None and options.read_only_force_recursive
+    if not read_only and (non_recursive or forced):
+        word = "ReadOnlyNonRecursive" if non_recursive else "ReadOnlyForceRecursive"
+        raise errdefs.InvalidArgument(f"{conflict}!ReadOnly && BindOptions.{word}")
+    if non_recursive and forced:
+        raise errdefs.InvalidArgument(f"{conflict}ReadOnlyNonRecursive && BindOptions.ReadOnlyForceRecursive")
+    return () if not read_only else ("ro",) if non_recursive else ("rro",)
 
 
 def _parse_volume(request: MountRequest, _: SourceExists | None) -> MountPoint:

@@ -76,6 +76,7 @@ class Containers(Protocol):
         networking: NetworkingConfig | None,
         *,
         platform: str = "",
+        recursive_read_only: bool = True,
     ) -> Created:
         """Make one."""
 
@@ -114,7 +115,7 @@ class Containers(Protocol):
 
 class ContainerRoutes:
     """Routes of containers. `around` gives what answers tell beyond the record, `image_id` the ID that an image
-    reference means now ("" for none), `exec_ids` the execs of a container.
+    reference means now ("" for none), `exec_ids` the execs of a container; `cgroup_version` is the host's.
     """
 
     def __init__(
@@ -123,11 +124,13 @@ class ContainerRoutes:
         around: Callable[[], schema.Surroundings],
         image_id: Callable[[str], str],
         exec_ids: Callable[[str], list[str]],
+        cgroup_version: int,
     ) -> None:
         self._containers = containers
         self._around = around
         self._image_id = image_id
         self._exec_ids = exec_ids
+        self._cgroup_version = cgroup_version
 
     def routes(self) -> list[Route]:
         """The table."""
@@ -182,10 +185,15 @@ class ContainerRoutes:
     async def create(self, call: Call) -> web.StreamResponse:
         """A new container."""
         call.require_json()
-        request = create.parse(await call.body(), call.version)
+        request = create.parse(await call.body(), call.version, cgroup_version=self._cgroup_version)
         platform = "" if call.version.before("1.41") else call.query.text("platform")
         created = await self._containers.create(
-            call.query.text("name"), request.config, request.host, request.networking, platform=platform
+            call.query.text("name"),
+            request.config,
+            request.host,
+            request.networking,
+            platform=platform,
+            recursive_read_only=request.recursive_read_only,
         )
         return call.answer({"Id": created.id, "Warnings": [*created.warnings, *request.warnings]}, 201)
 

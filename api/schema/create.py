@@ -12,7 +12,6 @@ from api import gojson
 from api.schema import main_endpoint
 from api.versions import Version
 from engine.containers.config import (
-    BindOptions,
     ContainerConfig,
     EndpointConfig,
     HostConfig,
@@ -38,16 +37,20 @@ class CreateRequest(ContainerConfig):
 
 
 class Request(msgspec.Struct, kw_only=True):
-    """A create request taken apart, and what the client is to be told about it."""
+    """A create request taken apart, and what the client is to be told about it.
+
+    `recursive_read_only` says whether a read-only bind that does not say otherwise covers the mounts below it.
+    """
 
     config: ContainerConfig
     host: HostConfig
     networking: NetworkingConfig
+    recursive_read_only: bool = True
     warnings: list[str] = msgspec.field(default_factory=list)
 
 
 def parse(body: bytes, version: Version, *, cgroup_version: int = 2) -> Request:
-    """Read a body as this version means it on a host with this version of cgroups. InvalidArgument with Docker's texts."""
+    """Read a body as this version means it, on a host with that version of cgroups. InvalidArgument as Docker's."""
     raw = gojson.parse(body)
     if isinstance(raw, dict):
         raw = {key: _words(key, value) for key, value in raw.items()}
@@ -63,6 +66,8 @@ def parse(body: bytes, version: Version, *, cgroup_version: int = 2) -> Request:
     _check_ranges(request.host)
     _normalize(request)
     _apply_version(request, version)
+    if version.before("1.41") and cgroup_version == 1 and not request.host.cgroupns_mode:
+        request.host.cgroupns_mode = "host"
     return request
 
 
@@ -138,6 +143,7 @@ def _apply_version(request: Request, version: Version) -> None:
         if config.healthcheck is not None:
             config.healthcheck.start_interval = 0
         _one_endpoint(request)
+        request.recursive_read_only = False
     for mount in host.mounts or ():
         _mount(mount, version)
     if version.before("1.48"):
@@ -201,10 +207,8 @@ def _read_only_as_before(mount: Mount) -> None:
     """Before 1.44 a read-only bind left the mounts below it writable."""
     if mount.bind_options is not None and mount.bind_options.read_only_force_recursive:
         raise errdefs.InvalidArgument("BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer")
-    if mount.read_only:
-        if mount.bind_options is None:
-            mount.bind_options = BindOptions()
-        mount.bind_options.read_only_non_recursive = True
+    if mount.read_only and mount.bind_options is not None:
+        mount.bind_options.read_only_non_recursive = True  # as dockerd shows it afterwards, too
 
 
 def _warn_of_volume_driver(request: Request) -> None:

@@ -38,6 +38,7 @@ class Config:
     default_runtime: str
     cgroup_driver: Literal["cgroupfs", "systemd"]
     seccomp_profile: str  # "builtin", "unconfined" or a path
+    cgroup_version: int  # of this host: 1 or 2
     default_cgroupns_mode: str  # "host" or "private"
     default_ipc_mode: str  # "shareable" or "private"
     default_shm_size: int

@@ -157,6 +157,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         default_runtime=settings["default-runtime"],
         cgroup_driver=_cgroup_driver(settings["exec-opts"], hierarchy),
         seccomp_profile=settings["seccomp-profile"],
+        cgroup_version=hierarchy.version,
         default_cgroupns_mode=cgroupns,
         default_ipc_mode=settings["default-ipc-mode"],
         default_shm_size=settings["default-shm-size"],

@@ -114,13 +114,24 @@ class Containers:
         networking: NetworkingConfig | None,
         *,
         platform: str = "",
+        recursive_read_only: bool = True,
     ) -> Created:
-        """Make a container; the errors are Docker's, and nothing stays of a create that failed."""
+        """Make a container; the errors are Docker's, and nothing stays of a create that failed.
+
+        `recursive_read_only` says whether a read-only bind that does not say otherwise covers the mounts below it.
+        """
         host = donors.by_id(host, self._store)
         image = self._images.get(config.image)
         self._images.require_platform(image, platform)
         container, warnings = await prepare(
-            name, config, host, networking, image, self._machinery, self._store
+            name,
+            config,
+            host,
+            networking,
+            image,
+            self._machinery,
+            self._store,
+            recursive_read_only=recursive_read_only,
         )
         name = choose_name(name, self._store, container.id)
         with self._store.reserving(name):

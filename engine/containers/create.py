@@ -48,6 +48,8 @@ async def prepare(
     image: Image,
     machinery: Machinery,
     store: ContainerStore,
+    *,
+    recursive_read_only: bool = True,
 ) -> tuple[Container, list[str]]:
     """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing."""
     verify_network_mode(config, host)
@@ -86,7 +88,12 @@ async def prepare(
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
         mounts=await asyncio.to_thread(
-            mounts.resolve, merged, host, machinery.roots, list(mounts.taken_over(host, store.get))
+            mounts.resolve,
+            merged,
+            host,
+            machinery.roots,
+            list(mounts.taken_over(host, store.get)),
+            recursive_read_only=recursive_read_only,
         ),
     )
     return container, [*warnings, *_warnings(host)]

@@ -5,9 +5,11 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.config import Config
-from engine.containers.config import HostConfig, LogConfig, RestartPolicy, Ulimit
+from engine.containers.config import HostConfig, LogConfig, RestartPolicy
 from runtime.spec import masked
 from runtime.spec.options import SHM_SIZE
+
+_MOST = (1 << 63) - 1  # bytes: more cannot be said to the runtime
 
 
 def with_defaults(host: HostConfig, config: Config) -> HostConfig:
@@ -24,7 +26,7 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
         restart_policy=host.restart_policy if host.restart_policy.name else RestartPolicy(name="no"),
         ipc_mode=host.ipc_mode or config.default_ipc_mode,
-        cgroupns_mode=host.cgroupns_mode or ("host" if host.privileged else config.default_cgroupns_mode),
+        cgroupns_mode=host.cgroupns_mode or _cgroupns_mode(host, config),
         shm_size=host.shm_size or config.default_shm_size or SHM_SIZE,
         runtime=host.runtime or config.default_runtime,
         memory_swap=_swap(host),
@@ -32,16 +34,20 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         oom_kill_disable=bool(host.oom_kill_disable),
         init=config.init if host.init is None and config.init else host.init,
         pids_limit=None if host.pids_limit is not None and host.pids_limit <= 0 else host.pids_limit,
-        ulimits=_ulimits(host, config),
         security_opt=_security_opt(host),
         masked_paths=_paths(host, host.masked_paths, (*masked.MASKED, *masked.thermal_paths())),
         readonly_paths=_paths(host, host.readonly_paths, masked.READONLY),
     )
 
 
+def _cgroupns_mode(host: HostConfig, config: Config) -> str:
+    """On cgroup v1 a privileged container sees the host's groups."""
+    return "host" if host.privileged and config.cgroup_version == 1 else config.default_cgroupns_mode
+
+
 def _swap(host: HostConfig) -> int:
     """Twice the memory, where only the memory is limited."""
-    return host.memory * 2 if host.memory > 0 and host.memory_swap == 0 else host.memory_swap
+    return min(host.memory * 2, _MOST) if host.memory > 0 and host.memory_swap == 0 else host.memory_swap
 
 
 def _paths(host: HostConfig, asked: list[str] | None, usual: Iterable[str]) -> list[str] | None:
@@ -56,14 +62,3 @@ def _security_opt(host: HostConfig) -> list[str] | None:
     if not shares or any(option.partition("=")[0] == "label" for option in options):
         return host.security_opt
     return [*options, "label=disable"]
-
-
-def _ulimits(host: HostConfig, config: Config) -> list[Ulimit] | None:
-    own = {each.name for each in host.ulimits or ()}
-    added = [each for each in config.default_ulimits.values() if each.name not in own]
-    if not added:
-        return host.ulimits
-    return [
-        *(host.ulimits or ()),
-        *(Ulimit(name=each.name, soft=each.soft, hard=each.hard) for each in added),
-    ]

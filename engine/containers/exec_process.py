@@ -66,6 +66,7 @@ async def process_of(
         user=user,
         joined={},
         files={},
+        ulimits=machinery.config.default_ulimits,
         cgroups_path=path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
         init_path="",
         seccomp_profile=machinery.seccomp_profile,

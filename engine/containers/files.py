@@ -35,7 +35,7 @@ async def write(
 def _write(directory: Path, container: Container, plugged: Plugged, machinery: Machinery) -> None:
     on_host = networking.mode_of(container) == "host"
     hostname = os.uname().nodename if on_host else container.config.hostname
-    extra = _extra_hosts(container, plugged, machinery)
+    extra = _extra_hosts(container, machinery)
     addresses = [endpoint.ipv4 for endpoint in plugged.endpoints.values() if endpoint.ipv4]
     text = hosts.build(hostname, container.config.domainname, addresses, extra)
     if on_host:
@@ -58,14 +58,15 @@ def _resolv_conf(container: Container, machinery: Machinery, *, on_host: bool) -
     )
 
 
-def _extra_hosts(container: Container, plugged: Plugged, machinery: Machinery) -> list[tuple[str, str]]:
-    """(name, address) of each --add-host; "host-gateway" is the host as seen from the container."""
-    gateways = [endpoint.gateway for endpoint in plugged.endpoints.values() if endpoint.gateway]
-    gateway = gateways[0] if gateways else _host_gateway(machinery)
+def _extra_hosts(container: Container, machinery: Machinery) -> list[tuple[str, str]]:
+    """(name, address) of each --add-host; "host-gateway" is the host's on the default bridge, wherever the
+    container is.
+    """
+    gateway = _host_gateway(machinery)
     pairs = []
     for entry in container.host_config.extra_hosts or ():
         name, _, address = entry.partition(":")
-        pairs.append((name, gateway if address == HOST_GATEWAY else address.strip("[]")))
+        pairs.append((name, gateway if address == HOST_GATEWAY else address.strip(" []")))
     return pairs
 
 

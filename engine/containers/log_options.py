@@ -46,6 +46,10 @@ class LogOptions:
         mode = options.get("mode", "")
         if mode not in _MODES:
             raise errdefs.InvalidArgument(f"logger: logging mode not supported: {mode}")
+        if "max-buffer-size" in options and mode != "non-blocking":
+            raise errdefs.InvalidArgument(
+                "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
+            )
         for name, value in options.items():
             if name not in _KNOWN:
                 raise errdefs.InvalidArgument(f"unknown log opt '{name}' for {config.type} log driver")
@@ -54,7 +58,7 @@ class LogOptions:
         log_attributes.check(options)
         size = options.get("max-size", "")
         return cls(
-            max_size=None if size in ("", "-1") else parse_size(size),
+            max_size=parse_size(size) if size else None,
             max_files=_count(options.get("max-file", "")),
         )
 

@@ -27,13 +27,18 @@ def resolve(
     host: HostConfig,
     roots: Sequence[str] = (),
     taken_over: Iterable[MountPoint] = (),
+    *,
+    recursive_read_only: bool = True,
 ) -> list[MountPoint]:
     """The mount points of a create request; InvalidArgument in Docker's words.
 
     Blocks: it looks at the sources. `roots` are the daemon's own directories. Binds and mounts cover what is
-    `taken_over`, and all of these the volumes of the image.
+    `taken_over`, and all of these the volumes of the image. `recursive_read_only` says whether a read-only bind that
+    does not say otherwise covers the mounts below it.
     """
     asked = _requested(host, roots)
+    if not recursive_read_only:
+        asked = [_leaving_below(point) for point in asked]
     for point in asked:
         _require_built(point)
     points = {point.destination: point for point in taken_over}
@@ -58,6 +63,13 @@ def _requested(host: HostConfig, roots: Sequence[str]) -> list[MountPoint]:
     )
     mountinfo = _mountinfo()
     return [_possible(*pair, mountinfo) for pair in zip(parse(roots=roots), parse(), strict=True)]
+
+
+def _leaving_below(point: MountPoint) -> MountPoint:
+    """A read-only bind that leaves the mounts below it as they are."""
+    if point.type != BIND:
+        return point
+    return replace(point, options=tuple("ro" if word == "rro" else word for word in point.options))
 
 
 def _possible(following: MountPoint, asked: MountPoint, mountinfo: str) -> MountPoint:

@@ -1,19 +1,21 @@
 """From a container's record to the options of its OCI spec. Reads devices of the host; changes nothing."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import errdefs
 from engine.containers import interface_sysctls, security
-from engine.containers.config import HostConfig, ThrottleDevice
+from engine.containers.config import HostConfig, ThrottleDevice, Ulimit
 from engine.containers.container import Container
 from network.endpoint import INTERFACE
 from runtime.spec import capabilities, devices, resources, seccomp
 from runtime.spec.environment import environment
+from runtime.spec.host import has_recursive_read_only
 from runtime.spec.mounts import Bind, Mount, Tmpfs
 from runtime.spec.namespaces import HOST, NEW, Namespaces
-from runtime.spec.options import SHM_SIZE, SpecOptions
+from runtime.spec.options import SHM, SHM_SIZE, SpecOptions
 from runtime.spec.resources import DeviceLimit, Resources, Rlimit
 from runtime.spec.user import User
 from volumes.mount_point import MountPoint
@@ -27,7 +29,8 @@ class Surroundings:
     """What a start has prepared: the record alone does not know it.
 
     `network` is NEW, HOST or a path; `joined` maps "ipc" and "pid" to the init pid of the container that is joined;
-    `files` maps a path in the container to the host's file that is bound there.
+    `files` maps a path in the container to the host's file that is bound there; `shm` is the host's directory that is
+    its /dev/shm, "" where it is its own; `ulimits` are the daemon's, by name.
     """
 
     rootfs: str
@@ -36,6 +39,8 @@ class Surroundings:
     own_network: bool = True
     joined: dict[str, int]
     files: dict[str, str]
+    shm: str = ""
+    ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
     cgroups_path: str
     init_path: str
     seccomp_profile: bytes | None = None
@@ -72,7 +77,7 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         device_rules=rules,
         privileged=host.privileged,
         resources=limits_of(host),
-        rlimits=tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in host.ulimits or ()),
+        rlimits=_rlimits(host, around.ulimits),
         sysctls=_sysctls(container),
         oom_score_adj=host.oom_score_adj,
         annotations=host.annotations or {},
@@ -138,6 +143,14 @@ def _own_processes(host: HostConfig) -> bool:
     return host.pid_mode in ("", "private")
 
 
+def _rlimits(host: HostConfig, usual: Mapping[str, Ulimit]) -> tuple[Rlimit, ...]:
+    """What is asked for, and the daemon's for the rest."""
+    asked = list(host.ulimits or ())
+    own = {each.name for each in asked}
+    asked += [each for each in usual.values() if each.name not in own]
+    return tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in asked)
+
+
 def _apparmor(asked: security.Security) -> str | None:
     """The profile, where the host has AppArmor and one was asked for."""
     supported = os.path.exists("/sys/kernel/security/apparmor")
@@ -158,8 +171,8 @@ def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
         for path, source in around.files.items()
         if path not in users
     ]
-    if container.host_config.ipc_mode == "host":
-        mounts.append(Bind(source="/dev/shm", destination="/dev/shm"))
+    if around.shm and SHM not in users:
+        mounts.append(Bind(source=around.shm, destination=SHM))
     mounts += [_mount(mount) for mount in container.mounts]
     mounts += [
         Tmpfs(destination=path, options=options)
@@ -176,7 +189,7 @@ def _mount(mount: MountPoint) -> Mount:
         destination=mount.destination,
         read_only=not mount.rw,
         recursive="bind" not in mount.options,
-        recursive_read_only="rro" in mount.options,
+        recursive_read_only="rro" in mount.options and has_recursive_read_only(),
         propagation="" if mount.type == "volume" else mount.propagation or "rprivate",
     )
 
@@ -232,7 +245,5 @@ def _limit(path: str, value: int) -> DeviceLimit:
     try:
         device = os.stat(path).st_rdev
     except OSError as error:
-        raise errdefs.InvalidArgument(
-            f"cannot limit device {path}: {os.strerror(error.errno or 0)}"
-        ) from error
+        raise errdefs.InvalidArgument(f"stat {path}: {os.strerror(error.errno or 0).lower()}") from error
     return DeviceLimit(major=os.major(device), minor=os.minor(device), value=value)

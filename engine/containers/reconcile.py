@@ -9,7 +9,7 @@ import time
 import msgspec
 
 import errdefs
-from engine.containers import restart_policy
+from engine.containers import restart_policy, shared_memory
 from engine.containers.container import Container
 from engine.containers.exit import ended, last_run, release
 from engine.containers.live import Live, Lives
@@ -144,6 +144,7 @@ class Reconciler:
         for name in _names(root):
             if name not in running:
                 mount.unmount(root / name / "rootfs")
+                shared_memory.unmount(root / name)
                 shutil.rmtree(root / name, ignore_errors=True)
 
     def _remove_directories(self) -> None:

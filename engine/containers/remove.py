@@ -7,6 +7,7 @@ from contextlib import suppress
 import msgspec
 
 import errdefs
+from engine.containers import shared_memory
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
@@ -31,6 +32,7 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
     async with Undo("remove", STEPS) as undo:
         undo.step("mark", lambda: _mark_dead(container, store))
         await machinery.snapshots.unmount(machinery.rootfs(container.id))
+        await shared_memory.give_back(machinery.bundle(container.id))
         with suppress(errdefs.NotFound):  # by a removal that was cut short
             await _remove_snapshot(container, machinery)
         undo.step("snapshot")

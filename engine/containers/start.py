@@ -8,7 +8,7 @@ import msgspec
 
 import errdefs
 from engine.config import RuntimePath
-from engine.containers import bundle, files, mounts, networking
+from engine.containers import bundle, donors, files, mounts, networking, shared_memory
 from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
@@ -22,11 +22,9 @@ from runtime.spec import build, user
 from runtime.task import Attach, Runtime, Task, TaskRequest
 
 STEPS = (
-    "directory", "mount", "sandbox", "endpoint", "ports", "files", "bundle", "create", "attach", "start", "save",
+    "directory", "mount", "sandbox", "endpoint", "ports", "shm", "files", "bundle", "create", "attach", "start", "save",
 )  # fmt: skip
 INIT = "/usr/bin/tini-static"
-_UNSHARED = ("private", "none")
-"""IPC modes of containers whose IPC namespace nobody may join."""
 
 
 async def start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:
@@ -53,7 +51,8 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
         await machinery.snapshots.mount(container.snapshot, rootfs)
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
         plugged = await networking.plug(container, undo, machinery.network, store)
-        around = await _surroundings(container, plugged, machinery, store)
+        shm = await shared_memory.provide(container, undo, machinery, store)
+        around = await _surroundings(container, plugged, shm, machinery, store)
         undo.step("files")
         await mounts.make_sources(container, machinery.volumes)
         await bundle.write(directory, build.build(spec_options(container, around)))
@@ -87,7 +86,7 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
 
 
 async def _surroundings(
-    container: Container, plugged: networking.Plugged, machinery: Machinery, store: ContainerStore
+    container: Container, plugged: networking.Plugged, shm: str, machinery: Machinery, store: ContainerStore
 ) -> Surroundings:
     host = container.host_config
     return Surroundings(
@@ -95,8 +94,10 @@ async def _surroundings(
         user=await asyncio.to_thread(_resolve_user, container, machinery),
         network=plugged.namespace,
         own_network=plugged.own,
-        joined=_joined(container, store),
+        joined=donors.joined(host, store),
         files=await files.write(container, plugged, machinery, store),
+        shm=shm,
+        ulimits=machinery.config.default_ulimits,
         cgroups_path=cgroups.path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
         init_path=INIT,
         seccomp_profile=machinery.seccomp_profile,
@@ -112,25 +113,6 @@ def _resolve_user(container: Container, machinery: Machinery) -> user.User:
         read_in_root(rootfs, "/etc/passwd"),
         read_in_root(rootfs, "/etc/group"),
     )
-
-
-def _joined(container: Container, store: ContainerStore) -> dict[str, int]:
-    """The init pids of the containers whose namespaces are joined; Conflict if one does not run."""
-    joined = {}
-    for kind, mode in (("ipc", container.host_config.ipc_mode), ("pid", container.host_config.pid_mode)):
-        if mode.startswith("container:"):
-            other = store.get(mode.removeprefix("container:"))
-            if not other.running:
-                raise errdefs.Conflict(
-                    f"failed to join {kind.upper()} namespace: container {other.id} is not running"
-                )
-            if kind == "ipc" and other.host_config.ipc_mode in _UNSHARED:
-                raise errdefs.InvalidArgument(
-                    f"failed to join IPC namespace: container {other.id}: non-shareable IPC "
-                    "(hint: use IpcMode:shareable for the donor container)"
-                )
-            joined[kind] = other.state.pid
-    return joined
 
 
 def task_request(container: Container, machinery: Machinery) -> TaskRequest:

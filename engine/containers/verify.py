@@ -15,7 +15,7 @@ _SHARED_NAMESPACE = "container:"
 HOST_GATEWAY = "host-gateway"
 _IPC_MODES = ("", "none", "private", "shareable", "host")
 _ULIMITS = (
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
 )  # fmt: skip
 _MILLISECOND = 1_000_000
@@ -145,7 +145,7 @@ def _verify_memory(host: HostConfig, *, update: bool = False) -> None:
         swappiness is not None and not -1 <= swappiness <= 100,
         f"Invalid value: {swappiness}, valid memory swappiness range is 0-100",
     )
-    _refuse(reservation != 0 and reservation < MIN_MEMORY, "Minimum memory reservation allowed is 6MB")
+    _refuse(0 < reservation < MIN_MEMORY, "Minimum memory reservation allowed is 6MB")
     _refuse(
         memory > 0 and memory < reservation,
         "Minimum memory limit can not be less than memory reservation limit, see usage",
@@ -195,11 +195,13 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
     _refuse(".." in parent.split("/") or "\0" in parent, f"invalid cgroup parent: {parent}")
     for entry in host.extra_hosts or ():
         name, colon, address = entry.partition(":")
-        _refuse(not (name and colon and address), f'bad format for add-host: "{entry}"')
+        _refuse(not (name and colon), f'bad format for add-host: "{entry}"')
         _refuse(
-            address != HOST_GATEWAY and not _is_address(address),
+            address != HOST_GATEWAY and not _is_address(address.strip()),
             f'invalid IP address in add-host: "{address}"',
         )
+    for address in host.dns or ():
+        _refuse(not _is_address(address), f"bad nameserver address {address}")
     _refuse(
         "" in (host.annotations or {}),
         "invalid Annotations: the empty string is not permitted as an annotation key",
@@ -207,7 +209,7 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
     for asked, what in ((host.io_maximum_bandwidth, "bandwidth"), (host.io_maximum_iops, "IOPs")):
         _refuse(asked, f"Invalid QoS settings: linux does not support configuration of maximum {what}")
     for limit in host.ulimits or ():
-        _refuse(limit.name not in _ULIMITS, f"invalid ulimit type: {limit.name}")
+        _refuse(limit.name.lower() not in _ULIMITS, f"invalid ulimit type: {limit.name}")
         _refuse(
             0 <= limit.hard < limit.soft or (limit.soft < 0 <= limit.hard),
             f"ulimit soft limit must be less than or equal to hard limit: {limit.soft} > {limit.hard}",
@@ -217,7 +219,7 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
 
 def _is_address(text: str) -> bool:
     try:
-        ipaddress.ip_address(text.strip("[]"))
+        ipaddress.ip_address(text)
     except ValueError:
         return False
     return True

@@ -40,27 +40,27 @@ _TABLE: tuple[tuple[str, dict[str, object], str], ...] = (
     ("blkio_weight", {"blkio_weight": 0}, f"{_NO} Block I/O weight {_NOR} Weight discarded."),
     (
         "blkio_weight_device",
-        {"blkio_weight_device": None},
+        {"blkio_weight_device": []},
         f"{_NO} Block I/O weight_device {_NOR} Weight-device discarded.",
     ),
     (
         "blkio_read_bps",
-        {"blkio_device_read_bps": None},
+        {"blkio_device_read_bps": []},
         f"{_NO} BPS Block I/O read limit {_NOR} Block I/O BPS read limit discarded.",
     ),
     (
         "blkio_write_bps",
-        {"blkio_device_write_bps": None},
+        {"blkio_device_write_bps": []},
         f"{_NO} BPS Block I/O write limit {_NOR} Block I/O BPS write limit discarded.",
     ),
     (
         "blkio_read_iops",
-        {"blkio_device_read_iops": None},
+        {"blkio_device_read_iops": []},
         f"{_NO} IOPS Block read limit {_NOR} Block I/O IOPS read limit discarded.",
     ),
     (
         "blkio_write_iops",
-        {"blkio_device_write_iops": None},
+        {"blkio_device_write_iops": []},
         f"{_NO} IOPS Block write limit {_NOR} Block I/O IOPS write limit discarded.",
     ),
 )

@@ -11,6 +11,7 @@ from runtime.spec.namespaces import Namespaces
 from runtime.spec.resources import Resources, Rlimit
 from runtime.spec.user import User
 
+SHM = "/dev/shm"
 SHM_SIZE = 64 << 20
 """Docker's default for /dev/shm, bytes."""
 

@@ -70,7 +70,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     """The API over an engine in memory with one running container."""
     engine = MemoryEngine()
     engine.containers.records[running().id] = running()
-    roots: Any = SimpleNamespace(data_root=Path("/data"), exec_root=Path("/exec"))
+    roots: Any = SimpleNamespace(data_root=Path("/data"), exec_root=Path("/exec"), cgroup_version=1)
     api = API(assemble.routes(cast("Any", engine), roots), VERSION)
     server = HttpServer(api)
     path = str(tmp_path / "api.sock")

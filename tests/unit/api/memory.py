@@ -117,6 +117,7 @@ class MemoryContainers:
         networking: NetworkingConfig | None,
         *,
         platform: str = "",
+        recursive_read_only: bool = True,
     ) -> Any:
         self._note("create", name)
         self.created.append((name, config, host, networking, platform))

@@ -145,8 +145,29 @@ def test_mismatched_options_are_dropped_before_142() -> None:
     body = {"Image": "x", "HostConfig": {"Mounts": [{"Type": "bind", "ReadOnly": True, "VolumeOptions": {}}]}}
     (mount,) = parsed(body, "1.41").host.mounts or []
     assert mount.volume_options is None
-    assert mount.bind_options is not None
-    assert mount.bind_options.read_only_non_recursive
+
+
+def test_read_only_binds_leave_what_is_below_them_before_144() -> None:
+    mount = {"Type": "bind", "ReadOnly": True}
+    body = {"Image": "x", "HostConfig": {"Mounts": [mount, {**mount, "BindOptions": {}}]}}
+    old, new = parsed(body, "1.43"), parsed(body, "1.44")
+    assert (old.recursive_read_only, new.recursive_read_only) == (False, True)
+    told = [each.bind_options and each.bind_options.read_only_non_recursive for each in old.host.mounts or ()]
+    assert told == [None, True]  # dockerd shows it where there were options
+
+
+@pytest.mark.parametrize(
+    ("version", "cgroups", "asked", "mode"),
+    [
+        ("1.40", 1, "", "host"),
+        ("1.40", 1, "private", "private"),
+        ("1.40", 2, "", ""),
+        ("1.41", 1, "", ""),
+    ],
+)
+def test_the_cgroup_namespace_before_141(version: str, cgroups: int, asked: str, mode: str) -> None:
+    body = json.dumps({"Image": "x", "HostConfig": {"CgroupnsMode": asked}}).encode()
+    assert create.parse(body, Version(version), cgroup_version=cgroups).host.cgroupns_mode == mode
 
 
 def test_the_container_wide_mac_address_moves_to_the_endpoint() -> None:
