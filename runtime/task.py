@@ -17,6 +17,7 @@ from runtime import runc
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
 
 EXIT_KILLED = 128 + signal.SIGKILL
+_PF_EXITING = 0x4  # linux/sched.h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class LogFile:
 class TaskRequest:
     """What to create: the bundle's config.json says the rest, and must agree on `terminal`.
 
-    `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width).
+    `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width). `plain`: the spec has
+    a new PID namespace and no hooks (`runtime.spec.build.is_plain`).
     """
 
     id: str
@@ -58,6 +60,7 @@ class TaskRequest:
     stdin_once: bool = False
     log: LogFile | None = None
     console_size: tuple[int, int] | None = None
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +294,8 @@ class Task:
         await asyncio.to_thread((self.state_dir / f"exec-{exec_id}.json").unlink, missing_ok=True)
         if error.code == 0:
             return Conflict(error.text)
+        if _ending(self.pid):  # the kernel takes the container's processes from under the runtime
+            return Conflict(f"container {self.id} is not running")
         return runc.exec_error(log, error.code, error.text, self.runtime.path)
 
     def _take_pid(self, pid: int, pidfd: int) -> None:
@@ -373,6 +378,16 @@ class ExecProcess:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _ending(pid: int) -> bool:
+    """Whether a process is about to end, or has: it is still there while the others of its PID namespace are killed."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            flags = int(stat.read().rpartition(b")")[2].split()[6])
+    except OSError:
+        return True
+    return bool(flags & _PF_EXITING)
 
 
 def _signal(pidfd: int, number: int) -> None:

@@ -144,6 +144,8 @@ class Containers:
         """Start a container; NotModified if it runs."""
         async with self._locked(reference) as (container, live):
             container.require(Action.START)
+            if live.removing:  # else a removal by force would have to win against every start
+                raise refusal(Action.START, Status.REMOVING, container.id, container.name)
             live.cancel_timer()
             live.last_delay = 0.0
             container = _replace(container, stopped_by_user=False, restart_wanted=False, restart_count=0)
@@ -221,9 +223,10 @@ class Containers:
                 )
             if means_end(container, number):
                 container = await self._call_off(_replace(container, stopped_by_user=True), live)
+            task = live.task
             await kill(container, live, self._announcer, number)
         if number == SIGKILL:
-            await await_end(container, live)
+            await await_end(container, live, task)
 
     async def pause(self, reference: str) -> None:
         """Freeze every process of a running container."""

@@ -27,15 +27,17 @@ def means_end(container: Container, number: int) -> bool:
 async def kill(container: Container, live: Live, announcer: Announcer, number: int) -> None:
     """Signal the first process, and tell; a paused container is thawed by a signal that means its end.
 
-    What else is left in a container that has not its own PIDs ends with the runtime's delete.
+    What else is left in a container that has not its own PIDs ends with the runtime's delete. Whoever does not hold
+    the lock signals the run that there is now, and not another one that begins meanwhile.
     """
-    if live.task is None:
+    task = live.task
+    if task is None:
         return
     frozen = container.state.status is Status.PAUSED and means_end(container, number)
     # Looked up before: a process that is ending is in no group of its own any more.
     group = await asyncio.to_thread(_group, container.state.pid) if frozen else None
     await announcer.tell(container, "kill", signal=str(number))
-    await live.task.kill(number)
+    await task.kill(number)
     if group is not None:
         await asyncio.to_thread(group.thaw)
         await announcer.tell(container, "unpause")

@@ -87,10 +87,13 @@ class Watcher:
         if saved:  # else it tells the next daemon how the run ended
             await bundle.remove(self._machinery.bundle(container_id))
         live.task = None
+        # All of it is told, in one commit, before who waits may tell what it led to: "stop" comes after "die".
+        await asyncio.gather(
+            self._tell_networks("disconnect", ran, container.state.finished_at),
+            self._announcer.volumes("unmount", ran, time_ns=container.state.finished_at),
+            self.announce_end(container, live),
+        )
         live.ended.set()
-        await self._tell_networks("disconnect", ran, container.state.finished_at)
-        await self._announcer.volumes("unmount", ran, time_ns=container.state.finished_at)
-        await self.announce_end(container, live)
         return container
 
     async def _tell_networks(self, action: str, container: Container, time_ns: int) -> None:
