@@ -4,10 +4,11 @@ What a client adds is in both contenders' times alike and draws their ratio towa
 """
 
 import json
+import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 VERSION = "v1.45"
 Headers = dict[str, str]
@@ -38,17 +39,26 @@ class Connection:
         self.reader.close()
         self.sock.close()
 
-    def ask(self, method: str, target: str, body: bytes = b"", upgrade: str = "") -> tuple[int, Headers]:
-        """Send a request and read the head of the answer: (status, headers in lower case)."""
+    def send(
+        self, method: str, target: str, body: bytes | BinaryIO = b"", upgrade: str = "", *, last: bool = False
+    ) -> None:
+        """Send a request; `body` may be a file, to its end. `last`: the other side closes after the answer."""
         extra = f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n" if upgrade else ""
-        kind = "application/json" if body[:1] in (b"", b"{") else "application/x-tar"
+        extra += "Connection: close\r\n" if last else ""
+        size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
+        kind = "application/json" if isinstance(body, bytes) else "application/x-tar"
         head = (
             f"{method} /{VERSION}/{target} HTTP/1.1\r\nHost: docker\r\n{extra}"
-            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {size}\r\n\r\n"
         )
-        self.sock.sendall(head.encode() + body if len(body) < 1 << 16 else head.encode())
-        if len(body) >= 1 << 16:
-            self.sock.sendall(body)
+        if isinstance(body, bytes):
+            self.sock.sendall(head.encode() + body)
+        else:
+            self.sock.sendall(head.encode())
+            self.sock.sendfile(body)
+
+    def head(self) -> tuple[int, Headers]:
+        """Read the head of the answer: (status, headers in lower case)."""
         status = int(self.reader.readline().split()[1])
         headers = {}
         while line := self.reader.readline().strip():
@@ -71,6 +81,13 @@ class Connection:
             yield chunk
         self.reader.readline()
 
+    def rest(self) -> list[bytes]:
+        """All bytes until the other side closes, as they come and in large pieces; the head is among them."""
+        pieces = []
+        while piece := self.sock.recv(1 << 20):
+            pieces.append(piece)
+        return pieces
+
 
 class Client:
     """The calls of the benchmark. Each raises WrongSample on a status of 400 or more."""
@@ -89,7 +106,8 @@ class Client:
         """Make a call on the connection that is kept; the bytes of the answer."""
         if self._connection is None:
             self._connection = Connection(self.path)
-        status, headers = self._connection.ask(method, target, body)
+        self._connection.send(method, target, body)
+        status, headers = self._connection.head()
         data = self._connection.body(headers)
         if status >= 400:
             raise WrongSample(f"{method} {target}: {status} {data.decode()}")
@@ -104,12 +122,30 @@ class Client:
         """POST on a connection of its own that is upgraded; its reader gives what the container writes."""
         connection = Connection(self.path)
         data = json.dumps(body).encode() if body is not None else b""
-        status, headers = connection.ask("POST", target, data, upgrade="tcp")
+        connection.send("POST", target, data, upgrade="tcp")
+        status, headers = connection.head()
         if status != 101:
             text = connection.body(headers).decode()
             connection.close()
             raise WrongSample(f"POST {target}: {status} {text}")
         return connection
+
+    def stream(self, target: str) -> Connection:
+        """GET on a connection of its own whose body goes on: read its chunks()."""
+        connection = Connection(self.path)
+        connection.send("GET", target)
+        status, headers = connection.head()
+        if status != 200:
+            text = connection.body(headers).decode()
+            connection.close()
+            raise WrongSample(f"GET {target}: {status} {text}")
+        return connection
+
+    def fetch(self, target: str) -> list[bytes]:
+        """GET something large on a connection of its own: the pieces of the answer, for `body_of`."""
+        with Connection(self.path) as connection:
+            connection.send("GET", target, last=True)
+            return connection.rest()
 
     def create(self, *command: str, network: str = "none", host: Config | None = None, **config: Any) -> str:
         """Create a container of busybox: its id. `host`: more of its HostConfig; `config`: of its Config."""
@@ -144,6 +180,24 @@ class Client:
         return container
 
 
+def body_of(pieces: list[bytes]) -> bytes:
+    """The body of an answer that was fetched. Errors: WrongSample when it is not a whole one of status 200."""
+    head, _, data = b"".join(pieces).partition(b"\r\n\r\n")
+    expect(b" 200 " in head.partition(b"\r\n")[0], f"{head!r} {data[:1000]!r}")
+    if b"\r\ntransfer-encoding: chunked" not in head.lower():
+        return data
+    parts: list[bytes] = []
+    at = 0
+    while at < len(data):
+        line = data.index(b"\r\n", at)
+        size = int(data[at:line], 16)
+        if not size:
+            return b"".join(parts)
+        parts.append(data[line + 2 : line + 2 + size])
+        at = line + 4 + size
+    raise WrongSample("the answer broke off")
+
+
 def demultiplexed(data: bytes) -> bytes:
     """Take the frames' headers off a multiplexed stream."""
     parts, at = [], 0
@@ -154,7 +208,7 @@ def demultiplexed(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def expect(right: bool, what: Callable[[], str]) -> None:
+def expect(right: bool, what: str) -> None:
     """Check a sample. Errors: WrongSample with the text."""
     if not right:
-        raise WrongSample(what())
+        raise WrongSample(what)

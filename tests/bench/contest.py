@@ -4,17 +4,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.client import Client
+from tests.bench.client import Client, WrongSample
 from tests.bench.measures import MEASURES, OURS, THEIRS
 from tests.daemon import Wherryd
 from tests.peer.peer import Peer, missing
 from tests.roots import make_root
 
+ATTEMPTS = 5
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -31,13 +32,16 @@ class Contender:
 class Contest:
     """What a group of measures gets: who contends, how often, and where it notes what came out.
 
-    `scratch` is a directory for what both containers may mount.
+    `scratch` is a directory for what both containers may mount; `at_turn` is the contender whose turn it is;
+    `theirs_wrong` tells what dockerd did wrong.
     """
 
     contenders: list[Contender]
     rounds: int
     idle: int
     scratch: Path
+    at_turn: str = ""
+    theirs_wrong: list[str] = field(default_factory=list)
     results: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def note(self, name: str, contender: Contender, value: float) -> None:
@@ -63,12 +67,29 @@ class Turn:
     number: int
 
     def __iter__(self) -> Iterator[Contender]:
-        return iter(self.contest.contenders[:: -1 if self.number % 2 else 1])
+        for contender in self.contest.contenders[:: -1 if self.number % 2 else 1]:
+            self.contest.at_turn = contender.name
+            yield contender
 
     def note(self, name: str, contender: Contender, value: float) -> None:
         """Note a value unless this turn is the warm-up."""
         if self.number >= 0:
             self.contest.note(name, contender, value)
+
+    def take(self, name: str, contender: Contender, sample: Callable[[], float]) -> None:
+        """Note what a sample gives. One that dockerd gets wrong is told, and taken again.
+
+        Under load it sometimes loses the output of a run, as it answers an attach before it is attached.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                self.note(name, contender, sample())
+                return
+            except WrongSample as error:
+                if contender.name == OURS:
+                    raise
+                self.contest.theirs_wrong.append(f"{name}: {error}")
+        raise WrongSample(f"{ATTEMPTS} times")
 
     @contextmanager
     def timed(self, name: str, contender: Contender) -> Iterator[None]:

@@ -34,3 +34,17 @@ def pss(root: Path) -> int:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total
+
+
+def cpu(root: Path) -> float:
+    """The CPU-seconds that a daemon's processes have had, their children that ended not counted."""
+    return sum(map(cpu_of, processes(root)))
+
+
+def cpu_of(pid: int) -> float:
+    """The CPU-seconds that the threads of a process have had; 0 when it is gone."""
+    try:
+        stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    except OSError:
+        return 0.0
+    return sum(int(stat.split()[0]) for stat in stats) / 1e9

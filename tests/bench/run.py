@@ -5,16 +5,31 @@ missed target is told, and is no failure; a sample that is wrong ends the run wi
 """
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Mapping
 
+from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
-from tests.bench.groups import execs, memory, runs
+from tests.bench.groups import ends, events, execs, images, lists, logs, memory, restart, runs, stats
 from tests.bench.measures import table
+from tests.bench.population import populate
 
+# In this order: each group finds the containers that those before it have left, and makes or removes what it needs.
 GROUPS: Mapping[str, Callable[[Contest], None]] = {
+    "idle": memory.measure_idle,
     "runs": runs.measure,
+    "cli": runs.measure_cli,
+    "many": runs.measure_many,
     "exec": execs.measure,
+    "ends": ends.measure,
+    "events": events.measure,
+    "logs": logs.measure,
+    "images": images.measure,
     "memory": memory.measure,
+    "stats": stats.measure,
+    "lists": lists.measure,
+    "restart": restart.measure,
 }
 
 
@@ -36,8 +51,16 @@ def main() -> None:
     with contest(options.rounds, options.idle) as both:
         for name, measure in GROUPS.items():
             if name in options.only:
-                measure(both)
+                began = time.monotonic()
+                try:
+                    measure(both)
+                except WrongSample as error:
+                    sys.exit(f"{name}: wrong sample of {both.at_turn}: {error}")
+                print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        populate(both)
         print(table(both.results))
+        for wrong in both.theirs_wrong:
+            print(f"dockerd was wrong and was asked again: {wrong}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,13 @@
 """Exec of `true` in a running container, to its end."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
 from tests.bench.client import Client, expect
-from tests.bench.contest import Contest
+from tests.bench.contest import Contender, Contest
+
+AT_ONCE = 8
 
 
 def execute(client: Client, container: str) -> None:
@@ -13,17 +17,35 @@ def execute(client: Client, container: str) -> None:
     with client.hijack(f"exec/{made}/start", {"Detach": False, "Tty": False}) as output:
         data = output.reader.read()
     code = client.call("GET", f"exec/{made}/json")["ExitCode"]
-    expect(code == 0 and not data, lambda: f"exec exited {code}, output {data!r}")
+    expect(code == 0 and not data, f"exec exited {code}, output {data!r}")
+
+
+@contextmanager
+def sleepers(contest: Contest) -> Iterator[dict[str, str]]:
+    """A running container of each contender: its id by the contender's name."""
+    containers = {contender.name: contender.client.sleeping() for contender in contest.contenders}
+    yield containers
+    for contender in contest.contenders:
+        contender.client.remove(containers[contender.name])
 
 
 def measure(contest: Contest) -> None:
-    """One exec at a time."""
-    with ExitStack() as stack:
-        containers = {}
-        for contender in contest.contenders:
-            containers[contender.name] = contender.client.sleeping()
-            stack.callback(contender.client.remove, containers[contender.name])
+    """One exec at a time, then eight at once in one container."""
+    with sleepers(contest) as containers:
         for turn in contest.turns():
             for contender in turn:
                 with turn.timed("exec", contender):
                     execute(contender.client, containers[contender.name])
+        for turn in contest.turns(0.5):
+            for contender in turn:
+                with turn.timed("exec-8", contender):
+                    _execute_at_once(contender, containers[contender.name])
+
+
+def _execute_at_once(contender: Contender, container: str) -> None:
+    def one(_: int) -> None:
+        with closing(Client(contender.client.path)) as client:
+            execute(client, container)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(one, range(AT_ONCE)))
