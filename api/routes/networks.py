@@ -51,12 +51,11 @@ class NetworkRoutes:
         ]
 
     async def list(self, call: Call) -> web.StreamResponse:
-        """Networks by Docker's filters. Who is attached is told until 1.27 only."""
+        """Networks by Docker's filters."""
         wanted = filters.parse(call.query.text("filters"), _ALLOWED)
         containers = self._running()
         chosen = [each for each in self._networks.networks() if _passes(each, wanted, containers)]
-        attached = containers if call.version.before("1.28") else ()
-        return call.answer([schema.inspect(each, attached, call.version) for each in chosen])
+        return call.answer([schema.summary(each, containers, call.version) for each in chosen])
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one network."""

@@ -37,6 +37,14 @@ def inspect(info: NetworkInfo, containers: Iterable[Container], version: Version
     return shown
 
 
+def summary(info: NetworkInfo, containers: Iterable[Container], version: Version) -> dict[str, Any]:
+    """An entry of `GET /networks`. Who is attached is told until 1.27 only, that it is not told until 1.51."""
+    shown = inspect(info, containers if version.before("1.28") else (), version)
+    if not version.before("1.52"):
+        del shown["Containers"]
+    return shown
+
+
 def status(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any]:
     """How many addresses of each subnet are taken (gateway, network and broadcast address included) and left."""
     taken = [
