@@ -35,6 +35,19 @@ class Answer:
         return json.loads(self.body)
 
 
+class Listening:
+    """A chunked answer that is read line by line, as the daemon wrote them, and only when asked for."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def line(self) -> bytes:
+        """The next chunk, which is one line."""
+        async with asyncio.timeout(PATIENCE):
+            size = int(await self._reader.readline(), 16)
+            return (await self._reader.readexactly(size + 2))[:-2]
+
+
 class Crowd:
     """Calls on as many connections as there are calls under way."""
 
@@ -54,6 +67,18 @@ class Crowd:
     async def call(self, method: str, path: str, body: Any = None) -> Answer:
         async with self._session.request(method, path, json=body) as answer:
             return Answer(answer.status, await answer.read())
+
+    @asynccontextmanager
+    async def listening(self, path: str) -> AsyncIterator[Listening]:
+        """A GET whose head is read, and of whose body hardly more is taken than is asked for."""
+        reader, writer = await asyncio.open_unix_connection(str(self._socket), limit=1 << 16)
+        try:
+            writer.write(f"GET /v1.45/{path} HTTP/1.1\r\nHost: docker\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200"), head
+            yield Listening(reader)
+        finally:
+            writer.transport.abort()
 
     @asynccontextmanager
     async def streaming(self, path: str) -> AsyncIterator[aiohttp.StreamReader]:
