@@ -22,9 +22,9 @@ class Archive:
     layer: str
 
 
-def write(path: Path) -> Archive:
+def write(path: Path, files: int = FILES) -> Archive:
     """Write the archive; the same one each time."""
-    layer = _layer()
+    layer = _layer(files)
     diff = digest(layer)
     config = {
         "architecture": "amd64",
@@ -50,12 +50,12 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def _layer() -> bytes:
+def _layer(files: int) -> bytes:
     chance = random.Random(1)
     words = [chance.randbytes(12) for _ in range(4096)]
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as layer:
-        for number in range(FILES):
+        for number in range(files):
             text = b"".join(chance.choices(words, k=SIZE // 12))
             _add(layer, f"data/{number % 100:02}/{number}", text)
     return stream.getvalue()

@@ -68,6 +68,11 @@ MEASURES: Mapping[str, Measure] = {
     "memory-used": Measure("PSS after the measures above, without a container", "MB"),
     "memory-container": Measure("PSS per running container, of 20", "MB", 0.3),
     "restart": Measure("restart with 200 stopped containers, until it answers", "s", 0.3),
+    "cpu-runc": Measure("CPU per container (`docker run`, network none): runc and init", "ms"),
+    "cpu-shim": Measure("the shim", "ms"),
+    "cpu-daemon": Measure("the daemon", "ms"),
+    "cpu-client": Measure("the client, Docker's CLI", "ms"),
+    "cpu-sum": Measure("all of them", "ms"),
 }
 """By name, in the order of the table."""
 

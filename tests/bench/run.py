@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
+from tests.bench import equality, fsyncs
 from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
-from tests.bench.groups import ends, events, execs, images, lists, logs, memory, restart, runs, stats
+from tests.bench.groups import cpu, ends, events, execs, images, lists, logs, memory, restart, runs, stats
 from tests.bench.measures import table
 from tests.bench.population import populate
 
@@ -25,6 +26,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "ends": ends.measure,
     "events": events.measure,
     "logs": logs.measure,
+    "cpu": cpu.measure,
     "images": images.measure,
     "memory": memory.measure,
     "stats": stats.measure,
@@ -49,6 +51,8 @@ def main() -> None:
     parser.add_argument("--only", type=names, default=list(GROUPS), metavar="NAME,…", help=", ".join(GROUPS))
     options = parser.parse_args()
     with contest(options.rounds, options.idle) as both:
+        print("\n".join(equality.check(both)), file=sys.stderr)
+        print(fsyncs.table(fsyncs.count(both)))
         for name, measure in GROUPS.items():
             if name in options.only:
                 began = time.monotonic()
