@@ -60,7 +60,7 @@ def _running(mode: str, kind: str, store: ContainerStore) -> Container:
         raise errdefs.InvalidArgument(prefix + error.message) from error
     if donor.state.status is Status.RESTARTING:
         raise errdefs.Conflict(
-            f"{prefix}container {donor.id} is restarting, wait until the container is running"
+            f"{prefix}Container {donor.id} is restarting, wait until the container is running"
         )
     if not donor.running:
         raise errdefs.Conflict(f"{prefix}container {donor.id} is not running")

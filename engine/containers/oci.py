@@ -171,7 +171,7 @@ def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
         for path, source in around.files.items()
         if path not in users
     ]
-    if around.shm and SHM not in users:
+    if around.shm and SHM not in {*users, *(container.host_config.tmpfs or ())}:
         mounts.append(Bind(source=around.shm, destination=SHM))
     mounts += [_mount(mount) for mount in container.mounts]
     mounts += [

@@ -62,7 +62,9 @@ def _of_host() -> str:
 
 
 def _covered(container: Container) -> bool:
-    return any(point.destination == SHM for point in container.mounts)
+    return SHM in (container.host_config.tmpfs or ()) or any(
+        each.destination == SHM for each in container.mounts
+    )
 
 
 def _make(target: Path, size: int) -> str:

@@ -1,0 +1,79 @@
+"""Containers by what their HostConfig asks for, through the API alone: a client would fill in defaults of its own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.daemon import Wherryd
+
+SLEEP = ("sleep", "1000")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A running container and the number of its first process."""
+
+    id: str
+    pid: int
+    daemon: Wherryd
+
+    def inspect(self) -> Any:
+        """What the daemon says of it."""
+        return self.daemon.get(f"/containers/{self.id}/json").json
+
+    def update(self, **asked: Any) -> None:
+        """Change its resources."""
+        answer = self.daemon.call("POST", f"/containers/{self.id}/update", asked)
+        assert answer.status == 200, answer.body
+
+    def shell(self, script: str) -> str:
+        """What a script in it prints."""
+        return self.daemon.docker("exec", self.id, "sh", "-c", script).stdout
+
+
+Run = Callable[..., Box]
+
+
+@pytest.fixture
+def run(wherryd: Wherryd) -> Iterator[Run]:
+    """Run a container: run({"Memory": …}, Cmd=[…], version="1.43"); it is removed after the test."""
+    made: list[str] = []
+
+    def run(host: dict[str, Any] | None = None, *, version: str = "1.55", **config: Any) -> Box:
+        identifier = create(wherryd, host or {}, version, **config)
+        made.append(identifier)
+        answer = wherryd.call("POST", f"/containers/{identifier}/start")
+        assert answer.status == 204, answer.body
+        pid = wherryd.get(f"/containers/{identifier}/json").json["State"]["Pid"]
+        return Box(identifier, pid, wherryd)
+
+    yield run
+    for identifier in reversed(made):
+        wherryd.call("DELETE", f"/containers/{identifier}?force=1&v=1")
+
+
+def create(wherryd: Wherryd, host: dict[str, Any], version: str = "1.55", **config: Any) -> str:
+    """Make a container without a network; its ID."""
+    body = {
+        "Image": "busybox",
+        "Cmd": list(SLEEP),
+        "HostConfig": {"NetworkMode": "none", **host},
+        **config,
+    }
+    answer = wherryd.call("POST", f"/v{version}/containers/create", body)
+    assert answer.status == 201, answer.body
+    return str(answer.json["Id"])
+
+
+def refused(wherryd: Wherryd, host: dict[str, Any], **config: Any) -> tuple[int, str]:
+    """The status and text by which a container is refused, at its creation or at its start."""
+    body = {"Image": "busybox", "Cmd": list(SLEEP), "HostConfig": {"NetworkMode": "none", **host}, **config}
+    answer = wherryd.call("POST", "/containers/create", body)
+    if answer.status == 201:
+        identifier = answer.json["Id"]
+        answer = wherryd.call("POST", f"/containers/{identifier}/start")
+        wherryd.call("DELETE", f"/containers/{identifier}?force=1")
+    assert answer.status >= 400
+    return answer.status, answer.json["message"]

@@ -1,0 +1,125 @@
+"""Limits of CPU, memory and processes, as the container's control groups have them; the same after an update."""
+
+from typing import Any
+
+import pytest
+
+from runtime import cgroups
+from tests import kernel
+from tests.integration.host_config.conftest import Run, refused
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(
+        cgroups.detect().version != 1, reason="of cgroup v1; those of v2 are tests of the machine"
+    ),
+]
+
+MIB = 1 << 20
+UNLIMITED = str((1 << 63) - 4096)
+
+
+def groups(pid: int, *names: str) -> list[str]:
+    return [kernel.cgroup(pid, name) for name in names]
+
+
+def test_cpu(run: Run) -> None:
+    box = run(
+        {"CpuShares": 512, "CpuPeriod": 50_000, "CpuQuota": 25_000, "CpusetCpus": "0", "CpusetMems": "0"}
+    )
+    names = ("cpu.shares", "cpu.cfs_period_us", "cpu.cfs_quota_us", "cpuset.cpus", "cpuset.mems")
+    assert groups(box.pid, *names) == ["512", "50000", "25000", "0", "0"]
+    assert kernel.status(box.pid)["Cpus_allowed_list"] == "0"
+    box.update(CpuShares=300, CpuPeriod=20_000, CpuQuota=10_000, CpusetCpus="1")
+    assert groups(box.pid, *names) == ["300", "20000", "10000", "1", "0"]
+    assert kernel.status(box.pid)["Cpus_allowed_list"] == "1"
+    shown = box.inspect()["HostConfig"]
+    assert [shown[name] for name in ("CpuShares", "CpuPeriod", "CpuQuota", "CpusetCpus")] == [
+        300,
+        20_000,
+        10_000,
+        "1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "quota", "period"),
+    [
+        ({"NanoCpus": 750_000_000}, "75000", "100000"),
+        ({"NanoCpus": 2_000_000_000}, "200000", "100000"),
+        ({"CpuQuota": -1}, "-1", "100000"),
+        ({"CpuPeriod": 1000}, "-1", "1000"),
+        ({}, "-1", "100000"),
+    ],
+)
+def test_cpu_time(run: Run, asked: dict[str, int], quota: str, period: str) -> None:
+    box = run(asked)
+    assert groups(box.pid, "cpu.cfs_quota_us", "cpu.cfs_period_us") == [quota, period]
+    if "NanoCpus" in asked:
+        box.update(NanoCpus=500_000_000)
+        assert groups(box.pid, "cpu.cfs_quota_us", "cpu.cfs_period_us") == ["50000", "100000"]
+
+
+def test_memory(run: Run) -> None:
+    box = run(
+        {
+            "Memory": 64 * MIB, "MemorySwap": 96 * MIB, "MemoryReservation": 32 * MIB, "MemorySwappiness": 7,
+            "OomKillDisable": True, "OomScoreAdj": 77,
+        }
+    )  # fmt: skip
+    names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes")
+    assert groups(box.pid, *names) == [str(64 * MIB), str(96 * MIB), str(32 * MIB)]
+    assert kernel.cgroup(box.pid, "memory.swappiness") == "7"
+    assert "oom_kill_disable 1" in kernel.cgroup(box.pid, "memory.oom_control")
+    assert kernel.oom_score_adj(box.pid) == 77
+    box.update(Memory=80 * MIB, MemorySwap=128 * MIB, MemoryReservation=40 * MIB)
+    assert groups(box.pid, *names) == [str(80 * MIB), str(128 * MIB), str(40 * MIB)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "memory", "both"),
+    [
+        ({"Memory": 64 * MIB}, str(64 * MIB), str(128 * MIB)),
+        ({"Memory": 64 * MIB, "MemorySwap": 64 * MIB}, str(64 * MIB), str(64 * MIB)),
+        ({"Memory": 64 * MIB, "MemorySwap": -1}, str(64 * MIB), UNLIMITED),
+        ({"Memory": (1 << 63) - 1, "MemoryReservation": -1}, UNLIMITED, UNLIMITED),
+        ({"MemorySwap": -1}, UNLIMITED, UNLIMITED),
+    ],
+)
+def test_memory_and_swap(run: Run, asked: dict[str, int], memory: str, both: str) -> None:
+    names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    assert groups(run(asked).pid, *names) == [memory, both]
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(20, "20"), (0, "max"), (-1, "max"), (None, "max")])
+def test_processes(run: Run, asked: int | None, limit: str) -> None:
+    box = run({"PidsLimit": asked})
+    assert kernel.cgroup(box.pid, "pids.max") == limit
+    box.update(PidsLimit=33)
+    assert kernel.cgroup(box.pid, "pids.max") == "33"
+    box.update(PidsLimit=-1)
+    assert kernel.cgroup(box.pid, "pids.max") == "max"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ({"Memory": MIB}, "Minimum memory limit allowed is 6MB"),
+        (
+            {"Memory": 64 * MIB, "MemorySwap": 32 * MIB},
+            "Minimum memoryswap limit should be larger than memory limit",
+        ),
+        ({"MemorySwap": 64 * MIB}, "You should always set the Memory limit when using Memoryswap limit"),
+        ({"CpusetCpus": "0-99"}, "Requested CPUs are not available - requested 0-99, available: "),
+        ({"CpusetCpus": "1-0"}, "Invalid value 1-0 for cpuset cpus"),
+        ({"CpusetMems": "7"}, "Requested memory nodes are not available"),
+        ({"CpuPeriod": 1}, "CPU cfs period can not be less than 1ms"),
+        ({"NanoCpus": 1, "CpuQuota": 5000}, "Nano CPUs and CPU Quota cannot both be set"),
+        ({"NanoCpus": 10**15}, "Range of CPUs is from 0.01 to "),
+        ({"OomScoreAdj": 1001}, "Invalid value 1001, range for oom score adj is [-1000, 1000]"),
+    ],
+)
+def test_what_cannot_be(wherryd: Any, asked: dict[str, Any], text: str) -> None:
+    status, told = refused(wherryd, asked)
+    assert status == 400
+    assert text in told
