@@ -55,6 +55,9 @@ def check(contest: Contest) -> list[str]:
 
     Errors: Unequal with all differences; WrongSample when a published port does not answer.
     """
+    runtimes = {_runtime(each.client) for each in contest.contenders}
+    if len(runtimes) > 1:
+        raise Unequal(f"they run {' and '.join(runtimes)}")
     lines = []
     for name, how in KINDS.items():
         for limits in ({}, LIMITS):
@@ -64,6 +67,12 @@ def check(contest: Contest) -> list[str]:
                 raise Unequal("\n".join([f"{name}, limits {limits}:", *wrong]))
         lines.append(f"{name}: {len(first)} facts are equal, {len(first['mounts'])} mounts among them")
     return lines
+
+
+def _runtime(client: Client) -> str:
+    components = client.call("GET", "version")["Components"]
+    (version,) = (each["Version"] for each in components if each["Name"] == "runc")
+    return f"runc {version}"
 
 
 def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:

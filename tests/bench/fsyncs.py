@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from tests.bench.processes import processes
 CALLS = "fsync,fdatasync,syncfs,sync,sync_file_range,msync"
 DURABLE = ("create", "start", "remove", "tag", "load")
 """The verbs whose answer wherry gives only when a loss of power cannot undo it."""
+Counts = Mapping[str, Mapping[str, int]]
 FEW = 20  # files in the image that is loaded
 
 
-def count(contest: Contest) -> dict[str, dict[str, int]]:
+def count(contest: Contest) -> Counts:
     """The calls that each contender makes, by verb and name. Errors: WrongSample when wherry makes none for DURABLE."""
     image = archive.write(contest.scratch / "small.tar", FEW)
     counts: dict[str, dict[str, int]] = {}
@@ -34,7 +35,7 @@ def count(contest: Contest) -> dict[str, dict[str, int]]:
     return counts
 
 
-def table(counts: dict[str, dict[str, int]]) -> str:
+def table(counts: Counts) -> str:
     """The counts in Markdown."""
     names = list(next(iter(counts.values())))
     lines = [f"| syncs to the disk | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]

@@ -1,7 +1,8 @@
 """`make bench`: wherryd beside a real dockerd, in one run and in turns, so that both meet the same load.
 
-Prints a table in Markdown: the median and the best of several samples, the ratio of the medians, and the target. A
-missed target is told, and is no failure; a sample that is wrong ends the run with its reason. Needs root.
+Prints tables in Markdown: the median and the best of several samples, the ratio of the medians, and the target. A
+missed target is told, and is no failure; containers that are not the same, and a sample of wherry's that is wrong,
+end the run with exit status 1. Needs root.
 """
 
 import argparse
@@ -13,8 +14,8 @@ from tests.bench import equality, fsyncs
 from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
 from tests.bench.groups import cpu, ends, events, execs, images, lists, logs, memory, restart, runs, stats
-from tests.bench.measures import table
 from tests.bench.population import populate
+from tests.bench.report import README, report, written_in
 
 # In this order: each group finds the containers that those before it have left, and makes or removes what it needs.
 GROUPS: Mapping[str, Callable[[Contest], None]] = {
@@ -25,8 +26,8 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "exec": execs.measure,
     "ends": ends.measure,
     "events": events.measure,
-    "logs": logs.measure,
     "cpu": cpu.measure,
+    "logs": logs.measure,
     "images": images.measure,
     "memory": memory.measure,
     "stats": stats.measure,
@@ -43,28 +44,44 @@ def names(text: str) -> list[str]:
     return wanted
 
 
-def main() -> None:
-    """Start both daemons, compare them, and take them away."""
+def parsed() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(prog="make bench", description="wherryd beside a real dockerd")
     parser.add_argument("--rounds", type=int, default=20, help="how often each is done (default 20)")
     parser.add_argument("--idle", type=int, default=20, help="how many idle containers (default 20)")
-    parser.add_argument("--only", type=names, default=list(GROUPS), metavar="NAME,…", help=", ".join(GROUPS))
+    parser.add_argument("--only", type=names, metavar="NAME,…", help=", ".join(GROUPS))
+    parser.add_argument("--write-readme", action="store_true", help="put what came out into the README")
     options = parser.parse_args()
+    if options.write_readme and options.only:
+        parser.error("the README shows all groups, not some")
+    return options
+
+
+def compare(both: Contest, wanted: list[str]) -> str:
+    """Check, count, and measure: the report. Errors: WrongSample, Unequal."""
+    print("\n".join(equality.check(both)), file=sys.stderr)
+    syncs = fsyncs.count(both)
+    for name in wanted:
+        began = time.monotonic()
+        GROUPS[name](both)
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    for wrong in both.theirs_wrong:
+        print(f"dockerd was wrong and was asked again: {wrong}", file=sys.stderr)
+    return report(both, syncs)
+
+
+def main() -> None:
+    """Start both daemons, compare them, and take them away."""
+    options = parsed()
     with contest(options.rounds, options.idle) as both:
-        print("\n".join(equality.check(both)), file=sys.stderr)
-        print(fsyncs.table(fsyncs.count(both)))
-        for name, measure in GROUPS.items():
-            if name in options.only:
-                began = time.monotonic()
-                try:
-                    measure(both)
-                except WrongSample as error:
-                    sys.exit(f"{name}: wrong sample of {both.at_turn}: {error}")
-                print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
-        populate(both)
-        print(table(both.results))
-        for wrong in both.theirs_wrong:
-            print(f"dockerd was wrong and was asked again: {wrong}", file=sys.stderr)
+        try:
+            text = compare(both, [name for name in GROUPS if name in (options.only or GROUPS)])
+            populate(both)
+        except (WrongSample, equality.Unequal) as error:
+            sys.exit(f"{both.at_turn}: {error}")
+    print(text)
+    if options.write_readme:
+        README.write_text(written_in(README.read_text(), text))
 
 
 if __name__ == "__main__":
