@@ -35,6 +35,7 @@ class Wherryd:
         self.flags = list(flags)
         self.env = dict(env or {})
         self.pass_fds: tuple[int, ...] = ()
+        self.program = ["-m", "api"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,7 +60,7 @@ class Wherryd:
     def argv(self) -> list[str]:
         """The command that starts the daemon."""
         return [
-            *(sys.executable, "-I", "-m", "api"),
+            *(sys.executable, "-I", *self.program),
             *("--data-root", str(self.data_root)),
             *("--exec-root", str(self.exec_root)),
             *("--host", f"unix://{self.socket}"),

@@ -36,7 +36,9 @@ def images(listed: Iterable[Listed], everything: Iterable[Listed], version: Vers
     )
     for each in listed:
         shown = image_schema.summary(each, version, shared=True) | {"Containers": len(each.users)}
-        usage.items.append(shown | {"RepoDigests": shown["RepoDigests"] or None})
+        if version.before("1.52"):
+            shown["RepoDigests"] = shown["RepoDigests"] or None
+        usage.items.append(shown)
         usage.active += bool(each.users)
         usage.reclaimable += each.image.size - each.shared_size if not each.users else 0
     return usage

@@ -87,6 +87,8 @@ def summary(
     }
     if not version.before("1.48"):
         shown["Descriptor"] = msgspec.to_builtins(image.descriptor)
+    if not version.before("1.52"):
+        shown["Labels"] = image.labels
     if manifests:
         shown["Manifests"] = [manifest(image, listed.users)]
     if version.before("1.44"):

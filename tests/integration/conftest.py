@@ -11,18 +11,34 @@ from tests.daemon import Wherryd
 from tests.leftovers import no_leftovers, scope_of
 from tests.roots import make_root
 from tests.supervised import Supervised
+from tests.wire.answers import Answers, watch
 from tests.world import Scope
 
 __all__ = ["no_leftovers"]
 
 
 @pytest.fixture(scope="session")
-def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
+def watched() -> list[Answers]:
+    """The answers of the daemons of the run, where the definition of the API is here to compare them with."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def contract(watched: list[Answers]) -> Iterator[None]:
+    """Fail a test in which a daemon answered anything that the newest API does not say."""
+    yield
+    if wrong := [line for answers in watched for line in answers.problems()]:
+        pytest.fail("answers that are not of the contract:\n  " + "\n  ".join(wrong), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> Iterator[Wherryd]:
     """A daemon for all tests, with the image busybox:latest.
 
     It runs as under systemd, with a socket and a NOTIFY_SOCKET given: none of the suite may see anything of them.
     """
     daemon = Supervised(make_root())
+    watched += watch(daemon, session_root)
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)
@@ -32,13 +48,16 @@ def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
 
 
 @pytest.fixture
-def start_daemon(busybox_tar: Path) -> Iterator[Callable[..., Wherryd]]:
+def start_daemon(
+    busybox_tar: Path, session_root: Path, contract: None, watched: list[Answers]
+) -> Iterator[Callable[..., Wherryd]]:
     """Start further daemons, with flags; they are taken away after the test."""
     daemons = []
 
     def start(*flags: str, image: bool = True) -> Wherryd:
         daemon = Wherryd(make_root(), flags)
         daemons.append(daemon)
+        watched.extend(watch(daemon, session_root))
         daemon.start()
         if image:
             daemon.import_busybox(busybox_tar)

@@ -7,12 +7,13 @@ with its source. The answer is compared whole at every version: a gate that is m
     given: annotated                     a state of the engine in memory, by its name in `GIVEN`
     mask: [/0/Status]                    what differs from run to run
     status: 200
+    type: application/json               its content type, where that matters
     body: …                              of the answer at 1.45; a list of messages for a stream
     asked: …                             what the engine was asked to do, as far as it is not empty
     changes:
       - version: "1.48"
         source: where it says so
-        add: {/path: value}              also `set`, `remove: [/path]`, and `status`, `body` and `asked` as a whole
+        add: {/path: value}              also `set`, `remove: [/path]`, and `status`, `type`, `body`, `asked` as a whole
 
 Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name yet
 (push, search, networks' create and connect, builds and their prune, /session and /grpc, attestations) or belongs to
@@ -125,11 +126,14 @@ async def test_every_version(served: Served, name: str) -> None:
         "send",
         "mask",
         "status",
+        "type",
         "body",
         "asked",
         "changes",
     }
-    expected = {key: golden.get(key) for key in ("body", "asked")} | {"status": golden.get("status", 200)}
+    expected = {key: golden.get(key) for key in ("type", "body", "asked")} | {
+        "status": golden.get("status", 200)
+    }
     for version in VERSIONS:
         for change in golden["changes"]:
             if change["version"] == version:
@@ -197,9 +201,9 @@ def _masked(golden: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed(before: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
-    assert change.keys() <= {"version", "source", "add", "set", "remove", "status", "body", "asked"}
+    assert change.keys() <= {"version", "source", "add", "set", "remove", "status", "type", "body", "asked"}
     after = copy.deepcopy(before)
-    after |= {key: change[key] for key in ("status", "body", "asked") if key in change}
+    after |= {key: change[key] for key in ("status", "type", "body", "asked") if key in change}
     for path, value in change.get("add", {}).items():
         holder, key = _place(after["body"], path)
         assert key not in holder, f"{path} is there already"

@@ -1,0 +1,178 @@
+"""Every endpoint that is served, asked at the newest version: its answers are of the contract, and so are the rest.
+
+That the answers are right is held by the fixture `contract` here as in all of the suite; what is held here besides is
+that no endpoint is left out, and no exception kept that nothing needs.
+"""
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api import endpoints
+from tests.daemon import Wherryd
+from tests.unix_http import UnixConnection
+from tests.wire import answers
+from tests.wire.answers import FIRST_ERROR, Answers, contract
+from tests.wire.exceptions import EXCEPTIONS
+from tests.wire.swagger import nameless
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not answers.CONTRACT.exists(), reason=answers.MISSING),
+]
+
+NAME = "contracted"
+BODY: dict[str, Any] = {
+    "Image": "busybox",
+    "Cmd": ["sh", "-c", "echo x > /file; sleep 1000"],
+    "Labels": {"a": "b"},
+    "ExposedPorts": {"80/tcp": {}, "81/udp": {}},
+    "HostConfig": {
+        "Binds": ["/tmp:/host:ro", "contracted:/data"],
+        "PortBindings": {"80/tcp": [{"HostPort": "0"}]},
+        "Tmpfs": {"/scratch": ""},
+        "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3},
+        "Memory": 64 << 20,
+        "NanoCpus": 500_000_000,
+        "Ulimits": [{"Name": "nofile", "Soft": 100, "Hard": 200}],
+        "Annotations": {"a": "b"},
+    },
+}
+
+
+@pytest.fixture
+def seen(wherryd: Wherryd, watched: list[Answers], contract: None) -> Answers:
+    """What is answered from now on."""
+    of_the_run = watched[0]
+    return Answers(of_the_run.file, start=of_the_run.file.stat().st_size)
+
+
+@pytest.fixture
+def box(wherryd: Wherryd, seen: Answers) -> Iterator[str]:
+    """A container that runs, with most of what a container can have; its ID."""
+    made = wherryd.call("POST", f"/containers/create?name={NAME}", BODY)
+    assert made.status == 201, made.body
+    wherryd.call("POST", f"/containers/{NAME}/start")
+    yield made.json["Id"]
+    wherryd.call("DELETE", f"/containers/{NAME}?force=1&v=1")
+    wherryd.call("DELETE", "/volumes/contracted")
+
+
+def test_every_endpoint(wherryd: Wherryd, seen: Answers, box: str, busybox_tar: Path) -> None:
+    began = time.time()
+    _containers(wherryd)
+    _images(wherryd, busybox_tar)
+    _volumes(wherryd)
+    _engine(wherryd, began)
+    _elsewhere(wherryd)
+    assert not seen.problems()
+    left_out = [operation for operation in _served() if operation not in seen.seen]
+    assert left_out == []
+    assert [f"{each.operation} {each.where} {each.what}" for each in EXCEPTIONS if each not in seen.met] == []
+
+
+def _containers(wherryd: Wherryd) -> None:
+    for target in (
+        "/containers/json?all=1&size=1",
+        f"/containers/{NAME}/json?size=1",
+        f"/containers/{NAME}/top",
+        f"/containers/{NAME}/changes",
+        f"/containers/{NAME}/stats?stream=0&one-shot=1",
+        "/containers/none/json",
+        "/containers/json?filters=x",
+    ):
+        wherryd.get(target)
+    _lines(wherryd, f"/containers/{NAME}/stats", 1)
+    made = wherryd.call("POST", f"/containers/{NAME}/exec", {"Cmd": ["true"], "User": "0"}).json
+    wherryd.get(f"/exec/{made['Id']}/json")
+    wherryd.call("POST", f"/exec/{made['Id']}/start", {"Detach": True})
+    wherryd.get(f"/exec/{made['Id']}/json")
+    wherryd.call("POST", f"/containers/{NAME}/update", {"Memory": 32 << 20, "MemorySwap": 64 << 20})
+    bare = wherryd.call("POST", "/containers/create", {"Image": "busybox", "Entrypoint": ["true"]}).json["Id"]
+    for target in (
+        f"/containers/{bare}/json",
+        "/containers/json?all=1",
+        "/networks/bridge",
+        "/networks/host",
+    ):
+        wherryd.get(target)
+    wherryd.call("POST", f"/containers/{bare}/start")
+    wherryd.call("POST", f"/containers/{bare}/wait")
+    for _ in range(2):
+        wherryd.call("POST", "/containers/prune")
+
+
+def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
+    path = "/images/create?fromSrc=-&repo=contracted&tag=1&changes=LABEL%20a=b&changes=ENV%20A=b"
+    wherryd.call("POST", path, busybox_tar.read_bytes())
+    wherryd.call("POST", f"/commit?container={NAME}&repo=contracted&tag=2")
+    saved = wherryd.get("/images/get?names=contracted:1&names=contracted:2").body
+    wherryd.call("DELETE", "/images/contracted:1")
+    wherryd.call("POST", "/images/load?quiet=0", saved)
+    for target in (
+        "/images/json?all=1&digests=1&manifests=1&identity=1&shared-size=1",
+        "/images/contracted:2/json?manifests=1",
+        "/images/contracted:2/json",
+        "/images/contracted:2/history",
+    ):
+        wherryd.get(target)
+    wherryd.call("POST", "/images/load", b"no archive")
+    wherryd.call("DELETE", "/images/contracted:1")
+    wherryd.call("DELETE", "/images/contracted:2")
+    wherryd.call("POST", "/images/prune")
+
+
+def _volumes(wherryd: Wherryd) -> None:
+    wherryd.call("POST", "/volumes/create", {"Name": "kept", "Labels": {"a": "b"}})
+    wherryd.call("POST", "/volumes/create", {"Name": "plain"})
+    wherryd.call("POST", "/volumes/create", {})
+    for target in ("/volumes", "/volumes/kept", "/volumes/contracted", "/system/df", "/system/df?verbose=1"):
+        wherryd.get(target)
+    wherryd.call("PUT", "/volumes/kept?version=1", {})
+    wherryd.call("DELETE", "/volumes/kept")
+    wherryd.call("DELETE", "/volumes/plain")
+    wherryd.call("POST", "/volumes/prune")
+
+
+def _engine(wherryd: Wherryd, began: float) -> None:
+    for target in ("/info", "/version", "/networks"):
+        wherryd.get(target)
+    until = time.time()
+    for form in ("application/jsonl", "application/x-ndjson", "application/json-seq"):
+        wherryd.get(f"/events?since={began:.6f}&until={until:.6f}", headers={"Accept": form})
+    wherryd.call("POST", "/auth", {"username": "a", "password": "b", "serveraddress": "localhost:1"})
+
+
+def _elsewhere(wherryd: Wherryd) -> None:
+    """What answers as an engine outside of a swarm, or without plugins."""
+    for route in endpoints.all_routes():
+        if route.built and route.summary:
+            wherryd.call(route.method, route.path.replace("{name}", "x"), {})
+
+
+def _served() -> list[tuple[str, str]]:
+    """The operations that are served and answer JSON, by the contract."""
+    found = []
+    for route in endpoints.all_routes():
+        operation = (route.method, nameless(route.path))
+        responses = contract().operations.get(operation, {}).get("responses", {})
+        schemas = [answer.get("schema") for status, answer in responses.items() if status < FIRST_ERROR]
+        if route.built and any(schema and schema.get("type") != "string" for schema in schemas):
+            found.append(operation)
+    return found
+
+
+def _lines(wherryd: Wherryd, target: str, count: int) -> None:
+    """Read some messages of a stream, and leave it."""
+    connection: http.client.HTTPConnection = UnixConnection(wherryd.socket, timeout=10)
+    try:
+        connection.request("GET", target)
+        answer = connection.getresponse()
+        assert all(json.loads(answer.readline()) for _ in range(count))
+    finally:
+        connection.close()
