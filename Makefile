@@ -12,7 +12,7 @@ PYTHON ?= $(shell $(SCRIPTS)/find-python)
 # runc runs containers, libnftables and iptables carry the network, the CLI drives the daemon, busybox makes
 # the first image, ps answers `docker top`, and tini is what `docker run --init` puts in a container.
 PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps
-TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack
+TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack strace chromium
 
 setup:
 	@$(SCRIPTS)/packages $(PACKAGES)
