@@ -25,6 +25,7 @@ setup-check:
 setup-test: setup-check
 	@$(SCRIPTS)/packages $(TEST_PACKAGES)
 	@$(SCRIPTS)/peer $(CACHE)/peer
+	@tests/services/prepare $(CACHE)/images
 
 run: setup
 	@$(SCRIPTS)/run $(VENV)
