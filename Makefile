@@ -26,6 +26,7 @@ setup-test: setup-check
 	@$(SCRIPTS)/packages $(TEST_PACKAGES)
 	@$(SCRIPTS)/peer $(CACHE)/peer
 	@tests/services/prepare $(CACHE)/images
+	@tests/ui/prepare $(CACHE)/glances
 
 run: setup
 	@$(SCRIPTS)/run $(VENV)
