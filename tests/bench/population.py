@@ -1,6 +1,7 @@
 """Many containers of each contender, made once for all groups that need them."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -9,6 +10,7 @@ from tests.bench.client import Client, expect
 from tests.bench.contest import Contender, Contest
 
 AT_ONCE = 8
+PATIENCE = 5.0
 T = TypeVar("T")
 RUNNING, STOPPED = 20, 200
 
@@ -30,7 +32,9 @@ def _adjust(contender: Contender, status: str, wanted: int, more: Callable[[Clie
     there = ids(contender.client, status)
     _at_once(contender, there[wanted:], Client.remove)
     _at_once(contender, range(wanted - len(there)), lambda client, _: more(client))
-    found = len(ids(contender.client, status))
+    deadline = time.monotonic() + PATIENCE
+    while (found := len(ids(contender.client, status))) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)  # dockerd's list may lag behind its wait
     expect(found == wanted, f"{contender.name} has {found} {status} containers, not {wanted}")
 
 

@@ -14,6 +14,7 @@ from tests.bench import equality, fsyncs
 from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
 from tests.bench.groups import cpu, ends, events, execs, images, lists, logs, memory, restart, runs, stats
+from tests.bench.measures import table
 from tests.bench.population import populate
 from tests.bench.report import README, report, written_in
 
@@ -78,7 +79,7 @@ def main() -> None:
             text = compare(both, [name for name in GROUPS if name in (options.only or GROUPS)])
             populate(both)
         except (WrongSample, equality.Unequal) as error:
-            sys.exit(f"{both.at_turn}: {error}")
+            sys.exit(f"{table(both.results)}\n{both.at_turn}: {error}")
     print(text)
     if options.write_readme:
         README.write_text(written_in(README.read_text(), text))

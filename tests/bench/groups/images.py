@@ -15,7 +15,7 @@ from tests.bench.contest import Contest
 def measure(contest: Contest) -> None:
     """Load it, save it, remove it; nobody pays for what the other one wrote."""
     image = archive.write(contest.scratch / "image.tar")
-    for turn in contest.turns(0.2):
+    for turn in contest.turns(0.15, warm_up=False):
         for contender in turn:
             os.sync()
             turn.note("load", contender, _load(contender.client, image))

@@ -71,7 +71,7 @@ def environment(contender: Contender) -> dict[str, str]:
 
 def measure_many(contest: Contest) -> None:
     """Runs without a network, eight at once: how many a second."""
-    for turn in contest.turns(0.15):
+    for turn in contest.turns(0.15, warm_up=False):
         for contender in turn:
             turn.take("run-many", contender, partial(_run_many, contender))
 
