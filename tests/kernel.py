@@ -22,6 +22,14 @@ def status(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in pairs}
 
 
+def name(pid: int) -> str:
+    """What its program is called, "" where there is no such process."""
+    try:
+        return _proc(pid, "comm").strip()
+    except FileNotFoundError:
+        return ""
+
+
 def oom_score_adj(pid: int) -> int:
     """How much sooner the kernel kills it."""
     return int(_proc(pid, "oom_score_adj"))
@@ -37,12 +45,14 @@ def of_host(pid: int, kind: str) -> bool:
     return namespace(pid, kind) == namespace("self", kind)
 
 
-def cgroup(pid: int, name: str) -> str:
+def cgroup(pid: int, file_name: str) -> str:
     """The text of a file of its control group: "pids.max", "cpu.shares"."""
     paths = cgroups.paths(pid)
-    folder = paths.get(cgroups.UNIFIED) if cgroups.detect().version == 2 else paths.get(name.split(".")[0])
-    assert folder is not None, name
-    return (folder / name).read_text().strip()
+    folder = (
+        paths.get(cgroups.UNIFIED) if cgroups.detect().version == 2 else paths.get(file_name.split(".")[0])
+    )
+    assert folder is not None, file_name
+    return (folder / file_name).read_text().strip()
 
 
 def mounts(pid: int) -> dict[str, MountEntry]:
@@ -61,5 +71,5 @@ def file(pid: int, path: str) -> str:
     return Path(f"/proc/{pid}/root{path}").read_text()
 
 
-def _proc(pid: int, name: str) -> str:
-    return Path(f"/proc/{pid}/{name}").read_text()
+def _proc(pid: int, entry: str) -> str:
+    return Path(f"/proc/{pid}/{entry}").read_text()

@@ -31,7 +31,7 @@ EXCEPTIONS: list[Exception_] = [
         ".HostConfig",
         "Binds BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeightDevice "
         "CapAdd CapDrop DeviceCgroupRules DeviceRequests Devices Dns DnsOptions DnsSearch ExtraHosts GroupAdd Links "
-        "MemorySwappiness PortBindings SecurityOpt Ulimits VolumesFrom",
+        "MaskedPaths MemorySwappiness PortBindings ReadonlyPaths SecurityOpt Ulimits VolumesFrom",
         _NIL,
     ),
     *_null("GET /info", "", "GenericResources", _NIL),

@@ -1,11 +1,13 @@
 """Containers by what their HostConfig asks for, through the API alone: a client would fill in defaults of its own."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from tests import kernel
 from tests.daemon import Wherryd
 
 SLEEP = ("sleep", "1000")
@@ -47,11 +49,20 @@ def run(wherryd: Wherryd) -> Iterator[Run]:
         answer = wherryd.call("POST", f"/containers/{identifier}/start")
         assert answer.status == 204, answer.body
         pid = wherryd.get(f"/containers/{identifier}/json").json["State"]["Pid"]
+        await_command(pid)
         return Box(identifier, pid, wherryd)
 
     yield run
     for identifier in reversed(made):
         wherryd.call("DELETE", f"/containers/{identifier}?force=1&v=1")
+
+
+def await_command(pid: int) -> None:
+    """Wait until the runtime has become the container's command, or that is over already."""
+    deadline = time.monotonic() + 20
+    while (name := kernel.name(pid)).startswith("runc:"):
+        assert time.monotonic() < deadline, name
+        time.sleep(0.005)
 
 
 def create(wherryd: Wherryd, host: dict[str, Any], version: str = "1.55", **config: Any) -> str:
@@ -65,6 +76,13 @@ def create(wherryd: Wherryd, host: dict[str, Any], version: str = "1.55", **conf
     answer = wherryd.call("POST", f"/v{version}/containers/create", body)
     assert answer.status == 201, answer.body
     return str(answer.json["Id"])
+
+
+def require_refused(wherryd: Wherryd, *cases: tuple[dict[str, Any], str]) -> None:
+    """Fail unless each of these is refused as a client's fault, by a message that has the text."""
+    for host, text in cases:
+        status, told = refused(wherryd, host)
+        assert (status, text in told) == (400, True), (host, status, told)
 
 
 def refused(wherryd: Wherryd, host: dict[str, Any], **config: Any) -> tuple[int, str]:
