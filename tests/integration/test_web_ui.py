@@ -88,7 +88,7 @@ async def test_lists_logs_stats_and_consoles(wherryd: Wherryd, page: Page) -> No
     await page.wait_for(f"{text('attach')}.includes('seen 42 by websocket')")
 
     await page.click(button("talker", "exec"))
-    await page.wait_for(f"{text('exec')}.includes('#')")
+    await page.wait_for(f"{text('exec-of')} === 'talker (101×33)'")
     await page.type("exec-input", "stty size; hostname; exit 3")
     identity = wherryd.docker("inspect", "-f", "{{.Config.Hostname}}", "talker").stdout.strip()
     await page.wait_for(f"{text('exec')}.includes('{identity}')")

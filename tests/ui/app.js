@@ -161,6 +161,7 @@ async function exec(name) {
     await new Promise((done) => setTimeout(done, 50));
   }
   await call("POST", `/exec/${id}/resize?h=33&w=101`);
+  element("exec-of").textContent = `${name} (101×33)`;
 }
 
 call("GET", "/version")
