@@ -55,10 +55,12 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
         around = await _surroundings(container, plugged, shm, machinery, store)
         undo.step("files")
         await mounts.make_sources(container, machinery.volumes)
-        await bundle.write(directory, build.build(spec_options(container, around)))
+        spec = build.build(spec_options(container, around))
+        await bundle.write(directory, spec)
         undo.step("bundle")
         task = await machinery.supervisor.create(
-            task_request(container, machinery), machinery.state_dir(container.id, container.starts)
+            task_request(container, machinery, plain=build.is_plain(spec)),
+            machinery.state_dir(container.id, container.starts),
         )
         undo.step("create", task.abandon)
         await asyncio.to_thread(plugged.follow, task.pid)
@@ -115,8 +117,8 @@ def _resolve_user(container: Container, machinery: Machinery) -> user.User:
     )
 
 
-def task_request(container: Container, machinery: Machinery) -> TaskRequest:
-    """What the supervisor is asked for."""
+def task_request(container: Container, machinery: Machinery, *, plain: bool) -> TaskRequest:
+    """What the supervisor is asked for; `plain` as in TaskRequest."""
     config, host = container.config, container.host_config
     size = host.console_size
     if container.runtime not in machinery.config.runtimes:
@@ -130,6 +132,7 @@ def task_request(container: Container, machinery: Machinery) -> TaskRequest:
         stdin_once=config.stdin_once,
         log=files.log_file(container),
         console_size=(size[0], size[1]) if size and len(size) == 2 else None,
+        plain=plain,
     )
 
 

@@ -63,16 +63,18 @@ class Cgroups:
         except OSError:
             return False
 
-    def remove(self) -> None:
-        """Remove the container's empty groups that the runtime did not: it finds none if its state was
-        lost.
-        """
-        for folder in self._folders.values():
-            if self._container_id in os.path.basename(folder):
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    continue
+    def remove(self) -> bool:
+        """Remove the container's groups, as far as they are empty. False when one is left, or none was known."""
+        own = {folder for folder in self._folders.values() if self._container_id in os.path.basename(folder)}
+        left = False
+        for folder in own:
+            try:
+                os.rmdir(folder)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                left = True
+        return bool(own) and not left
 
 
 def _find(text: str, name: str) -> int:

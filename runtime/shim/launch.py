@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import socket
 
+from runtime.shim import native
+from runtime.shim.cgroup import Cgroups
 from runtime.shim.epoll import Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.shim.memfd import Binary
     from runtime.shim.order import Order
     from runtime.shim.process import Process
 
@@ -27,11 +30,11 @@ def describe(error: OSError) -> str:
 class RuntimeCommand:
     """The runtime of one container, with its global arguments."""
 
-    def __init__(self, loop: Loop, order: Order, binary: int) -> None:
-        """`binary` is an fd of the sealed copy, or -1 to execute the runtime's path."""
+    def __init__(self, loop: Loop, order: Order, binary: Binary) -> None:
         self._loop = loop
         self._order = order
-        self._executable = f"/proc/self/fd/{binary}" if binary >= 0 else order.runtime
+        self._executable = f"/proc/self/fd/{binary.fd}" if binary.fd >= 0 else order.runtime
+        self._native = binary.native
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
     def run(
@@ -50,6 +53,32 @@ class RuntimeCommand:
         head += ["--log", f"{order.state_dir}/{log}", "--log-format", "json"]
         null = (self._null, self._null, self._null)
         self._loop.spawn(self._executable, [*head, *arguments], stdio or null, ended)
+
+    def start(self, ended: Callable[[int, str], None]) -> native.Start | None:
+        """Start the created container. Raises OSError.
+
+        `ended` gets the runtime's exit code and the reason, "" where start.log has it. Returns what is to be told if
+        init ends before; None when the runtime itself is at it.
+        """
+        if self._native:
+            try:
+                return native.Start(self._loop, self._state, ended)
+            except OSError:  # the runtime says why
+                pass
+        self.run("start.log", ["start", self._order.id], lambda code: ended(code, ""))
+        return None
+
+    def delete(self, cgroups: Cgroups | None, ended: Callable[[int], None]) -> None:
+        """Delete the container, dead or alive. Raises OSError. `cgroups`: those of an init that has been reaped."""
+        plain = self._native and self._order.plain and not self._order.runtime_args
+        if plain and cgroups is not None and cgroups.remove() and native.forget(self._state):
+            ended(0)
+            return
+        self.run("delete.log", ["delete", "--force", self._order.id], ended)
+
+    @property
+    def _state(self) -> str:
+        return f"{self._order.root}/{self._order.id}"
 
 
 class Launch:

@@ -6,7 +6,10 @@ from runtime.shim import protocol
 
 
 class Order:
-    """One container to create. All paths are absolute; sizes in bytes; 0 and "" mean none."""
+    """One container to create. All paths are absolute; sizes in bytes; 0 and "" mean none.
+
+    `plain`: all processes end with init, as in a PID namespace of its own, and no hook is to be run.
+    """
 
     __slots__ = (
         "bundle",
@@ -17,6 +20,7 @@ class Order:
         "log_max_size",
         "log_path",
         "open_stdin",
+        "plain",
         "root",
         "runtime",
         "runtime_args",
@@ -44,6 +48,7 @@ class Order:
         log_max_size: int = 0,
         log_max_files: int = 1,
         log_attrs: bytes = b"",
+        plain: bool = False,
     ) -> None:
         self.id = id
         self.bundle = bundle
@@ -60,6 +65,7 @@ class Order:
         self.log_max_size = log_max_size
         self.log_max_files = log_max_files
         self.log_attrs = log_attrs
+        self.plain = plain
 
     def encode(self) -> bytes:
         """Return the order as one message. Raises ValueError for a NUL byte or too much of it."""
@@ -79,6 +85,7 @@ class Order:
             self.log_max_size,
             self.log_max_files,
             self.log_attrs,
+            int(self.plain),
             *self.runtime_args,
         )
 
@@ -86,7 +93,7 @@ class Order:
     def decode(cls, message: bytes) -> Order:
         """Return the order in a whole message. Raises ValueError when it is none."""
         fields = message[4:].split(b"\0")
-        if fields[0] != b"create" or len(fields) < 15:
+        if fields[0] != b"create" or len(fields) < 16:
             raise ValueError("not an order to create a container")
         text = [field.decode("utf-8", "surrogateescape") for field in fields]
         return cls(
@@ -104,5 +111,6 @@ class Order:
             log_max_size=int(text[12]),
             log_max_files=int(text[13]),
             log_attrs=fields[14],
-            runtime_args=tuple(text[15:]),
+            plain=text[15] == "1",
+            runtime_args=tuple(text[16:]),
         )

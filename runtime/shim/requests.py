@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runtime.shim.native import Start
     from runtime.shim.shim import Shim
 
 _EVENT = b"0"
@@ -28,6 +29,7 @@ class Requests:
         self._listeners: list[Connection] = []
         self._greeting: list[tuple[Connection, bytes]] = []
         self._starting = False
+        self._start_here: Start | None = None
         self._after_start: Callable[[], None] | None = None
         self._execs = Execs(shim, self._exec_ended)
 
@@ -76,6 +78,11 @@ class Requests:
             self._after_start = callback
         else:
             callback()
+
+    def init_ended(self) -> None:
+        """Init was reaped: a start that waits for its word will get none."""
+        if self._start_here is not None:
+            self._start_here.settle()
 
     def created(self) -> None:
         """Tell that `create` is done; pending hellos are answered."""
@@ -131,23 +138,24 @@ class Requests:
             connection.send(request, "error", 0, f"cannot start a container that is {self._shim.state}")
             return
 
-        def ended(code: int) -> None:
+        def ended(code: int, text: str) -> None:
             self._starting = False
-            self._answer_start(connection, request, code)
+            self._start_here = None
+            self._answer_start(connection, request, code, text)
             if self._after_start is not None:
                 self._after_start()
 
         try:
-            self._shim.command.run("start.log", ["start", self._shim.order.id], ended)
+            self._start_here = self._shim.command.start(ended)
         except OSError as error:
             connection.send(request, "error", 0, describe(error))
             return
         self._starting = True
         faults.point("shim.starting")
 
-    def _answer_start(self, connection: Connection, request: bytes, code: int) -> None:
+    def _answer_start(self, connection: Connection, request: bytes, code: int, text: str) -> None:
         if code != 0:
-            connection.send(request, "error", code, "")
+            connection.send(request, "error", code, text)
             return
         faults.point("shim.started")
         if self._shim.state == "created":

@@ -21,6 +21,7 @@ from runtime.shim.requests import Requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.shim.memfd import Binary
     from runtime.shim.order import Order
 
 NAME = "wherry-shim"
@@ -42,7 +43,7 @@ def write_proc(name: str, value: bytes) -> None:
 class Shim:
     """The one object of the process. `control` is the daemon's channel, open since before the birth."""
 
-    def __init__(self, order: Order, control: socket.socket, binary: int) -> None:
+    def __init__(self, order: Order, control: socket.socket, binary: Binary) -> None:
         self.order = order
         self.loop = Loop()
         self.state = "creating"
@@ -184,6 +185,7 @@ class Shim:
     def _reaped(self, code: int) -> None:
         assert self.init is not None
         faults.point("shim.reaped")
+        self.requests.init_ended()
         self.init.reaped(code)
         self.oom = self._cgroups is not None and self._cgroups.oom_killed()
         self.init.settle()
@@ -204,7 +206,7 @@ class Shim:
     def _delete(self) -> None:
         self._delete_tries -= 1
         try:
-            self.command.run("delete.log", ["delete", "--force", self.order.id], self._delete_ended)
+            self.command.delete(self._cgroups if self.state == "exited" else None, self._delete_ended)
         except OSError:
             self._deleted()
 
@@ -215,7 +217,7 @@ class Shim:
         self._deleted()
 
     def _deleted(self) -> None:
-        if self._cgroups is not None:
+        if self._cgroups is not None:  # the runtime finds none if its state was lost
             self._cgroups.remove()
         faults.point("shim.deleted")
         self.loop.forget(self._listener.fileno())

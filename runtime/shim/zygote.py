@@ -17,7 +17,7 @@ import sys
 
 from runtime.shim import faults, libc
 from runtime.shim.jsonlog import JsonLog
-from runtime.shim.memfd import SealedBinaries
+from runtime.shim.memfd import Binary, SealedBinaries
 from runtime.shim.order import Order
 from runtime.shim.protocol import MAX_MESSAGE, STDOUT
 from runtime.shim.shim import Shim, write_proc
@@ -73,7 +73,7 @@ def _serve(daemon: socket.socket, binaries: SealedBinaries | None) -> bool:
         for fd in fds:
             os.close(fd)
         return True
-    binary = binaries.get(order.runtime) if binaries is not None else -1
+    binary = binaries.get(order.runtime) if binaries is not None else Binary()
     if os.fork() == 0:
         daemon.close()
         _become_shim(order, fds[0], binary)
@@ -82,7 +82,7 @@ def _serve(daemon: socket.socket, binaries: SealedBinaries | None) -> bool:
     return True
 
 
-def _become_shim(order: Order, control: int, binary: int) -> None:
+def _become_shim(order: Order, control: int, binary: Binary) -> None:
     faults.point("shim.born")
     try:
         os.setsid()

@@ -33,6 +33,12 @@ def build(options: SpecOptions) -> dict[str, Any]:
     return spec
 
 
+def is_plain(spec: dict[str, Any]) -> bool:
+    """Tell whether all processes of the container end with its first one, and the runtime has no hooks to run."""
+    namespaces = {entry["type"]: entry.get("path", "") for entry in spec["linux"]["namespaces"]}
+    return namespaces.get("pid") == "" and "hooks" not in spec
+
+
 def exec_process(
     container: SpecOptions,
     *,

@@ -74,6 +74,7 @@ def make_bundle(
     terminal: bool = False,
     host_pid: bool = False,
     memory: int = 0,
+    hooks: dict[str, Any] | None = None,
 ) -> Path:
     """Write a bundle and return its path; the root filesystem is shared and read-only."""
     path.mkdir(parents=True, exist_ok=True)
@@ -90,5 +91,7 @@ def make_bundle(
             "resources": {"memory": {"limit": memory, "swap": memory}} if memory else {},
         },
     }
+    if hooks is not None:
+        spec["hooks"] = hooks
     (path / "config.json").write_text(json.dumps(spec))
     return path

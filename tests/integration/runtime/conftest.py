@@ -1,6 +1,7 @@
 """A supervisor of its own for each test, with real runc, and a look for what the test left in the kernel."""
 
 import asyncio
+import json
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import pytest
 import uvloop
 
 from runtime.shim_client import Stream
+from runtime.spec.build import is_plain
 from runtime.supervisor import Supervisor
 from runtime.task import Attach, Exit, LogFile, Runtime, Task, TaskRequest
 from tests.integration.runtime.bundles import make_bundle, make_rootfs, new_id
@@ -64,6 +66,7 @@ class Containers:
         console_size: tuple[int, int] | None = None,
         host_pid: bool = False,
         memory: int = 0,
+        hooks: dict[str, Any] | None = None,
     ) -> TaskRequest:
         """Write a bundle and return the request for it."""
         container_id = container_id or new_id()
@@ -76,6 +79,7 @@ class Containers:
             terminal=terminal,
             host_pid=host_pid,
             memory=memory,
+            hooks=hooks,
         )
         return TaskRequest(
             id=container_id,
@@ -86,6 +90,7 @@ class Containers:
             stdin_once=stdin_once,
             log=LogFile(path=self.log(container_id)) if isinstance(log, str) else log,
             console_size=console_size,
+            plain=is_plain(json.loads((bundle / "config.json").read_text())),
         )
 
     async def create(self, args: list[str], *, number: int = 1, **options: Any) -> Task:

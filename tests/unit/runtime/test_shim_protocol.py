@@ -96,6 +96,7 @@ def test_order() -> None:
         log_max_size=10,
         log_max_files=3,
         log_attrs=b'{"a":"\xff"}',
+        plain=True,
     )
     decoded = Order.decode(order.encode())
     assert {name: getattr(decoded, name) for name in Order.__slots__} == {

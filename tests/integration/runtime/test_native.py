@@ -1,0 +1,124 @@
+"""What shims do instead of `runc start` and `runc delete`: the runtime agrees, and does it where more is to be done."""
+
+import asyncio
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from errdefs import SystemFailure
+from runtime.task import Task
+from tests.integration.runtime.conftest import Containers
+
+pytestmark = pytest.mark.root
+
+
+def status(box: Containers, task: Task) -> str:
+    """What the runtime itself says of a container, "" for one that it does not know."""
+    argv = ["runc", "--root", str(box.exec_root / "runc"), "state", task.id]
+    said = subprocess.run(argv, capture_output=True, check=False).stdout
+    return str(json.loads(said)["status"]) if said else ""
+
+
+def by_command(task: Task, verb: str) -> bool:
+    """Whether the runtime was run for it: it makes the log that it is given."""
+    return (task.state_dir / f"{verb}.log").exists()
+
+
+def await_death(pid: int) -> None:
+    """Return when a process has ended, though nobody reaps it."""
+    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+
+
+def group_of(controller: str, container_id: str) -> Path:
+    """The container's control group, of v1 where it is."""
+    old = Path("/sys/fs/cgroup", controller, "docker", container_id)
+    return old if old.is_dir() else Path("/sys/fs/cgroup/docker", container_id)
+
+
+async def test_the_runtime_agrees(box: Containers) -> None:
+    task = await box.create(["sleep", "60"])
+    assert status(box, task) == "created"
+    await task.start()
+    assert status(box, task) == "running"
+    assert os.readlink(f"/proc/{task.pid}/exe") == "/bin/sleep"  # not the runtime, which started it
+    assert sorted(os.listdir(box.exec_root / "runc" / task.id)) == ["state.json"]
+    await box.end(task)
+    assert status(box, task) == ""
+    assert not by_command(task, "start")
+    assert not by_command(task, "delete")
+
+
+async def test_one_never_started(box: Containers) -> None:
+    task = await box.create(["sleep", "60"])
+    await box.end(task)
+    assert status(box, task) == ""
+    assert not by_command(task, "delete")
+
+
+async def test_dead_before_its_start(box: Containers) -> None:
+    task = await box.create(["sleep", "60"])
+    os.kill(task.shim_pid, 19)
+    await task.kill(9)
+    await asyncio.to_thread(await_death, task.pid)
+    os.kill(task.shim_pid, 18)
+    with pytest.raises(SystemFailure):
+        await task.start()
+    await task.gone()
+
+
+@pytest.mark.parametrize("controller", ["pids", "memory"])
+async def test_groups_made_in_the_container_s(box: Containers, controller: str) -> None:
+    task = await box.create(["sleep", "60"])
+    await task.start()
+    group = group_of(controller, task.id)
+    (group / "own").mkdir()
+    await box.end(task)
+    assert not group.exists()
+    assert by_command(task, "delete")
+
+
+async def test_more_state_than_is_known(box: Containers) -> None:
+    task = await box.create(["sleep", "60"])
+    await task.start()
+    (box.exec_root / "runc" / task.id / "notify").mkdir()
+    await box.end(task)
+    assert status(box, task) == ""
+    assert by_command(task, "delete")
+
+
+async def test_hooks_are_run(box: Containers) -> None:
+    """By the runtime, which deletes such a container."""
+    told = box.root / "told"
+    hooks = {
+        when: [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {when} >>{told}"]}]
+        for when in ("poststart", "poststop")
+    }
+    task = await box.create(["sleep", "60"], hooks=hooks)
+    await task.start()
+    assert told.read_text().split() == ["poststart"]
+    await box.end(task)
+    assert told.read_text().split() == ["poststart", "poststop"]
+
+
+async def test_processes_that_outlive_init(box: Containers) -> None:
+    """In the host's PID namespace they do: the runtime kills them."""
+    task = await box.create(["sh", "-c", "sleep 1000 & exec sleep 60"], host_pid=True)
+    await task.start()
+    await box.end(task)
+    assert by_command(task, "delete")
+
+
+async def test_by_commands_alone(containers: Containers) -> None:
+    """A runtime that is executed by its path may be any version."""
+    await containers.open(memfd=False)
+    task = await containers.create(["sleep", "60"])
+    await task.start()
+    assert status(containers, task) == "running"
+    await containers.end(task)
+    assert by_command(task, "start")
+    assert by_command(task, "delete")
