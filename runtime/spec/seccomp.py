@@ -2,12 +2,14 @@
 
 import errno
 from collections.abc import Collection, Iterator
+from functools import cache, lru_cache
 from typing import Any
 
 from runtime.spec import syscalls
 from runtime.spec.host import Host, Kernel, this_host
 from runtime.spec.seccomp_profile import parse_profile
 from runtime.spec.seccomp_rules import ERRNO, Condition, Rule, select
+from runtime.spec.syscall_order import cheapest_first
 
 __all__ = ["default_profile", "parse_profile"]
 
@@ -18,10 +20,15 @@ def default_profile(
     """Return the profile of a container whose bounding set is `caps`, as the spec's linux.seccomp.
 
     `arch` and `kernel` are this host's unless given. What no rule allows fails with EPERM; clone3 without
-    CAP_SYS_ADMIN with ENOSYS, so that libc falls back to clone, whose flags can be looked at.
+    CAP_SYS_ADMIN with ENOSYS, so that libc falls back to clone, whose flags can be looked at. Containers share it:
+    it is not to be changed.
     """
     here = this_host()
-    host = Host(arch=arch or here.arch, kernel=kernel or here.kernel)
+    return _profile(frozenset(caps), Host(arch=arch or here.arch, kernel=kernel or here.kernel))
+
+
+@lru_cache(maxsize=64)
+def _profile(caps: frozenset[str], host: Host) -> dict[str, Any]:
     return {
         "defaultAction": ERRNO,
         "defaultErrnoRet": errno.EPERM,
@@ -30,6 +37,7 @@ def default_profile(
     }
 
 
+@cache
 def _default_rules() -> list[Rule]:
     everywhere = " ".join(syscalls.ALWAYS.values())
     return [
@@ -44,7 +52,7 @@ def _default_rules() -> list[Rule]:
 
 
 def _allow(names: str, includes: Condition | None = None) -> Rule:
-    return Rule(names=tuple(sorted(names.split())), includes=includes or Condition())
+    return Rule(names=cheapest_first(names.split()), includes=includes or Condition())
 
 
 def _allow_if(name: str, index: int, op: str, value: int) -> Rule:
