@@ -21,6 +21,7 @@ _log = logging.getLogger(__name__)
 HEAD_TIMEOUT = 30.0  # seconds from a head's first byte to its last
 MAX_HEAD_LINE = 256 * 1024  # bytes: filters travel in the request line
 MAX_FIELDS = 128
+FRESH = 1.0  # seconds in which what an idle client asks may be on its way
 _MAX_EARLY = 256 * 1024  # bytes held of what a client sends before its connection is taken
 
 
@@ -77,6 +78,17 @@ class Connection(web.RequestHandler):
         """The server that it belongs to."""
         return self._server
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client is there, and has asked for nothing yet."""
+        super().connection_made(transport)
+        self._server.connected += 1
+        self._server.idle[self] = self._loop.time()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a request is being answered, or has come."""
+        return self._busy or bool(self._messages) or self._early is not None
+
     def data_received(self, data: bytes) -> None:
         """Bytes of the client; a head that does not end in time ends the connection."""
         if self._early is not None:
@@ -104,6 +116,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what it waits for ends."""
         self._disarm()
+        self._server.connected -= 1
+        self._server.idle.pop(self, None)
         super().connection_lost(exc)
         if self._stream is not None:
             self._stream.end()
@@ -112,6 +126,7 @@ class Connection(web.RequestHandler):
         """A request's head is whole and its handler starts."""
         self._begun += 1
         self._busy = True
+        self._server.idle.pop(self, None)
         self._disarm()
 
     def finish(self) -> None:
@@ -120,6 +135,8 @@ class Connection(web.RequestHandler):
         self._splitter.reset()
         if self._half_closed or self._early is not None:
             self.close()
+        elif self.transport is not None:
+            self._server.idle[self] = self._loop.time()
 
     def watch(self, stream: Stream) -> None:
         """End the stream when the client goes; at once if it has gone already."""
@@ -213,6 +230,9 @@ class HttpServer(web.Server):
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         super().__init__(handler)
         self.streams: set[Ending] = set()
+        self.connected = 0
+        self.idle: dict[Connection, float] = {}
+        """Those that ask for nothing, and since when by the loop's clock; the longest first."""
         self.hangups = Hangups(self._loop)
         self._closed = False
 
@@ -227,6 +247,18 @@ class HttpServer(web.Server):
             auto_decompress=False,
             access_log=None,
         )
+
+    def make_room(self) -> bool:
+        """Close the connection that has been idle for the longest; False when none is but for the moment."""
+        before = self._loop.time() - FRESH
+        for connection, since in self.idle.items():
+            if since > before:
+                return False
+            if not connection.asks:
+                del self.idle[connection]
+                connection.force_close()
+                return True
+        return False
 
     async def close(self, timeout: float) -> None:
         """End streams at once, give other requests `timeout` seconds, then close every connection. Idempotent."""

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import errdefs
 from api import assemble, daemon_log, listeners
+from api.accepting import Acceptor, highest_descriptor
 from api.connection import HttpServer
 from api.listeners import Listener
 from api.server import API
@@ -48,7 +48,7 @@ class Daemon:
 
     async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
         server = HttpServer(API(assemble.routes(engine, self._config), version.ENGINE))
-        accepting = [await _accept(server, listener) for listener in opened]
+        acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
         for listener in opened:
             _log.info("API listens on %s", listener.address)
         self._notifier.ready()
@@ -56,8 +56,7 @@ class Daemon:
         stop_containers = number == STOP_CONTAINERS or await _host_goes_down()
         _log.info("ending on %s, containers %s", number.name, "stop too" if stop_containers else "live on")
         self._notifier.stopping("Stopping containers" if stop_containers else "Leaving containers running")
-        for each in accepting:
-            each.close()
+        acceptor.close()
         listeners.close_all(opened)
         await server.close(_REQUESTS_TIMEOUT)
         await engine.shutdown(stop_containers=stop_containers)
@@ -82,17 +81,6 @@ class Daemon:
             _log.warning("%s is changed in the configuration: a restart takes it over", name)
         _log.info("configuration reloaded; changed: %s", ", ".join(reloaded.changed) or "nothing")
         await engine.reload(reloaded)
-
-
-async def _accept(server: HttpServer, listener: Listener) -> asyncio.Server:
-    # The loop listens anew, by default with a backlog of 100: one client more would be told EAGAIN.
-    loop = asyncio.get_running_loop()
-    if listener.path or listener.socket.family == socket.AF_UNIX:
-        # A socket of systemd's is not ours to remove, which from Python 3.13 on would be the default. (uvloop's
-        # word: the standard library's type knows it from 3.13 on.)
-        serve: Callable[..., Awaitable[asyncio.Server]] = loop.create_unix_server
-        return await serve(server, sock=listener.socket, backlog=listeners.BACKLOG, cleanup_socket=False)
-    return await loop.create_server(server, sock=listener.socket, backlog=listeners.BACKLOG)
 
 
 async def _host_goes_down() -> bool:

@@ -15,8 +15,9 @@ from api import systemd
 
 _log = logging.getLogger(__name__)
 
-BACKLOG = 1024
-"""Clients that may wait to be accepted; one more is told EAGAIN on a unix socket, at once."""
+BACKLOG = 4096
+"""Clients that may wait to be accepted; one more is told EAGAIN on a unix socket, at once. The kernel's own bound
+(net.core.somaxconn) goes."""
 _SOCKET_MODE = 0o660
 _DEFAULT_PORT = 2375
 _PROBE_TIMEOUT = 1.0  # seconds
@@ -169,6 +170,7 @@ def _handed_over(rest: str) -> list[Listener]:
     listeners = []
     for fd, name in sockets.items():
         listening = socket.socket(fileno=fd)
+        listening.listen(BACKLOG)
         listening.settimeout(0)
         listeners.append(Listener(listening, f"fd://{name or fd}"))
     return listeners

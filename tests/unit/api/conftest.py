@@ -12,11 +12,13 @@ import pytest
 import uvloop
 
 from api import assemble, listeners
+from api.accepting import Acceptor
 from api.connection import HttpServer
 from api.server import API
 from tests.unit.api.memory import MemoryEngine
 from tests.unit.api.samples import running
 
+ANY_NUMBER = 1 << 30  # of a descriptor
 VERSION = "29.7.2+wherry.0.1.0"
 
 
@@ -75,7 +77,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     server = HttpServer(api)
     path = str(tmp_path / "api.sock")
     (listener,) = listeners.open_all([f"unix://{path}"], "")
-    accepting = await asyncio.get_running_loop().create_unix_server(server, sock=listener.socket)
+    acceptor = Acceptor(server, [listener.socket], ANY_NUMBER)
     session = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path), auto_decompress=False)
     served = Served(engine, path, server, session)
     try:
@@ -84,7 +86,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         for writer in list(served.writers):
             await served.hang_up(writer)
         await session.close()
-        accepting.close()
+        acceptor.close()
         listeners.close_all([listener])
         await server.close(1)
 

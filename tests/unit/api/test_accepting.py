@@ -1,0 +1,98 @@
+"""More clients than there are descriptors for them: those that idle go first, and nobody else."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from api import connection, listeners
+from api.accepting import Acceptor
+from api.connection import Connection, HttpServer
+
+ROOM = 20
+PING = b"GET /now HTTP/1.1\r\nHost: d\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\nHost: d\r\n\r\n"
+
+
+class Clients:
+    """Raw connections to a server that has room for ROOM or so."""
+
+    def __init__(self, path: str, server: HttpServer) -> None:
+        self.server = server
+        self.finish = asyncio.Event()
+        self._path = path
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, request: bytes = b"") -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_unix_connection(self._path)
+        self._writers.append(writer)
+        writer.write(request)
+        return reader
+
+    async def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+
+@pytest.fixture
+async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        client = request.protocol
+        assert isinstance(client, Connection)
+        client.begin()
+        if request.path == "/wait":
+            await found.finish.wait()
+        client.finish()
+        return web.Response(body=b"here")
+
+    server = HttpServer(answer)
+    path = str(tmp_path / "sock")
+    (listener,) = listeners.open_all([f"unix://{path}"], "")
+    found = Clients(path, server)
+    taken = set(map(int, os.listdir("/proc/self/fd")))
+    free = [number for number in range(10 * ROOM + len(taken)) if number not in taken]
+    # Both ends of a connection are in this process.
+    acceptor = Acceptor(server, [listener.socket], free[2 * ROOM])
+    try:
+        yield found
+    finally:
+        found.finish.set()
+        await found.close()
+        acceptor.close()
+        listeners.close_all([listener])
+        await server.close(1)
+
+
+async def test_the_longest_idle_goes_for_a_new_one(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "FRESH", 0.0)
+    busy = await clients.connect(WAIT)
+    idle = [await clients.connect() for _ in range(3 * ROOM)]
+    last = await clients.connect(PING)
+    assert (await last.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+    assert clients.server.connected < 2 * ROOM
+    assert await idle[0].read() == b""
+    assert not idle[-1].at_eof()
+    clients.finish.set()
+    assert (await busy.readuntil(b"here")).startswith(b"HTTP/1.1 200"), "who waits for an answer gets it"
+
+
+async def test_where_nobody_is_idle_the_new_one_is_told(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = [await clients.connect(WAIT) for _ in range(3 * ROOM)]
+    last = await clients.connect(PING)
+    head, _, body = (await last.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 Service Unavailable")
+    assert "too many connections" in json.loads(body)["message"]
+    clients.finish.set()
+    answers = [await each.readuntil(b"\r\n\r\n") for each in waiting]
+    served = sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    assert ROOM // 2 < served < 3 * ROOM
+    monkeypatch.setattr(connection, "FRESH", 0.0)
+    again = await clients.connect(PING)
+    assert (await again.readuntil(b"here")).startswith(b"HTTP/1.1 200")
