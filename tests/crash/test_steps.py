@@ -10,6 +10,7 @@ import pytest
 from engine import faults
 from engine.containers import create, remove, start
 from engine.images import registration
+from runtime import mount
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
@@ -81,7 +82,8 @@ def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> 
 
 @pytest.mark.parametrize("point", START)
 def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    mortal.docker("create", "--name", "cc", "-p", "18080:80", "busybox", "sleep", "1000")
+    options = ("--name", "cc", "-p", "18080:80", "--ipc", "shareable")
+    mortal.docker("create", *options, "busybox", "sleep", "1000")
     dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
     agrees_with_the_kernel(mortal, "cc")
@@ -89,6 +91,23 @@ def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> N
         mortal.docker("start", "cc")
     assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
     mortal.docker("rm", "-f", "cc")
+
+
+@pytest.mark.parametrize("point", ["start.shm", "start.create", "start.start"])
+def test_a_start_that_joins(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+    """The donor's /dev/shm is whole, and nobody's bind of it is left but those of who runs."""
+    mortal.docker("run", "-d", "--name", "donor", "--ipc", "shareable", "busybox", "sleep", "1000")
+    mortal.docker("exec", "donor", "sh", "-c", "echo kept > /dev/shm/kept")
+    mortal.docker("create", "--name", "cc", "--ipc", "container:donor", "busybox", "sleep", "1000")
+    dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
+    running = set(mortal.docker("ps", "-q", "--no-trunc").stdout.split())
+    mounted = [entry.target for entry in mount.mountinfo() if entry.target.startswith(f"{mortal.exec_root}/")]
+    assert {target.split("/")[-2] for target in mounted if target.endswith("/shm")} == running
+    mortal.docker("start", "cc")
+    for name in ("donor", "cc"):
+        assert mortal.docker("exec", name, "cat", "/dev/shm/kept").stdout == "kept\n"
+    mortal.docker("rm", "-f", "donor", "cc")
 
 
 @pytest.mark.parametrize("point", REMOVE)
@@ -101,9 +120,8 @@ def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> 
 
 @pytest.mark.parametrize("point", ["exit.released", "exit.recorded"])
 def test_exit(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    mortal.docker(
-        "run", "-d", "--name", "cc", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
-    )
+    ends = "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
+    mortal.docker("run", "-d", "--name", "cc", "--ipc", "shareable", "busybox", "sh", "-c", ends)
     dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("exec", "cc", "touch", "/go"))
     found = state(mortal, "cc")
