@@ -8,6 +8,7 @@ Everything is limited to one daemon, since others may run beside it.
 import json
 import os
 import re
+import sqlite3
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-CONTAINER_CGROUP = re.compile(r"(?:docker-)?[0-9a-f]{64}(?:\.scope)?")
+CONTAINER_CGROUP = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
 FILE_DEPTH = 3
 CGROUP_DEPTH = 4
 LISTEN = "0A"
@@ -193,14 +194,15 @@ def _nft_lines(items: list[tuple[str, Any]]) -> Iterator[str]:
             yield f"{kind} {body['name']}"
 
 
-def _container_cgroups() -> Iterator[str]:
+def _container_cgroups() -> Iterator[tuple[str, str]]:
+    """Yield the path and the container's ID of each."""
     pending = [
         (entry.path, 1) for entry in os.scandir("/sys/fs/cgroup") if entry.is_dir(follow_symlinks=False)
     ]
     while pending:
         path, depth = pending.pop()
-        if CONTAINER_CGROUP.fullmatch(os.path.basename(path)):
-            yield path
+        if match := CONTAINER_CGROUP.fullmatch(os.path.basename(path)):
+            yield path, match[1]
         elif depth <= CGROUP_DEPTH:
             try:
                 pending += [(entry.path, depth + 1) for entry in os.scandir(path) if entry.is_dir()]
@@ -215,13 +217,29 @@ def _members(cgroup: str) -> set[int]:
     return pids
 
 
+def _containers(scope: Scope) -> set[str] | None:
+    """IDs of all containers that the daemon ever made, as its stored events tell; None when they cannot be read."""
+    try:
+        connection = sqlite3.connect(f"file:{scope.data_root}/state.db?mode=ro", uri=True)
+        try:
+            rows = connection.execute("SELECT DISTINCT actor_id FROM event WHERE type = 'container'")
+            return {identifier for (identifier,) in rows}
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+
+
 def cgroups(scope: Scope) -> Things:
-    """Cgroups of containers that are empty or hold this daemon's processes; those of others are left out."""
-    own = set(_own_processes(scope))
+    """Cgroups that hold processes of the daemon, or are empty and of one of its containers.
+
+    Whose an empty one is cannot always be told; then it counts.
+    """
+    own, known = set(_own_processes(scope)), _containers(scope)
     found = {}
-    for path in _container_cgroups():
+    for path, container in _container_cgroups():
         members = _members(path)
-        if not members or members & own:
+        if members & own or (not members and (known is None or container in known)):
             found[path] = f"cgroup {path}" + ("" if members else " (empty)")
     return found
 

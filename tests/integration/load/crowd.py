@@ -1,6 +1,7 @@
 """Many clients of one daemon at the same time, and what the daemon takes of the host for them."""
 
 import asyncio
+import io
 import json
 import os
 import time
@@ -64,8 +65,9 @@ class Crowd:
     async def __aexit__(self, *error: object) -> None:
         await self._session.close()
 
-    async def call(self, method: str, path: str, body: Any = None) -> Answer:
-        async with self._session.request(method, path, json=body) as answer:
+    async def call(self, method: str, path: str, body: Any = None, data: bytes | None = None) -> Answer:
+        file = None if data is None else io.BytesIO(data)
+        async with self._session.request(method, path, json=body, data=file) as answer:
             return Answer(answer.status, await answer.read())
 
     @asynccontextmanager
