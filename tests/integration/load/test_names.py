@@ -86,16 +86,16 @@ async def test_an_image_tagged_removed_and_used_at_once(wherryd: Wherryd, crowd:
         ("DELETE", "images/fought:1"),
         ("POST", "images/prune"),
     ]
-    loads = (crowd.call("POST", "images/load", data=saved) for _ in range(10))
-    both = await asyncio.gather(crowd.all(calls * 20), *loads)
+    loads = asyncio.gather(*(crowd.call("POST", "images/load", data=saved) for _ in range(10)))
+    answers, loaded = await asyncio.gather(crowd.all(calls * 20), loads)
     made = []
-    for answer in both[0]:
+    for answer in answers:
         assert answer.status in (200, 201, 404, 409), answer
         if answer.status == 201 and answer.body:
             made.append(answer.json["Id"])
-    for loaded in both[1:]:
-        assert loaded.status == 200
-        assert b"errorDetail" not in loaded.body, loaded.body
+    for answer in loaded:
+        assert answer.status == 200
+        assert b"errorDetail" not in answer.body, answer.body
     assert {(await crowd.call("POST", f"containers/{each}/start")).status for each in made} <= {204}
     await crowd.remove([fresh, *made])
     for tag in ("0", "1"):
