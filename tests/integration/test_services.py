@@ -70,9 +70,9 @@ def nothing_stays(wherryd: Wherryd, no_leftovers: None) -> Iterator[None]:
     wherryd.docker("volume", "prune", "-af")
 
 
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
+def until(holds: Callable[..., bool], *words: object, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not holds(*words):
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
         time.sleep(0.05)
 
@@ -80,12 +80,8 @@ def until(holds: Callable[[], bool], seconds: float = 30) -> None:
 def start_all(wherryd: Wherryd) -> None:
     for service in SERVICES:
         service.run(wherryd)
-    until(lambda: ready(wherryd))
-
-
-def ready(wherryd: Wherryd, container: str = "postgres") -> bool:
-    """Whether postgres takes connections, by far the last of the three."""
-    return wherryd.docker("exec", container, "pg_isready", "-q", check=False).returncode == 0
+    for service in SERVICES:
+        until(service.is_ready, wherryd)
 
 
 def check_users(wherryd: Wherryd) -> None:
@@ -215,11 +211,11 @@ def test_they_serve_on_while_the_daemon_is_killed(wherryd: Wherryd) -> None:
 
 def test_a_server_that_is_killed_comes_back_and_recovers(wherryd: Wherryd) -> None:
     cid = POSTGRES.run(wherryd, "--restart", "on-failure")
-    until(lambda: ready(wherryd))
+    until(POSTGRES.is_ready, wherryd)
     psql(wherryd, "create table t as select generate_series(1, 1000) n")
     os.kill(int(wherryd.docker("inspect", "-f", "{{.State.Pid}}", cid).stdout), signal.SIGKILL)
     until(lambda: wherryd.docker("inspect", "-f", "{{.RestartCount}}", cid).stdout == "1\n")
-    until(lambda: ready(wherryd))
+    until(POSTGRES.is_ready, wherryd)
     assert psql(wherryd, "select sum(n) from t") == "500500"
     assert "automatic recovery in progress" in wherryd.docker("logs", cid).stderr
 
@@ -240,7 +236,8 @@ def test_as_a_project_of_compose(wherryd: Wherryd, tmp_path: Path) -> None:
 
     for rows in ("1", "2"):
         compose("up", "--detach", "--wait")
-        until(lambda: ready(wherryd, "site-postgres-1"))
+        for service in SERVICES:
+            until(service.is_ready, wherryd, f"site-{service.name}-1")
         in_postgres("psql", "-c", "create table if not exists t (n int); insert into t values (1)")
         assert in_postgres("psql", "-Atc", "select count(*) from t") == rows
         assert compose("exec", "-T", "redis", "redis-cli", "INCR", "n").strip() == rows

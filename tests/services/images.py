@@ -15,7 +15,8 @@ TARS = REPOSITORY / ".cache/images"
 class Service:
     """One of the three: its image's changes, the port it serves, where its volume lies, and its own user.
 
-    stop is what its signal to stop makes it log; it ends with exit code 0 on that signal alone.
+    ready is a command in the container that succeeds once it serves; stopped is what it logs when it ends by its
+    own signal.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Service:
     data: str
     changes: tuple[str, ...]
     user: str
+    ready: tuple[str, ...]
     stopped: str
     options: tuple[str, ...] = ()
 
@@ -35,6 +37,10 @@ class Service:
         """Run it under its name, on the volume of its name, with its port published; return the container's id."""
         words = ("-v", f"{self.name}:{self.data}", "-p", f"127.0.0.1::{self.port}", *self.options, *options)
         return wherryd.docker("run", "-d", "--name", self.name, *words, self.name).stdout.strip()
+
+    def is_ready(self, wherryd: Wherryd, container: str = "") -> bool:
+        """Whether it serves, in the container of its name or in another."""
+        return wherryd.docker("exec", container or self.name, *self.ready, check=False).returncode == 0
 
     def published(self, wherryd: Wherryd) -> int:
         """The host's port that leads to it."""
@@ -54,6 +60,7 @@ POSTGRES = Service(
         'CMD ["start-postgres"]',
     ),
     user="postgres",
+    ready=("pg_isready", "-q"),
     stopped="database system is shut down",
     options=("-e", "POSTGRES_PASSWORD=secret"),
 )
@@ -70,6 +77,7 @@ REDIS = Service(
         'CMD ["redis-server", "--bind", "*", "--protected-mode", "no", "--save", "3600 1"]',
     ),
     user="redis",
+    ready=("redis-cli", "ping"),
     stopped="ready to exit",
 )
 NGINX = Service(
@@ -84,6 +92,7 @@ NGINX = Service(
         """CMD ["nginx", "-g", "daemon off; error_log /dev/stderr notice;"]""",
     ),
     user="www-data",
+    ready=("test", "-s", "/run/nginx.pid"),
     stopped="gracefully shutting down",
 )
 SERVICES = (POSTGRES, REDIS, NGINX)
