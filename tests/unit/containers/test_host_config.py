@@ -43,7 +43,7 @@ def store(*containers: Container) -> ContainerStore:
 
 
 def options(host: HostConfig, **around: Any) -> Any:
-    usual = {
+    usual: dict[str, Any] = {
         "rootfs": "/r",
         "user": User(),
         "joined": {},
