@@ -56,6 +56,8 @@ MORE = {
         }
     ),
     "the user's own files": Case(host={"Binds": ["/etc/fstab:/etc/hosts:ro"]}),
+    "shareable": Case(host={"IpcMode": "shareable", "ReadonlyRootfs": True}),
+    "host's, covered": Case(host={"IpcMode": "host", "Binds": ["/usr:/dev/shm"]}),
     "command": Case(config={"Entrypoint": ["/bin/echo", "a"], "Cmd": ["b"]}),
 }  # fmt: skip
 
@@ -90,6 +92,7 @@ def ours_of(captured: Captured, case: Case) -> dict[str, Any]:
         own_network=not shared,
         joined={},
         files={path: sources[path] for path in OWN_FILES},
+        shm=sources["/dev/shm"] if host.ipc_mode in ("host", "shareable") else "",
         cgroups_path=f"{host.cgroup_parent or '/docker'}/{captured.id}",
         init_path=sources.get(build.INIT, "/usr/bin/tini-static"),
     )
