@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -46,6 +46,7 @@ def birth(
     executable: str | None = None,
     stdio: tuple[int, int, int] = (-1, -1, -1),
     pass_fds: Sequence[tuple[int, int]] = (),
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> int:
     """Start a child and return its pid; the caller awaits it (`Child`) or reaps it.
 
@@ -63,7 +64,7 @@ def birth(
     return os.posix_spawn(
         program,
         list(argv),
-        ENVIRONMENT,
+        environment,
         file_actions=actions,
         setsid=True,
         setsigmask=(),

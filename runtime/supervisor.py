@@ -58,7 +58,7 @@ class Supervisor:
         self._exec_root = exec_root
         self._runc = Runc(exec_root / "runc")
         binary = shutil.which("runc", path=ENVIRONMENT["PATH"]) or "runc"
-        self._zygote = Zygote(binary if memfd else "", faults)
+        self._zygote = Zygote(binary if memfd else "", str(exec_root / "rehearsal"), faults)
         self._moves = Moves()
         self._tasks: set[Task] = set()
         self._background: set[asyncio.Task[None]] = set()

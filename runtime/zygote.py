@@ -9,9 +9,15 @@ from pathlib import Path
 from errdefs import SystemFailure
 from runtime.shim.order import Order
 from runtime.shim.zygote import CONTROL_FD
-from runtime.spawn import Child, birth
+from runtime.spawn import ENVIRONMENT, Child, birth
 
-_CODE = "import sys; sys.path.append(sys.argv[1]); from runtime.shim.zygote import main; main(*sys.argv[2:])"
+# What shims use of the standard library. It is loaded first, so that their own code and data lie together in memory.
+_LIBRARY = (
+    "array, codecs, ctypes, fcntl, functools, gc, os, select, signal, socket, stat, struct, termios, time"
+)
+_MAIN = "from runtime.shim.zygote import main; main(*sys.argv[2:])"
+_CODE = f"import sys; sys.path.append(sys.argv[1]); import {_LIBRARY}; {_MAIN}"
+_ENVIRONMENT = {**ENVIRONMENT, "LD_BIND_NOW": "1"}  # symbols are not bound in each shim
 _PACKAGES = str(Path(__file__).resolve().parent.parent)
 _LAST_WORDS = 5.0
 _SHORT_LIFE = 1.0  # seconds: one that died sooner is not started again until it is needed
@@ -20,12 +26,14 @@ _SHORT_LIFE = 1.0  # seconds: one that died sooner is not started again until it
 class Zygote:
     """One zygote at a time; shims do not depend on it once they are born."""
 
-    def __init__(self, binary: str, fault: str = "") -> None:
-        """`binary`: the runtime to copy into memory at once, "" for no copies at all.
+    def __init__(self, binary: str, directory: str, fault: str = "") -> None:
+        """`binary`: the runtime to copy into memory at once, "" for no copies at all. `directory`: one that does not
+        exist, for the rehearsal of a shim's life.
 
         `fault`: a step of runtime.shim.faults at which the first zygote, or a shim of it, dies; for tests.
         """
         self._binary = binary
+        self._directory = directory
         self._fault = fault
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
@@ -40,11 +48,17 @@ class Zygote:
     def start(self) -> None:
         """Start one. Raises SystemFailure when Python itself cannot be executed."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        argv = [sys.executable, "-I", "-S", "-B", "-c", _CODE, _PACKAGES, self._binary, self._fault]
+        argv = [sys.executable, "-I", "-S", "-B", "-c", _CODE, _PACKAGES]
+        argv += [self._binary, self._directory, self._fault]
         try:
             with theirs:
                 child = Child(
-                    birth(argv, executable=sys.executable, pass_fds=[(theirs.fileno(), CONTROL_FD)])
+                    birth(
+                        argv,
+                        executable=sys.executable,
+                        pass_fds=[(theirs.fileno(), CONTROL_FD)],
+                        environment=_ENVIRONMENT,
+                    )
                 )
         except OSError as error:
             ours.close()

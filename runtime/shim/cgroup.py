@@ -4,10 +4,13 @@ gone.
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 
 from runtime.shim.epoll import Loop
+
+_CHUNK = 4096
 
 
 class Counter:
@@ -42,13 +45,19 @@ class Cgroups:
     def __init__(self, loop: Loop, pid: int, container_id: str) -> None:
         """Raises OSError when there is no such process."""
         self._container_id = container_id
-        self._folders = _folders(pid)
+        self._membership = _read(f"/proc/{pid}/cgroup")
         self._counter: Counter | None = None
-        if "" in self._folders and "memory" not in self._folders:
+        unified = "" if "memory" in _mounts() else self._folders.get("", "")
+        if unified:
             try:
-                self._counter = Counter(loop, self._folders[""] + "/memory.events", "oom_kill")
+                self._counter = Counter(loop, f"{unified}/memory.events", "oom_kill")
             except OSError:  # no memory controller there
                 pass
+
+    @property
+    def _folders(self) -> dict[str, str]:
+        """A directory for each controller of v1, and for "", v2. Found when asked for: most containers just run."""
+        return _folders(self._membership)
 
     def oom_killed(self) -> bool:
         """Tell whether the kernel killed a process of the memory group; to be asked before the group is
@@ -56,8 +65,9 @@ class Cgroups:
         """
         if self._counter is not None and self._counter.highest > 0:
             return True
-        name = "memory.oom_control" if "memory" in self._folders else "memory.events"
-        folder = self._folders.get("memory", self._folders.get("", ""))
+        folders = self._folders
+        name = "memory.oom_control" if "memory" in folders else "memory.events"
+        folder = folders.get("memory", folders.get("", ""))
         try:
             return _find(_read(f"{folder}/{name}"), "oom_kill") > 0
         except OSError:
@@ -85,11 +95,11 @@ def _find(text: str, name: str) -> int:
     return 0
 
 
-def _folders(pid: int) -> dict[str, str]:
-    """Return a directory for each controller of v1, and for "", v2."""
+def _folders(membership: str) -> dict[str, str]:
+    """Return the directories of the groups in a /proc/PID/cgroup."""
     mounts = _mounts()
     folders: dict[str, str] = {}
-    for line in _read(f"/proc/{pid}/cgroup").splitlines():
+    for line in membership.splitlines():
         _, controllers, group = line.split(":", 2)
         for controller in controllers.split(","):
             if controller in mounts:
@@ -99,8 +109,12 @@ def _folders(pid: int) -> dict[str, str]:
     return folders
 
 
+@functools.cache
 def _mounts() -> dict[str, tuple[str, str]]:
-    """Return the mount point, and the group that is mounted there, for each controller of v1, and for "", v2."""
+    """Return the mount point, and the group that is mounted there, for each controller of v1, and for "", v2.
+
+    Read once, in the zygote: the daemon looks for them when it starts, too.
+    """
     found: dict[str, tuple[str, str]] = {}
     for line in _read("/proc/self/mountinfo").splitlines():
         mount, _, source = line.partition(" - cgroup")
@@ -119,7 +133,7 @@ def _read(path: str) -> str:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []
-        while part := os.read(fd, 1 << 16):
+        while part := os.read(fd, _CHUNK):
             parts.append(part)
         return b"".join(parts).decode("utf-8", "surrogateescape")
     finally:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_CHUNK = 4096
+
+
 class Connection:
     """One client. `request` is called with (connection, request id, verb, arguments)."""
 
@@ -75,7 +78,7 @@ class Connection:
         if self._socket is None:
             return
         try:
-            data = self._socket.recv(1 << 16)
+            data = self._socket.recv(_CHUNK)
         except BlockingIOError:
             return
         except OSError:

@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     Watcher = Callable[[int, int], None]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
-_ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+_ALL_SIGNALS = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
+_EVENTS = 64  # at most in one round; the most that there can be would be a large buffer
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def heed_children() -> None:
+    """Have this process, and those forked from it, be told of their children's ends, and wait for them.
+
+    Else, SIGCHLD being ignored, nothing could be reaped.
+    """
+    signal.signal(signal.SIGCHLD, lambda *_: None)
 
 
 class Loop:
@@ -29,6 +38,7 @@ class Loop:
         self._unclaimed: dict[int, int] = {}
         self._expecting = 0
         self._stopped = False
+        self._wakeup: tuple[int, ...] = ()
         self._idle: tuple[float, Callable[[], None]] | None = None
 
     def when_idle(self, seconds: float, callback: Callable[[], None]) -> None:
@@ -36,11 +46,10 @@ class Loop:
         self._idle = (seconds, callback)
 
     def catch_children(self) -> None:
-        """Reap from now on. To be called once, in the process that is to be the parent."""
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Reap from now on, after `heed_children`. To be called once, in the process that is to be the parent."""
+        self._wakeup = reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # ignored, as in the zygote, nothing could be reaped
-        self.watch(reader, READ, self._reap)
+        self.watch(reader, READ, self._woken)
 
     def watch(self, fd: int, events: int, watcher: Watcher) -> None:
         """Watch `fd`, or change what is watched. No events: not watched (a hang-up would be told all the
@@ -100,6 +109,14 @@ class Loop:
         elif pid is not None:
             self._children[pid] = ended
 
+    def close(self) -> None:
+        """Let go of everything; children are not reaped any more."""
+        self._epoll.close()
+        if self._wakeup:
+            signal.set_wakeup_fd(-1)
+        for fd in self._wakeup:
+            os.close(fd)
+
     def stop(self) -> None:
         """Have `run` return after the current round."""
         self._stopped = True
@@ -108,7 +125,7 @@ class Loop:
         """Serve until `stop`."""
         active = True
         while not self._stopped:
-            events = self._epoll.poll(self._timeout(active=active))
+            events = self._epoll.poll(self._timeout(active=active), _EVENTS)
             if not events and active and not self._timers and self._idle is not None:
                 self._idle[1]()
             active = bool(events) or bool(self._timers)
@@ -131,11 +148,15 @@ class Loop:
             self._timers.remove(timer)
             timer[1]()
 
-    def _reap(self, fd: int, _events: int) -> None:
+    def _woken(self, fd: int, _events: int) -> None:
         try:
             os.read(fd, 4096)
         except BlockingIOError:
             pass
+        self.reap()
+
+    def reap(self) -> None:
+        """Reap the children that have ended."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

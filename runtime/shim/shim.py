@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from runtime.shim.order import Order
 
 NAME = "wherry-shim"
-_OOM_SCORE = b"-998"
+_UNIX = int(socket.AF_UNIX)
+_STREAM = int(socket.SOCK_STREAM) | int(socket.SOCK_CLOEXEC)
 _INIT_GRACE = 0.2
+_LOOK = int(socket.MSG_PEEK) | int(socket.MSG_DONTWAIT)
+_TIDIES = 16  # idle moments, until all garbage is looked for and not the youngest alone
 _DELETE_TRIES = 5
 _EXEC_ROUNDS = 200  # of 50 ms: with --pid=host an exec killed by `runc delete` is reaped after it
 
@@ -57,11 +60,12 @@ class Shim:
         self._cgroups: Cgroups | None = None
         self._exec_rounds = _EXEC_ROUNDS
         self._delete_tries = _DELETE_TRIES
+        self._tidied = 0
         self.init: Process | None = None
 
     def run(self) -> None:
         """Live. Raises OSError when the state directory cannot be used."""
-        self._settle_in()
+        self.loop.catch_children()
         if self._orphaned():
             return
         self._listen()
@@ -82,7 +86,7 @@ class Shim:
         One that looks later finds this process by its name.
         """
         try:
-            return not self._channel.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not self._channel.recv(1, _LOOK)
         except BlockingIOError:
             return False
         except OSError:
@@ -107,17 +111,8 @@ class Shim:
         except OSError:
             pass
 
-    def _settle_in(self) -> None:
-        libc.become_subreaper()
-        self.loop.catch_children()
-        write_proc("comm", NAME.encode())
-        try:
-            write_proc("oom_score_adj", _OOM_SCORE)
-        except OSError:  # not root enough: the default protects less, and that is all
-            pass
-
     def _listen(self) -> None:
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._listener = socket.socket(_UNIX, _STREAM)
         self._listener.bind(f"/proc/self/fd/{self.directory}/sock")
         self._listener.listen(64)
         self._listener.settimeout(0)
@@ -237,7 +232,8 @@ class Shim:
         else:
             self.loop.stop()
 
-    @staticmethod
-    def _tidy() -> None:
-        gc.collect()
+    def _tidy(self) -> None:
+        """Give memory back. A collection of all empties Python's free lists, too, which are on shared pages."""
+        self._tidied += 1
+        gc.collect(1 if self._tidied % _TIDIES else 2)
         libc.trim()

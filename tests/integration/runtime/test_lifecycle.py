@@ -283,18 +283,38 @@ async def test_signals_of_a_container(box: Containers) -> None:
     assert {status[name] for name in ("SigBlk", "SigIgn", "SigCgt")} == {"0" * 16}
 
 
+def memory(task: Task, kind: str) -> int:
+    """Return a sum of the shim's smaps in kB."""
+    rollup = text(f"/proc/{task.shim_pid}/smaps_rollup").splitlines()
+    return int(next(line for line in rollup if line.startswith(f"{kind}:")).split()[1])
+
+
 async def test_memory_of_an_idle_shim(box: Containers) -> None:
     tasks = [await box.create(["sleep", "60"]) for _ in range(10)]
     for task in tasks:
         await task.start()
     await asyncio.sleep(1.5)  # it gives memory back after a second of idling
-    sizes = []
-    for task in tasks:
-        rollup = text(f"/proc/{task.shim_pid}/smaps_rollup").splitlines()
-        sizes.append(int(next(line for line in rollup if line.startswith("Pss:")).split()[1]))
+    sizes = [memory(task, "Pss") for task in tasks]
     for task in tasks:
         await box.end(task)
-    assert max(sizes) < 2600, f"PSS of ten shims in kB: {sizes}"
+    assert max(sizes) < 1900, f"PSS of ten shims in kB: {sizes}"
+
+
+async def test_memory_after_much_output_is_given_back(box: Containers) -> None:
+    script = "sleep 2; for i in 1 2 3; do head -c 9999999 /dev/zero; yes 0123456789 | head -c 9999999; sleep 1.2; done"
+    task = await box.create(["sh", "-c", f"{script}; echo done; exec sleep 60"])
+    stream = await task.attach(Attach())
+    await task.start()
+    await asyncio.sleep(1.5)
+    before = memory(task, "Private_Dirty")
+    while b"done" not in await stream.read():
+        continue
+    stream.close()
+    await asyncio.sleep(2)
+    after = memory(task, "Private_Dirty")
+    assert box.log(task.id).stat().st_size > 30_000_000
+    await box.end(task)
+    assert after < before + 400, f"kB of the shim's own, before and after: {before}, {after}"
 
 
 async def test_runtime_replaced_on_disk(box: Containers) -> None:
