@@ -88,6 +88,49 @@ def test_limits_on_cgroup_v2(vm: Machine) -> None:
     assert inspect(vm, "oom", ".State.OOMKilled") == "true"
 
 
+def test_fields_of_host_config_on_cgroup_v2(vm: Machine) -> None:
+    """Docker's units as the unified hierarchy has them, at the start and after an update."""
+    vm.run(
+        "docker run -d --name box --cpu-shares 512 --cpu-period 50000 --cpu-quota 25000 --cpuset-cpus 1 "
+        "--cpuset-mems 0 -m 64m --memory-swap 96m --memory-reservation 32m --pids-limit 55 --oom-score-adj 77 "
+        "--ulimit nofile=100:200 --shm-size 3m --ipc shareable --sysctl kernel.shmmax=1000000 --group-add 777 "
+        "busybox sleep 1000"
+    )
+    names = (
+        "cpu.weight",
+        "cpu.max",
+        "cpuset.cpus",
+        "cpuset.mems",
+        "memory.max",
+        "memory.swap.max",
+        "memory.low",
+    )
+    files = " ".join(f"/sys/fs/cgroup{cgroup(vm, 'box')}/{name}" for name in (*names, "pids.max"))
+    mib = 1 << 20
+    assert vm.output(f"cat {files}").splitlines() == [
+        *("20", "25000 50000", "1", "0", str(64 * mib), str(32 * mib), str(32 * mib), "55")
+    ]
+    inside = "cat /proc/sys/kernel/shmmax /proc/1/oom_score_adj; ulimit -n; id -G; stat -f -c %b /dev/shm"
+    shown = vm.output(f"docker exec box sh -c '{inside}'").split()
+    assert shown == ["1000000", "77", "100", "0", "777", str(3 * mib // 4096)]
+    vm.run(
+        "docker update --cpu-shares 1024 --cpu-quota 10000 --cpuset-cpus 0 -m 80m --memory-swap 128m "
+        "--memory-reservation 40m --pids-limit -1 box"
+    )
+    assert vm.output(f"cat {files}").splitlines() == [
+        *("39", "10000 50000", "0", "0", str(80 * mib), str(48 * mib), str(40 * mib), "max")
+    ]
+    # What there is no file for on v2 is dropped, and said.
+    told = vm.output("docker run --rm -m 64m --memory-swappiness 5 --oom-kill-disable busybox echo ran 2>&1")
+    assert "does not support memory swappiness" in told
+    assert "does not support OomKillDisable" in told
+    assert told.splitlines()[-1] == "ran"
+    # A cgroup namespace of its own is the default there, of privileged containers as well.
+    for options in ("", "--privileged"):
+        assert vm.output(f"docker run --rm {options} busybox cat /proc/self/cgroup") == "0::/"
+    assert "docker-" in vm.output("docker run --rm --cgroupns host busybox cat /proc/self/cgroup")
+
+
 def test_pause_on_cgroup_v2(vm: Machine) -> None:
     vm.run(f"docker run -d --name paused busybox sh -c '{COUNT}'")
     vm.run("docker pause paused")
