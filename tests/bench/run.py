@@ -13,7 +13,20 @@ from collections.abc import Callable, Mapping
 from tests.bench import equality, fsyncs
 from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
-from tests.bench.groups import cpu, ends, events, execs, images, lists, logs, memory, restart, runs, stats
+from tests.bench.groups import (
+    cpu,
+    crowd,
+    ends,
+    events,
+    execs,
+    images,
+    lists,
+    logs,
+    memory,
+    restart,
+    runs,
+    stats,
+)
 from tests.bench.measures import table
 from tests.bench.population import populate
 from tests.bench.report import README, report, written_in
@@ -34,6 +47,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "stats": stats.measure,
     "lists": lists.measure,
     "restart": restart.measure,
+    "crowd": crowd.measure,
 }
 
 
