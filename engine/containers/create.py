@@ -103,6 +103,18 @@ async def create(
     container: Container, image: Image, machinery: Machinery, store: ContainerStore
 ) -> Container:
     """Make a prepared container; its name is reserved by the caller. Returns the record as committed."""
+    try:
+        return await _create(container, image, machinery, store)
+    except OSError as error:
+        on = f"{error.filename}: " if error.filename else ""
+        raise errdefs.SystemFailure(
+            f"cannot create container {container.id}: {on}{error.strerror}"
+        ) from error
+
+
+async def _create(
+    container: Container, image: Image, machinery: Machinery, store: ContainerStore
+) -> Container:
     async with Undo("create", STEPS) as undo:
         await machinery.snapshots.prepare(container.snapshot, image.chain_id or None)
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))

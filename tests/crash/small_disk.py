@@ -1,5 +1,6 @@
 """A daemon whose data root is a small filesystem of its own, which can be filled to its last byte."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,13 @@ class SmallDisk(Wherryd):
                         ballast.write(b"x" * size)
                 except OSError:
                     continue
+
+    def leave(self, size: int) -> None:
+        """Leave so many bytes free, or a few more."""
+        self.fill()
+        ballast = self.data_root / BALLAST
+        os.truncate(ballast, max(0, ballast.stat().st_size - size))
+        os.sync()  # ext4 gives freed blocks out again once their end is on the disk
 
     def free(self) -> None:
         """Give the space back."""

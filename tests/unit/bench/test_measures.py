@@ -30,6 +30,12 @@ def test_a_target_is_reached_from_its_side(measure: Measure, ours: float, met: b
     assert measure.met(of([ours], [100])) is met
 
 
+def test_a_limit_is_wherrys_alone() -> None:
+    within = Measure("list", "ms", limit=50)
+    assert (within.met({"wherry": [50]}), within.met({"wherry": [51]})) == (True, False)
+    assert "≤ 50 ms | yes" in row(within, {"wherry": [9]})
+
+
 def test_a_figure_without_a_target_is_neither() -> None:
     assert Measure("kill", "ms").met(of([1], [2])) is None
 
