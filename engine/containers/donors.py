@@ -1,5 +1,9 @@
 """Containers whose namespaces another asks for: there when it is created, known by ID, running when it starts."""
 
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import msgspec
 
 import errdefs
@@ -26,28 +30,59 @@ def by_id(host: HostConfig, store: ContainerStore) -> HostConfig:
     return msgspec.structs.replace(host, **changes)
 
 
-def joined(host: HostConfig, store: ContainerStore) -> dict[str, int]:
-    """The init pids of the donors by "ipc" and "pid"; InvalidArgument or Conflict in Docker's words."""
-    pids = {}
+@contextmanager
+def joining(host: HostConfig, store: ContainerStore) -> Iterator[dict[str, str]]:
+    """Hold the donors' namespaces; gives the paths by which the runtime finds them, by "ipc" and "pid".
+
+    InvalidArgument or Conflict in Docker's words. An IPC namespace stays when its donor ends meanwhile; one of
+    processes ends with its first, and what that leads to is told as what it is.
+    """
+    donors = {}
     if host.ipc_mode.startswith(SHARED):
-        pids["ipc"] = of_ipc(host, store).state.pid
+        donors["ipc"] = of_ipc(host, store)
     if host.pid_mode.startswith(SHARED):
-        pids["pid"] = _running(host.pid_mode, "PID", store).state.pid
-    return pids
+        donors["pid"] = _running(host.pid_mode, "PID", store)
+    with ExitStack() as held:
+        paths = {kind: _hold(held, donor, kind) for kind, donor in donors.items()}
+        try:
+            yield paths
+        except errdefs.WherryError as error:
+            if "pid" in donors and not os.path.exists(_path(donors["pid"], "pid")):
+                raise _not_running(donors["pid"], "PID") from error
+            raise
+
+
+def _hold(held: ExitStack, donor: Container, kind: str) -> str:
+    try:
+        fd = os.open(_path(donor, kind), os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise _not_running(donor, kind.upper()) from error
+    held.callback(os.close, fd)
+    return f"/proc/{os.getpid()}/fd/{fd}"
+
+
+def _path(donor: Container, kind: str) -> str:
+    return f"/proc/{donor.state.pid}/ns/{kind}"
+
+
+def _not_running(donor: Container, kind: str) -> errdefs.Conflict:
+    return errdefs.Conflict(f"failed to join {kind} namespace: container {donor.id} is not running")
 
 
 def of_ipc(host: HostConfig, store: ContainerStore) -> Container:
     """The running container whose IPC namespace is joined; InvalidArgument or Conflict in Docker's words."""
     donor = _running(host.ipc_mode, "IPC", store)
     if donor.host_config.ipc_mode in _UNSHARED:
-        raise not_shareable(donor.id)
+        raise not_shareable(donor)
     return donor
 
 
-def not_shareable(donor: str) -> errdefs.InvalidArgument:
-    """What is said of a container whose IPC namespace, or /dev/shm, cannot be joined."""
+def not_shareable(donor: Container) -> errdefs.WherryError:
+    """What is said of a container whose IPC namespace, or /dev/shm, cannot be joined: it may have ended just now."""
+    if not os.path.exists(_path(donor, "ipc")):
+        return _not_running(donor, "IPC")
     return errdefs.InvalidArgument(
-        f"failed to join IPC namespace: container {donor}: non-shareable IPC "
+        f"failed to join IPC namespace: container {donor.id}: non-shareable IPC "
         "(hint: use IpcMode:shareable for the donor container)"
     )
 
@@ -63,7 +98,7 @@ def _running(mode: str, kind: str, store: ContainerStore) -> Container:
             f"{prefix}Container {donor.id} is restarting, wait until the container is running"
         )
     if not donor.running:
-        raise errdefs.Conflict(f"{prefix}container {donor.id} is not running")
+        raise _not_running(donor, kind)
     return donor
 
 

@@ -28,7 +28,7 @@ UNCONFINED = b"unconfined"
 class Surroundings:
     """What a start has prepared: the record alone does not know it.
 
-    `network` is NEW, HOST or a path; `joined` maps "ipc" and "pid" to the init pid of the container that is joined;
+    `network` is NEW, HOST or a path; `joined` maps "ipc" and "pid" to the path of a namespace that is joined;
     `files` maps a path in the container to the host's file that is bound there; `shm` is the host's directory that is
     its /dev/shm, "" where it is its own; `ulimits` are the daemon's, by name.
     """
@@ -37,7 +37,7 @@ class Surroundings:
     user: User
     network: str = NEW
     own_network: bool = True
-    joined: dict[str, int]
+    joined: dict[str, str]
     files: dict[str, str]
     shm: str = ""
     ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
@@ -126,10 +126,8 @@ def _namespaces(host: HostConfig, around: Surroundings) -> Namespaces:
     )
 
 
-def _namespace(mode: str, kind: str, joined: dict[str, int]) -> str:
-    if mode == "host":
-        return HOST
-    return f"/proc/{joined[kind]}/ns/{kind}" if kind in joined else NEW
+def _namespace(mode: str, kind: str, joined: dict[str, str]) -> str:
+    return HOST if mode == "host" else joined.get(kind, NEW)
 
 
 def _cgroup_namespace(host: HostConfig, version: int) -> str:

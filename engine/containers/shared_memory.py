@@ -34,7 +34,7 @@ async def provide(container: Container, undo: Undo, machinery: Machinery, store:
         return _of_host()
     if mode.startswith(donors.SHARED):
         donor = donors.of_ipc(container.host_config, store)
-        return await asyncio.to_thread(_join, bundle / _NAME, _shared_by(donor, machinery), donor.id)
+        return await asyncio.to_thread(_join, bundle / _NAME, _shared_by(donor, machinery), donor)
     if mode == "shareable" and not _covered(container):
         return await asyncio.to_thread(_make, bundle / _NAME, container.host_config.shm_size)
     return ""
@@ -73,7 +73,7 @@ def _make(target: Path, size: int) -> str:
     return str(target)
 
 
-def _join(target: Path, source: str, donor: str) -> str:
+def _join(target: Path, source: str, donor: Container) -> str:
     """Bind the donor's. It may have ended since it was looked at: then what is there is no mount any more."""
     target.mkdir(mode=0o700, exist_ok=True)
     if os.path.ismount(source):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -35,14 +36,17 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     container.require(Action.START)
     machinery.supervisor.expect()
     try:
-        return await _start(container, live, machinery, store)
+        container = networking.with_shared_name(container, store)
+        with donors.joining(container.host_config, store) as joined:
+            return await _start(container, joined, live, machinery, store)
     except OSError as error:
         on = f"{error.filename}: " if error.filename else ""  # a write does not know its file's name
         raise errdefs.SystemFailure(f"cannot start container {container.id}: {on}{error.strerror}") from error
 
 
-async def _start(container: Container, live: Live, machinery: Machinery, store: ContainerStore) -> Container:
-    container = networking.with_shared_name(container, store)
+async def _start(
+    container: Container, joined: dict[str, str], live: Live, machinery: Machinery, store: ContainerStore
+) -> Container:
     container = msgspec.structs.replace(container, starts=container.starts + 1)
     async with Undo("start", STEPS) as undo:
         directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
@@ -52,7 +56,9 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
         plugged = await networking.plug(container, undo, machinery.network, store)
         shm = await shared_memory.provide(container, undo, machinery, store)
-        around = await _surroundings(container, plugged, shm, machinery, store)
+        own_files = await files.write(container, plugged, machinery, store)
+        around = await _surroundings(container, plugged, machinery)
+        around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
         await mounts.make_sources(container, machinery.volumes)
         spec = build.build(spec_options(container, around))
@@ -88,17 +94,17 @@ async def _start(container: Container, live: Live, machinery: Machinery, store: 
 
 
 async def _surroundings(
-    container: Container, plugged: networking.Plugged, shm: str, machinery: Machinery, store: ContainerStore
+    container: Container, plugged: networking.Plugged, machinery: Machinery
 ) -> Surroundings:
+    """What the spec is made of beside the record, but for what the container joins and has bound."""
     host = container.host_config
     return Surroundings(
         rootfs=str(machinery.rootfs(container.id)),
         user=await asyncio.to_thread(_resolve_user, container, machinery),
         network=plugged.namespace,
         own_network=plugged.own,
-        joined=donors.joined(host, store),
-        files=await files.write(container, plugged, machinery, store),
-        shm=shm,
+        joined={},
+        files={},
         ulimits=machinery.config.default_ulimits,
         cgroups_path=cgroups.path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
         init_path=INIT,

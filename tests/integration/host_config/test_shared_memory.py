@@ -1,13 +1,15 @@
 """/dev/shm of containers that share their IPC namespace, and of those that do not."""
 
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests import kernel
 from tests.daemon import Wherryd
-from tests.integration.host_config.conftest import Box, Run, refused
+from tests.integration.host_config.conftest import Box, Run, create, refused
 
 pytestmark = pytest.mark.root
 
@@ -126,3 +128,21 @@ def test_restarts_of_the_daemon(start_daemon: object) -> None:
         assert joined.stdout == "kept\n"
     daemon.docker("rm", "-f", "donor", "second")
     assert f"{daemon.exec_root}/" not in Path("/proc/self/mountinfo").read_text()
+
+
+@pytest.mark.parametrize("field", ["IpcMode", "PidMode"])
+def test_a_donor_that_ends_while_others_join(run: Run, wherryd: Wherryd, field: str) -> None:
+    """Each is let in, and then shares it, or is told that the donor does not run; whatever comes first."""
+    for delay in (0.0, 0.03, 0.06, 0.09):
+        donor = run({"IpcMode": "shareable"})
+        joining = [create(wherryd, {field: f"container:{donor.id}"}) for _ in range(3)]
+        with ThreadPoolExecutor(4) as pool:
+            starts = [pool.submit(wherryd.call, "POST", f"/containers/{each}/start") for each in joining]
+            time.sleep(delay)
+            ended = wherryd.call("POST", f"/containers/{donor.id}/kill")
+        told = {each.result().status: each.result().body.decode() for each in starts}
+        assert ended.status == 204
+        assert told.keys() <= {204, 409}
+        assert f"container {donor.id} is not running" in told.get(409, f"container {donor.id} is not running")
+        for each in joining:
+            wherryd.call("DELETE", f"/containers/{each}?force=1")

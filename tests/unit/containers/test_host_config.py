@@ -1,5 +1,7 @@
 """What is made of a HostConfig without touching anything: defaults by the host, donors, the daemon's limits."""
 
+import os
+import subprocess
 from dataclasses import replace
 from typing import Any, cast
 
@@ -25,7 +27,7 @@ SHM = Bind(source="/there/shm", destination="/dev/shm")
 def container(host: HostConfig, status: Status = Status.RUNNING) -> Container:
     return Container(
         id=DONOR, name="donor", created=0, path="true", args=[], config=ContainerConfig(), host_config=host,
-        networks={}, image_id="", image_name="", snapshot="", state=State(status=status, pid=7),
+        networks={}, image_id="", image_name="", snapshot="", state=State(status=status, pid=os.getpid()),
     )  # fmt: skip
 
 
@@ -110,7 +112,9 @@ def test_donors_that_run(kind: str) -> None:
     host = joining(kind)
     for status in (Status.RUNNING, Status.PAUSED):
         donor = container(HostConfig(ipc_mode="shareable"), status)
-        assert donors.joined(host, store(donor)) == {kind: 7}
+        with donors.joining(host, store(donor)) as joined:
+            assert os.readlink(joined[kind]) == os.readlink(f"/proc/self/ns/{kind}")
+    assert not os.path.exists(joined[kind])
 
 
 @pytest.mark.parametrize("kind", ["ipc", "pid"])
@@ -129,11 +133,35 @@ def test_donors_that_run(kind: str) -> None:
 def test_donors_that_do_not(kind: str, status: Status | None, error: type[Exception], text: str) -> None:
     host = joining(kind)
     there = [container(HostConfig(ipc_mode="shareable"), status)] if status else []
-    with pytest.raises(error, match=f"failed to join {kind.upper()} namespace: {text}"):
-        donors.joined(host, store(*there))
+    match = f"failed to join {kind.upper()} namespace: {text}"
+    with pytest.raises(error, match=match), donors.joining(host, store(*there)):
+        pass
 
 
 @pytest.mark.parametrize("mode", ["private", "none"])
 def test_an_ipc_namespace_that_is_not_shared(mode: str) -> None:
-    with pytest.raises(errdefs.InvalidArgument, match="non-shareable IPC"):
-        donors.joined(HostConfig(ipc_mode=f"container:{DONOR}"), store(container(HostConfig(ipc_mode=mode))))
+    donor = store(container(HostConfig(ipc_mode=mode)))
+    with (
+        pytest.raises(errdefs.InvalidArgument, match="non-shareable IPC"),
+        donors.joining(joining("ipc"), donor),
+    ):
+        pass
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """The process ends, and so fails what wanted to join it."""
+    process.kill()
+    process.wait()
+    raise errdefs.SystemFailure("runc create failed")
+
+
+def test_a_donor_that_ends_meanwhile() -> None:
+    """It is told of as one that does not run, whatever the runtime makes of it."""
+    process = subprocess.Popen(["sleep", "1000"])
+    donor = container(HostConfig())
+    donor.state = State(status=Status.RUNNING, pid=process.pid)
+    text = f"failed to join PID namespace: container {DONOR} is not running"
+    with pytest.raises(errdefs.Conflict, match=text), donors.joining(joining("pid"), store(donor)):
+        end(process)
+    with pytest.raises(errdefs.Conflict, match=text), donors.joining(joining("pid"), store(donor)):
+        pass
