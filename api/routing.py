@@ -18,13 +18,16 @@ from api.call import Call
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 _VERSIONED = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
-_VARIABLE = re.compile(r"\{\w+\}")
+_VARIABLE = re.compile(r"\{(\w+)\}")
 _SAFE = "/:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True)
 class Route:
-    """A method and a path without its version; `{name}` or `{id}` stands for any text, slashes included."""
+    """A method and a path without its version.
+
+    `{name}` stands for any text, slashes included, `{id}` for a text without any, as in Docker's routes.
+    """
 
     method: str
     path: str
@@ -35,13 +38,20 @@ class Route:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """What the path looks like."""
-        parts = [re.escape(part) for part in _VARIABLE.split(self.path)]
-        return re.compile("(.*)".join(parts), re.DOTALL)
+        literals_and_variables = enumerate(_VARIABLE.split(self.path))
+        parts = (
+            _pattern_of(part) if index % 2 else re.escape(part) for index, part in literals_and_variables
+        )
+        return re.compile("".join(parts), re.DOTALL)
 
     @cached_property
     def literal(self) -> bool:
         """Whether the path has no variable."""
         return "{" not in self.path
+
+
+def _pattern_of(variable: str) -> str:
+    return "([^/]+)" if variable == "id" else "(.*)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def docker_headers(engine_version: str) -> dict[str, str]:
-    """The headers that every answer carries."""
+    """The headers that every answer carries, once a request's route is known."""
     return {
         "Api-Version": versions.MAXIMUM,
         "Docker-Experimental": "false",
@@ -41,22 +41,30 @@ class API:
             response = await self._answer(request)
         finally:
             connection.finish()
-        if not response.prepared:
-            for name, value in self._headers.items():
-                response.headers.setdefault(name, value)
         _log.debug("%s %s: %d", request.method, request.path, response.status)
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "OPTIONS":
-            return web.Response()
+            return self._with_headers(web.Response())
         target = split_target(request.raw_path)
         if not target.clean:
-            return web.Response(status=301, headers={"Location": target.location})
+            return self._nameless(web.Response(status=301, headers={"Location": target.location}))
         found = self._router.find(request.method, target.path)
         if found is None:
-            return errors.response(404, errors.PAGE_NOT_FOUND)
-        return await self._run(request, target, *found)
+            return self._nameless(errors.response(404, errors.PAGE_NOT_FOUND))
+        return self._with_headers(await self._run(request, target, *found))
+
+    def _nameless(self, response: web.Response) -> web.Response:
+        """Where dockerd names nobody, at least not the library that we use."""
+        response.headers["Server"] = self._headers["Server"]
+        return response
+
+    def _with_headers(self, response: web.StreamResponse) -> web.StreamResponse:
+        if not response.prepared:
+            for name, value in self._headers.items():
+                response.headers.setdefault(name, value)
+        return response
 
     async def _run(
         self, request: web.BaseRequest, target: Target, route: Route, variables: dict[str, str]

@@ -110,9 +110,14 @@ def parse(raw: str | None, allowed: frozenset[str]) -> Filters:
     InvalidArgument with Docker's texts: "invalid filter" for what is not in one of the two forms,
     "invalid filter 'x'" for a key that is not allowed.
     """
-    filters = Filters(_decode(raw)) if raw else Filters()
+    filters = read(raw)
     filters.require_known(allowed)
     return filters
+
+
+def read(raw: str | None) -> Filters:
+    """The same, whatever its keys are."""
+    return Filters(_decode(raw)) if raw else Filters()
 
 
 def _decode(raw: str) -> dict[str, dict[str, bool]]:

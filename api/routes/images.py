@@ -101,7 +101,7 @@ class ImageRoutes:
     async def list(self, call: Call) -> web.StreamResponse:
         """Images by Docker's filters."""
         wanted = filters.parse(call.query.text("filters"), FILTERS)
-        if call.version.before("1.25"):
+        if call.version.before("1.41"):
             wanted = _with_legacy_filter(wanted, call.query.text("filter"))
         shared = _asks(call, "shared-size", "1.42")
         manifests = _asks(call, "manifests", "1.47")
@@ -219,7 +219,7 @@ class ImageRoutes:
 
 
 def _with_legacy_filter(wanted: Filters, name: str) -> Filters:
-    """Before 1.25 the name to look for had a parameter of its own."""
+    """Before 1.41 the name to look for had a parameter of its own."""
     if not name or "reference" in wanted:
         return wanted
     return Filters.of(**{key: wanted.values(key) for key in wanted.keys()}, reference=[name])  # noqa: SIM118

@@ -53,6 +53,7 @@ class NetworkRoutes:
     async def list(self, call: Call) -> web.StreamResponse:
         """Networks by Docker's filters."""
         wanted = filters.parse(call.query.text("filters"), _ALLOWED)
+        _require_dangling(wanted)
         containers = self._running()
         chosen = [each for each in self._networks.networks() if _passes(each, wanted, containers)]
         return call.answer([schema.summary(each, containers, call.version) for each in chosen])
@@ -76,6 +77,15 @@ class NetworkRoutes:
 
     def _running(self) -> Sequence[Container]:
         return self._containers.list(ListQuery())
+
+
+def _require_dangling(wanted: Filters) -> None:
+    try:
+        wanted.boolean("dangling", default=False)
+    except errdefs.InvalidArgument:
+        raise errdefs.InvalidArgument(
+            'invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")'
+        ) from None
 
 
 def _find(networks: Iterable[NetworkInfo], term: str) -> NetworkInfo:

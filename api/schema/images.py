@@ -59,7 +59,7 @@ def inspect(
     if users is not None:
         shown["Manifests"] = [manifest(image, users)]
     _by_version(shown, image, version, driver)
-    optional = {"Variant", "OsVersion"}
+    optional = {"Variant", "OsVersion", "Container"}
     if not version.before("1.52"):
         optional |= {"Comment", "Author", "Parent", "DockerVersion"}
     if not version.before("1.44"):
@@ -72,15 +72,18 @@ def summary(
 ) -> dict[str, Any]:
     """An entry of `GET /images/json`; with `shared` it tells the size of layers that other images have too."""
     image, tags, digests = listed.image, list(listed.references), list(listed.digests)
-    if version.before("1.43") and not tags and not digests:
-        tags, digests = [NO_TAG], [NO_DIGEST]
+    no_digests: list[str] | None = []
+    if version.before("1.43"):
+        no_digests = None
+        if not tags and not digests:
+            tags, digests = [NO_TAG], [NO_DIGEST]
     shown = {
         "Containers": -1 if version.before("1.51") else len(listed.users),
         "Created": image.created // 1_000_000_000,
         "Id": image.id,
         "Labels": image.config.run.labels,
         "ParentId": image.parent,
-        "RepoDigests": digests,
+        "RepoDigests": digests or no_digests,
         "RepoTags": tags,
         "SharedSize": listed.shared_size if shared else -1,
         "Size": image.size,

@@ -25,11 +25,22 @@ def info(shown: dict[str, Any], version: Version) -> dict[str, Any]:
             name: {key: value for key, value in runtime.items() if key != "status"}
             for name, runtime in shown["Runtimes"].items()
         }
+    if version.before("1.42"):
+        shown["KernelMemory"] = shown.get("MemoryLimit", False)
+    if version.before("1.25"):
+        shown["ExecutionDriver"] = "<not supported>"
+        options = shown.get("SecurityOptions") or []
+        shown["SecurityOptions"] = [_bare(option) for option in options]
     if version.before("1.49"):
         _until_149(shown, version)
     if version.before("1.50"):
         shown |= {"BridgeNfIptables": False, "BridgeNfIp6tables": False}
     return shown
+
+
+def _bare(option: str) -> str:
+    """`name=seccomp,profile=builtin` is `seccomp` to clients before 1.25."""
+    return option.partition(",")[0].removeprefix("name=")
 
 
 def _until_149(shown: dict[str, Any], version: Version) -> None:

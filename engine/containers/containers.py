@@ -14,7 +14,7 @@ from engine.containers import donors
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
-from engine.containers.attach import Attachment, AttachRequest
+from engine.containers.attach import Attachment, AttachRequest, parse_detach_keys
 from engine.containers.attaching import attach
 from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
@@ -326,6 +326,7 @@ class Containers:
 
     async def attach(self, reference: str, request: AttachRequest) -> Attachment:
         """A client's hold of a container's stdio, running or about to start."""
+        parse_detach_keys(request.detach_keys)  # told before anything of the container is
         container = self._store.get(reference)
         replay = None
         if request.logs and container.log_path:

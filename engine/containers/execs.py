@@ -102,14 +102,16 @@ class Execs:
         self._machinery.supervisor.expect()
         config = process.config
         process.running = True
-        await self._announcer.tell(container, f"exec_start: {process.command}", execID=process.id)
         attach = None
         if not detach:
             attach = Attach(
                 stdin=config.attach_stdin, stdout=config.attach_stdout, stderr=config.attach_stderr
             )
         try:
-            spec = await process_of(container, config, self._machinery, console_size or config.console_size)
+            _, spec = await asyncio.gather(
+                self._announcer.tell(container, f"exec_start: {process.command}", execID=process.id),
+                process_of(container, config, self._machinery, console_size or config.console_size),
+            )
             assert live.task is not None
             request = ExecRequest(
                 id=process.id,
@@ -136,9 +138,9 @@ class Execs:
         container = self._store.get(process.container_id)
         container.require(Action.EXEC)
         if process.exit_code is not None:
-            raise errdefs.Conflict(f"exec command {exec_id} has already run")
+            raise errdefs.Conflict(f"Error: Exec command {exec_id} has already run")
         if process.running:
-            raise errdefs.Conflict(f"exec command {exec_id} is already running")
+            raise errdefs.Conflict(f"Error: Exec command {exec_id} is already running")
         live = self._lives.of(container.id)
         if live.task is None:
             raise errdefs.Conflict(f"container {container.id} is not running")

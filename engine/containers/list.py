@@ -1,9 +1,10 @@
 """Listing containers: Docker's filters as a pure decision."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import errdefs
+from engine.containers import port_filter
 from engine.containers.container import Container
 from engine.containers.ports import parse_port
 from engine.containers.state import Status
@@ -15,6 +16,7 @@ ALLOWED = frozenset(
         "publish", "since", "status", "volume",
     )
 )  # fmt: skip
+PortRange = tuple[int, int, str]
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
@@ -40,6 +42,10 @@ def select(
     that `ancestor` means.
     """
     _validate(query.filters)
+    ports = {
+        key: [port_filter.parse(key, value) for value in query.filters.values(key)]
+        for key in ("expose", "publish")
+    }
     everything = (
         query.all or query.limit > 0 or any(query.filters.values(key) for key in ("status", "exited"))
     )
@@ -51,7 +57,7 @@ def select(
             continue
         if since is not None and container.created <= since.created:
             continue
-        if _passes(container, query.filters, ancestors):
+        if _passes(container, query.filters, ancestors, ports):
             chosen.append(container)
         if 0 < query.limit == len(chosen):
             break
@@ -64,15 +70,29 @@ def _validate(filters: Filters) -> None:
         if status not in statuses:
             raise errdefs.InvalidArgument(f"invalid filter 'status={status}'")
     for code in filters.values("exited"):
-        if not code.lstrip("-").isdecimal():
-            raise filters.invalid("exited")
+        if problem := _problem(code):
+            raise errdefs.InvalidArgument(f"invalid filter 'exited={code}': {problem}")
     for health in filters.values("health"):
         if health not in _HEALTH:
-            raise filters.invalid("health")
+            raise errdefs.InvalidArgument(f"unrecognized filter value for health: {health}")
     filters.boolean("is-task", default=False)
 
 
-def _passes(container: Container, filters: Filters, ancestors: frozenset[str]) -> bool:
+def _problem(code: str) -> str:
+    digits = code[1:] if code.startswith(("-", "+")) else code
+    if not (digits.isascii() and digits.isdecimal()):
+        return f'strconv.Atoi: parsing "{code}": invalid syntax'
+    if len(digits) > 20 or int(digits) >= 2**63:
+        return f'strconv.Atoi: parsing "{code}": value out of range'
+    return ""
+
+
+def _passes(
+    container: Container,
+    filters: Filters,
+    ancestors: frozenset[str],
+    ports: Mapping[str, list[PortRange]],
+) -> bool:
     return (
         filters.match("name", container.name if not _slashed(filters) else f"/{container.name}")
         and filters.match("id", container.id)
@@ -84,7 +104,7 @@ def _passes(container: Container, filters: Filters, ancestors: frozenset[str]) -
         and not filters.boolean("is-task", default=False)
         and _network(container, filters)
         and _volume(container, filters)
-        and _ports(container, filters)
+        and _ports(container, ports)
     )
 
 
@@ -114,14 +134,12 @@ def _volume(container: Container, filters: Filters) -> bool:
     return not wanted or any(want in places for want in wanted)
 
 
-def _ports(container: Container, filters: Filters) -> bool:
+def _ports(container: Container, wanted: Mapping[str, list[PortRange]]) -> bool:
     """One filter of ports is enough: "publish" is of the host's, "expose" of the container's while it runs."""
-    if not (filters.values("publish") or filters.values("expose")):
+    if not any(wanted.values()):
         return True
     published: set[tuple[int, str]] = {(port.host_port, port.proto) for port in container.ports}
-    # Both are read: what is no port is told.
-    found = [_port(filters, "publish", published), _port(filters, "expose", _exposed(container))]
-    return any(found)
+    return _has(published, wanted["publish"]) or _has(_exposed(container), wanted["expose"])
 
 
 def _exposed(container: Container) -> set[tuple[int, str]]:
@@ -134,12 +152,7 @@ def _exposed(container: Container) -> set[tuple[int, str]]:
     return found
 
 
-def _port(filters: Filters, key: str, has: set[tuple[int, str]]) -> bool:
-    for spec in filters.values(key):
-        try:
-            first, last, proto = parse_port(spec)
-        except errdefs.InvalidArgument:
-            raise filters.invalid(key) from None
-        if any(first <= port <= last and kind == proto for port, kind in has):
-            return True
-    return False
+def _has(ports: set[tuple[int, str]], ranges: Iterable[PortRange]) -> bool:
+    return any(
+        first <= port <= last and kind == proto for first, last, proto in ranges for port, kind in ports
+    )

@@ -4,6 +4,7 @@ Everything here blocks (files of the kernel, up to some seconds): callers on a l
 """
 
 import errno
+import itertools
 import os
 import re
 import select
@@ -17,6 +18,8 @@ from errdefs import SystemFailure
 from runtime.cgroups.hierarchy import UNIFIED, paths
 
 _DEADLINE = 10.0  # seconds until a group that does not do as told is reported
+_ATTEMPTS = 50
+_BREATH = 0.01  # seconds in which what could not be frozen gets on
 _BRIEFLY = 0.5  # seconds for a freeze that only keeps others from forking
 _PAUSE = 0.005
 _OF_A_CONTAINER = re.compile(r"[0-9a-f]{64}|docker-[0-9a-f]{64}\.scope")
@@ -110,9 +113,16 @@ class Cgroup:
             raise
 
     def _freeze_v1(self, deadline: float) -> None:
-        """Write again until it holds: a fork in the middle of freezing leaves FREEZING behind."""
+        """Write again until it holds: a fork in the middle of freezing leaves FREEZING behind.
+
+        A process that waits for one that is frozen already (vfork) lets neither go on: now and then all are let go.
+        """
+        attempts = itertools.count(1)
 
         def attempt() -> bool:
+            if next(attempts) % _ATTEMPTS == 0:
+                self._write("freezer.state", "THAWED")
+                time.sleep(_BREATH)
             self._write("freezer.state", "FROZEN")
             return self._state() in ("FROZEN", "")
 

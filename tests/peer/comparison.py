@@ -1,36 +1,89 @@
-"""One request to both daemons, compared whole but for the differences that are meant."""
+"""One request to both daemons, compared whole but for the differences that are accepted."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.peer.differences import Differences
-from tests.peer.peer import Both
+from tests.peer.between import between, of_values
+from tests.peer.ledger import LEDGER, VERSIONS, Request
+from tests.peer.peer import Answer, Both, Ids, targets
+from tests.peer.raw import exchange
 from tests.unix_http import call
 
-OLD = ("1.24", "1.40", "1.43", "1.44")
-"""The versions beside 1.45 in which a representative part of the requests is asked, too."""
+OLD = VERSIONS[:-1]
+"""The versions beside 1.45 in which requests are asked, too."""
 JSON = {"Content-Type": "application/json"}
 CLIENTS_FAULT = "a client's fault is a 400"
 
 
-def same(
+def differences(
     both: Both,
-    known: Differences,
     method: str,
     path: str,
     body: bytes | Mapping[str, Any] | None = None,
     *,
-    label: str = "",
     version: str = "1.45",
     headers: Mapping[str, str] | None = None,
-) -> None:
-    """Ask both and fail on a difference that nobody meant. `label` is what the table knows the request by."""
-    ours, theirs = both(method, path, body, version, headers)
-    found = known.between(label or f"{method} {path}", ours, theirs)
+    ids: Ids | None = None,
+) -> list[str]:
+    """Ask both, count the request, and return the differences that are not accepted, under what was asked."""
+    request = Request.of(method, path, body, version, headers)
+    ours, theirs = both(method, path, body, version, headers, ids)
+    return judged(request, ours, theirs)
+
+
+def judged(request: Request, ours: Answer, theirs: Answer) -> list[str]:
+    """Count a request that was asked already; the differences of its answers as of `differences`."""
+    LEDGER.count(request, theirs.status)
+    found = between(request, _ordered(ours), _ordered(theirs))
+    return [f"v{request.version} {request.text}", *(f"    {line}" for line in found)] if found else []
+
+
+def require(found: list[str]) -> None:
+    """Fail with the differences if there are any."""
     if found:
-        pytest.fail("\n".join([f"v{version} {label or f'{method} {path}'}", *found]), pytrace=False)
+        pytest.fail("\n".join(found), pytrace=False)
+
+
+def same(both: Both, method: str, path: str, body: Any = None, **how: Any) -> None:
+    """Ask both and fail on a difference that nobody meant; options as of `differences`."""
+    require(differences(both, method, path, body, **how))
+
+
+def same_values(request: Request, ours: Any, theirs: Any) -> None:
+    """Fail on a difference of two values that stand for the bodies of a request."""
+    require(of_values(request, ours, theirs))
+
+
+def same_stream(
+    both: Both, path: str, body: Any = None, *, version: str = "1.45", ids: Ids | None = None, **how: Any
+) -> None:
+    """POST to both on raw connections (`raw.exchange`), and fail on a difference of heads or of what follows."""
+    mine, its = targets(f"/v{version}{path}", ids)
+    ours = exchange(both.wherryd.socket, mine, body, **how)
+    theirs = exchange(both.peer.socket, its, body, **how)
+    require(judged(Request.of("POST", path, body, version, None), ours, theirs))
+
+
+UNORDERED = frozenset({"Mounts", "Ports", "Volumes"})
+"""Lists that dockerd makes from maps: their order is chance. So is that of networks."""
+
+
+def _ordered(answer: Answer) -> Answer:
+    body = _in_order(answer.body)
+    if isinstance(body, list) and all(isinstance(each, dict) and "Name" in each for each in body):
+        body.sort(key=lambda each: str(each["Name"]))
+    return Answer(answer.status, answer.headers, body)
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: sorted(inner, key=repr) if key in UNORDERED and isinstance(inner, list) else _in_order(inner)
+            for key, inner in value.items()
+        }
+    return [_in_order(inner) for inner in value] if isinstance(value, list) else value
 
 
 def remove_all(both: Both) -> None:
@@ -39,10 +92,3 @@ def remove_all(both: Both) -> None:
         listed = call(daemon.socket, "GET", "/v1.45/containers/json?all=1").json
         for container in listed:
             call(daemon.socket, "DELETE", f"/v1.45/containers/{container['Id']}?force=1&v=1")
-
-
-def require_all_met(request: pytest.FixtureRequest, known: Differences) -> None:
-    """Fail when a line of a module's table was never needed. Skips where not the whole module ran."""
-    if request.session.testsfailed or request.config.option.keyword or "::" in " ".join(request.config.args):
-        pytest.skip("not all of the module's tests have passed")
-    assert known.unmet() == []

@@ -1,20 +1,52 @@
 """The daemon under test and a real dockerd, both with the image busybox:latest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.peer.ledger import LEDGER
 from tests.peer.peer import Both, Peer, missing
 from tests.roots import make_root
 
+HERE = Path(__file__).parent
+LAST = HERE / "test_whole.py"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything here as a comparison with a real dockerd."""
+    """Mark everything here as a comparison with a real dockerd, and put what looks back on all of it at the end."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents:
             item.add_marker(pytest.mark.peer)
+    items.sort(key=lambda item: item.path == LAST)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which of the suite's modules run, and whether in part."""
+    collected = {item.path for item in session.items}
+    LEDGER.missing += [path.name for path in HERE.rglob("test_*.py") if path not in collected]
+    if any("::" in argument for argument in session.config.args):
+        LEDGER.missing.append("a part of a module")
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note what was left out (-k, -m)."""
+    LEDGER.missing += [item.nodeid for item in items if HERE in item.path.parents]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what failed or was skipped: what it would have met is not known."""
+    if not report.passed:
+        LEDGER.missing.append(report.nodeid)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much was compared."""
+    if LEDGER.asked:
+        requests = sum(len(statuses) for statuses in LEDGER.asked.values())
+        endpoints = len({endpoint for endpoint, _ in LEDGER.asked})
+        terminalreporter.write_line(f"compared with dockerd: {requests} requests on {endpoints} endpoints")
 
 
 @pytest.fixture(scope="session")

@@ -6,29 +6,22 @@ unpacks Debian's packages, else from PATH.
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.daemon import PATH, Wherryd
+from tests.peer.masks import mask, mask_header
 from tests.unix_http import Response, call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-# What differs between any two daemons and any two answers, and how Go's server frames a body of more than 2 KiB.
-IGNORED_HEADERS = frozenset({"date", "server", "content-length", "transfer-encoding", "api-version"})
-MASKS = (
-    (re.compile(r"(sha256:)?\b[0-9a-f]{64}\b"), "<id>"),
-    (re.compile(r"\b[0-9a-f]{12}\b"), "<short id>"),
-    (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "<time>"),
-    (re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b"), "<mac>"),
-    (re.compile(r"\b(?:172|10|192)\.\d+\.\d+\.\d+\b"), "<ip>"),
-)
+_threads = ThreadPoolExecutor(1, "peer")
 
 
 def search_path() -> str:
@@ -157,15 +150,28 @@ class Answer:
         """Mask an answer; a JSON body is parsed."""
         text = mask(response.body.decode(errors="replace"))
         is_json = response.headers.get("content-type", "").startswith("application/json")
-        headers = {k: mask(v) for k, v in response.headers.items() if k not in IGNORED_HEADERS}
-        return cls(response.status, headers, json.loads(text) if is_json and text else text)
+        headers = {name: mask_header(name, value) for name, value in response.headers.items()}
+        return cls(response.status, headers, parse(text) if is_json and text else text)
 
 
-def mask(text: str) -> str:
-    """Replace ids, times and addresses."""
-    for pattern, name in MASKS:
-        text = pattern.sub(name, text)
-    return text
+def parse(text: str) -> Any:
+    """A JSON body, or the list of values of a stream of them."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines()]
+
+
+Ids = Mapping[str, tuple[str, str]]
+"""What words in a path stand for, of wherry's and of dockerd's."""
+
+
+def targets(target: str, ids: Ids | None) -> tuple[str, str]:
+    """A target with its words replaced: (for wherry, for dockerd)."""
+    ours = theirs = target
+    for word, (mine, its) in (ids or {}).items():
+        ours, theirs = ours.replace(word, mine), theirs.replace(word, its)
+    return ours, theirs
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +188,42 @@ class Both:
         body: bytes | Mapping[str, Any] | None = None,
         version: str = "1.45",
         headers: Mapping[str, str] | None = None,
+        ids: Ids | None = None,
     ) -> tuple[Answer, Answer]:
-        """Make one call (version "" for a bare path) to both: (wherry's answer, dockerd's)."""
+        """Make one call (version "" for a bare path) to both: (wherry's answer, dockerd's), framed alike."""
+        ours, theirs = self.raw(method, path, body, version, headers, ids)
+        return Answer.of(_framed_as(theirs, ours)), Answer.of(theirs)
+
+    def raw(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Mapping[str, Any] | None = None,
+        version: str = "1.45",
+        headers: Mapping[str, str] | None = None,
+        ids: Ids | None = None,
+    ) -> tuple[Response, Response]:
+        """The same, the answers as they came."""
         target = f"/v{version}{path}" if version else path
-        ours = call(self.wherryd.socket, method, target, body, headers)
-        theirs = call(self.peer.socket, method, target, body, headers)
-        return Answer.of(ours), Answer.of(theirs)
+        ours, theirs = targets(target, ids)
+        other = _threads.submit(call, self.peer.socket, method, theirs, body, headers)
+        try:
+            answer = call(self.wherryd.socket, method, ours, body, headers)
+        finally:
+            told = other.result()
+        return answer, told
+
+
+GO_BUFFER = 2048
+"""What Go's server writes in one piece, and then with a length; longer bodies it sends in chunks."""
+
+
+def _framed_as(theirs: Response, ours: Response) -> Response:
+    """Our answer, framed as dockerd's if that is one whose length alone decided how it is framed."""
+    if len(theirs.body) <= GO_BUFFER or "transfer-encoding" not in theirs.headers:
+        return ours
+    headers = {name: value for name, value in ours.headers.items() if name != "content-length"}
+    return Response(ours.status, {**headers, "transfer-encoding": "chunked"}, ours.body)
 
 
 def shape(value: Any) -> Any:

@@ -2,16 +2,15 @@
 
 import contextlib
 import json
-import re
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.peer.peer import mask
+from tests.peer.masks import mask, mask_header
+from tests.peer.peer import Answer
 
 OPEN = "(open)"
-_OWN = re.compile(r"^(Date|Server|Api-Version|Content-Length): .*\r\n", re.MULTILINE)
 
 
 def exchange(
@@ -23,8 +22,11 @@ def exchange(
     send: bytes = b"",
     half_close: bool = True,
     patience: float = 0.6,
-) -> str:
-    """POST, then send bytes, and read to the end; OPEN is at the end of what did not end in time (seconds)."""
+) -> Answer:
+    """POST, then send bytes, and read to the end; OPEN is at the end of a body that did not end in time (seconds).
+
+    The body is all that follows the head as it came: text, chunks, frames.
+    """
     data = b"" if body is None else json.dumps(body).encode()
     head = [f"POST {target} HTTP/1.1", "Host: docker", f"Content-Length: {len(data)}"]
     head += ["Content-Type: application/json"] if data else []
@@ -40,7 +42,7 @@ def exchange(
             time.sleep(0.2)
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-        return _readable(_read(connection))
+        return _answer(_read(connection))
 
 
 def _read(connection: socket.socket) -> str:
@@ -55,8 +57,9 @@ def _read(connection: socket.socket) -> str:
     return found.decode("latin-1")
 
 
-def _readable(text: str) -> str:
-    """Without what is each daemon's own; the order of a head's lines means nothing."""
-    head, blank, rest = mask(text).partition("\r\n\r\n")
-    status, _, lines = _OWN.sub("", head + "\r\n").partition("\r\n")
-    return "\r\n".join([status, *sorted(lines.split("\r\n"))]) + blank + rest
+def _answer(text: str) -> Answer:
+    head, _, rest = text.partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    fields = (line.partition(": ") for line in lines)
+    headers = {name.lower(): mask_header(name.lower(), value) for name, _, value in fields}
+    return Answer(int(status.split()[1]), {"(status line)": status, **headers}, mask(rest))

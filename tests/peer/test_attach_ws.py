@@ -67,16 +67,3 @@ async def test_what_is_not_asked_for_is_not_told(both: Both, version: str) -> No
         await talk(side, version, query, tty=False) for side in (both.wherryd, both.peer)
     ]
     assert said(ours) == said(theirs)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/containers/nope/attach/ws?stream=1",
-        "/containers/nope/attach/ws",
-        "/containers/nope/attach/ws?logs=1",
-    ],
-)
-def test_no_container(both: Both, path: str) -> None:
-    ours, theirs = both("GET", path)
-    assert ours == theirs

@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.peer.comparison import CLIENTS_FAULT, JSON, OLD, remove_all, require_all_met, same
-from tests.peer.differences import table
+from tests.peer.comparison import JSON, OLD, remove_all, same
 from tests.peer.peer import Both
 
 pytestmark = pytest.mark.root
 
-EARLY = "refused when it is created, not when it is started"
-UNBUILT = "not built yet"
 BASE: dict[str, Any] = {"Image": "busybox", "Cmd": ["true"]}
 CONFIG: list[dict[str, Any]] = [
     {},
@@ -190,6 +187,13 @@ HOST: list[dict[str, Any]] = [
     {"ContainerIDFile": "x"},
     {"KernelMemory": 5},
 ]
+
+
+def text(case: dict[str, Any]) -> str:
+    """What a case is known by."""
+    return json.dumps(case)
+
+
 WHOLE = [
     "{}",
     "null",
@@ -207,36 +211,14 @@ WHOLE = [
     '{"Image":"busybox","Env":[null]}',
     '{"Image":"busybox","HostConfig":{"Memory":7.5}}',
 ]
+# dockerd panics at an endpoint that is null before 1.44.
+SOME = [
+    case
+    for case in [*CONFIG[::6], *CONFIG[-8:], *HOST[::9]]
+    if "null" not in text(case) or "Endp" not in text(case)
+]
 NAMES = ["", "/peer-a", "peer-b", "-bad", "x", "a+b", "%2F", "//x", "peer-b", "a" * 300]
 PLATFORMS = ["linux/amd64", "linux/arm64", "bad/a/b/c"]
-
-KNOWN = table(
-    ("*", '{"ExposedPorts": {"x/tcp"', EARLY),
-    ("*", '{"ExposedPorts": {"99999/tcp"', EARLY),
-    ("*", '{"ExposedPorts": {"80/foo"', "no such protocol; dockerd has no use for it when it starts"),
-    ("*", '{"StopSignal": "99"', "no signal has that number; dockerd fails when it is to be stopped"),
-    ("*", '{"Hostname": "aaa', EARLY),
-    ("*", '{"CpuShares": -1', "refused by later engines, too"),
-    ("*", '{"UsernsMode": "bad"', "a mode that is none is not taken for the default"),
-    ("status", '{"Isolation"', CLIENTS_FAULT),
-    ("status", '{"SecurityOpt"', CLIENTS_FAULT),
-    ("status", '{"Binds"', CLIENTS_FAULT),
-    ("status", '{"IOMaximum', CLIENTS_FAULT),
-    ("*", '{"CgroupParent": "a/../b"', "it leads out of the daemon's part of the hierarchy"),
-    ("*", '{"Ulimits"', EARLY),
-    ("body.message", '{"Links"', UNBUILT),
-    ("*", '{"StorageOpt"', UNBUILT),
-    ("body.message", '{"Mounts": [{"Type": "image"', "the type exists since 1.48"),
-    ("*", '{"LogConfig": {"Type": "json-file", "Config": {"max-size": "x"', EARLY),
-    ("body.message", '{"Image":"busybox",}', "our JSON reader's words"),
-    ("body.message", "{'a':1}", "our JSON reader's words"),
-    ("body.message", "platform=linux/arm64", "as later engines say it"),
-)
-
-
-def text(case: dict[str, Any]) -> str:
-    """What a case is known by."""
-    return json.dumps(case)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -247,44 +229,38 @@ def _cleared(peer_wherryd: Any, peer: Any) -> Iterator[None]:
 
 @pytest.mark.parametrize("case", CONFIG, ids=text)
 def test_config(both: Both, case: dict[str, Any]) -> None:
-    same(both, KNOWN, "POST", "/containers/create", BASE | case, label=text(case))
+    same(both, "POST", "/containers/create", BASE | case)
 
 
 @pytest.mark.parametrize("case", HOST, ids=text)
 def test_host_config(both: Both, case: dict[str, Any]) -> None:
-    same(both, KNOWN, "POST", "/containers/create", BASE | {"HostConfig": case}, label=text(case))
+    same(both, "POST", "/containers/create", BASE | {"HostConfig": case})
 
 
 @pytest.mark.parametrize("version", OLD)
-@pytest.mark.parametrize("case", [*CONFIG[::6], *CONFIG[-8:], *HOST[::9]], ids=text)
+@pytest.mark.parametrize("case", SOME, ids=text)
 def test_older_versions(both: Both, case: dict[str, Any], version: str) -> None:
-    if "null" in text(case) and "Endpoints" in text(case) and version != "1.44":
-        pytest.skip("dockerd panics")
     body = BASE | (case if case in CONFIG else {"HostConfig": case})
-    same(both, KNOWN, "POST", "/containers/create", body, label=f"{version} {text(case)}", version=version)
+    same(both, "POST", "/containers/create", body, version=version)
 
 
 @pytest.mark.parametrize("body", WHOLE)
 def test_bodies(both: Both, body: str) -> None:
-    same(both, KNOWN, "POST", "/containers/create", body.encode(), label=body, headers=JSON)
+    same(both, "POST", "/containers/create", body.encode(), headers=JSON)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json; charset=utf-8", "application/JSON", ""])
 def test_content_types(both: Both, kind: str) -> None:
     body = json.dumps(BASE).encode()
-    same(both, KNOWN, "POST", "/containers/create", body, label=kind, headers={"Content-Type": kind})
+    same(both, "POST", "/containers/create", body, headers={"Content-Type": kind})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names(both: Both, name: str) -> None:
-    same(both, KNOWN, "POST", f"/containers/create?name={name}", BASE)
+    same(both, "POST", f"/containers/create?name={name}", BASE)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("version", ["1.40", "1.45"])
 def test_platforms(both: Both, platform: str, version: str) -> None:
-    same(both, KNOWN, "POST", f"/containers/create?platform={platform}", BASE, version=version)
-
-
-def test_every_difference_is_met(request: pytest.FixtureRequest) -> None:
-    require_all_met(request, KNOWN)
+    same(both, "POST", f"/containers/create?platform={platform}", BASE, version=version)

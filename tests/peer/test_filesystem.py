@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.peer.peer import Both, mask, shape
+from tests.peer.comparison import same
+from tests.peer.masks import mask
+from tests.peer.peer import Both, shape
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root
@@ -57,8 +59,7 @@ def files(both: Both) -> Iterator[None]:
 
 @pytest.mark.parametrize("request_", REFUSED, ids=" ".join)
 def test_refused(both: Both, files: None, request_: tuple[str, str]) -> None:
-    ours, theirs = both(*request_)
-    assert (ours.status, ours.headers, ours.body) == (theirs.status, theirs.headers, theirs.body)
+    same(both, *request_)
 
 
 def sorted_changes(answer: Any) -> list[tuple[str, int]]:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.images.archives import Made, docker_archive, tar
+from tests.peer.comparison import same
 from tests.peer.peer import Both, shape
 from tests.unix_http import call
 
@@ -61,8 +62,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("request_", ERRORS, ids=" ".join)
 def test_errors(both: Both, image: Made, request_: tuple[str, str]) -> None:
-    ours, theirs = both(*request_, ROOTFS if "create" in request_[1] else None)
-    assert (ours.status, ours.body) == (theirs.status, theirs.body)
+    same(both, *request_, ROOTFS if "create" in request_[1] else None)
 
 
 @pytest.mark.parametrize("tags", [["peer-a:1"], ["peer-a:1", "peer-a:2"], []])
@@ -105,8 +105,7 @@ def test_removal_of_what_a_container_uses(both: Both, image: Made) -> None:
     both("POST", "/containers/create?name=peer-user", body, headers={"Content-Type": "application/json"})
     try:
         for path in ("peer-made:1", "peer-made:2", image.id, f"{image.id}?force=0"):
-            ours, theirs = both("DELETE", f"/images/{path}")
-            assert (ours.status, ours.body) == (theirs.status, theirs.body)
+            same(both, "DELETE", f"/images/{path}")
     finally:
         both("DELETE", "/containers/peer-user")
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.images.archives import Made, docker_archive, tar
+from tests.peer.comparison import same
 from tests.peer.peer import Both, shape
 from tests.unix_http import call
 
@@ -25,9 +26,8 @@ REFUSED = [
     "/images/peer-saved:3/get",
     "/images/get?names=nope",
     "/images/get?names=peer-saved:1&names=nope:1",
+    f"/images/{DIGEST}/get",
 ]
-# dockerd answers these with 500, though the request is at fault.
-BETTER = ["/images/UPPER/get", "/images/get?names=", "/images/get?names=no%20pe"]
 
 
 @pytest.fixture
@@ -62,22 +62,7 @@ def documents(archive: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("path", REFUSED)
 @pytest.mark.parametrize("version", ["1.24", "1.45"])
 def test_refused(both: Both, image: Made, path: str, version: str) -> None:
-    ours, theirs = both("GET", path, version=version)
-    assert (ours.status, ours.body) == (theirs.status, theirs.body)
-
-
-@pytest.mark.parametrize("path", BETTER)
-def test_refused_better(both: Both, path: str) -> None:
-    ours, theirs = both("GET", path)
-    assert (ours.status, theirs.status) == (400, 500)
-    assert ours.body == theirs.body
-
-
-def test_an_id_that_nobody_has(both: Both) -> None:
-    """dockerd tells of a file of its own that it cannot open."""
-    ours, theirs = both("GET", f"/images/{DIGEST}/get")
-    assert (ours.status, theirs.status) == (404, 404)
-    assert ours.body == {"message": "No such image: <id>"}
+    same(both, "GET", path, version=version)
 
 
 @pytest.mark.parametrize("names", ["peer-saved", "peer-saved:2", "{id}", "peer-saved:2&names={id}", ""])

@@ -78,20 +78,6 @@ def test_numbers_are_of_the_same_things(running: Both) -> None:
     )
 
 
-@pytest.mark.parametrize("version", ["1.24", "1.45"])
-def test_of_what_does_not_run(running: Both, version: str) -> None:
-    ours, theirs = running("GET", "/containers/peer-idle/stats?stream=0", version=version)
-    assert ours == theirs
-    ours, theirs = running("GET", "/containers/peer-idle/stats?stream=no&one-shot=1", version=version)
-    assert ours == theirs
-
-
-@pytest.mark.parametrize("query", ["", "?stream=0", "?stream=0&one-shot=1", "?stream=1"])
-def test_of_what_is_not_there(running: Both, query: str) -> None:
-    ours, theirs = running("GET", f"/containers/nope/stats{query}")
-    assert ours == theirs
-
-
 @pytest.mark.parametrize("name", ["peer-bridge", "peer-idle"])
 def test_stream(running: Both, name: str) -> None:
     """The first message has nothing to compare with, the second has the first."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.peer.comparison import JSON, same
 from tests.peer.peer import Both
 from tests.unix_http import call
 
@@ -80,9 +81,7 @@ def test_what_can_be(both: Both, box: str, body: dict[str, Any]) -> None:
     ):  # told to the newest versions only; dockerd 26 looks at it in all of them
         assert both.wherryd.call("POST", f"/v1.45/containers/{box}/update", body).status == 200
         return
-    ours, theirs = both("POST", f"/containers/{box}/update", body)
-    assert ours == theirs
-    assert theirs.status == 200
+    same(both, "POST", f"/containers/{box}/update", body)
     (record, kernel), (their_record, their_kernel) = facts(both, box)
     assert record == their_record
     if body.get("MemorySwap") == -1:  # dockerd 26 leaves the limit of both where it was
@@ -119,10 +118,7 @@ BAD: list[bytes] = [
 @pytest.mark.parametrize("body", BAD, ids=bytes.decode)
 def test_what_cannot_be(both: Both, box: str, body: bytes) -> None:
     before = facts(both, box)
-    ours, theirs = both(
-        "POST", f"/containers/{box}/update", body, headers={"Content-Type": "application/json"}
-    )
-    assert ours == theirs
+    same(both, "POST", f"/containers/{box}/update", body, headers=JSON)
     assert facts(both, box) == before
 
 
@@ -149,16 +145,13 @@ def test_conflicts_with_what_was_set(
     both: Both, box: str, first: dict[str, Any], then: dict[str, Any]
 ) -> None:
     for body in (first, then):
-        ours, theirs = both("POST", f"/containers/{box}/update", body)
-        assert ours == theirs
-    assert theirs.status == 409
+        same(both, "POST", f"/containers/{box}/update", body)
 
 
 @pytest.mark.parametrize("version", ["1.24", "1.40", "1.45"])
 def test_versions(both: Both, box: str, version: str) -> None:
     """Before 1.40 there is no limit of processes to update."""
-    ours, theirs = both("POST", f"/containers/{box}/update", {"PidsLimit": 33}, version=version)
-    assert ours == theirs
+    same(both, "POST", f"/containers/{box}/update", {"PidsLimit": 33}, version=version)
     assert facts(both, box)[0] == facts(both, box)[1]
 
 
@@ -169,8 +162,7 @@ def test_requests_that_are_wrong(both: Both, box: str) -> None:
         (f"/containers/{box}/update", b"", {}),
         (f"/containers/{box}/update", b"null", {"Content-Type": "application/json"}),
     ):
-        ours, theirs = both("POST", path, body, headers=headers)
-        assert ours == theirs
+        same(both, "POST", path, body, headers=headers)
 
 
 def test_auto_remove_and_a_stopped_container(both: Both) -> None:
@@ -182,8 +174,7 @@ def test_auto_remove_and_a_stopped_container(both: Both) -> None:
             {"CpuShares": 100},
             {"RestartPolicy": {"Name": "no"}},
         ):
-            ours, theirs = both("POST", "/containers/peer-stopped/update", body)
-            assert ours == theirs
+            same(both, "POST", "/containers/peer-stopped/update", body)
     finally:
         for side in (both.wherryd, both.peer):
             side.docker("rm", "-f", "peer-stopped")

@@ -9,13 +9,12 @@ from urllib.parse import quote
 import pytest
 
 from tests.peer.comparison import OLD, remove_all, same
-from tests.peer.differences import table
-from tests.peer.peer import Both, mask
+from tests.peer.masks import mask
+from tests.peer.peer import Both
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root
 
-NOTHING = table()
 SLEEP = ["sleep", "1000"]
 Act = Callable[[Any], object]
 
@@ -143,7 +142,7 @@ def test_exec(both: Both, command: list[str]) -> None:
 )
 @pytest.mark.parametrize("version", ["1.45", *OLD])
 def test_queries(both: Both, query: str, version: str) -> None:
-    same(both, NOTHING, "GET", f"/events?{query}", version=version)
+    same(both, "GET", f"/events?{query}", version=version)
 
 
 @pytest.mark.parametrize("version", ["1.45", *OLD])
@@ -154,4 +153,4 @@ def test_wait(both: Both, version: str) -> None:
     for name in ("ended", "new", "nope"):
         conditions = ("", "?condition=not-running", "?condition=", "?condition=bad")
         for query in conditions if name != "ended" else conditions[:3]:
-            same(both, NOTHING, "POST", f"/containers/{name}/wait{query}", version=version)
+            same(both, "POST", f"/containers/{name}/wait{query}", version=version)

@@ -1,0 +1,36 @@
+"""Accepted differences of images."""
+
+from tests.peer.accepted.line import Accepted
+
+CLIENTS_FAULT = "a client's fault is a 400"
+NEWER = "as later engines say it"
+OURS = "our snapshotter's name, and no paths of its own to show"
+OWN = "each side has made its own"
+NO_ARCHIVE = "tells what is wrong with the archive, not which file of the daemon's is missing"
+
+LIST = "GET /images/json"
+INSPECT = "GET /images/{name}/json"
+IMPORT = "POST /images/create"
+LOAD = "POST /images/load"
+GET = "GET /images/*get"
+PRUNE = "POST /images/prune"
+
+LINES = (
+    Accepted(LIST, "body.*.Created", OWN),
+    Accepted(LIST, "*", "later engines have this filter", "label!"),
+    Accepted(LIST, "status", CLIENTS_FAULT, "until"),
+    Accepted(LIST, "body.message", "tells which filter is wrong", "until"),
+    Accepted(LIST, "status", CLIENTS_FAULT, "reference"),
+    Accepted(INSPECT, "body.GraphDriver.Data!", OURS),
+    Accepted(INSPECT, "body.GraphDriver.Name", OURS),
+    Accepted("GET /images/{name}/history", "body.*.Created", OWN),
+    Accepted(GET, "status", CLIENTS_FAULT, "/UPPER/get"),
+    Accepted(GET, "status", CLIENTS_FAULT, "names="),
+    Accepted(GET, "body.message", "dockerd tells of a file of its own that it cannot open", "sha256:aaa"),
+    Accepted("POST /images/{name}/tag", "*", "dockerd does nothing, and says that it is done", "/tag"),
+    Accepted(PRUNE, "status", CLIENTS_FAULT, "until"),
+    Accepted("POST /containers/prune", "body.message", NEWER, "%22until%22%3A%20%5B%22%22%5D"),
+    Accepted(LOAD, "body.error*", NO_ARCHIVE),
+    Accepted(IMPORT, "status", CLIENTS_FAULT, "this is no archive"),
+    Accepted(IMPORT, "body.message", NO_ARCHIVE, "this is no archive"),
+)

@@ -1,0 +1,62 @@
+"""Accepted differences of the engine itself, of networks, of swarms and of plugins."""
+
+from tests.peer.accepted.line import Accepted
+
+CLIENTS_FAULT = "a client's fault is a 400"
+NEWER = "as later engines say it"
+OWN = "each daemon's own"
+
+INFO = "GET /info"
+VERSION = "GET /version"
+EVENTS = "GET /events"
+ENABLE = "POST /plugins/{name}/enable"
+DF = "GET /system/df"
+NO_VERSION = "GET /version"
+
+_VERSION = (
+    *(
+        Accepted(VERSION, f"body.{field}", OWN)
+        for field in ("Version", "ApiVersion", "GitCommit", "GoVersion", "BuildTime", "Platform.Name")
+    ),
+    Accepted(VERSION, "body.Components.*", OWN),
+    Accepted(VERSION, "body.Components.*!", OWN),
+)
+_INFO = (
+    *(
+        Accepted(INFO, f"body.{field}", OWN)
+        for field in (
+            *("ID", "Driver", "NFd", "NGoroutines", "ServerVersion", "Runtimes.runc.path"),
+            *("ContainerdCommit.*", "RuncCommit.*", "InitCommit.*"),
+        )
+    ),
+    *(
+        Accepted(INFO, f"body.{field}!", OWN)
+        for field in ("DriverStatus", "Plugins.Network", "Plugins.Log", "Warnings")
+    ),
+    Accepted(INFO, "body.Runtimes.runc.status.*", "the features are shown as runc prints them"),
+    Accepted(INFO, "body.Runtimes.io.containerd.runc.v2!", "there is no containerd to name runtimes for"),
+    Accepted(INFO, "body.KernelMemoryTCP!", NEWER),
+    Accepted(INFO, "body.BridgeNf*", "the bridge's packets do not go through netfilter, and need not"),
+    Accepted(INFO, "body.RegistryConfig.AllowNondistributable*!", NEWER),
+    Accepted(INFO, "body.RegistryConfig.InsecureRegistryCIDRs!", NEWER),
+    Accepted(INFO, "body.LiveRestoreEnabled", "containers always outlive the daemon"),
+)
+_EVENTS = (
+    Accepted(EVENTS, "status", CLIENTS_FAULT, "since=x"),
+    Accepted(EVENTS, "body.message", "names the parameter", "since=x"),
+    Accepted(EVENTS, "status", CLIENTS_FAULT, "until=1.5.5"),
+    Accepted(EVENTS, "body.message", "names the parameter", "until=1.5.5"),
+    Accepted(EVENTS, "*", "an unknown filter is told, not ignored", "nope"),
+)
+_OTHERS = (
+    Accepted("* /_ping", "headers.builder-version!", "told once there is a builder"),
+    Accepted(DF, "body.Images.*.Created", "each side has made its own"),
+    Accepted("POST /auth", "status", CLIENTS_FAULT),
+    Accepted("POST /auth", "body.message", "all bodies that are no JSON are told alike"),
+    Accepted("GET /networks*", "body.*Options.com.docker.network.bridge.name", "two daemons share no bridge"),
+    Accepted("GET /networks", "status", CLIENTS_FAULT, "type"),
+    Accepted("GET /*/{id}/logs", "status", CLIENTS_FAULT),
+    Accepted(ENABLE, "status", CLIENTS_FAULT),
+)
+
+LINES = (*_VERSION, *_INFO, *_EVENTS, *_OTHERS)

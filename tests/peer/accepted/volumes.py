@@ -1,0 +1,5 @@
+"""Accepted differences of volumes."""
+
+from tests.peer.accepted.line import Accepted
+
+LINES: tuple[Accepted, ...] = ()

@@ -1,0 +1,83 @@
+"""What this run has asked and met: which requests of which endpoint, and which accepted differences were needed."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.endpoints import all_routes
+from api.routing import Route, Router, split_target
+from tests.peer.accepted import ACCEPTED, Accepted
+
+VERSIONS = ("1.24", "1.40", "1.43", "1.44", "1.45")
+"""The versions in which every endpoint is asked; 1.45 is the newest that the peer speaks."""
+NO_ROUTE = "(no route)"
+BAD = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked: the endpoint as in docs/endpoints.md, the version, and all of it in one text."""
+
+    endpoint: str
+    version: str
+    text: str
+
+    @classmethod
+    def of(
+        cls, method: str, path: str, body: Any, version: str, headers: Mapping[str, str] | None
+    ) -> "Request":
+        """Describe a request; a path without a version is counted to the newest."""
+        found = _ROUTER.find(method, split_target(path).path)
+        endpoint = f"{method} {found[0].path}" if found else NO_ROUTE
+        shown = (
+            body.decode("latin-1")
+            if isinstance(body, bytes)
+            else json.dumps(body)
+            if body is not None
+            else ""
+        )
+        others = "" if not headers or shown else " ".join(f"{k}: {v}" for k, v in headers.items())
+        return cls(endpoint, version or VERSIONS[-1], " ".join(filter(None, (method, path, shown, others))))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The books of a run."""
+
+    met: set[Accepted] = field(default_factory=set)
+    asked: dict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    missing: list[str] = field(default_factory=list)
+    """What of the suite did not run and pass: what it would have asked and met is not known."""
+
+    def count(self, request: Request, status: int) -> None:
+        """Note a request that was compared, and the status of its answer."""
+        self.asked[request.endpoint, request.version][request.text] = status
+
+    def accepts(self, request: Request, where: str) -> bool:
+        """Whether a difference is in the table; every line that says so has been met."""
+        found = [
+            line for line in ACCEPTED if line.covers(request.endpoint, request.version, request.text, where)
+        ]
+        self.met.update(found)
+        return bool(found)
+
+    def unmet(self) -> list[Accepted]:
+        """The accepted differences that never were."""
+        return [line for line in ACCEPTED if line not in self.met]
+
+    def counts(self, endpoint: str, version: str) -> tuple[int, int]:
+        """How many different requests of an endpoint went well, and how many did not."""
+        statuses = self.asked.get((endpoint, version), {}).values()
+        bad = sum(status >= BAD for status in statuses)
+        return len(statuses) - bad, bad
+
+
+def served() -> list[Route]:
+    """The endpoints that wherry serves."""
+    return [route for route in _ROUTER.routes if route.built]
+
+
+_ROUTER = Router(all_routes())
+LEDGER = Ledger()

@@ -1,0 +1,470 @@
+"""Every endpoint of images, volumes, networks, the system, swarms and plugins, asked in every version."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.integration.images.archives import Made, docker_archive, tar
+from tests.peer.comparison import differences, require
+from tests.peer.ledger import VERSIONS
+from tests.peer.lines import Line, blocks, found, name
+from tests.peer.peer import Both
+
+pytestmark = pytest.mark.root
+
+ROOTFS = tar({"etc/hello": b"hello\n"})
+MADE = Made(layers=[ROOTFS, tar({"etc/more": b"more\n"})], tags=["peer-asked:1"])
+ANOTHER = Made(layers=[ROOTFS], tags=["peer-loaded:1"], said={"author": "peer"})
+IMAGES = """
+GET /images/json
+GET /images/json?all=1
+GET /images/json?digests=1
+GET /images/json?shared-size=1
+GET /images/json?filters={"reference":["peer-asked"]}
+GET /images/json?filters={"reference":["peer-*:1","nope"]}
+GET /images/json?filters={"label":["made=yes"]}
+GET /images/json?filters={"label":["made=no"]}
+GET /images/json?filters={"label!":["made"]}
+GET /images/json?filters={"dangling":["false"]}
+GET /images/json?filters={"dangling":["true"]}
+GET /images/json?filters={"since":["peer-asked:1"]}
+GET /images/json?filters={"before":["peer-asked:1"]}
+GET /images/json?filters={"until":["2020-01-01T00:00:00"]}
+GET /images/json?filters={"before":["nope"]}
+GET /images/json?filters={"since":["nope:1"]}
+GET /images/json?filters={"dangling":["x"]}
+GET /images/json?filters={"until":["x"]}
+GET /images/json?filters={"reference":["["]}
+GET /images/json?filters={"nope":["x"]}
+GET /images/json?filters={
+GET /images/json?filter=peer-asked
+
+GET /images/peer-asked:1/json
+GET /images/peer-asked:2/json
+GET /images/nope/json
+GET /images/NOPE/json
+GET /images/sha256:12/json
+GET /images/peer-asked:1/json?x=y
+
+GET /images/peer-asked:1/history
+GET /images/nope/history
+GET /images/NOPE/history
+GET /images/sha256:12/history
+GET /images/peer-asked:1/history?x=y
+
+GET /images/nope/get
+GET /images/UPPER/get
+GET /images/sha256:abc/get
+GET /images/nope:1/get
+
+GET /images/get?names=nope
+GET /images/get?names=
+GET /images/get?names=no%20pe
+GET /images/get?names=peer-asked:1&names=nope:1
+
+POST /images/peer-asked:1/tag?repo=peer-asked&tag=2
+POST /images/peer-asked:1/tag?repo=peer-asked&tag=2
+POST /images/peer-asked:1/tag?repo=UPPER
+POST /images/peer-asked:1/tag?repo=x&tag=a%20b
+POST /images/peer-asked:1/tag?repo=sha256
+POST /images/peer-asked:1/tag
+POST /images/nope/tag?repo=x
+DELETE /images/peer-asked:2
+
+DELETE /images/nope
+DELETE /images/NOPE
+DELETE /images/no%20pe
+DELETE /images/nope?force=1
+DELETE /images/sha256:12
+
+POST /images/prune?filters={"label":["nobody-has-it"]}
+POST /images/prune?filters={"dangling":["true"],"until":["1h"]}
+POST /images/prune?filters={"dangling":["x"]}
+POST /images/prune?filters={"nope":["x"]}
+POST /images/prune?filters={
+POST /images/prune?filters={"until":["bad"]}
+"""
+NETWORKS = """
+GET /networks
+GET /networks?filters={"driver":["bridge"]}
+GET /networks?filters={"type":["builtin"]}
+GET /networks?filters={"type":["custom"]}
+GET /networks?filters={"type":["x"]}
+GET /networks?filters={"name":["host"],"scope":["local"]}
+GET /networks?filters={"dangling":["x"]}
+GET /networks?filters={"dangling":["false"]}
+GET /networks?filters={"label":["a"]}
+GET /networks?filters={"id":["zz"]}
+GET /networks?filters={"nope":["x"]}
+GET /networks?filters={
+
+GET /networks/
+GET /networks/?filters={"name":["none"]}
+GET /networks/?filters={"scope":["swarm"]}
+GET /networks/?filters={"nope":["x"]}
+GET /networks/?filters={
+
+GET /networks/bridge
+GET /networks/host?verbose=1
+GET /networks/none?scope=local
+GET /networks/none?scope=swarm
+GET /networks/nope
+GET /networks/bridge?verbose=x
+GET /networks/bridge/more
+"""
+VOLUMES = """
+POST /volumes/create {"Name":"asked","Labels":{"a":"b"}}
+POST /volumes/create {"Name":"asked"}
+POST /volumes/create {"Name":"other","DriverOpts":{},"Driver":"local"}
+POST /volumes/create {"Name":"a/b"}
+POST /volumes/create {"Name":"x","DriverOpts":{"foo":"1"}}
+POST /volumes/create {"Name":5}
+POST /volumes/create {
+GET /volumes
+GET /volumes?filters={"name":["asked"]}
+GET /volumes?filters={"label":["a"],"driver":["local"]}
+GET /volumes?filters={"dangling":["true"]}
+GET /volumes?filters={"dangling":["x"]}
+GET /volumes?filters={"nope":["x"]}
+GET /volumes?filters={
+GET /volumes/asked
+GET /volumes/other
+GET /volumes/nope
+GET /volumes/a%20b
+GET /volumes/asked/more
+PUT /volumes/asked {}
+PUT /volumes/asked?version=1 {}
+PUT /volumes/nope {"Spec":null}
+PUT /volumes/asked?version=x {}
+PUT /volumes/asked {
+DELETE /volumes/asked
+DELETE /volumes/other?force=1
+DELETE /volumes/nope
+DELETE /volumes/nope?force=1
+DELETE /volumes/a%2fb
+POST /volumes/prune
+POST /volumes/prune?filters={"label":["nobody-has-it"]}
+POST /volumes/prune?filters={"label!":["a"]}
+POST /volumes/prune?filters={"all":["x"]}
+POST /volumes/prune?filters={"nope":["x"]}
+POST /volumes/prune?filters={
+"""
+SYSTEM = """
+GET /_ping
+GET /_ping?x=1
+GET /_ping?version=1.30
+GET /_ping?filters={
+GET /_ping?x=1&x=2
+
+HEAD /_ping
+HEAD /_ping?x=1
+HEAD /_ping?version=1.30
+HEAD /_ping?filters={
+HEAD /_ping?x=1&x=2
+
+GET /version
+GET /version?x=1
+GET /version?format=json
+GET /version?filters={
+GET /version?x=1&x=2
+
+GET /info
+GET /info?x=1
+GET /info?format=json
+GET /info?filters={
+GET /info?x=1&x=2
+
+GET /system/df
+GET /system/df?type=image
+GET /system/df?type=container&type=volume
+GET /system/df?type=nope
+GET /system/df?type=image&type=nope
+GET /system/df?type=
+
+GET /events?since=1&until=2
+GET /events?since=1&until=2&filters={"type":["container"],"event":["start"]}
+GET /events?since=1&until=2&filters={"type":["bad"]}
+GET /events?since=10&until=5
+GET /events?since=x&until=5
+GET /events?since=1&until=1.5.5
+GET /events?since=1&until=2&filters={"nope":["x"]}
+GET /events?filters={
+
+POST /auth {
+POST /auth []
+POST /auth {"serveraddress":"127.0.0.1:1","username":"u","password":"p"}
+POST /auth {"serveraddress":"http://127.0.0.1:1/v2/","username":"u","password":"p"}
+POST /auth {"serveraddress":5}
+
+GET /nope
+POST /containers
+DELETE /version
+GET /containers/
+PATCH /info
+GET /containers//json
+GET /./info
+"""
+# What an engine answers that is in no swarm, and has no plugins.
+OUTSIDE = """
+GET /swarm
+GET /swarm?x=1
+GET /swarm?filters={
+GET /swarm?version=x
+GET /swarm?x=1&x=2
+
+POST /swarm/leave
+POST /swarm/leave?force=1
+POST /swarm/leave {
+POST /swarm/leave?force=x
+POST /swarm/leave {"x":1}
+
+POST /swarm/update {}
+POST /swarm/update?version=1 {}
+POST /swarm/update?version=x {}
+POST /swarm/update?version=1 {
+POST /swarm/update?version=1&rotateWorkerToken=x {}
+POST /swarm/update
+
+GET /swarm/unlockkey
+GET /swarm/unlockkey?x=1
+GET /swarm/unlockkey?filters={
+GET /swarm/unlockkey?version=x
+GET /swarm/unlockkey?x=1&x=2
+
+POST /swarm/unlock {}
+POST /swarm/unlock {"UnlockKey":"x"}
+POST /swarm/unlock {"UnlockKey":5}
+POST /swarm/unlock {
+POST /swarm/unlock
+
+GET /nodes
+GET /nodes?filters={"name":["x"]}
+GET /nodes?filters={"nope":["x"]}
+GET /nodes?filters={
+GET /nodes?filters={"role":["x"]}
+
+GET /nodes/x
+GET /nodes/%20
+GET /nodes/x/more
+GET /nodes/x?y=1
+GET /nodes/x?filters={
+
+DELETE /nodes/x
+DELETE /nodes/x?force=1
+DELETE /nodes/x?force=x
+DELETE /nodes/%20
+DELETE /nodes/x/more
+
+POST /nodes/x/update {}
+POST /nodes/x/update?version=1 {}
+POST /nodes/x/update?version=x {}
+POST /nodes/x/update?version=1 {
+POST /nodes/x/update?version=1 {"Role":5}
+
+GET /services
+GET /services?filters={"name":["x"]}
+GET /services?filters={"nope":["x"]}
+GET /services?filters={
+GET /services?status=1
+GET /services?status=x
+
+POST /services/create {}
+POST /services/create {
+POST /services/create {"Name":"x"}
+POST /services/create {"Name":5}
+POST /services/create
+
+GET /services/x
+GET /services/%20
+GET /services/x?insertDefaults=1
+GET /services/x?insertDefaults=x
+GET /services/x/more
+
+GET /services/x/logs?stdout=1
+GET /services/x/logs
+GET /services/x/logs?stderr=1&tail=x
+GET /services/x/logs?stdout=1&since=bad
+GET /services/%20/logs?stdout=1
+
+DELETE /services/x
+DELETE /services/%20
+DELETE /services/x?force=1
+DELETE /services/x/more
+DELETE /services/x?y=2
+
+POST /services/x/update {}
+POST /services/x/update?version=1 {}
+POST /services/x/update?version=x {}
+POST /services/x/update?version=1 {
+POST /services/x/update?version=1&rollback=x {}
+
+GET /tasks
+GET /tasks?filters={"name":["x"]}
+GET /tasks?filters={"nope":["x"]}
+GET /tasks?filters={
+GET /tasks?x=1
+
+GET /tasks/x
+GET /tasks/%20
+GET /tasks/x?y=1
+GET /tasks/x/more
+GET /tasks/x?filters={
+
+GET /tasks/x/logs?stdout=1
+GET /tasks/x/logs
+GET /tasks/x/logs?stderr=1
+GET /tasks/x/logs?stdout=1&since=bad
+GET /tasks/%20/logs?stdout=1
+
+GET /secrets
+GET /secrets?filters={"name":["x"]}
+GET /secrets?filters={"nope":["x"]}
+GET /secrets?filters={
+GET /secrets?x=1
+
+POST /secrets/create {}
+POST /secrets/create {"Name":"x"}
+POST /secrets/create {"Name":5}
+POST /secrets/create {
+POST /secrets/create
+
+GET /secrets/x
+GET /secrets/%20
+GET /secrets/x/more
+GET /secrets/x?y=1
+GET /secrets/x?filters={
+
+DELETE /secrets/x
+DELETE /secrets/%20
+DELETE /secrets/x/more
+DELETE /secrets/x?force=1
+DELETE /secrets/x?y=1
+
+POST /secrets/x/update {}
+POST /secrets/x/update?version=1 {}
+POST /secrets/x/update?version=x {}
+POST /secrets/x/update?version=1 {
+POST /secrets/x/update?version=1 {"Name":5}
+
+GET /configs
+GET /configs?filters={"name":["x"]}
+GET /configs?filters={"nope":["x"]}
+GET /configs?filters={
+GET /configs?x=1
+
+POST /configs/create {}
+POST /configs/create {"Name":"x"}
+POST /configs/create {"Name":5}
+POST /configs/create {
+POST /configs/create
+
+GET /configs/x
+GET /configs/%20
+GET /configs/x/more
+GET /configs/x?y=1
+GET /configs/x?filters={
+
+DELETE /configs/x
+DELETE /configs/%20
+DELETE /configs/x/more
+DELETE /configs/x?force=1
+DELETE /configs/x?y=1
+
+POST /configs/x/update {}
+POST /configs/x/update?version=1 {}
+POST /configs/x/update?version=x {}
+POST /configs/x/update?version=1 {
+POST /configs/x/update?version=1 {"Name":5}
+
+GET /plugins
+GET /plugins?filters={"enabled":["true"]}
+GET /plugins?filters={"enabled":["x"]}
+GET /plugins?filters={"capability":["volumedriver"]}
+GET /plugins?filters={"nope":["x"]}
+GET /plugins?filters={
+
+GET /plugins/x/json
+GET /plugins/%20/json
+GET /plugins/UPPER/json
+GET /plugins/a/b/json
+GET /plugins/sha256:12/json
+
+DELETE /plugins/x
+DELETE /plugins/x?force=1
+DELETE /plugins/%20
+DELETE /plugins/UPPER
+DELETE /plugins/x?force=x
+
+POST /plugins/x/enable?timeout=1
+POST /plugins/x/enable
+POST /plugins/x/enable?timeout=x
+POST /plugins/%20/enable?timeout=1
+POST /plugins/UPPER/enable?timeout=1
+
+POST /plugins/x/disable
+POST /plugins/x/disable?force=1
+POST /plugins/%20/disable
+POST /plugins/UPPER/disable
+POST /plugins/x/disable?force=x
+
+POST /plugins/x/push
+POST /plugins/%20/push
+POST /plugins/UPPER/push
+POST /plugins/a/b/push
+POST /plugins/x/push?y=1
+
+POST /plugins/x/set ["A=b"]
+POST /plugins/x/set []
+POST /plugins/x/set {
+POST /plugins/x/set {}
+POST /plugins/%20/set ["A=b"]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _image(peer_wherryd: Any, peer: Any) -> Iterator[None]:
+    """An image of two layers and two names on both sides."""
+    both = Both(peer_wherryd, peer)
+    both("POST", "/images/load?quiet=1", docker_archive(MADE))
+    yield
+    both("DELETE", f"/images/{MADE.id}?force=1")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("block", [b for text in (IMAGES, NETWORKS, SYSTEM) for b in blocks(text)], ids=name)
+def test_asked(both: Both, block: list[Line], version: str) -> None:
+    require(list(found(both, block, version)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_volumes(both: Both, version: str) -> None:
+    require(list(found(both, blocks(VOLUMES)[0], version)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("block", blocks(OUTSIDE), ids=name)
+def test_outside(both: Both, block: list[Line], version: str) -> None:
+    require(list(found(both, block, version)))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_archives(both: Both, version: str) -> None:
+    """Load and import take an archive as their body."""
+    told = []
+    for path, body in (
+        ("/images/load?quiet=1", docker_archive(ANOTHER)),
+        ("/images/load", docker_archive(ANOTHER)),
+        ("/images/load?quiet=1", b"this is no archive"),
+        ("/images/load?quiet=1", b""),
+        ("/images/load?quiet=1", ROOTFS),
+        ("/images/create?fromSrc=-&repo=peer-imported&tag=1", ROOTFS),
+        ("/images/create?fromSrc=-&repo=UPPER", ROOTFS),
+        ("/images/create?fromSrc=-&repo=x&tag=a%20b", ROOTFS),
+        ("/images/create?fromSrc=-&changes=RUN%20x", ROOTFS),
+        ("/images/create?fromSrc=-&repo=peer-imported&tag=2", b"this is no archive"),
+    ):
+        told += differences(both, "POST", path, body, version=version)
+    told += differences(both, "DELETE", f"/images/{ANOTHER.id}?force=1", version=version)
+    told += differences(both, "DELETE", "/images/peer-imported:1?force=1", version=version)
+    require(told)

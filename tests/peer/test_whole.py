@@ -1,0 +1,82 @@
+"""The suite on itself, after all of it ran and passed: nothing that it accepts is idle, no endpoint went unasked."""
+
+import fnmatch
+
+import pytest
+
+from tests.peer import masks
+from tests.peer.ledger import LEDGER, VERSIONS, served
+
+ENOUGH = 5
+"""Different requests of an endpoint in each version."""
+ENOUGH_BAD = 2
+"""Of these, such as are answered with 400 or more."""
+
+# (endpoint, why there is no such request); an endpoint that a version does not have answers it with 404 alone.
+NEVER_BAD = (
+    ("* /_ping", "it looks at nothing that is asked"),
+    ("GET /version", "it looks at nothing that is asked"),
+    ("GET /info", "it looks at nothing that is asked"),
+)
+NEVER_GOOD = (
+    *(
+        (f"* /{noun}*", "there is no swarm")
+        for noun in ("swarm", "nodes", "services", "tasks", "secrets", "configs")
+    ),
+    ("PUT /volumes/{name}", "there is no swarm"),
+    ("* /plugins/{name}*", "there are no plugins"),
+    ("POST /auth", "there is no registry"),
+)
+NEWER = {
+    "1.24": ("POST /*/prune", "GET /plugins*", "POST /plugins*", "DELETE /plugins*", "PUT /volumes/{name}")
+}
+
+
+@pytest.fixture(autouse=True)
+def _whole() -> None:
+    if LEDGER.missing:
+        pytest.skip(f"not all of tests/peer ran and passed: {', '.join(LEDGER.missing[:3])}, …")
+
+
+def test_every_accepted_difference_was_met() -> None:
+    assert LEDGER.unmet() == []
+
+
+def test_every_mask_was_needed() -> None:
+    assert masks.unneeded() == []
+
+
+def test_every_endpoint_was_asked_in_every_version() -> None:
+    found = [
+        f"{endpoint} v{version}: {good} good, {bad} bad"
+        for endpoint in sorted({f"{route.method} {route.path}" for route in served()})
+        for version in VERSIONS
+        for good, bad in [LEDGER.counts(endpoint, version)]
+        if not _enough(endpoint, version, good, bad)
+    ]
+    assert found == []
+
+
+def test_every_exemption_is_needed() -> None:
+    every = [f"{route.method} {route.path}" for route in served()]
+    counts = {each: [LEDGER.counts(each, version) for version in VERSIONS] for each in every}
+    for pattern, _ in NEVER_BAD:
+        assert any(bad == 0 for each in fnmatch.filter(every, pattern) for _, bad in counts[each]), pattern
+    for pattern, _ in NEVER_GOOD:
+        assert any(good == 0 for each in fnmatch.filter(every, pattern) for good, _ in counts[each]), pattern
+
+
+def _enough(endpoint: str, version: str, good: int, bad: int) -> bool:
+    return (
+        good + bad >= ENOUGH
+        and (bad >= ENOUGH_BAD or _matches(endpoint, NEVER_BAD))
+        and (good >= 1 or _matches(endpoint, NEVER_GOOD) or _is_newer(endpoint, version))
+    )
+
+
+def _matches(endpoint: str, exemptions: tuple[tuple[str, str], ...]) -> bool:
+    return any(fnmatch.fnmatchcase(endpoint, pattern) for pattern, _ in exemptions)
+
+
+def _is_newer(endpoint: str, version: str) -> bool:
+    return any(fnmatch.fnmatchcase(endpoint, pattern) for pattern in NEWER.get(version, ()))
