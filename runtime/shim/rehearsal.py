@@ -47,20 +47,20 @@ def rehearse(directory: str, *, native: bool) -> None:
     """
     descriptors = set(_descriptors())
     try:
-        for _ in range(LIVES):
+        for number in range(LIVES):
             _clear(directory)
             os.mkdir(directory, 0o700)
             if native:
                 os.mkdir(f"{directory}/{_ID}")
                 os.mkfifo(f"{directory}/{_ID}/exec.fifo")
-            _live(directory, Binary(native=native))
+            _live(directory, Binary(native=native), execs=number == 0)
             _bury(descriptors)
     finally:
         _bury(descriptors)
         _clear(directory)
 
 
-def _live(directory: str, binary: Binary) -> None:
+def _live(directory: str, binary: Binary, *, execs: bool) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     order = Order(
         id=_ID,
@@ -75,7 +75,7 @@ def _live(directory: str, binary: Binary) -> None:
         log_max_size=1 << 20,
     )
     shim = Shim(Order.decode(order.encode()), theirs, binary)
-    _Daemon(shim, ours)
+    _Daemon(shim, ours, execs=execs)
     shim.loop.later(_PATIENCE, shim.loop.stop)
     shim.run()
     shim.loop.close()
@@ -128,9 +128,11 @@ def _clear(directory: str) -> None:
 class _Daemon:
     """The other end: it asks for what daemons ask for, each in its turn."""
 
-    def __init__(self, shim: Shim, control: socket.socket) -> None:
+    def __init__(self, shim: Shim, control: socket.socket, *, execs: bool) -> None:
+        """`execs`: whether one is asked for, too; most containers have none."""
         self._shim = shim
         self._control = control
+        self._execs = execs
         self._decoder = protocol.Decoder()
         self._clients: list[socket.socket] = []
         shim.loop.watch(control.fileno(), READ, self._readable)
@@ -147,9 +149,9 @@ class _Daemon:
         if message == [b"0", b"created"]:
             self._connect(protocol.encode(1, "hello", 1), protocol.encode(2, "attach", "ioe"))
             self._control.send(protocol.encode(1, "resize", "", 24, 80) + protocol.encode(2, "start"))
-        elif message == [b"2", b"ok"]:
+        elif message == [b"2", b"ok"] and self._execs:
             self._connect(protocol.encode(1, "exec", 1, 0, 1, "ioe"), protocol.input_header(0))
-        elif message == [b"0", b"exec-exit"]:
+        elif message in ([b"2", b"ok"], [b"0", b"exec-exit"]):
             line = b"a line\n"
             self._clients[0].send(protocol.input_header(len(line)) + line + protocol.input_header(0))
 
