@@ -14,6 +14,7 @@ from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.container import Container
 from engine.volumes.volumes import Volumes
 from runtime.spec import propagation
+from runtime.spec.host import has_recursive_read_only
 from volumes import mount_point
 from volumes.mount_point import BIND, TMPFS, VOLUME, MountPoint
 from volumes.volume import LOCAL
@@ -36,6 +37,7 @@ def resolve(
     `taken_over`, and all of these the volumes of the image. `recursive_read_only` says whether a read-only bind that
     does not say otherwise covers the mounts below it.
     """
+    _require_forced(host)
     asked = _requested(host, roots)
     if not recursive_read_only:
         asked = [_leaving_below(point) for point in asked]
@@ -63,6 +65,14 @@ def _requested(host: HostConfig, roots: Sequence[str]) -> list[MountPoint]:
     )
     mountinfo = _mountinfo()
     return [_possible(*pair, mountinfo) for pair in zip(parse(roots=roots), parse(), strict=True)]
+
+
+def _require_forced(host: HostConfig) -> None:
+    forced = any(
+        each.bind_options and each.bind_options.read_only_force_recursive for each in host.mounts or ()
+    )
+    if forced and not has_recursive_read_only():
+        raise errdefs.InvalidArgument("rro is not supported: the kernel is older than 5.12")
 
 
 def _leaving_below(point: MountPoint) -> MountPoint:

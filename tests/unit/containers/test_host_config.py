@@ -9,14 +9,15 @@ import pytest
 
 import errdefs
 from engine.config.loading import load
-from engine.containers import donors
-from engine.containers.config import ContainerConfig, HostConfig, Ulimit
+from engine.containers import donors, mounts, oci
+from engine.containers.config import BindOptions, ContainerConfig, HostConfig, Mount, Ulimit
 from engine.containers.container import Container, State
 from engine.containers.defaults import with_defaults
 from engine.containers.oci import Surroundings, spec_options
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from runtime.spec.mounts import Bind
+from runtime.spec.options import SpecOptions
 from runtime.spec.resources import Rlimit
 from runtime.spec.user import User
 
@@ -44,7 +45,7 @@ def store(*containers: Container) -> ContainerStore:
     return cast("ContainerStore", Shelf())
 
 
-def options(host: HostConfig, **around: Any) -> Any:
+def surroundings(**around: Any) -> Surroundings:
     usual: dict[str, Any] = {
         "rootfs": "/r",
         "user": User(),
@@ -53,7 +54,11 @@ def options(host: HostConfig, **around: Any) -> Any:
         "cgroups_path": "/c",
         "init_path": "/i",
     }
-    return spec_options(container(host), Surroundings(**(usual | around)))
+    return Surroundings(**(usual | around))
+
+
+def options(host: HostConfig, **around: Any) -> SpecOptions:
+    return spec_options(container(host), surroundings(**around))
 
 
 def joining(kind: str) -> HostConfig:
@@ -105,6 +110,22 @@ def test_limits_of_the_daemon_are_no_part_of_the_record() -> None:
 )
 def test_shared_memory_is_bound_unless_the_user_covers_it(host: HostConfig, shm: str, bound: bool) -> None:
     assert (SHM in options(host, shm=shm).mounts) is bound
+
+
+def test_what_an_old_kernel_cannot_make_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left writable below, unless that was to be an error."""
+    for module in (mounts, oci):
+        monkeypatch.setattr(module, "has_recursive_read_only", lambda: False)
+    asked = BindOptions(read_only_force_recursive=True)
+    bind = Mount(type="bind", source="/usr", target="/b", read_only=True, bind_options=asked)
+    with pytest.raises(errdefs.InvalidArgument, match="rro is not supported"):
+        mounts.resolve(ContainerConfig(), HostConfig(mounts=[bind]))
+    bind.bind_options = None
+    made = container(HostConfig())
+    made.mounts = mounts.resolve(ContainerConfig(), HostConfig(mounts=[bind]))
+    (found,) = spec_options(made, surroundings()).mounts
+    assert isinstance(found, Bind)
+    assert (found.read_only, found.recursive_read_only) == (True, False)
 
 
 @pytest.mark.parametrize("kind", ["ipc", "pid"])
