@@ -166,6 +166,7 @@ def _host_config(container: Container, version: Version) -> dict[str, Any]:
     shown["ConsoleSize"] = host.console_size or [0, 0]
     shown["LogConfig"]["Config"] = host.log_config.config or {}
     if not version.before("1.52"):
+        shown.pop("KernelMemory", None)
         shown.pop("KernelMemoryTCP", None)
     return shown
 

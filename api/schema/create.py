@@ -152,6 +152,10 @@ def _apply_version(request: Request, version: Version) -> None:
                 endpoint.gw_priority = 0
     else:
         _warn_of_volume_driver(request)
+    if not version.before("1.42"):
+        host.kernel_memory = 0
+    if not version.before("1.52"):
+        host.kernel_memory_tcp = 0
     endpoints = _endpoints(request)
     request.warnings += main_endpoint.mac_address(config, host, endpoints, version)
     request.warnings += main_endpoint.interface_sysctls(host, endpoints, version)

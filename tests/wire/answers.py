@@ -41,33 +41,33 @@ _OF_OLDER = {"/events": frozenset({"status", "id", "from"}), "/containers/{}/sta
 
 @dataclass(slots=True)
 class Answers:
-    """The file that a daemon writes, from `start` on.
+    """What a daemon notes, a file each time that it is started.
 
     `seen` counts bodies by operation, `met` holds the exceptions that were needed.
     """
 
-    file: Path
-    start: int = 0
+    directory: Path
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     met: set[Exception_] = field(default_factory=set)
+    _read: dict[Path, int] = field(default_factory=dict)
 
     def problems(self) -> list[str]:
         """What is wrong with the answers since the last time, a line each."""
-        if not self.file.exists():
-            return []
-        with self.file.open("rb") as stream:
-            stream.seek(self.start)
-            return sorted({what for answer, body in self._notes(stream) for what in self._of(answer, body)})
+        found = (what for answer, body in self._notes() for what in self._of(answer, body))
+        return sorted(set(found))
 
-    def _notes(self, stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Those that are whole: the daemon may be writing one."""
-        while (line := stream.readline()).endswith(b"\n"):
-            answer = json.loads(line)
-            body = stream.read(answer["length"])
-            if len(body) < answer["length"]:
-                return
-            self.start = stream.tell()
-            yield answer, body
+    def skip(self) -> None:
+        """Begin with what is answered from now on."""
+        for _ in self._notes():
+            pass
+
+    def _notes(self) -> Iterator[tuple[dict[str, Any], bytes]]:
+        for file in sorted(self.directory.glob("*")):
+            with file.open("rb") as stream:
+                stream.seek(self._read.get(file, 0))
+                for note in _whole(stream):
+                    self._read[file] = stream.tell()
+                    yield note
 
     def _of(self, answer: dict[str, Any], body: bytes) -> Iterator[str]:
         operation = (answer["method"], nameless(answer["path"]))
@@ -126,12 +126,23 @@ def _exceptions(operation: str, problem: Problem) -> frozenset[Exception_]:
     )
 
 
+def _whole(stream: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """The notes that are whole: the daemon may be writing one, or was killed meanwhile."""
+    while (line := stream.readline()).endswith(b"\n"):
+        answer = json.loads(line)
+        body = stream.read(answer["length"])
+        if len(body) < answer["length"]:
+            return
+        yield answer, body
+
+
 def watch(daemon: Wherryd, directory: Path) -> list[Answers]:
     """Have a daemon that is not started yet note its answers there; none where the contract is not here."""
     if not CONTRACT.exists():
         return []
     answers = Answers(directory / f"answers-{daemon.root.name}")
-    daemon.program = [str(RECORDING), str(answers.file)]
+    answers.directory.mkdir()
+    daemon.program = [str(RECORDING), str(answers.directory)]
     return [answers]
 
 

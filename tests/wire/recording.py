@@ -1,4 +1,5 @@
-"""wherryd as the tests start it to see what it answers: it notes every JSON body in the file of the first argument.
+"""wherryd as the tests start it to see what it answers: it notes every JSON body in a file of its own in the
+directory of the first argument.
 
 A note is a line, a JSON object with `method`, `path` (the route's), `version`, `status`, `type` and `length`, and then
 as many bytes of a body. Of a stream each message has one, and what was noted lately is not noted again. What is asked
@@ -11,6 +12,7 @@ import dataclasses
 import json
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -97,9 +99,9 @@ class Recorder:
 
 def main() -> None:
     """Note, and be wherryd."""
-    place = sys.argv.pop(1)
-    # Without a buffer, for the daemon may be killed; a line is one write, and whole for who reads meanwhile.
-    Recorder(open(place, "ab", buffering=0)).install()  # noqa: SIM115
+    file = Path(sys.argv.pop(1), f"{time.time_ns()}")
+    # Without a buffer: the daemon may be killed, and others read meanwhile.
+    Recorder(file.open("xb", buffering=0)).install()
     runpy.run_module("api", run_name="__main__", alter_sys=True)
 
 

@@ -166,6 +166,7 @@ async def _answer(served: Served, golden: dict[str, Any], prefix: str) -> dict[s
         body = [json.loads(line) for line in text.splitlines()] if streamed else json.loads(text or "null")
         found = {
             "status": answer.status,
+            "type": answer.content_type if "type" in golden else None,
             "body": body,
             "asked": _asked(engine) if "asked" in golden else None,
         }

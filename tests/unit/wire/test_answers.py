@@ -23,8 +23,7 @@ EVENT: dict[str, Any] = {
 
 def noted(tmp_path: Path, method: str, path: str, *bodies: Any, **more: Any) -> Answers:
     """The answers in a file to which a daemon has written these bodies."""
-    place = tmp_path / "answers"
-    with place.open("ab") as file:
+    with (tmp_path / "1").open("ab") as file:
         for body in bodies:
             raw = body if isinstance(body, bytes) else json.dumps(body).encode()
             about = {
@@ -35,7 +34,7 @@ def noted(tmp_path: Path, method: str, path: str, *bodies: Any, **more: Any) -> 
                 "type": "application/json",
             }
             file.write(json.dumps(about | more | {"length": len(raw)}).encode() + b"\n" + raw)
-    return Answers(place)
+    return Answers(tmp_path)
 
 
 def test_nothing_is_wrong_with_what_is_right(tmp_path: Path) -> None:
@@ -80,11 +79,14 @@ def test_older_versions_of_what_is_asked_again_at_the_newest(tmp_path: Path) -> 
 
 def test_a_note_that_is_being_written(tmp_path: Path) -> None:
     found = noted(tmp_path, "GET", "/info", {"X": 1})
-    whole = found.file.read_bytes()
+    file = tmp_path / "1"
+    whole = file.read_bytes()
     for length in (5, len(whole) - 1):
-        found.file.write_bytes(whole[:length])
+        file.write_bytes(whole[:length])
         assert found.problems() == []
-    found.file.write_bytes(whole)
+    (tmp_path / "2").write_bytes(whole)  # the daemon was killed, and is there again
+    assert "GET /info 200: .X: unknown field" in found.problems()
+    file.write_bytes(whole)
     assert "GET /info 200: .X: unknown field" in found.problems()
 
 
