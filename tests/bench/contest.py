@@ -1,5 +1,6 @@
 """The contenders, their turns, and what they had."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,8 @@ class Contender:
 class Contest:
     """What a group of measures gets: who contends, how often, and where it notes what came out.
 
-    `scratch` is a directory for what both containers may mount; `at_turn` is the contender whose turn it is;
+    `scratch` is a directory for what both containers may mount; `at_turn` is the contender whose turn it is; `load` is the
+    load average of the machine before anything was started.
     `theirs_wrong` tells what dockerd did wrong.
     """
 
@@ -40,6 +42,7 @@ class Contest:
     rounds: int
     idle: int
     scratch: Path
+    load: float
     at_turn: str = ""
     theirs_wrong: list[str] = field(default_factory=list)
     results: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -102,6 +105,7 @@ class Turn:
 @contextmanager
 def contest(rounds: int, idle: int) -> Iterator[Contest]:
     """Start both daemons with the image busybox, and take them away. Without a dockerd, wherry is alone."""
+    load = os.getloadavg()[0]
     daemons: dict[str, Wherryd | Peer] = {OURS: Wherryd(make_root())}
     if reason := missing():
         print(f"without dockerd, {reason}", file=sys.stderr)
@@ -115,7 +119,7 @@ def contest(rounds: int, idle: int) -> Iterator[Contest]:
         for contender in contenders:
             contender.daemon.start()
             contender.daemon.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", stdin=tar)
-        yield Contest(contenders, rounds, idle, scratch)
+        yield Contest(contenders, rounds, idle, scratch, load)
     finally:
         for contender in contenders:
             contender.client.close()

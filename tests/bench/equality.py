@@ -86,7 +86,7 @@ def _of_one(contender: Contender, how: dict[str, Any], limits: dict[str, Any]) -
     try:
         client.start(container)
         told = client.inspect(container)
-        process = _of_process(told["State"]["Pid"], container, contender.daemon.pid)
+        process = _of_process(told["State"]["Pid"], container, contender)
         facts = {**process, **_of_log(client, told)}
         for bindings in (told["NetworkSettings"]["Ports"] or {}).values():
             facts["published"] = _answer(contender, int(bindings[0]["HostPort"]))
@@ -95,20 +95,20 @@ def _of_one(contender: Contender, how: dict[str, Any], limits: dict[str, Any]) -
         client.remove(container)
 
 
-def _of_process(pid: int, container: str, daemon: int) -> dict[str, Any]:
+def _of_process(pid: int, container: str, contender: Contender) -> dict[str, Any]:
     process = Path(f"/proc/{pid}")
     status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
     facts: dict[str, Any] = {name: status[name].split() for name in (*STATUS, *CAPABILITIES)}
     groups = (process / "cgroup").read_text().replace(container, "<id>").splitlines()
     own, host = (
         {name: (base / name).readlink() for name in ("net", "mnt", "pid", "uts", "ipc", "user", "cgroup")}
-        for base in (process / "ns", Path(f"/proc/{daemon}/ns"))
+        for base in (process / "ns", Path(f"/proc/{contender.daemon.pid}/ns"))
     )
     return {
         **facts,
         "limits of resources": (process / "limits").read_text(),
         "oom_score_adj": (process / "oom_score_adj").read_text(),
-        "mounts": _mounts((process / "mountinfo").read_text(), container),
+        "mounts": mounts((process / "mountinfo").read_text(), container, contender.daemon.root.name),
         "interfaces": [
             line.split(":")[0].strip() for line in (process / "net/dev").read_text().splitlines()[2:]
         ],
@@ -118,21 +118,20 @@ def _of_process(pid: int, container: str, daemon: int) -> dict[str, Any]:
     }
 
 
-def _mounts(mountinfo: str, container: str) -> list[tuple[str, ...]]:
-    """Where, how and of what kind each mount is; of an overlay and a disk not which directory."""
+def mounts(mountinfo: str, container: str, root: str) -> list[tuple[str, ...]]:
+    """Where, what, how and of what kind each mount is.
+
+    `root`: the name of a daemon's root. Of a file below it, its own name alone; which disk it is on does not matter.
+    """
     found = []
     for line in mountinfo.splitlines():
         fields, _, source = line.partition(" - ")
-        root, point, options = fields.split()[3:6]
+        within, point, options = fields.split()[3:6]
         kind, _, more = source.split(" ", 2)
-        within = (
-            root.replace(container, "<id>")
-            if kind not in ("overlay", "ext4", "xfs", "btrfs")
-            else Path(root).name
-        )
-        shape = more if kind not in ("overlay", "ext4", "xfs", "btrfs") else ""
+        if kind == "overlay" or root in within:
+            within, more = Path(within).name, ""
         if point != MASKED_BY_US_ALONE:
-            found.append((point, within, options, kind, shape))
+            found.append((point, within.replace(container, "<id>"), options, kind, more))
     return sorted(found)
 
 

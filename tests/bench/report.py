@@ -18,11 +18,11 @@ BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 def report(contest: Contest, syncs: Mapping[str, Mapping[str, int]]) -> str:
     """The machine and the versions, the table of measures and that of syncs."""
     versions = {each.name: each.client.call("GET", "version") for each in contest.contenders}
-    return "\n\n".join([surroundings(versions, contest.scratch), table(contest.results), fsyncs.table(syncs)])
+    return "\n\n".join([surroundings(versions, contest), table(contest.results), fsyncs.table(syncs)])
 
 
-def surroundings(versions: Mapping[str, Mapping[str, Any]], data: Path) -> str:
-    """Who contended on what. `versions`: the answers to GET /version; `data`: where the data roots lie."""
+def surroundings(versions: Mapping[str, Mapping[str, Any]], contest: Contest) -> str:
+    """Who contended on what. `versions`: the answers to GET /version."""
     components = {
         (name, component["Name"]): component["Version"]
         for name, version in versions.items()
@@ -38,7 +38,7 @@ def surroundings(versions: Mapping[str, Mapping[str, Any]], data: Path) -> str:
     return (
         f"{', '.join(names)}, both on runc {components[OURS, 'runc']}. {_machine()} with "
         f"{os.cpu_count()} CPUs ({_processor()}) and {memory:.0f} GiB, Linux {platform.release().partition('-')[0]}, "
-        f"cgroup {cgroup}, data on {filesystem(data)}."
+        f"cgroup {cgroup}, data on {filesystem(contest.scratch)}; load average before: {contest.load:.1f}."
     )
 
 

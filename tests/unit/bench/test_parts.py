@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from tests.bench.client import WrongSample, body_of, demultiplexed
+from tests.bench.equality import mounts
 from tests.bench.groups.cpu import Genealogy
 from tests.bench.report import written_in
 from tests.bench.taskstats import Ended, attribute, attributes, parse
@@ -72,3 +73,24 @@ def test_the_readme_gets_its_part() -> None:
     assert written_in(readme, "new") == "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n"
     with pytest.raises(ValueError, match="no <!-- bench -->"):
         written_in("a\n<!-- bench -->\n", "new")
+
+
+def mountinfo(root: str, container: str, options: str = "rw,relatime") -> str:
+    return (
+        f"909 863 0:282 / / {options} - overlay overlay rw,upperdir=/tmp/{root}/data\n"
+        f"926 909 254:0 /tmp/{root}/containers/{container}/hosts /etc/hosts {options} - ext4 /dev/vda rw\n"
+        f"919 914 0:33 /docker/{container} /sys/fs/cgroup/devices ro - cgroup cgroup rw,devices\n"
+    )
+
+
+def test_mounts_are_the_same_whose_daemon_is_another() -> None:
+    ours = mounts(mountinfo("wherry-1", "a1"), "a1", "wherry-1")
+    assert ours == mounts(mountinfo("peer-22", "b2"), "b2", "peer-22")
+    assert ours[1] == ("/etc/hosts", "hosts", "rw,relatime", "ext4", "")
+    assert ours[2][1] == "/docker/<id>"
+
+
+def test_mounts_differ_by_their_options_and_by_what_they_show() -> None:
+    ours = mounts(mountinfo("wherry-1", "a1"), "a1", "wherry-1")
+    assert ours != mounts(mountinfo("peer-22", "b2", "ro"), "b2", "peer-22")
+    assert ours != mounts(mountinfo("peer-22", "b2"), "other", "peer-22")
