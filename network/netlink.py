@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from network.messages import ifaddrmsg, ifinfmsg, rtmsg
 
 RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
