@@ -69,7 +69,7 @@ def _told(engine: MemoryEngine) -> None:
         networks={"bridge": EndpointConfig(mac_address="02:42:ac:11:00:02", gw_priority=3)}
     )
     made.config.on_build = ["RUN x"]
-    made.host_config.kernel_memory_tcp = 5
+    made.host_config.kernel_memory, made.host_config.kernel_memory_tcp = 6, 5
     made.host_config.masked_paths = made.host_config.readonly_paths = []
     engine.containers.records = {ID: made}
 
