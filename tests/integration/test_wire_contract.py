@@ -105,6 +105,7 @@ def _containers(wherryd: Wherryd) -> None:
     for target in (
         f"/containers/{bare}/json",
         f"/containers/{bare}/changes",
+        f"/containers/{bare}/stats?stream=0",
         "/containers/json?all=1",
         "/networks/bridge",
         "/networks/host",

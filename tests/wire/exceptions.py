@@ -49,6 +49,7 @@ EXCEPTIONS: list[Exception_] = [
     *_null("POST /volumes/create", "", "Labels Options", _NIL),
     *_null("GET /exec/{}/json", "", "ExitCode", _NIL),
     Exception_("GET /containers/{}/changes", "", "null", _NIL),
+    *_null("GET /containers/{}/stats", ".blkio_stats", "io_service_bytes_recursive", _NIL),
     *_null("POST /containers/{}/update", "", "Warnings", _NIL),
     *_null("POST /containers/prune", "", "ContainersDeleted", _NIL),
     *_null("POST /images/prune", "", "ImagesDeleted", _NIL),
