@@ -225,6 +225,22 @@ async def test_shim_killed(box: Containers) -> None:
     await other.gone()
 
 
+async def test_zygote_reaps_shims_and_what_they_leave(box: Containers) -> None:
+    assert box.supervisor is not None
+    zygote = box.supervisor.zygote_pid
+
+    def children() -> list[str]:
+        return Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
+
+    await box.run(["true"])
+    task = await box.create(["sleep", "300"])
+    await task.start()
+    assert str(task.shim_pid) in children()
+    os.kill(task.shim_pid, signal.SIGKILL)
+    await task.gone()
+    await until(lambda: not children())
+
+
 async def test_shim_killed_with_hosts_pid_namespace(box: Containers) -> None:
     task = await box.create(["sh", "-c", "sleep 300 & sleep 301 & wait"], host_pid=True)
     await task.start()
