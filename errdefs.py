@@ -37,6 +37,10 @@ class NotModified(WherryError):
     """The object already is as asked: starting what runs, stopping what is stopped (304)."""
 
 
+class TooManyRequests(WherryError):
+    """A registry was asked too often (429)."""
+
+
 class Unsupported(WherryError):
     """This engine does not do that (501)."""
 

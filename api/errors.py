@@ -18,6 +18,7 @@ STATUS: dict[type[errdefs.WherryError], int] = {
     errdefs.NotFound: 404,
     errdefs.Conflict: 409,
     errdefs.NotModified: 304,
+    errdefs.TooManyRequests: 429,
     errdefs.Unsupported: 501,
     errdefs.Unavailable: 503,
     errdefs.SystemFailure: 500,

@@ -1,0 +1,33 @@
+"""The client of registries: one for the daemon."""
+
+from engine import version
+from engine.images.reference import Reference
+from engine.registry.credentials import Credentials
+from engine.registry.exchange import Wire
+from engine.registry.hosts import Settings
+from engine.registry.repository import Repository
+from engine.registry.tokens import Tokens
+
+_USER_AGENT = f"wherry/{version.WHERRY}"
+
+
+class Registry:
+    """Every registry, by the daemon's settings. To be closed on the loop on which it was used."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._wire = Wire(settings, _USER_AGENT)
+        self._tokens = Tokens(self._wire)
+
+    def reload(self, settings: Settings) -> None:
+        """Take over other settings, for what is begun from now on."""
+        self._wire.settings = settings
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._wire.close()
+
+    def repository(
+        self, reference: Reference, credentials: Credentials | None, actions: tuple[str, ...] = ("pull",)
+    ) -> Repository:
+        """The repository that a reference is of, for who has these credentials. Asks nobody yet."""
+        return Repository(self._wire, self._tokens, reference, credentials, actions)
