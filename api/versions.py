@@ -1,6 +1,7 @@
 """API versions: what is accepted, how two compare, and the negotiation errors."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import errdefs
 from engine import version as engine_version
@@ -43,8 +44,9 @@ def negotiate(text: str | None) -> Version:
     return version
 
 
-def _numbers(text: str) -> list[int]:
+@lru_cache(256)
+def _numbers(text: str) -> tuple[int, ...]:
     numbers = [int(part[:9]) if part else 0 for part in text.split(".")]
     while numbers and numbers[-1] == 0:
         numbers.pop()
-    return numbers
+    return tuple(numbers)

@@ -1,6 +1,5 @@
 """Containers as inspect and list show them, by API version."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +133,8 @@ def _files(container: Container, around: Surroundings) -> dict[str, str]:
     names = {"ResolvConfPath": "resolv.conf", "HostnamePath": "hostname", "HostsPath": "hosts"}
     if not container.starts:
         return dict.fromkeys(names, "")
-    directory = around.data_root / "containers" / container.id
-    return {field: str(directory / name) for field, name in names.items()}
+    directory = f"{around.data_root}/containers/{container.id}"
+    return {field: f"{directory}/{name}" for field, name in names.items()}
 
 
 def _config(container: Container, version: Version) -> dict[str, Any]:
@@ -192,11 +191,16 @@ def _network_settings(container: Container, around: Surroundings, version: Versi
     sandbox = container.sandbox_id
     shown: dict[str, Any] = {
         "SandboxID": sandbox,
-        "SandboxKey": os.fspath(around.exec_root / "netns" / sandbox[:12]) if sandbox else "",
+        "SandboxKey": f"{around.exec_root}/netns/{_sandbox_name(container)}" if sandbox else "",
         "Ports": networking.ports(container),
         "Networks": networks,
     }
     return _legacy_settings(networks) | shown if version.before("1.52") else shown
+
+
+def _sandbox_name(container: Container) -> str:
+    """Docker's name of the host's own network is "default"."""
+    return "default" if container.host_config.network_mode == "host" else container.sandbox_id[:12]
 
 
 def _legacy_settings(networks: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A field that is not listed is always there, as null, [], {}, "", 0 or false. Of 
 default is None) only null counts as empty; of everything else the zero value too.
 """
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -60,6 +61,8 @@ OMITTED: dict[type[msgspec.Struct], frozenset[str]] = {
     config.EndpointIPAM: frozenset({"IPv4Address", "IPv6Address", "LinkLocalIPs"}),
 }
 
+_PLAIN = frozenset({str, int, bool, float, type(None)})
+
 
 def shape(value: Any) -> Any:
     """A noun, or what holds nouns, as plain values: Docker's names, and nothing that Docker leaves out."""
@@ -72,14 +75,23 @@ def shape(value: Any) -> Any:
     return value
 
 
+@cache
+def _fields(noun: type[msgspec.Struct]) -> list[tuple[str, bool, Any]]:
+    """Of each field: Docker's name, whether it is left out when empty, and its default.
+
+    msgspec reads the annotations anew at every question, which costs more than all else of an answer.
+    """
+    omitted = OMITTED.get(noun, frozenset())
+    fields = msgspec.structs.fields(noun)
+    return [(each.encode_name, each.encode_name in omitted, each.default) for each in fields]
+
+
 def _struct(noun: msgspec.Struct) -> dict[str, Any]:
-    omitted = OMITTED.get(type(noun), frozenset())
     shaped = {}
-    for field in msgspec.structs.fields(noun):
-        value = getattr(noun, field.name)
-        if field.encode_name in omitted and _empty(value, field.default):
-            continue
-        shaped[field.encode_name] = shape(value)
+    values = msgspec.structs.astuple(noun)
+    for value, (name, omitted, default) in zip(values, _fields(type(noun)), strict=True):
+        if not (omitted and _empty(value, default)):
+            shaped[name] = value if type(value) in _PLAIN else shape(value)
     return shaped
 
 

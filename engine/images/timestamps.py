@@ -32,7 +32,7 @@ def render(nanoseconds: int) -> str:
     seconds, fraction = divmod(nanoseconds, _BILLION)
     moment = _EPOCH + timedelta(seconds=seconds)
     digits = f".{fraction:09d}".rstrip("0") if fraction else ""
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}{digits}Z"
+    return f"{moment.isoformat()[:19]}{digits}Z"
 
 
 def tidy(text: str) -> str:
