@@ -1,4 +1,4 @@
-"""A client of a daemon's API that costs little of its own: plain blocking bytes, some 50 µs a call.
+"""A client of a daemon's API that costs little of its own: plain blocking bytes, less than 0.1 ms a call.
 
 What a client adds is in both contenders' times alike and draws their ratio towards 1.
 """

@@ -33,9 +33,8 @@ class Contender:
 class Contest:
     """What a group of measures gets: who contends, how often, and where it notes what came out.
 
-    `scratch` is a directory for what both containers may mount; `at_turn` is the contender whose turn it is; `load` is the
-    load average of the machine before anything was started.
-    `theirs_wrong` tells what dockerd did wrong.
+    `scratch` is a directory for what both containers may mount, `load` the machine's load average before anything was
+    started, `at_turn` the contender whose turn it is; `theirs_wrong` tells what dockerd did wrong.
     """
 
     contenders: list[Contender]
@@ -82,7 +81,7 @@ class Turn:
     def take(self, name: str, contender: Contender, sample: Callable[[], float]) -> None:
         """Note what a sample gives. One that dockerd gets wrong is told, and taken again.
 
-        Under load it sometimes loses the output of a run, as it answers an attach before it is attached.
+        Under load a run of its sometimes has no output, though its attach was answered before the start was asked for.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -92,7 +91,7 @@ class Turn:
                 if contender.name == OURS:
                     raise
                 self.contest.theirs_wrong.append(f"{name}: {error}")
-        raise WrongSample(f"{ATTEMPTS} times")
+        raise WrongSample(f"{ATTEMPTS} times, at last {self.contest.theirs_wrong[-1]}")
 
     @contextmanager
     def timed(self, name: str, contender: Contender) -> Iterator[None]:

@@ -93,7 +93,7 @@ def main() -> None:
             text = compare(both, [name for name in GROUPS if name in (options.only or GROUPS)])
             populate(both)
         except (WrongSample, equality.Unequal) as error:
-            sys.exit(f"{table(both.results)}\n{both.at_turn}: {error}")
+            sys.exit(f"{table(both.results)}\n{both.at_turn or 'before the first turn'}: {error}")
     print(text)
     if options.write_readme:
         README.write_text(written_in(README.read_text(), text))

@@ -58,7 +58,7 @@ def measure(contest: Contest) -> None:
     """Write without a client and read the log, write with a client, then follow."""
     lines = b"".join(LINE % number for number in range(LINES))
     (contest.scratch / "lines").write_bytes(lines)
-    for turn in contest.turns(0.15, warm_up=False):
+    for turn in contest.turns(0.25, warm_up=False):
         for contender in turn:
             os.sync()  # nobody pays for what the other one wrote
             alone, read = _write_and_read(contender.client, contest.scratch, lines)
