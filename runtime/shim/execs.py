@@ -106,8 +106,6 @@ class Execs:
             self._refuse(connection, request, process.name, code, "")
             return
         faults.point("shim.exec-launched")
-        self._remove_files(process.name)
-        self._shim.remove_file(f"exec-{process.name}.log")
         pidfd = -1
         try:
             pidfd = os.pidfd_open(process.pid)
@@ -120,6 +118,9 @@ class Execs:
         if released is not None:
             StreamClient(self._shim.loop, released[0], process, wants).begin(released[1])
         process.output.begin()
+        # Only now: the daemon goes on meanwhile, and on a busy disk a removal takes its time.
+        self._remove_files(process.name)
+        self._shim.remove_file(f"exec-{process.name}.log")
 
     def _refuse(self, connection: Connection, request: bytes, exec_id: str, code: int, text: str) -> None:
         del self._running[exec_id]
