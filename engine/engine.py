@@ -32,6 +32,8 @@ from engine.images.images import Images
 from engine.images.prune import ImagePrune
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
+from engine.registry.client import Registry
+from engine.registry.hosts import Settings
 from engine.system import System
 from engine.volumes.prune import VolumePrune
 from engine.volumes.store import SCHEMA as VOLUMES
@@ -63,6 +65,7 @@ class Engine:
     volume_prune: VolumePrune
     events: Events
     networks: Controller
+    registry: Registry
     system: System
     _machinery: Machinery
     _store: ContainerStore
@@ -84,6 +87,7 @@ class Engine:
     async def reload(self, reloaded: Reloaded) -> None:
         """Take over what SIGHUP may change; what runs is not touched."""
         self._machinery.config = reloaded.config
+        self.registry.reload(_registries(reloaded.config))
         await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
@@ -121,6 +125,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
     )
+    registry = Registry(_registries(config))
+    stack.push_async_callback(registry.close)
     lives = Lives()
     stack.push_async_callback(lives.close)
     announcer = Announcer(events)
@@ -144,12 +150,23 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         volume_prune=VolumePrune(volumes, events),
         events=events,
         networks=machinery.network,
+        registry=registry,
         system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
         _machinery=machinery,
         _store=store,
         _lives=lives,
         _watcher=watcher,
         _resources=stack.pop_all(),
+    )
+
+
+def _registries(config: Config) -> Settings:
+    return Settings(
+        insecure=config.insecure_registries,
+        mirrors=config.registry_mirrors,
+        http_proxy=config.http_proxy,
+        https_proxy=config.https_proxy,
+        no_proxy=config.no_proxy,
     )
 
 

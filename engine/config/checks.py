@@ -76,6 +76,11 @@ def require_bridge_address(bip: str) -> None:
     )
 
 
+def require_none_below_zero(key: str, number: int) -> None:
+    """Pass for a count; 0 is the default."""
+    _require(number >= 0, f"invalid {key.replace('-', ' ')}: {number}")
+
+
 def require_ipc_mode(mode: str) -> None:
     """Pass for an IPC mode that may be a default."""
     hint = 'use "shareable" or "private"'

@@ -1,7 +1,7 @@
 """The configuration of the daemon, complete and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +33,13 @@ class Config:
     dns_opts: tuple[str, ...]
     dns_search: tuple[str, ...]
     insecure_registries: tuple[str, ...]
+    registry_mirrors: tuple[str, ...]  # of Docker Hub: URLs with a slash at the end
+    max_concurrent_downloads: int
+    max_concurrent_uploads: int
+    max_download_attempts: int
+    http_proxy: str = field(repr=False)  # "" for none; may have a password
+    https_proxy: str = field(repr=False)
+    no_proxy: str  # names and networks, separated by commas
 
     runtimes: Mapping[str, RuntimePath]  # with "runc" among them
     default_runtime: str

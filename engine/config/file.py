@@ -5,10 +5,10 @@ import os
 import stat
 from collections.abc import Collection, Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import errdefs
 from engine.config.command_line import Given
+from engine.config.registries import masked
 from engine.config.settings import BY_FLAG, BY_KEY, OBJECTS, Kind
 
 MAX_BYTES = 1 << 20
@@ -127,7 +127,4 @@ def _go_text(value: Any) -> str:
 
 def _masked(key: str, text: str) -> str:
     """A proxy's URL without its password."""
-    if key not in ("http-proxy", "https-proxy") or "@" not in text:
-        return text
-    parts = urlsplit(text)
-    return urlunsplit(parts._replace(netloc="xxxxx:xxxxx@" + parts.netloc.rpartition("@")[2]))
+    return masked(text) if key in ("http-proxy", "https-proxy") else text

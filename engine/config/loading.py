@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import errdefs
 from engine import version
-from engine.config import checks, command_line, file, values
+from engine.config import checks, command_line, file, registries, values
 from engine.config.config import Config
 from engine.config.hosts import DEFAULT_HOST, parse_host
 from engine.config.settings import BY_FLAG, BY_KEY, Kind, Setting, Standing
@@ -36,6 +36,9 @@ _DEFAULTS: dict[str, Any] = {
     "default-ipc-mode": "private",
     "seccomp-profile": "builtin",
     "log-driver": "json-file",
+    "max-concurrent-downloads": 3,
+    "max-concurrent-uploads": 5,
+    "max-download-attempts": 5,
 }
 
 
@@ -118,6 +121,9 @@ def _require_good(settings: _Settings) -> None:
     checks.require_labels(settings["labels"])
     checks.require_addresses("dns", settings["dns"])
     checks.require_domains(settings["dns-search"])
+    registries.require_insecure(settings["insecure-registries"])
+    for key in ("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"):
+        checks.require_none_below_zero(key, settings[key])
     checks.require_ipc_mode(settings["default-ipc-mode"])
     if settings["bip"]:
         checks.require_bridge_address(settings["bip"])
@@ -153,6 +159,11 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         dns_opts=settings["dns-opts"],
         dns_search=settings["dns-search"],
         insecure_registries=settings["insecure-registries"],
+        registry_mirrors=registries.mirrors(settings["registry-mirrors"]),
+        max_concurrent_downloads=settings["max-concurrent-downloads"],
+        max_concurrent_uploads=settings["max-concurrent-uploads"],
+        max_download_attempts=settings["max-download-attempts"],
+        **_proxies(settings),
         runtimes=runtimes,
         default_runtime=settings["default-runtime"],
         cgroup_driver=_cgroup_driver(settings["exec-opts"], hierarchy),
@@ -167,6 +178,11 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         log_opts=settings["log-opts"],
         notices=notices,
     )
+
+
+def _proxies(settings: _Settings) -> dict[str, str]:
+    keys = ("http-proxy", "https-proxy", "no-proxy")
+    return {key.replace("-", "_"): registries.proxy(key, settings[key], os.environ) for key in keys}
 
 
 def _require_built(told: Sequence[tuple[Setting, Any]]) -> None:

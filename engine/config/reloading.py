@@ -10,6 +10,7 @@ from engine.config.loading import load
 RELOADABLE = frozenset(
     {
         *("debug", "log_level", "labels", "insecure_registries", "shutdown_timeout", "runtimes"),
+        *("registry_mirrors", "max_concurrent_downloads", "max_concurrent_uploads", "max_download_attempts"),
         *("default_runtime", "log_driver", "log_opts", "default_shm_size", "default_ulimits", "notices"),
     }
 )
@@ -48,6 +49,10 @@ def _attributes(config: Config) -> dict[str, str]:
         "insecure-registries": json.dumps(config.insecure_registries),
         "labels": json.dumps(config.labels),
         "live-restore": "true",
+        "max-concurrent-downloads": str(config.max_concurrent_downloads),
+        "max-concurrent-uploads": str(config.max_concurrent_uploads),
+        "max-download-attempts": str(config.max_download_attempts),
+        "registry-mirrors": json.dumps(config.registry_mirrors),
         "runtimes": " ".join(f"{name}:{one.path}" for name, one in sorted(config.runtimes.items())),
         "shutdown-timeout": str(config.shutdown_timeout),
     }

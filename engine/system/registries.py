@@ -9,17 +9,20 @@ _HUB = "docker.io"
 _LOOPBACK = ("::1/128", "127.0.0.0/8")  # Docker takes a registry on this host as insecure
 
 
-def registry_config(insecure: Iterable[str]) -> RegistryConfig:
-    """The noun; `insecure` are host names, with a port or not, and networks."""
+def registry_config(insecure: Iterable[str], mirrors: Iterable[str] = ()) -> RegistryConfig:
+    """The noun; `insecure` are host names, with a port or not, and networks, `mirrors` URLs."""
     networks: list[str] = []
     names: list[str] = []
     for one in insecure:
         bare = one.removeprefix("http://").removeprefix("https://")
         (networks if _is_network(bare) else names).append(bare)
-    indexes = {_HUB: Index(name=_HUB, official=True)}
+    mirrors = list(mirrors)
+    indexes = {_HUB: Index(name=_HUB, mirrors=mirrors, official=True)}
     indexes |= {name: Index(name=name, secure=False) for name in names}
     return RegistryConfig(
-        insecure_registry_cidrs=list(dict.fromkeys((*networks, *_LOOPBACK))), index_configs=indexes
+        insecure_registry_cidrs=list(dict.fromkeys((*networks, *_LOOPBACK))),
+        index_configs=indexes,
+        mirrors=mirrors or None,
     )
 
 

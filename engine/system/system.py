@@ -11,6 +11,7 @@ import msgspec
 import errdefs
 from engine import version as versions
 from engine.config import Config, Reloaded
+from engine.config.registries import masked
 from engine.containers.log_options import DRIVERS
 from engine.containers.start import INIT
 from engine.containers.state import Status
@@ -158,7 +159,10 @@ class System:
             operating_system=name,
             os_version=version,
             architecture=kernel.machine,
-            registry_config=registry_config(config.insecure_registries),
+            registry_config=registry_config(config.insecure_registries, config.registry_mirrors),
+            http_proxy=masked(config.http_proxy),
+            https_proxy=masked(config.https_proxy),
+            no_proxy=config.no_proxy,
             ncpu=host.processors(),
             mem_total=host.memory(),
             docker_root_dir=str(config.data_root),
