@@ -1,5 +1,8 @@
 """Events of containers, and of the networks and volumes that they come to and leave, with Docker's attributes."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from engine.containers.container import Container
 from engine.events import Events
 from network.endpoint import Endpoint
@@ -27,11 +30,14 @@ class Announcer:
             "container", action, container.id, {**attributes(container), **extra}, time_ns=time_ns
         )
 
+    async def oom(self, container: Container) -> None:
+        """Publish that a run ended because its memory was used up, if so."""
+        if container.state.oom_killed:
+            await self.tell(container, "oom", time_ns=container.state.finished_at)
+
     async def died(self, container: Container) -> None:
         """Publish the end of a run, at its true time."""
         state = container.state
-        if state.oom_killed:
-            await self.tell(container, "oom", time_ns=state.finished_at)
         seconds = max(0, state.finished_at - state.started_at) // _NANOSECONDS if state.started_at else 0
         await self.tell(
             container,
@@ -46,8 +52,9 @@ class Announcer:
         told = {"container": endpoint.container_id, "name": endpoint.network, "type": driver}
         await self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)
 
-    async def volumes(self, action: str, container: Container, *, time_ns: int) -> None:
-        """Publish that the volumes of a container are mounted, or not any more."""
+    def volumes(self, action: str, container: Container, *, time_ns: int) -> list[Coroutine[Any, Any, None]]:
+        """What publishes that the volumes of a container are mounted, or not any more: one for each."""
+        telling = []
         for point in container.mounts:
             if point.type != VOLUME:
                 continue
@@ -55,4 +62,5 @@ class Announcer:
             if action == "mount":
                 told |= {"destination": point.destination, "propagation": point.propagation}
                 told["read/write"] = "true" if point.rw else "false"
-            await self._events.publish("volume", action, point.name, told, time_ns=time_ns)
+            telling.append(self._events.publish("volume", action, point.name, told, time_ns=time_ns))
+        return telling

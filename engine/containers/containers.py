@@ -101,7 +101,7 @@ class Containers:
         """What a container takes of the disk."""
         usage = await self._machinery.snapshots.usage(container.snapshot)
         try:
-            image = self._images.get(container.image_id).size
+            image = self._images.get(container.image_id).size if container.image_id else 0
         except errdefs.NotFound:
             image = 0
         return Sizes(usage.size, usage.size + image)
@@ -121,8 +121,10 @@ class Containers:
         `recursive_read_only` says whether a read-only bind that does not say otherwise covers the mounts below it.
         """
         host = donors.by_id(host, self._store)
-        image = self._images.get(config.image)
-        self._images.require_platform(image, platform)
+        image = None
+        if config.image:
+            image = self._images.get(config.image)
+            self._images.require_platform(image, platform)
         container, warnings = await prepare(
             name,
             config,
@@ -163,6 +165,7 @@ class Containers:
         """The record tells why; the clients that were parked are let go; `--rm` still means it."""
         live.let_go()
         await self._store.save_run(container)
+        await self._watcher.given_back(live)
         live.waits.ended(container.state.exit_code)
         if container.host_config.auto_remove and not live.restarting_by_user:
             await remove(container, self._machinery, self._store, volumes=True)

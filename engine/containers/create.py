@@ -45,15 +45,18 @@ async def prepare(
     config: ContainerConfig,
     host: HostConfig,
     networking_config: NetworkingConfig | None,
-    image: Image,
+    image: Image | None,
     machinery: Machinery,
     store: ContainerStore,
     *,
     recursive_read_only: bool = True,
 ) -> tuple[Container, list[str]]:
-    """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing."""
+    """The record of a new container and Docker's warnings; InvalidArgument if it cannot be. Touches nothing.
+
+    Without an image, which Docker allows, it has an empty root.
+    """
     verify_network_mode(config, host)
-    merged = merge_config(config, image.config.run)
+    merged = merge_config(config, image.config.run) if image else config
     host = with_defaults(host, machinery.config)
     verify(
         merged,
@@ -81,9 +84,9 @@ async def prepare(
         config=merged,
         host_config=host,
         networks=_networks(host, networking_config),
-        image_id=image.id,
+        image_id=image.id if image else "",
         image_name=config.image,
-        image_manifest=msgspec.structs.replace(image.descriptor, platform=image.platform),
+        image_manifest=msgspec.structs.replace(image.descriptor, platform=image.platform) if image else None,
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
@@ -100,7 +103,7 @@ async def prepare(
 
 
 async def create(
-    container: Container, image: Image, machinery: Machinery, store: ContainerStore
+    container: Container, image: Image | None, machinery: Machinery, store: ContainerStore
 ) -> Container:
     """Make a prepared container; its name is reserved by the caller. Returns the record as committed."""
     try:
@@ -113,10 +116,10 @@ async def create(
 
 
 async def _create(
-    container: Container, image: Image, machinery: Machinery, store: ContainerStore
+    container: Container, image: Image | None, machinery: Machinery, store: ContainerStore
 ) -> Container:
     async with Undo("create", STEPS) as undo:
-        await machinery.snapshots.prepare(container.snapshot, image.chain_id or None)
+        await machinery.snapshots.prepare(container.snapshot, image.chain_id or None if image else None)
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
         directory = machinery.files(container.id)
         await asyncio.to_thread(os.makedirs, directory, 0o710)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.containers.attach import Parked
+from engine.containers.container import Container
 from engine.containers.wait import Waits
 from runtime.task import Task
 
@@ -24,6 +25,8 @@ class Live:
     """Restarts that are between their two halves: neither auto-remove nor the restart policy may act."""
     last_delay: float = 0.0
     """Seconds that the restart policy waited the last time."""
+    got: Container | None = None
+    """What a start that is under way has got so far: its endpoints, and its mounts once they are there."""
     removing: bool = False
     """A removal is under way."""
     timer: asyncio.Task[None] | None = None

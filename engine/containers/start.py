@@ -48,6 +48,7 @@ async def _start(
     container: Container, joined: dict[str, str], live: Live, machinery: Machinery, store: ContainerStore
 ) -> Container:
     container = msgspec.structs.replace(container, starts=container.starts + 1)
+    live.got = None
     async with Undo("start", STEPS) as undo:
         directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
         await bundle.make(directory)
@@ -55,12 +56,14 @@ async def _start(
         await machinery.snapshots.mount(container.snapshot, rootfs)
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
         plugged = await networking.plug(container, undo, machinery.network, store)
+        live.got = msgspec.structs.replace(container, endpoints=plugged.endpoints, mounts=[])
         shm = await shared_memory.provide(container, undo, machinery, store)
         own_files = await files.write(container, plugged, machinery, store)
         around = await _surroundings(container, plugged, machinery)
         around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
         await mounts.make_sources(container, machinery.volumes)
+        live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = build.build(spec_options(container, around))
         await bundle.write(directory, spec)
         undo.step("bundle")
@@ -87,7 +90,7 @@ async def _start(
         await store.save(running)
         undo.step("save")
         undo.done()
-    live.task = task
+    live.task, live.got = task, None
     live.ended.clear()
     await _let_in(live, task)
     return running

@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 
@@ -46,11 +49,18 @@ class Watcher:
     async def started(self, container: Container, live: Live) -> None:
         """A container runs: watch it and tell."""
         # At its true time: what ran for a moment has died before this is told.
-        await self._tell_networks("connect", container, container.state.started_at)
-        await self._announcer.volumes("mount", container, time_ns=container.state.started_at)
+        await asyncio.gather(*self._arrivals("connect", "mount", container, container.state.started_at))
         await self._announcer.tell(container, "start", time_ns=container.state.started_at)
         if live.task is not None:
             self.watch(container.id, live.task)
+
+    async def given_back(self, live: Live) -> None:
+        """Tell what a start that failed had got, and that it is given back."""
+        got, live.got, now = live.got, None, time.time_ns()
+        if got is None:
+            return
+        for networks, volumes in (("connect", "mount"), ("disconnect", "unmount")):
+            await asyncio.gather(*self._arrivals(networks, volumes, got, now))
 
     async def _see_to_the_end(self, container_id: str, task: Task) -> None:
         exit_status = await task.wait()
@@ -89,21 +99,32 @@ class Watcher:
         live.task = None
         # All of it is told, in one commit, before who waits may tell what it led to: "stop" comes after "die".
         await asyncio.gather(
-            self._tell_networks("disconnect", ran, container.state.finished_at),
-            self._announcer.volumes("unmount", ran, time_ns=container.state.finished_at),
-            self.announce_end(container, live),
+            self._announcer.oom(container),
+            *self._arrivals("disconnect", "unmount", ran, container.state.finished_at),
+            self._over(container, live),
         )
         live.ended.set()
         return container
 
-    async def _tell_networks(self, action: str, container: Container, time_ns: int) -> None:
+    def _arrivals(
+        self, network_action: str, volume_action: str, container: Container, time_ns: int
+    ) -> list[Coroutine[Any, Any, None]]:
+        """What tells of a container that came to networks and volumes, or left them; begun together, it is in order."""
         drivers = {each.name: each.driver for each in self._machinery.network.networks()}
-        for endpoint in container.endpoints.values():
-            driver = drivers.get(endpoint.network, "")
-            await self._announcer.network(action, endpoint, driver, time_ns=time_ns)
+        networks = [
+            self._announcer.network(
+                network_action, endpoint, drivers.get(endpoint.network, ""), time_ns=time_ns
+            )
+            for endpoint in container.endpoints.values()
+        ]
+        return [*networks, *self._announcer.volumes(volume_action, container, time_ns=time_ns)]
 
     async def announce_end(self, container: Container, live: Live) -> None:
         """Tell the world, and who waits, that a run is over."""
+        await self._announcer.oom(container)
+        await self._over(container, live)
+
+    async def _over(self, container: Container, live: Live) -> None:
         await self._announcer.died(container)
         live.waits.ended(container.state.exit_code)
 
@@ -176,6 +197,7 @@ class Watcher:
             container = _with_status(container, Status.RESTARTING)
             live.last_delay = delay
         await self._store.save_run(container)
+        await self.given_back(live)
         live.let_go()
         live.waits.ended(container.state.exit_code)
         if delay is not None:

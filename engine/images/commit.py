@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from engine.containers.config import ContainerConfig
-from engine.images import config, timestamps
+from engine.images import config, platforms, timestamps
 from engine.images.config import History, ImageConfig, RootFS
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.image import Image
@@ -50,25 +50,26 @@ class Committer:
     async def run(
         self,
         asked: Commit,
-        parent: Image,
+        parent: Image | None,
         layer: AsyncIterator[bytes],
         names: Sequence[Reference],
         read: Callable[[], Awaitable[None]],
     ) -> Image:
-        """Make the image; `read` is called as soon as the layer's archive is here."""
+        """Make the image; `read` is called as soon as the layer's archive is here. Without a parent that is all."""
         async with self._blobs.session() as blobs, self._layers.session() as layers:
-            for digest in parent.blobs:
+            for digest in parent.blobs if parent else ():
                 blobs.keep(digest)
             found = await self._store_layer(layer, blobs)
             await read()
             own = [] if found.digest == _EMPTY else [Blob(digest=found.digest, size=found.size)]
-            below = [Blob(digest=each.blob, size=each.blob_size) for each in parent.layers]
-            made = child(asked, parent.config, [blob.digest for blob in own])
+            layers_below = parent.layers if parent else ()
+            below = [Blob(digest=each.blob, size=each.blob_size) for each in layers_below]
+            made = child(asked, parent.config if parent else _of_nothing(), [blob.digest for blob in own])
             candidate = Candidate(
                 raw_config=config.encode(made),
                 config=made,
                 blobs=[*below, *own],
-                parent=parent.id,
+                parent=parent.id if parent else "",
                 tagged=time.time_ns() if names else 0,
             )
             return await self._registrar.register("commit", candidate, names, blobs, layers, ignore)
@@ -82,6 +83,11 @@ class Committer:
             async for chunk in chunks:
                 await ingest.write(chunk)
             return await blobs.finish(ingest)
+
+
+def _of_nothing() -> ImageConfig:
+    host = platforms.host()
+    return ImageConfig(architecture=host.architecture, variant=host.variant, os=host.os)
 
 
 def child(asked: Commit, parent: ImageConfig, diff_ids: list[str]) -> ImageConfig:

@@ -175,7 +175,7 @@ class Images:
 
         NotFound when the container's image is gone.
         """
-        parent = self.get(asked.parent)
+        parent = self.get(asked.parent) if asked.parent else None
         committer = Committer(self._store, self._content, self._layers, self._blobs)
         image = await committer.run(asked, parent, layer, [name] if name else [], read)
         if name is not None:

@@ -66,7 +66,7 @@ def same_stream(
     require(judged(Request.of("POST", path, body, version, None), ours, theirs))
 
 
-UNORDERED = frozenset({"Mounts", "Ports", "Volumes"})
+UNORDERED = frozenset({"Mounts", "Ports", "Volumes", "VolumesDeleted"})
 """Lists that dockerd makes from maps: their order is chance. So is that of networks."""
 
 

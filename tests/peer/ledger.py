@@ -29,7 +29,8 @@ class Request:
         cls, method: str, path: str, body: Any, version: str, headers: Mapping[str, str] | None
     ) -> "Request":
         """Describe a request; a path without a version is counted to the newest."""
-        found = _ROUTER.find(method, split_target(path).path)
+        target = split_target(path)
+        found = _ROUTER.find(method, target.path) if target.clean else None
         endpoint = f"{method} {found[0].path}" if found else NO_ROUTE
         shown = (
             body.decode("latin-1")

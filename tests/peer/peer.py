@@ -21,7 +21,7 @@ from tests.peer.masks import mask, mask_header
 from tests.unix_http import Response, call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-_threads = ThreadPoolExecutor(1, "peer")
+_threads = ThreadPoolExecutor(8, "peer")
 
 
 def search_path() -> str:

@@ -18,7 +18,8 @@ Messages = list[tuple[str, bytes | str]]
 async def talk(side: Wherryd | Peer, version: str, query: str, *, tty: bool) -> tuple[Messages, int | None]:
     """Attach before the start, say something, and hear all of it: messages and the closing code."""
     flags = ("-it",) if tty else ("-i",)
-    side.docker("create", *flags, "--name", "peer-ws", "--net", "none", "busybox", "sh", "-c", SCRIPT)
+    create = ("create", *flags, "--name", "peer-ws", "--net", "none", "busybox", "sh", "-c", SCRIPT)
+    await asyncio.to_thread(side.docker, *create)
     connector = aiohttp.UnixConnector(str(side.socket))
     heard: Messages = []
     try:
@@ -29,12 +30,13 @@ async def talk(side: Wherryd | Peer, version: str, query: str, *, tty: bool) -> 
                 await socket.send_str("hi\n")
                 await socket.send_bytes(b"\x04" if tty else b"ho\n")
                 if not tty:
-                    asyncio.get_running_loop().call_later(2, _end, side)
+                    await asyncio.sleep(0.5)
+                    await asyncio.to_thread(_end, side)
                 async for message in socket:
                     heard.append((message.type.name, message.data))
                 return heard, socket.close_code
     finally:
-        side.docker("rm", "-f", "peer-ws")
+        await asyncio.to_thread(side.docker, "rm", "-f", "peer-ws")
 
 
 def _end(side: Wherryd | Peer) -> None:
@@ -52,9 +54,9 @@ def said(heard: Messages) -> Any:
 @pytest.mark.parametrize("tty", [False, True])
 async def test_all_streams(both: Both, version: str, tty: bool) -> None:
     query = "stream=1&stdin=1&stdout=1&stderr=1"
-    (ours, our_code), (theirs, their_code) = [
-        await talk(side, version, query, tty=tty) for side in (both.wherryd, both.peer)
-    ]
+    (ours, our_code), (theirs, their_code) = await asyncio.gather(
+        *(talk(side, version, query, tty=tty) for side in (both.wherryd, both.peer))
+    )
     assert said(ours) == said(theirs)
     assert our_code == their_code
 
@@ -63,7 +65,7 @@ async def test_all_streams(both: Both, version: str, tty: bool) -> None:
 async def test_what_is_not_asked_for_is_not_told(both: Both, version: str) -> None:
     """Before 1.42 the query chooses nothing."""
     query = "stream=1&stdin=1&stdout=1"
-    (ours, _), (theirs, _) = [
-        await talk(side, version, query, tty=False) for side in (both.wherryd, both.peer)
-    ]
+    (ours, _), (theirs, _) = await asyncio.gather(
+        *(talk(side, version, query, tty=False) for side in (both.wherryd, both.peer))
+    )
     assert said(ours) == said(theirs)

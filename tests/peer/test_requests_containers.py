@@ -190,6 +190,16 @@ POST /containers/create {
 GET /containers/made/json
 DELETE /containers/made
 
+POST /containers/create?name=alone {"Cmd":["/x"]}
+GET /containers/alone/json?size=1
+GET /containers/json?all=1&size=1&filters={"name":["alone"]}
+GET /containers/alone/changes
+POST /commit?container=alone&repo=peer-alone
+GET /images/peer-alone/history
+DELETE /images/peer-alone
+POST /containers/alone/start
+DELETE /containers/alone
+
 POST /containers/prune?filters={"label":["nobody-has-it"]}
 POST /containers/prune?filters={"label!":["a","b"],"label":["nobody-has-it"]}
 POST /containers/prune?filters={"until":["1h"]}

@@ -3,12 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.peer.comparison import OLD, remove_all, same
+from tests.peer.comparison import OLD, judged, remove_all, require, same
+from tests.peer.ledger import Request
 from tests.peer.masks import mask
 from tests.peer.peer import Both
 from tests.unix_http import call
@@ -129,6 +132,173 @@ def test_exec(both: Both, command: list[str]) -> None:
     for daemon in (both.wherryd, both.peer):
         make(daemon)
     compare(both, act)
+
+
+MEMORY = {"Memory": 8 << 20, "MemorySwap": 8 << 20}
+RUNS: dict[str, dict[str, Any]] = {
+    "command": {"Cmd": ["nosuch"]},
+    "command, removed": {"Cmd": ["nosuch"], "HostConfig": {"AutoRemove": True}},
+    "command, volume": {"Cmd": ["nosuch"], "HostConfig": {"Binds": ["peer-volume:/x"]}},
+    "network": {"HostConfig": {"NetworkMode": "nosuch"}},
+    "memory": {"Cmd": ["sh", "-c", "x=a; while true; do x=$x$x; done"], "HostConfig": MEMORY},
+    "on the host": {"Cmd": ["true"], "HostConfig": {"NetworkMode": "host"}},
+}
+
+
+@pytest.mark.parametrize("config", RUNS.values(), ids=RUNS)
+def test_runs_that_end_badly(both: Both, config: dict[str, Any]) -> None:
+    """What a start had got is told, and that it is given back; what ended for want of memory is told so first."""
+
+    def act(daemon: Any) -> None:
+        make(daemon, **config)
+        call(daemon.socket, "POST", "/v1.45/containers/told/wait")
+
+    compare(both, act)
+    both("DELETE", "/volumes/peer-volume")
+
+
+def test_a_volume_mounted_and_left(both: Both) -> None:
+    config: dict[str, Any] = {
+        "Cmd": ["true"],
+        "HostConfig": {"Binds": ["peer-volume:/x"], "NetworkMode": "none"},
+    }
+
+    def act(daemon: Any) -> None:
+        make(daemon, **config)
+        call(daemon.socket, "POST", "/v1.45/containers/told/wait")
+
+    compare(both, act)
+    compare(both, lambda daemon: call(daemon.socket, "DELETE", "/v1.45/containers/told?v=1"))
+    both("DELETE", "/volumes/peer-volume")
+
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "no": {"Name": "no"},
+    "on-failure": {"Name": "on-failure", "MaximumRetryCount": 2},
+    "always": {"Name": "always"},
+    "unless-stopped": {"Name": "unless-stopped"},
+}
+
+
+@pytest.mark.parametrize("code", [0, 3])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_restart_policies(both: Both, policy: str, code: int) -> None:
+    """How often it is started again, what is counted, what is waited for, and what a stop ends for good."""
+    config: dict[str, Any] = {
+        "Cmd": ["sh", "-c", f"exit {code}"],
+        "HostConfig": {"RestartPolicy": POLICIES[policy]},
+    }
+    sides = (both.wherryd, both.peer)
+    first = [_next_exit(daemon, config) for daemon in sides]
+    time.sleep(1.2)
+    endless = policy in ("always", "unless-stopped")
+    told = [(exit_, _stopped(daemon, endless)) for exit_, daemon in zip(first, sides, strict=True)]
+    assert told[0] == told[1]
+
+
+def _next_exit(daemon: Any, config: dict[str, Any]) -> Any:
+    """What is told to who waited from before the start."""
+    make(daemon, start=False, **config)
+    with ThreadPoolExecutor(1) as thread:
+        path = "/v1.45/containers/told/wait?condition=next-exit"
+        waiting = thread.submit(call, daemon.socket, "POST", path)
+        time.sleep(0.2)
+        call(daemon.socket, "POST", "/v1.45/containers/told/start")
+        return waiting.result().json
+
+
+def _stopped(daemon: Any, endless: bool) -> list[Any]:
+    """The count of restarts and the state, before a stop and after it; what is endless is at some count."""
+
+    def shown() -> Any:
+        return call(daemon.socket, "GET", "/v1.45/containers/told/json").json
+
+    before = shown()
+    count, status = before["RestartCount"], before["State"]["Status"]
+    if endless:
+        count, status = count > 1, status in ("restarting", "running")
+    stopped = call(daemon.socket, "POST", "/v1.45/containers/told/stop").status
+    waited = call(daemon.socket, "POST", "/v1.45/containers/told/wait?condition=not-running").json
+    after = shown()["State"]
+    return [count, status, stopped, waited, after["Status"], after["ExitCode"], after["Restarting"]]
+
+
+@pytest.mark.parametrize("condition", ["not-running", "next-exit", "removed"])
+@pytest.mark.parametrize("verbs", [("restart?t=0", "stop?t=0", "start"), ("kill", "start")])
+def test_waits_through_restarts(both: Both, condition: str, verbs: tuple[str, ...]) -> None:
+    """A restart is an exit to who waits for one; a removal is only what removes."""
+    told = []
+    for daemon in (both.wherryd, both.peer):
+        make(daemon)
+        path = f"/v1.45/containers/told/wait?condition={condition}"
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(call, daemon.socket, "POST", path)
+            time.sleep(0.2)
+            seen = []
+            for verb in verbs:
+                call(daemon.socket, "POST", f"/v1.45/containers/told/{verb}")
+                time.sleep(0.1)
+                seen.append(waiting.done())
+            call(daemon.socket, "DELETE", "/v1.45/containers/told?force=1")
+            answer = waiting.result()
+        told.append((seen, answer.status, answer.json, answer.headers["content-type"]))
+    assert told[0] == told[1]
+
+
+FILTERS: list[dict[str, list[str]]] = [
+    {"type": ["container"]},
+    {"type": ["container", "network"], "event": ["start", "connect"]},
+    {"event": ["die"]},
+    {"event": ["exec_start"]},
+    {"container": ["told"]},
+    {"container": ["tol"]},
+    {"container": ["nope"]},
+    {"image": ["busybox"]},
+    {"image": ["busybox:latest"]},
+    {"image": ["nope"]},
+    {"label": ["a"]},
+    {"label": ["a=b"]},
+    {"label": ["a=c"]},
+    {"network": ["bridge"]},
+    {"volume": ["nope"]},
+    {"scope": ["local"]},
+    {"scope": ["swarm"]},
+    {"daemon": ["x"]},
+    {"type": ["nope"]},
+    {"type": []},
+]
+
+
+def test_filters_of_events(both: Both) -> None:
+    """One life, looked at through every filter."""
+    spans = []
+    for daemon in (both.wherryd, both.peer):
+        begin = time.time()
+        make(daemon, Labels={"a": "b"}, Cmd=["sh", "-c", "exit 3"])
+        call(daemon.socket, "POST", "/v1.45/containers/told/wait")
+        time.sleep(0.3)
+        spans.append(f"since={begin:.9f}&until={time.time():.9f}")
+    told = []
+    for filters in FILTERS:
+        for version in ("1.24", "1.45"):
+            path = f"/events?SPAN&filters={quote(json.dumps(filters))}"
+            ours, theirs = both("GET", path, version=version, ids={"SPAN": (spans[0], spans[1])})
+            kept = [[_timeless(event) for event in _events(answer.body)] for answer in (ours, theirs)]
+            told += judged(
+                Request.of("GET", path, None, version, None),
+                replace(ours, body=kept[0]),
+                replace(theirs, body=kept[1]),
+            )
+    require(told)
+
+
+def _events(body: Any) -> list[dict[str, Any]]:
+    return [body] if isinstance(body, dict) else body or []
+
+
+def _timeless(event: dict[str, Any]) -> dict[str, Any]:
+    event["Actor"]["Attributes"].pop("execDuration", None)
+    return {key: value for key, value in event.items() if key not in ("time", "timeNano")}
 
 
 @pytest.mark.parametrize(

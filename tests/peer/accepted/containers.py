@@ -65,6 +65,10 @@ _SEEN = (
     ),
     Accepted(LIST, "body.*.Created", "a second earlier or later"),
 )
+_ALONE = (
+    Accepted(INSPECT, "body.Config.Labels!", "no labels are an empty map, also without an image", "/alone/"),
+    Accepted(LIST, "body.*.Labels!", "no labels are an empty map, also without an image", "alone"),
+)
 _VERBS = (
     Accepted("POST /containers/{name}/*", "status", CLIENTS_FAULT, "?t=x"),
     Accepted("POST /containers/{name}/*", "body.message", NEWER, "?t=x"),
@@ -111,4 +115,4 @@ _STATS = (
     Accepted("GET /containers/{name}/stats", "body.networks.*", "each container has its own numbers"),
 )
 
-LINES = (*_CREATE, *_SEEN, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS, *_STATS)
+LINES = (*_CREATE, *_SEEN, *_ALONE, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS, *_STATS)

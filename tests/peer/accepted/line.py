@@ -22,8 +22,8 @@ class Accepted:
     where: str
     reason: str
     request: str = ""
-    since: str = "1.24"
-    until: str = "1.45"
+    since: str = "1.0"
+    until: str = "1.999"
 
     def covers(self, endpoint: str, version: str, request: str, where: str) -> bool:
         """Whether a difference found there is this one."""

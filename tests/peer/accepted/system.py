@@ -11,7 +11,6 @@ VERSION = "GET /version"
 EVENTS = "GET /events"
 ENABLE = "POST /plugins/{name}/enable"
 DF = "GET /system/df"
-NO_VERSION = "GET /version"
 
 _VERSION = (
     *(
@@ -20,6 +19,9 @@ _VERSION = (
     ),
     Accepted(VERSION, "body.Components.*", OWN),
     Accepted(VERSION, "body.Components.*!", OWN),
+    Accepted(VERSION, "headers.docker-experimental!", "told on every known route", until="1.23"),
+    Accepted(VERSION, "headers.docker-experimental!", "told on every known route", since="1.999"),
+    Accepted(VERSION, "body.message", "each tells the newest version that it speaks", since="1.999"),
 )
 _INFO = (
     *(
