@@ -43,3 +43,10 @@ def test_longer_paths_win_over_shorter() -> None:
         found = router.find(method, path)
         assert found is not None
         assert found[0].path.rpartition("/")[2] == path.rpartition("/")[2]
+
+
+def test_ids_of_a_swarm_hold_no_slash() -> None:
+    router = Router(all_routes())
+    assert router.find("GET", "/nodes/x") is not None
+    assert router.find("GET", "/nodes/x/more") is None
+    assert router.find("GET", "/networks/a/b") is not None
