@@ -8,7 +8,7 @@ import errdefs
 from engine.containers import networking
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
-from engine.containers.oci import Surroundings, spec_options
+from engine.containers.oci import Surroundings, process_options
 from engine.wire import Noun
 from runtime.cgroups import path_for
 from runtime.paths import read_in_root
@@ -74,7 +74,7 @@ async def process_of(
     )
     size = console_size
     return exec_process(
-        spec_options(container, around),
+        process_options(container, around),
         args=tuple(config.cmd or ()),
         env=_environment(container, config),
         cwd=config.working_dir or container.config.working_dir,

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import errdefs
 from engine.containers import interface_sysctls, security
-from engine.containers.config import HostConfig, ThrottleDevice, Ulimit
+from engine.containers.config import HostConfig, Ulimit
 from engine.containers.container import Container
+from engine.containers.limits import limits_of
 from network.endpoint import INTERFACE
-from runtime.spec import capabilities, devices, resources, seccomp
+from runtime.spec import capabilities, devices, seccomp
 from runtime.spec.environment import environment
 from runtime.spec.host import has_recursive_read_only
 from runtime.spec.mounts import Bind, Mount, Tmpfs
 from runtime.spec.namespaces import HOST, NEW, Namespaces
 from runtime.spec.options import SHM, SHM_SIZE, SpecOptions
-from runtime.spec.resources import DeviceLimit, Resources, Rlimit
+from runtime.spec.resources import Rlimit
 from runtime.spec.user import User
 from volumes.mount_point import MountPoint
 
@@ -48,11 +48,40 @@ class Surroundings:
 
 
 def spec_options(container: Container, around: Surroundings) -> SpecOptions:
-    """Everything that the spec depends on; InvalidArgument for a device that is not there."""
+    """Everything that the spec depends on; InvalidArgument for a device that is not there.
+
+    Blocks where the container has devices: a directory of them is walked.
+    """
     config, host = container.config, container.host_config
     asked = security.parse(host.security_opt)
-    caps = capabilities.resolve(host.cap_add or (), host.cap_drop or (), privileged=host.privileged)
+    process = process_options(container, around)
     nodes, rules = _devices(host)
+    return replace(
+        process,
+        hostname=config.hostname,
+        domainname=config.domainname,
+        readonly_rootfs=host.readonly_rootfs,
+        seccomp=_seccomp(asked, host.privileged, process.capabilities, around.seccomp_profile),
+        masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
+        readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
+        namespaces=_namespaces(host, around),
+        mounts=_mounts(container, around),
+        devices=nodes,
+        device_rules=rules,
+        privileged=host.privileged,
+        resources=limits_of(host),
+        sysctls=_sysctls(container),
+        annotations=host.annotations or {},
+        init_path=around.init_path if host.init and _own_processes(host) else None,
+        writable_cgroups=asked.writable_cgroups,
+        shm_size=_shm_size(host),
+    )
+
+
+def process_options(container: Container, around: Surroundings) -> SpecOptions:
+    """What a process of the container is given, an exec as well as the first; the rest is as it is by default."""
+    config, host = container.config, container.host_config
+    asked = security.parse(host.security_opt)
     hostname = os.uname().nodename if host.uts_mode == "host" else config.hostname
     return SpecOptions(
         args=(container.path, *container.args),
@@ -63,28 +92,13 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         user=around.user,
         terminal=config.tty,
         console_size=_console_size(host),
-        hostname=config.hostname,
-        domainname=config.domainname,
-        readonly_rootfs=host.readonly_rootfs,
-        capabilities=caps,
+        capabilities=capabilities.resolve(
+            host.cap_add or (), host.cap_drop or (), privileged=host.privileged
+        ),
         no_new_privileges=asked.no_new_privileges,
-        seccomp=_seccomp(asked, host.privileged, caps, around.seccomp_profile),
-        masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
-        readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
-        namespaces=_namespaces(host, around),
-        mounts=_mounts(container, around),
-        devices=nodes,
-        device_rules=rules,
-        privileged=host.privileged,
-        resources=limits_of(host),
         rlimits=_rlimits(host, around.ulimits),
-        sysctls=_sysctls(container),
         oom_score_adj=host.oom_score_adj,
-        annotations=host.annotations or {},
-        init_path=around.init_path if host.init and _own_processes(host) else None,
         apparmor_profile=_apparmor(asked),
-        writable_cgroups=asked.writable_cgroups,
-        shm_size=_shm_size(host),
     )
 
 
@@ -207,41 +221,3 @@ def _devices(host: HostConfig) -> tuple[tuple[devices.Device, ...], tuple[device
         rules += allowed
     rules += [devices.parse_rule(rule) for rule in host.device_cgroup_rules or ()]
     return tuple(nodes), tuple(rules)
-
-
-def limits_of(host: HostConfig) -> Resources:
-    """The resources of a host configuration; InvalidArgument for a block device that is not there."""
-    quota, period = host.cpu_quota, host.cpu_period
-    if host.nano_cpus:
-        quota, period = resources.cpu_bandwidth(host.nano_cpus)
-    return Resources(
-        memory=host.memory,
-        memory_reservation=host.memory_reservation,
-        memory_swap=host.memory_swap,
-        memory_swappiness=None if host.memory_swappiness == -1 else host.memory_swappiness,
-        oom_kill_disable=host.oom_kill_disable,
-        cpu_shares=host.cpu_shares,
-        cpu_quota=quota,
-        cpu_period=period,
-        cpuset_cpus=host.cpuset_cpus,
-        cpuset_mems=host.cpuset_mems,
-        pids_limit=host.pids_limit,
-        blkio_weight=host.blkio_weight,
-        blkio_weight_devices=tuple(_limit(each.path, each.weight) for each in host.blkio_weight_device or ()),
-        blkio_read_bps=_throttles(host.blkio_device_read_bps),
-        blkio_write_bps=_throttles(host.blkio_device_write_bps),
-        blkio_read_iops=_throttles(host.blkio_device_read_iops),
-        blkio_write_iops=_throttles(host.blkio_device_write_iops),
-    )
-
-
-def _throttles(asked: list[ThrottleDevice] | None) -> tuple[DeviceLimit, ...]:
-    return tuple(_limit(each.path, each.rate) for each in asked or ())
-
-
-def _limit(path: str, value: int) -> DeviceLimit:
-    try:
-        device = os.stat(path).st_rdev
-    except OSError as error:
-        raise errdefs.InvalidArgument(f"stat {path}: {os.strerror(error.errno or 0).lower()}") from error
-    return DeviceLimit(major=os.major(device), minor=os.minor(device), value=value)

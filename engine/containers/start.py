@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -64,7 +65,7 @@ async def _start(
         undo.step("files")
         await mounts.make_sources(container, machinery.volumes)
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
-        spec = build.build(spec_options(container, around))
+        spec = await _spec(container, around)
         await bundle.write(directory, spec)
         undo.step("bundle")
         task = await machinery.supervisor.create(
@@ -114,6 +115,13 @@ async def _surroundings(
         seccomp_profile=machinery.seccomp_profile,
         cgroup_version=machinery.hierarchy.version,
     )
+
+
+async def _spec(container: Container, around: Surroundings) -> dict[str, Any]:
+    """The container's config.json. A thread looks at its devices: a directory of them may be a large tree."""
+    if container.host_config.devices or container.host_config.privileged:
+        return build.build(await asyncio.to_thread(spec_options, container, around))
+    return build.build(spec_options(container, around))
 
 
 def _resolve_user(container: Container, machinery: Machinery) -> user.User:

@@ -9,9 +9,9 @@ import errdefs
 from engine.containers.announce import Announcer
 from engine.containers.config import HostConfig
 from engine.containers.container import Container
+from engine.containers.limits import limits_of
 from engine.containers.live import Lives
 from engine.containers.machinery import Machinery
-from engine.containers.oci import limits_of
 from engine.containers.start import runtime_of
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore

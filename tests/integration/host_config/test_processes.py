@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,15 @@ def test_devices(run: Run) -> None:
         allowed = kernel.cgroup(box.pid, "devices.list").splitlines()
         assert f"b {os.major(node.st_rdev)}:{os.minor(node.st_rdev)} r" in allowed
     assert not os.path.exists(f"/proc/{box.pid}/root/dev/loop0")
+
+
+def test_a_device_that_is_gone_from_the_host(run: Run, tmp_path: Path) -> None:
+    """What runs has it still, and an exec does not look for it again."""
+    node = tmp_path / "node"
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    box = run({"Devices": [{"PathOnHost": str(node), "PathInContainer": "/dev/x"}]})
+    node.unlink()
+    assert box.shell("echo y > /dev/x && echo written") == "written\n"
 
 
 def test_devices_that_are_none(wherryd: Wherryd) -> None:

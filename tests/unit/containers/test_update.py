@@ -6,7 +6,7 @@ import pytest
 
 import errdefs
 from engine.containers.config import HostConfig, RestartPolicy, ThrottleDevice
-from engine.containers.oci import limits_of
+from engine.containers.limits import limits_of
 from engine.containers.update import block_changes, live_resources, merge
 from runtime.cgroups.block import BlockLimit
 from runtime.spec.resources import DeviceLimit, Resources
