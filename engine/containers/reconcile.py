@@ -57,9 +57,14 @@ class Reconciler:
         for container_id in self._to_remove:
             await self._watcher.remove_ended(container_id, self._lives.of(container_id))
         limit = asyncio.Semaphore(AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            for container_id in self._to_start:
-                group.create_task(self._start(container_id, limit))
+        for container_id in self._to_start:
+            live = self._lives.of(container_id)
+            container = self._store.find(container_id)
+            if container is not None and container.state.status is Status.RESTARTING:
+                # A restart like any other: who stops, starts or removes it meanwhile calls it off.
+                live.timer = self._lives.spawn(
+                    self._start(container_id, live, limit), f"start {container_id[:12]}"
+                )
 
     async def _restore(self, container: Container) -> None:
         status = container.state.status
@@ -71,6 +76,8 @@ class Reconciler:
             await self._adopt(container)
         container = self._store.get(container.id)
         if not container.running and self._starts(container):
+            state = msgspec.structs.replace(container.state, status=Status.RESTARTING)
+            await self._store.save_run(msgspec.structs.replace(container, state=state))
             self._to_start.append(container.id)
         elif not container.running and container.host_config.auto_remove:
             self._to_remove.append(container.id)
@@ -161,12 +168,9 @@ class Reconciler:
         live = self._lives.of(container_id)
         await self._watcher.announce_end(container, live)
 
-    async def _start(self, container_id: str, limit: asyncio.Semaphore) -> None:
+    async def _start(self, container_id: str, live: Live, limit: asyncio.Semaphore) -> None:
         async with limit:
-            await self._watcher.start_by_policy(container_id, self._live(container_id))
-
-    def _live(self, container_id: str) -> Live:
-        return self._lives.of(container_id)
+            await self._watcher.start_by_policy(container_id, live)
 
 
 def _names(directory: os.PathLike[str]) -> list[str]:

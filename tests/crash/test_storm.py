@@ -79,6 +79,27 @@ async def test_the_daemon_killed_in_a_storm(mortal: Wherryd) -> None:
         assert os.listdir(mortal.data_root / place) == []
 
 
+async def test_stops_while_a_boot_brings_containers_back(mortal: Wherryd) -> None:
+    """A container that waits for its turn is stopped as one that runs; the next boot brings it back, as in Docker."""
+    policy = {"NetworkMode": "none", "RestartPolicy": {"Name": "always"}}
+    async with Crowd(mortal) as crowd:
+        ids = [await crowd.create(Cmd=["sleep", "0.2"], HostConfig=policy) for _ in range(MANY // 2)]
+        assert await crowd.statuses(("POST", f"containers/{each}/start") for each in ids) == {204: len(ids)}
+    for _ in range(2):
+        await asyncio.to_thread(mortal.kill9)
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(mortal.start)
+        async with Crowd(mortal) as crowd:
+            stopped = await crowd.statuses(("POST", f"containers/{each}/stop?t=0") for each in ids)
+            assert stopped == {204: len(ids)}
+            await asyncio.sleep(1)
+            assert {each["State"] for each in await crowd.list()} == {"exited"}
+    await asyncio.to_thread(mortal.restart)
+    async with Crowd(mortal) as crowd:
+        assert not {each["State"] for each in await crowd.list()} - {"running", "restarting"}
+        await crowd.remove(ids)
+
+
 async def test_all_shims_killed_at_once(mortal: Wherryd) -> None:
     """Each container is killed, told why and given back; the next start is one as any other."""
     async with Crowd(mortal) as crowd:
