@@ -11,6 +11,7 @@ from api.routes import (
     container_update,
     containers,
     disk_usage,
+    distribution,
     events,
     execs,
     filesystem,
@@ -38,6 +39,10 @@ class Execs(execs.Execs, Protocol):
 
     def of(self, container_id: str, /) -> list[str]:
         """The IDs of a container's execs."""
+
+
+class Registry(auth.Registry, distribution.Registry, Protocol):
+    """All that the API needs of registries."""
 
 
 class Doors(Protocol):
@@ -88,6 +93,10 @@ class Doors(Protocol):
         """Events."""
 
     @property
+    def registry(self) -> Registry:
+        """Registries of images."""
+
+    @property
     def system(self) -> system.System:
         """The engine itself."""
 
@@ -127,7 +136,8 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
         *prune.PruneRoutes(engine.container_prune, engine.image_prune).routes(),
         *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary, volume_routes.usage).routes(),
-        *auth.routes(),
+        *auth.AuthRoutes(engine.registry).routes(),
+        *distribution.DistributionRoutes(engine.registry).routes(),
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),

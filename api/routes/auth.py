@@ -1,19 +1,16 @@
-"""Logging in to a registry: until wherry speaks with registries, only whether one is there at all."""
+"""Logging in to a registry."""
 
-import asyncio
-import ipaddress
-import socket
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
-import errdefs
 from api import gojson
 from api.call import Call
 from api.routing import Route
+from engine.registry.credentials import Credentials
 
-_HUB = "registry-1.docker.io"
-_TIMEOUT = 15.0  # seconds to reach a registry
+_MAX_BODY = 64 << 10
 
 
 class AuthConfig(msgspec.Struct, kw_only=True):
@@ -26,57 +23,28 @@ class AuthConfig(msgspec.Struct, kw_only=True):
     registrytoken: str = ""
 
 
-def routes() -> list[Route]:
-    """The table."""
-    return [Route("POST", "/auth", _login)]
+class Registry(Protocol):
+    """What this route needs of the registry client."""
+
+    async def login(self, credentials: Credentials, server_address: str, /) -> str:
+        """Try credentials; the identity token that is given for them."""
 
 
-async def _login(call: Call) -> web.StreamResponse:
-    """Reach the registry. No credentials are sent anywhere."""
-    config = gojson.decode(await call.body(), AuthConfig)
-    if not (config.username or config.identitytoken or config.registrytoken):
-        raise errdefs.InvalidArgument("nothing to log in with: neither a username nor a token is given")
-    host, port, scheme = endpoint(config.serveraddress)
-    await _reach(host, port, f'Get "{scheme}://{_netloc(config.serveraddress)}/v2/"')
-    raise errdefs.Unsupported(
-        "logging in to a registry is not supported by this version of wherry: pulling and pushing are not, either"
-    )
+class AuthRoutes:
+    """The route of `docker login`."""
 
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
 
-def endpoint(address: str) -> tuple[str, int, str]:
-    """Host, port and scheme that a server address means; loopback registries are spoken to without TLS. Pure."""
-    netloc = _netloc(address)
-    host, colon, port = netloc.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        host, port = netloc, ""
-    host = host.strip("[]")
-    scheme = "http" if _is_loopback(host) else "https"
-    return host, int(port) if port else {"http": 80, "https": 443}[scheme], scheme
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [Route("POST", "/auth", self.login)]
 
-
-def _netloc(address: str) -> str:
-    bare = address.partition("://")[2] if "://" in address else address
-    bare = bare.partition("/")[0]
-    return _HUB if bare in ("", "index.docker.io", "docker.io") else bare
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-async def _reach(host: str, port: int, what: str) -> None:
-    """Connect, and no more. SystemFailure in the words of Go's client."""
-    try:
-        async with asyncio.timeout(_TIMEOUT):
-            _, writer = await asyncio.open_connection(host, port)
-    except socket.gaierror:
-        raise errdefs.SystemFailure(f"{what}: dial tcp: lookup {host}: no such host") from None
-    except TimeoutError:
-        raise errdefs.SystemFailure(f"{what}: dial tcp: lookup {host}: i/o timeout") from None
-    except (OSError, UnicodeError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise errdefs.SystemFailure(f"{what}: dial tcp {host}:{port}: connect: {reason}") from None
-    writer.close()
+    async def login(self, call: Call) -> web.StreamResponse:
+        """Whether a registry lets these credentials in."""
+        config = gojson.decode(await call.body(_MAX_BODY), AuthConfig)
+        credentials = Credentials(
+            config.username, config.password, config.identitytoken, config.registrytoken
+        )
+        token = await self._registry.login(credentials, config.serveraddress)
+        return call.answer({"IdentityToken": token, "Status": "Login Succeeded"})

@@ -19,7 +19,6 @@ GET /images/search: searching registries
 POST /build: builds
 POST /build/prune: builds
 POST /build/cancel: builds
-GET /distribution/{name}/json: looking into registries
 POST /session: BuildKit sessions
 POST /grpc: BuildKit
 DELETE /networks/{name}: user-defined networks

@@ -2,9 +2,12 @@
 
 from engine import version
 from engine.images.reference import Reference
+from engine.registry import errors
 from engine.registry.credentials import Credentials
 from engine.registry.exchange import Wire
 from engine.registry.hosts import Settings
+from engine.registry.inspect import Inspected, inspect
+from engine.registry.login import login
 from engine.registry.repository import Repository
 from engine.registry.tokens import Tokens
 
@@ -31,3 +34,22 @@ class Registry:
     ) -> Repository:
         """The repository that a reference is of, for who has these credentials. Asks nobody yet."""
         return Repository(self._wire, self._tokens, reference, credentials, actions)
+
+    async def login(self, credentials: Credentials, server_address: str) -> str:
+        """Try credentials at a registry; the identity token that it gives for them, "" for none.
+
+        Unauthorized and SystemFailure in Docker's words.
+        """
+        return await login(self._wire, credentials, server_address)
+
+    async def inspect(self, reference: Reference, credentials: Credentials | None) -> Inspected:
+        """What a name means at its registry. Failures in the registry's own words."""
+        repository = Repository(
+            self._wire,
+            self._tokens,
+            reference,
+            credentials,
+            ("pull",),
+            voice=lambda said, _: errors.plain(said),
+        )
+        return await inspect(repository)

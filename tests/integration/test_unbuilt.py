@@ -12,7 +12,6 @@ COMMANDS = {
     "GET /images/{name}/history": ("history", "busybox"),
     "GET /images/search": ("search", "x"),
     "POST /images/prune": ("image", "prune", "-f"),
-    "POST /auth": ("login", "-u", "a", "-p", "b", "localhost:1"),
     "POST /commit": ("commit", "named", "x:1"),
     "GET /containers/{name}/changes": ("diff", "named"),
     "GET /containers/{name}/export": ("export", "named"),

@@ -31,6 +31,7 @@ from engine.images.remove import Removed
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress
 from network.drivers.driver import NetworkInfo
+from tests.unit.api.registry import MemoryRegistry
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
 from tests.unit.api.upkeep import MemoryContainerPrune, MemoryImagePrune, MemoryStats, MemoryUpdates
@@ -409,6 +410,7 @@ class MemoryEngine:
     image_prune: MemoryImagePrune = field(default_factory=MemoryImagePrune)
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)

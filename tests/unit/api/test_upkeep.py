@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from api.routes.auth import endpoint
 from api.schema import disk_usage
 from api.schema import stats as stats_schema
 from api.schema import update as update_schema
@@ -135,28 +134,6 @@ def test_disk_usage_by_version() -> None:
     }  # fmt: skip
     assert disk_usage.answer(found, Version("1.52"), verbose=False) == {"Volumes": [], "VolumeUsage": {}}
     assert disk_usage.answer(found, Version("1.52"), verbose=True) == {"VolumeUsage": {}}
-
-
-@pytest.mark.parametrize(
-    ("address", "reached"),
-    [
-        ("", ("registry-1.docker.io", 443, "https")),
-        ("https://index.docker.io/v1/", ("registry-1.docker.io", 443, "https")),
-        ("example.org", ("example.org", 443, "https")),
-        ("example.org:5000", ("example.org", 5000, "https")),
-        ("localhost", ("localhost", 80, "http")),
-        ("http://127.0.0.1:5000/v2/", ("127.0.0.1", 5000, "http")),
-        ("[::1]:5000", ("::1", 5000, "http")),
-        ("example.org:99999", ("example.org:99999", 443, "https")),
-    ],
-)
-def test_addresses_of_registries(address: str, reached: tuple[str, int, str]) -> None:
-    assert endpoint(address) == reached
-
-
-async def test_login_needs_something_to_log_in_with(served: Served) -> None:
-    status, body = await served.ask("POST", "/auth", json={"serveraddress": "example.org"})
-    assert (status, body["message"].partition(":")[0]) == (400, "nothing to log in with")
 
 
 def test_counters_of_v1_are_shown_as_they_are() -> None:
