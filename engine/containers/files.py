@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import errdefs
 from engine.containers import log_attributes, networking
 from engine.containers.container import Container
 from engine.containers.log_options import LogOptions
@@ -15,6 +16,7 @@ from runtime.task import LogFile
 
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"
+MAX_ATTRIBUTES = 1 << 16  # bytes as JSON: every record has them
 
 
 async def write(
@@ -94,9 +96,14 @@ def log_file(container: Container) -> LogFile | None:
         return None
     options = LogOptions.parse(container.host_config.log_config)
     attributes = log_attributes.attributes(container, container.host_config.log_config.config or {})
+    attrs = log_attributes.encode(attributes)
+    if len(attrs) > MAX_ATTRIBUTES:
+        raise errdefs.InvalidArgument(
+            f"labels, variables and tag of a log record are at most {MAX_ATTRIBUTES} bytes: these are {len(attrs)}"
+        )
     return LogFile(
         path=Path(container.log_path),
         max_size=options.max_size,
         max_files=options.max_files,
-        attrs=log_attributes.encode(attributes),
+        attrs=attrs,
     )

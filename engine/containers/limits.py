@@ -39,6 +39,8 @@ def _throttles(asked: list[ThrottleDevice] | None) -> tuple[DeviceLimit, ...]:
 
 
 def _limit(path: str, value: int) -> DeviceLimit:
+    if "\0" in path:
+        raise errdefs.InvalidArgument(f"stat {path}: invalid argument")
     try:
         device = os.stat(path).st_rdev
     except OSError as error:

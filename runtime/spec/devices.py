@@ -100,6 +100,8 @@ def from_host(
 
     Reads the host's file system. InvalidArgument with Docker's text when nothing there is a device.
     """
+    if "\0" in path_on_host:
+        raise InvalidArgument(_gathering(path_on_host, "invalid argument"))
     real = os.path.realpath(path_on_host) if os.path.islink(path_on_host) else path_on_host
     try:
         found = list(_collect(real, path_in_container))

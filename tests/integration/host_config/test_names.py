@@ -44,6 +44,12 @@ def test_hosts_that_are_none(wherryd: Wherryd) -> None:
         assert refused(wherryd, {"ExtraHosts": [entry]}) == (400, text)
 
 
+def test_labels_that_are_too_long_for_each_record(wherryd: Wherryd) -> None:
+    log = {"LogConfig": {"Config": {"labels": "a"}}}
+    status, told = refused(wherryd, log, Labels={"a": "x" * 70_000})
+    assert (status, "at most 65536 bytes: these are 70" in told) == (400, True)
+
+
 @pytest.mark.parametrize("network", ["bridge", "host"])
 def test_dns(run: Run, network: str) -> None:
     asked = {"Dns": ["9.9.9.9", "fd00::9"], "DnsOptions": ["ndots:2", "timeout:1"], "DnsSearch": ["x.y", "z"]}

@@ -148,6 +148,9 @@ def test_devices_that_are_none(wherryd: Wherryd) -> None:
         wherryd,
         ({"Devices": [{"PathOnHost": "/nope"}]}, f'{prefix} "/nope": no such file or directory'),
         ({"Devices": [{"PathOnHost": "/etc/passwd"}]}, f'{prefix} "/etc/passwd": not a device node'),
+        ({"Devices": [{"PathOnHost": "/dev/\0"}]}, f'{prefix} "/dev/\0": invalid argument'),
+        ({"BlkioDeviceReadBps": [{"Path": "/dev/\0", "Rate": 1}]}, "stat /dev/\0: invalid argument"),
+        ({"BlkioDeviceReadBps": [{"Path": "/nope", "Rate": 1}]}, "stat /nope: no such file or directory"),
     )
 
 
