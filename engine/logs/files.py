@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 
 BLOCK = 256 * 1024  # small enough not to keep other threads from the interpreter for long
+GLANCE = 16 * 1024  # bytes: to read, decode and frame them takes 26 µs, the way to a thread and back 80
 MAX_RECORD = 1 << 20  # no record is longer: what has no newline for so long is damage
 
 _MARK = (
@@ -54,6 +55,27 @@ class LogFiles:
             lines = self._lines(last=last)
             if lines or not self._next_file():
                 return lines
+
+    def glance(self) -> bytes | None:
+        """What `read` would give, without blocking; None when that takes `read`.
+
+        For one who has read all and knows that no name has changed since. The kernel copies what it has in
+        memory, as it has what was just written, up to `GLANCE` bytes and to the very end of the file.
+        """
+        begin = self._offset - len(self._mark)
+        buffer = bytearray(GLANCE)
+        try:
+            size = os.preadv(self._fd, [buffer], begin, os.RWF_NOWAIT)
+            whole = size < GLANCE and os.fstat(self._fd).st_size == begin + size
+        except OSError:  # not in memory, or a file system that does not tell
+            return None
+        data = bytes(buffer[:size])
+        if not whole or not data.startswith(self._mark):
+            return None
+        block = data[len(self._mark) :]
+        end = block.rfind(b"\n") + 1
+        self._advance(block, end)
+        return block[:end]
 
     def close(self) -> None:
         """Idempotent."""

@@ -21,15 +21,29 @@ _BUFFER = 64 * 1024
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class News(asyncio.Event):
+    """What one who waits is woken by. `renamed` tells that more than content changed: names of files may have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renamed = False
+
+    def take(self) -> bool:
+        """Wait for what comes from now on. Returns whether names may have changed until now."""
+        renamed, self.renamed = self.renamed, False
+        self.clear()
+        return renamed
+
+
 class Inotify:
     """The watches of one event loop. The descriptor exists while somebody waits: a user has 128 of them."""
 
     def __init__(self) -> None:
         self._fd = -1
-        self._waiting: dict[int, set[asyncio.Event]] = {}
+        self._waiting: dict[int, set[News]] = {}
 
-    def add(self, directory: str, wake: asyncio.Event) -> int:
-        """Set `wake` whenever a file in the directory changes or appears. OSError if it cannot be watched."""
+    def add(self, directory: str, news: News) -> int:
+        """Set `news` whenever a file in the directory changes or appears. OSError if it cannot be watched."""
         if self._fd < 0:
             self._fd = _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
             asyncio.get_running_loop().add_reader(self._fd, self._drain)
@@ -38,13 +52,13 @@ class Inotify:
         except OSError:
             self._close_if_idle()
             raise
-        self._waiting.setdefault(watch, set()).add(wake)
+        self._waiting.setdefault(watch, set()).add(news)
         return watch
 
-    def remove(self, watch: int, wake: asyncio.Event) -> None:
+    def remove(self, watch: int, news: News) -> None:
         """Wait no more."""
         waiting = self._waiting.get(watch, set())
-        waiting.discard(wake)
+        waiting.discard(news)
         if not waiting and self._waiting.pop(watch, None) is not None:
             _libc.inotify_rm_watch(self._fd, watch)  # fails if the directory is gone: then so is the watch
         self._close_if_idle()
@@ -66,26 +80,27 @@ class Inotify:
             position += _HEADER.size + length
             woken = self._waiting.values() if mask & _IN_Q_OVERFLOW else [self._waiting.get(watch, set())]
             for waiting in woken:
-                for wake in waiting:
-                    wake.set()
+                for news in waiting:
+                    news.renamed = news.renamed or mask != _IN_MODIFY
+                    news.set()
 
 
 _by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Inotify]" = weakref.WeakKeyDictionary()
 
 
 @contextmanager
-def watching(directory: str, wake: asyncio.Event) -> Iterator[bool]:
-    """While entered, `wake` is set whenever a file in the directory changes; False if the kernel refuses that."""
+def watching(directory: str, news: News) -> Iterator[bool]:
+    """While entered, `news` is set whenever a file in the directory changes; False if the kernel refuses that."""
     inotify = _by_loop.setdefault(asyncio.get_running_loop(), Inotify())
     try:
-        watch = inotify.add(directory, wake)
+        watch = inotify.add(directory, news)
     except OSError:
         yield False
         return
     try:
         yield True
     finally:
-        inotify.remove(watch, wake)
+        inotify.remove(watch, news)
 
 
 def _check(result: int) -> int:

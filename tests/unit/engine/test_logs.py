@@ -4,12 +4,14 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.logs import files as log_files
+from engine.logs import reader
 from engine.logs.files import LogFiles, tail_offset
 from engine.logs.reader import LogQuery, read
 from engine.logs.record import fixed_time, time_text
@@ -267,6 +269,83 @@ async def test_follow_loses_nothing_through_rotations(log: Path) -> None:
     assert await follower.end() == expected
     assert os.path.exists(f"{log}.4")
     writer.close()
+
+
+async def test_one_wake_may_stand_for_a_line_a_rotation_and_another_line(log: Path) -> None:
+    writer = JsonLog(str(log), max_size=300, max_files=3)
+    writer.write(1, b"0\n")
+    follower = _Follower(log)
+    await follower.until(b"0\n")
+    expected = b"0\n"
+    for number in range(1, 12, 3):
+        await asyncio.sleep(0.02)  # it has read all, and waits
+        lines = [b"%d %s\n" % (part, b"x" * 120) for part in range(number, number + 3)]
+        for line in lines:
+            writer.write(1, line)
+        expected += b"".join(lines)
+        await follower.until(lines[-1])
+    assert os.path.exists(f"{log}.2")
+    assert await follower.end() == expected
+    writer.close()
+
+
+async def test_few_new_lines_are_read_without_a_thread(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = JsonLog(str(log))
+    writer.write(1, b"0\n")
+    follower = _Follower(log)
+    await follower.until(b"0\n")
+    await asyncio.sleep(0.05)
+    if _glances(log) is None:
+        pytest.skip("this file system does not read without blocking")
+    step = Mock(side_effect=reader._step)
+    monkeypatch.setattr(reader, "_step", step)
+    for number in range(1, 5):
+        writer.write(1, b"%d\n" % number)
+        await follower.until(b"%d\n" % number)
+    step.assert_not_called()
+    writer.write(1, b"y" * log_files.GLANCE + b"\n")
+    await follower.until(b"y\n")
+    step.assert_called()
+    assert await follower.end() == b"0\n1\n2\n3\n4\n" + b"y" * log_files.GLANCE + b"\n"
+    writer.close()
+
+
+def _glances(log: Path) -> bytes | None:
+    files = LogFiles(str(log))
+    files.open(0, follow=True)
+    try:
+        return files.glance()
+    finally:
+        files.close()
+
+
+def test_a_glance_says_nothing_of_what_it_does_not_see_whole(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write_text(_record("a\n"))
+    if _glances(log) is None:
+        pytest.skip("this file system does not read without blocking")
+    files = LogFiles(str(log))
+    files.open(None, follow=True)
+    assert files.glance() == _record("a\n").encode()
+    with log.open("a") as file:
+        file.write('{"log":')
+        file.flush()
+        assert files.glance() == b""
+        file.write('"b\\n"}\n')
+        file.flush()
+        assert files.glance() == b'{"log":"b\\n"}\n'
+        file.write("\0" * log_files.GLANCE)
+        file.flush()
+        assert files.glance() is None
+        file.truncate(10)
+        assert files.glance() is None
+    log.write_text(_record("c\n") * 5)  # others: it was truncated, and is longer now
+    assert files.glance() is None
+    assert files.read() == (_record("c\n") * 5).encode()
+    monkeypatch.setattr(os, "RWF_NOWAIT", 1 << 30)  # what no kernel knows
+    assert files.glance() is None
+    files.close()
 
 
 async def test_a_follower_that_lagged_behind_all_files_goes_on_with_the_oldest(log: Path) -> None:
