@@ -93,6 +93,17 @@ def test_processes(run: Run) -> None:
         assert kernel.cgroup(box.pid, "pids.max") == limit
 
 
+def test_an_update_of_one_that_does_not_run(run: Run, wherryd: Wherryd) -> None:
+    """It counts from the next start on."""
+    box = run({"Memory": 64 * MIB})
+    assert wherryd.call("POST", f"/containers/{box.id}/stop?t=0").status == 204
+    box.update(CpuShares=300, PidsLimit=9, Memory=80 * MIB, MemorySwap=80 * MIB, CpusetCpus="1")
+    assert wherryd.call("POST", f"/containers/{box.id}/start").status == 204
+    pid = box.inspect()["State"]["Pid"]
+    names = ("cpu.shares", "pids.max", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "cpuset.cpus")
+    assert groups(pid, *names) == ["300", "9", str(80 * MIB), str(80 * MIB), "1"]
+
+
 def test_what_cannot_be(wherryd: Wherryd) -> None:
     require_refused(
         wherryd,
