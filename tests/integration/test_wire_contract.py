@@ -7,7 +7,7 @@ that no endpoint is left out, and no exception kept that nothing needs.
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 from api import endpoints
 from tests.daemon import Wherryd
+from tests.integration.one_image_registry import one_image_registry
 from tests.unix_http import UnixConnection
 from tests.wire import answers
 from tests.wire.answers import FIRST_ERROR, Answers, contract
@@ -46,40 +47,37 @@ BODY: dict[str, Any] = {
 
 
 @pytest.fixture
-def seen(wherryd: Wherryd, watched: list[Answers], contract: None) -> Answers:
-    """What is answered from now on."""
-    answers = Answers(watched[0].directory)
-    answers.skip()
-    return answers
-
-
-@pytest.fixture
-def box(wherryd: Wherryd, seen: Answers) -> Iterator[str]:
-    """A container that runs, with most of what a container can have; its ID."""
-    made = wherryd.call("POST", f"/containers/create?name={NAME}", BODY)
+def box(start_daemon: Callable[..., Wherryd]) -> Iterator[Wherryd]:
+    """A daemon of its own: what another test was answered is not noted again. In it runs a container with most of what
+    a container can have.
+    """
+    daemon = start_daemon()
+    made = daemon.call("POST", f"/containers/create?name={NAME}", BODY)
     assert made.status == 201, made.body
-    wherryd.call("POST", f"/containers/{NAME}/start")
-    yield made.json["Id"]
-    wherryd.call("DELETE", f"/containers/{NAME}?force=1&v=1")
-    wherryd.call("DELETE", "/volumes/contracted")
+    daemon.call("POST", f"/containers/{NAME}/start")
+    yield daemon
+    daemon.call("DELETE", f"/containers/{NAME}?force=1&v=1")
+    daemon.call("DELETE", "/volumes/contracted")
 
 
-def test_every_endpoint(wherryd: Wherryd, seen: Answers, box: str, busybox_tar: Path) -> None:
+def test_every_endpoint(box: Wherryd, watched: list[Answers], busybox_tar: Path) -> None:
     began = time.time()
-    _containers(wherryd)
-    _images(wherryd, busybox_tar)
-    _volumes(wherryd)
-    _engine(wherryd, began)
-    _elsewhere(wherryd)
+    _containers(box)
+    _images(box, busybox_tar)
+    _volumes(box)
+    _engine(box, began)
+    _elsewhere(box)
+    seen = watched[-1]
     assert not seen.problems()
     left_out = [operation for operation in _served() if operation not in seen.seen]
     assert left_out == []
     assert [f"{each.operation} {each.where} {each.what}" for each in EXCEPTIONS if each not in seen.met] == []
 
 
-def test_what_older_clients_ask_is_asked_again(wherryd: Wherryd, seen: Answers, box: str) -> None:
-    wherryd.docker("ps", "-a")
-    assert wherryd.get(f"/v1.24/containers/{NAME}/json").json["NetworkSettings"]["Bridge"] == ""
+def test_what_older_clients_ask_is_asked_again(box: Wherryd, watched: list[Answers]) -> None:
+    box.docker("ps", "-a")
+    assert box.get(f"/v1.24/containers/{NAME}/json").json["NetworkSettings"]["Bridge"] == ""
+    seen = watched[-1]
     assert not seen.problems()
     assert seen.seen.keys() >= {("GET", "/containers/json"), ("GET", "/containers/{}/json")}
 
@@ -137,6 +135,10 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
     wherryd.call("DELETE", "/images/contracted:1")
     wherryd.call("DELETE", "/images/contracted:2")
     wherryd.call("POST", "/images/prune")
+    with one_image_registry() as registry:
+        answer = wherryd.get(f"/distribution/{registry}/one:1/json")
+        assert answer.json["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
+        wherryd.get(f"/distribution/{registry}/none/json")
 
 
 def _volumes(wherryd: Wherryd) -> None:

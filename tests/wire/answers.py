@@ -56,11 +56,6 @@ class Answers:
         found = (what for answer, body in self._notes() for what in self._of(answer, body))
         return sorted(set(found))
 
-    def skip(self) -> None:
-        """Begin with what is answered from now on."""
-        for _ in self._notes():
-            pass
-
     def _notes(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         for file in sorted(self.directory.glob("*")):
             with file.open("rb") as stream:

@@ -1,0 +1,69 @@
+"""A registry on this machine that has one image, `one:1`, of no layers."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+CONFIG = json.dumps(
+    {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}
+).encode()
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def digest_of(content: bytes) -> str:
+    """Its name in a registry."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "digest": digest_of(CONFIG),
+            "size": len(CONFIG),
+        },
+        "layers": [],
+    }
+).encode()
+PLACES = {
+    "/v2/": (b"{}", "application/json"),
+    "/v2/one/manifests/1": (MANIFEST, MANIFEST_TYPE),
+    f"/v2/one/manifests/{digest_of(MANIFEST)}": (MANIFEST, MANIFEST_TYPE),
+    f"/v2/one/blobs/{digest_of(CONFIG)}": (CONFIG, "application/octet-stream"),
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        content, kind = PLACES.get(self.path, (b"", ""))
+        self.send_response(200 if content else 404)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Docker-Content-Digest", digest_of(content))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def one_image_registry() -> Iterator[str]:
+    """The registry's address, "localhost:port"."""
+    server = ThreadingHTTPServer(("localhost", 0), _Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
