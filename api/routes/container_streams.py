@@ -12,7 +12,7 @@ from api.call import Call
 from api.connection import Connection, Taken, while_connected
 from api.routing import Route
 from api.schema import events
-from engine.containers.attach import AttachRequest
+from engine.containers.attach import AttachRequest, parse_detach_keys
 from engine.containers.container import Container
 from engine.containers.wait import CONDITIONS, NOT_RUNNING, REMOVED
 from engine.logs.reader import LogQuery
@@ -75,6 +75,7 @@ class ContainerStreamRoutes:
         connection = hijack.hold(call.request)
         request = _attach_request(call)
         try:
+            parse_detach_keys(request.detach_keys)  # told before anything of the container is
             container = self._containers.get(call.name)
             attachment = await self._containers.attach(container.id, request)
         except errdefs.WherryError as error:

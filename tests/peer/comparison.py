@@ -1,6 +1,7 @@
 """One request to both daemons, compared whole but for the differences that are accepted."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,6 +50,14 @@ def require(found: list[str]) -> None:
 def same(both: Both, method: str, path: str, body: Any = None, **how: Any) -> None:
     """Ask both and fail on a difference that nobody meant; options as of `differences`."""
     require(differences(both, method, path, body, **how))
+
+
+def same_head(both: Both, path: str, version: str = "1.45") -> list[bytes]:
+    """GET what answers with an archive: fail on a difference of status or headers; the bodies, to be compared."""
+    ours, theirs = both.raw("GET", path, version=version)
+    request = Request.of("GET", path, None, version, None)
+    require(judged(request, *(Answer.of(replace(each, body=b"")) for each in (ours, theirs))))
+    return [ours.body, theirs.body]
 
 
 def same_values(request: Request, ours: Any, theirs: Any) -> None:

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.peer.comparison import same
+from tests.peer.comparison import same, same_head
+from tests.peer.ledger import VERSIONS
 from tests.peer.masks import mask
 from tests.peer.peer import Both, shape
 from tests.unix_http import call
@@ -130,13 +131,12 @@ def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
         }
 
 
-def test_export(both: Both, files: None) -> None:
-    answers = [
-        call(side.socket, "GET", "/v1.45/containers/peer-files/export") for side in (both.wherryd, both.peer)
-    ]
-    for field in ("content-type", "transfer-encoding"):
-        assert answers[0].headers[field] == answers[1].headers[field]
-    ours, theirs = (entries(each.body) for each in answers)
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("query", ["", "?x=1"])
+def test_export(both: Both, files: None, version: str, query: str) -> None:
+    ours, theirs = (
+        entries(each) for each in same_head(both, f"/containers/peer-files/export{query}", version)
+    )
     # Of two names of a file, the first is the file and the other one the link; we sort by bytes, as dockerd does.
     assert ours == theirs
 

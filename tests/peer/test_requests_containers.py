@@ -80,6 +80,7 @@ GET /containers/%20/changes
 
 GET /containers/nope/export
 GET /containers/%20/export
+GET /containers/nope/export?x=1
 GET /containers//export
 
 GET /containers/cr/stats?stream=0

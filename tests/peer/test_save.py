@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.integration.images.archives import Made, docker_archive, tar
-from tests.peer.comparison import same
+from tests.peer.comparison import same, same_head
+from tests.peer.ledger import VERSIONS
 from tests.peer.peer import Both, shape
 from tests.unix_http import call
 
@@ -40,16 +41,6 @@ def image(both: Both) -> Iterator[Made]:
     both("DELETE", f"/images/{made.id}?force=1")
 
 
-def archives(both: Both, path: str, version: str = "1.45") -> list[bytes]:
-    """The archives of both sides; the head is the same."""
-    answers = [call(side.socket, "GET", f"/v{version}{path}") for side in (both.wherryd, both.peer)]
-    heads = [
-        (each.status, each.headers["content-type"], each.headers["transfer-encoding"]) for each in answers
-    ]
-    assert heads[0] == heads[1]
-    return [each.body for each in answers]
-
-
 def documents(archive: bytes) -> dict[str, Any]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         return {
@@ -66,10 +57,10 @@ def test_refused(both: Both, image: Made, path: str, version: str) -> None:
 
 
 @pytest.mark.parametrize("names", ["peer-saved", "peer-saved:2", "{id}", "peer-saved:2&names={id}", ""])
-@pytest.mark.parametrize("version", ["1.24", "1.45"])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_what_the_archive_says(both: Both, image: Made, names: str, version: str) -> None:
     query = f"?names={names.format(id=image.id)}" if names else ""
-    ours, theirs = (documents(each) for each in archives(both, f"/images/get{query}", version))
+    ours, theirs = (documents(each) for each in same_head(both, f"/images/get{query}", version))
     assert shape(ours) == shape(theirs)
     assert ours["manifest.json"] == theirs["manifest.json"]
     assert ours.get("repositories") == theirs.get("repositories")
@@ -81,10 +72,19 @@ def test_what_the_archive_says(both: Both, image: Made, names: str, version: str
     assert named[: len(named) // 2] == named[len(named) // 2 :]
 
 
+@pytest.mark.parametrize("name", ["peer-saved", "{id}"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_an_archive_of_one(both: Both, image: Made, name: str, version: str) -> None:
+    path = f"/images/{name.format(id=image.id)}/get"
+    ours, theirs = (documents(each) for each in same_head(both, path, version))
+    assert shape(ours) == shape(theirs)
+    assert ours["manifest.json"] == theirs["manifest.json"]
+
+
 def test_before_1_48_the_platform_is_not_looked_at(both: Both, image: Made) -> None:
     asked = quote(json.dumps({"os": "linux", "architecture": "arm64"}))
     for platform in ("x", asked):
-        ours, theirs = archives(both, f"/images/peer-saved:1/get?platform={platform}")
+        ours, theirs = same_head(both, f"/images/peer-saved:1/get?platform={platform}")
         assert shape(documents(ours)) == shape(documents(theirs))
 
 
@@ -103,7 +103,7 @@ def test_events(both: Both, image: Made) -> None:
 
 
 def test_each_loads_what_the_other_saved(both: Both, image: Made) -> None:
-    ours, theirs = archives(both, "/images/peer-saved/get")
+    ours, theirs = same_head(both, "/images/peer-saved/get")
     both("DELETE", f"/images/{image.id}?force=1")
     for side, archive in ((both.wherryd, theirs), (both.peer, ours)):
         loaded = call(side.socket, "POST", "/v1.45/images/load?quiet=1", archive)

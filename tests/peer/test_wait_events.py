@@ -48,11 +48,10 @@ def post(*verbs: str, name: str = "told") -> Act:
 
 def told(daemon: Any, act: Act, version: str) -> list[Any]:
     """The events of what an act does."""
-    time.sleep(1.05 - time.time() % 1)
-    begin = int(time.time())
+    begin = time.time()
     act(daemon)
     time.sleep(0.4)
-    path = f"/v{version}/events?since={begin}&until={time.time() + 0.01:.9f}"
+    path = f"/v{version}/events?since={begin:.9f}&until={time.time() + 0.01:.9f}"
     lines = mask(call(daemon.socket, "GET", path).body.decode()).splitlines()
     events = [json.loads(line) for line in lines]
     for event in events:
