@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -100,7 +101,8 @@ def test_ports(wherryd: Wherryd) -> None:
     address = wherryd.docker("port", "open", "80").stdout.strip()
     shown = wherryd.docker("ps", "--format", "{{.Ports}}").stdout
     host, _, port = address.partition(":")
-    answer = subprocess.run(["nc", "-w", "5", host, port], input=b"", capture_output=True, timeout=20).stdout
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        answer = client.makefile("rb").read()
     taken = refused(wherryd, "run", "--name", "late", "-p", f"127.0.0.1:{port}:80", "busybox", "true")
     wherryd.docker("rm", "-f", "open", "late")
     assert host == "127.0.0.1"
