@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class Answers:
     directory: Path
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     met: set[Exception_] = field(default_factory=set)
-    _read: dict[Path, int] = field(default_factory=dict)
+    _read: dict[int, int] = field(default_factory=dict)  # bytes, by inode
 
     def problems(self) -> list[str]:
         """What is wrong with the answers since the last time, a line each."""
@@ -59,9 +60,10 @@ class Answers:
     def _notes(self) -> Iterator[tuple[dict[str, Any], bytes]]:
         for file in sorted(self.directory.glob("*")):
             with file.open("rb") as stream:
-                stream.seek(self._read.get(file, 0))
+                inode = os.fstat(stream.fileno()).st_ino
+                stream.seek(self._read.get(inode, 0))
                 for note in _whole(stream):
-                    self._read[file] = stream.tell()
+                    self._read[inode] = stream.tell()
                     yield note
 
     def _of(self, answer: dict[str, Any], body: bytes) -> Iterator[str]:

@@ -99,7 +99,9 @@ class Recorder:
 
 def main() -> None:
     """Note, and be wherryd."""
-    file = Path(sys.argv.pop(1), f"{time.time_ns()}")
+    file = Path(sys.argv.pop(1), "now")
+    if file.exists():  # of the daemon's former run
+        file.rename(file.with_name(f"{time.time_ns()}"))
     # Without a buffer: the daemon may be killed, and others read meanwhile.
     Recorder(file.open("xb", buffering=0)).install()
     runpy.run_module("api", run_name="__main__", alter_sys=True)
