@@ -14,10 +14,10 @@ from typing import Any
 
 from errdefs import Conflict, SystemFailure
 from runtime import runc
+from runtime.exiting import exiting
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
 
 EXIT_KILLED = 128 + signal.SIGKILL
-_PF_EXITING = 0x4  # linux/sched.h
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,9 +294,12 @@ class Task:
         await asyncio.to_thread((self.state_dir / f"exec-{exec_id}.json").unlink, missing_ok=True)
         if error.code == 0:
             return Conflict(error.text)
-        if _ending(self.pid):  # the kernel takes the container's processes from under the runtime
+        if exiting(self.pid):  # the kernel takes the container's processes from under the runtime
             return Conflict(f"container {self.id} is not running")
-        return runc.exec_error(log, error.code, error.text, self.runtime.path)
+        failed = runc.exec_error(log, error.code, error.text, self.runtime.path)
+        if "cannot exec in a paused container" in failed.message:  # since it was asked for
+            return Conflict(f"Container {self.id} is paused, unpause the container before exec")
+        return failed
 
     def _take_pid(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -378,16 +381,6 @@ class ExecProcess:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-
-
-def _ending(pid: int) -> bool:
-    """Whether a process is about to end, or has: it is still there while the others of its PID namespace are killed."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            flags = int(stat.read().rpartition(b")")[2].split()[6])
-    except OSError:
-        return True
-    return bool(flags & _PF_EXITING)
 
 
 def _signal(pidfd: int, number: int) -> None:

@@ -1,6 +1,5 @@
 """The door to containers: finds them, takes their lock, and calls the verb."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from engine.containers import donors
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
-from engine.containers.attach import Attachment, AttachRequest, parse_detach_keys
+from engine.containers.attach import Attachment, AttachRequest
 from engine.containers.attaching import attach
 from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.create import Created, choose_name, create, prepare
 from engine.containers.failure import failed
+from engine.containers.group import on_group
 from engine.containers.kill import kill, means_end
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
@@ -243,7 +243,7 @@ class Containers:
         async with self._locked(reference) as (container, _):
             container.require(action)
             act = cgroups.freeze if action is Action.PAUSE else cgroups.thaw
-            await asyncio.to_thread(act, container.state.pid)
+            await on_group(act, container)
             faults.hit("pause.frozen")
             state = _replace(container.state, status=status)
             await self._store.save_run(_replace(container, state=state, to_go_on=False))
@@ -307,7 +307,7 @@ class Containers:
         """The processes of a running container."""
         container = self._store.get(reference)
         container.require(Action.TOP)
-        table = await top(await asyncio.to_thread(cgroups.pids, container.state.pid), arguments)
+        table = await top(await on_group(cgroups.pids, container), arguments)
         await self._announcer.tell(container, "top")
         return table
 
@@ -329,7 +329,6 @@ class Containers:
 
     async def attach(self, reference: str, request: AttachRequest) -> Attachment:
         """A client's hold of a container's stdio, running or about to start."""
-        parse_detach_keys(request.detach_keys)  # told before anything of the container is
         container = self._store.get(reference)
         replay = None
         if request.logs and container.log_path:

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
+import errdefs
 from engine import faults
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
@@ -41,6 +42,9 @@ async def _freeze(container_id: str, live: Live, store: ContainerStore, announce
         await store.save_run(_with(container, Status.PAUSED, to_go_on=True))
         try:
             await asyncio.to_thread(cgroups.freeze, container.state.pid)
+        except errdefs.NotFound:  # it is ending: what it writes, it has written
+            await store.save_run(container)
+            return False
         except BaseException:
             await store.save_run(container)
             raise
@@ -56,7 +60,8 @@ async def _thaw(container_id: str, live: Live, store: ContainerStore, announcer:
             return  # it was removed, or a user has paused it
         goes_on = container.state.status is Status.PAUSED
         if goes_on:
-            await asyncio.to_thread(cgroups.thaw, container.state.pid)
+            with suppress(errdefs.NotFound):  # it was killed meanwhile
+                await asyncio.to_thread(cgroups.thaw, container.state.pid)
         status = Status.RUNNING if goes_on else container.state.status
         await store.save_run(_with(container, status, to_go_on=False))
     if goes_on:

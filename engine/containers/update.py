@@ -18,6 +18,7 @@ from engine.containers.store import ContainerStore
 from engine.containers.verify import verify_update
 from runtime.cgroups import discard
 from runtime.cgroups.block import BlockLimit, Kind, limit_block_devices
+from runtime.exiting import exiting
 from runtime.spec.resources import DeviceLimit, Resources
 
 BLOCK_LISTS = (
@@ -77,6 +78,8 @@ class Updates:
         try:
             await self._apply(container, live_resources(asked, limits), block)
         except errdefs.WherryError:
+            if exiting(container.state.pid):  # it holds from its next start on
+                return
             await self._store.save(container)
             raise
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from errdefs import SystemFailure
+from errdefs import NotFound, SystemFailure
 from runtime.cgroups.hierarchy import UNIFIED, paths
+from runtime.exiting import exiting
 
 _DEADLINE = 10.0  # seconds until a group that does not do as told is reported
 _ATTEMPTS = 50
@@ -180,7 +181,7 @@ class Cgroup:
 
 
 def of(pid: int) -> Cgroup:
-    """Return the group of a container by its init. NotFound when there is no such process.
+    """Return the group of a container by its init. NotFound when there is no such process, or it is ending.
 
     An init that made groups of its own and sits in one of them (systemd does) still gives the whole container.
     SystemFailure for a process that sits in the root group or in one that holds this daemon as well: a
@@ -195,6 +196,8 @@ def of(pid: int) -> Cgroup:
     own = paths(os.getpid()).get(name)
     is_root = not (path / ("freezer.state" if version == 1 else "cgroup.freeze")).exists()
     if is_root or (own is not None and own.is_relative_to(path)):
+        if exiting(pid):
+            raise NotFound(f"process {pid} is ending")
         raise SystemFailure(f"process {pid} shares the control group {path} with the host")
     return Cgroup(_container_folder(path, own), version)
 
