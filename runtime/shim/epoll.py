@@ -74,16 +74,21 @@ class Loop:
         self._timers.append((time.monotonic() + seconds, callback))
 
     def spawn(
-        self, executable: str, argv: list[str], stdio: tuple[int, int, int], ended: Callable[[int], None]
+        self,
+        executable: str,
+        argv: list[str],
+        stdio: tuple[int, int, int],
+        ended: Callable[[int], None],
+        environment: dict[str, str] = ENVIRONMENT,
     ) -> int:
         """Start a child with a clean birth and these three descriptors alone; `ended` gets its exit code.
 
-        A session of its own, default signals, PATH alone. Raises OSError when it cannot be executed.
+        A session of its own, default signals. Raises OSError when it cannot be executed.
         """
         pid = os.posix_spawn(
             executable,
             argv,
-            ENVIRONMENT,
+            environment,
             file_actions=[(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(stdio)],
             setsid=True,
             setsigmask=(),

@@ -7,7 +7,7 @@ import socket
 
 from runtime.shim import native
 from runtime.shim.cgroup import Cgroups
-from runtime.shim.epoll import Loop
+from runtime.shim.epoll import ENVIRONMENT, Loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from runtime.shim.process import Process
 
 
+_SHORT_LIVED = ENVIRONMENT | {"GOGC": "off"}
+"""runc ends before its garbage would matter. Its init and containers have their own environment; hooks have this."""
 _LOOK = 0.5  # seconds between two looks at a runtime that takes long
 
 
@@ -34,7 +36,9 @@ class RuntimeCommand:
         self._loop = loop
         self._order = order
         self._executable = f"/proc/self/fd/{binary.fd}" if binary.fd >= 0 else order.runtime
+        self._binary = binary.fd
         self._native = binary.native
+        self._environment = _SHORT_LIVED if binary.native and order.plain else ENVIRONMENT
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 
     def run(
@@ -52,17 +56,17 @@ class RuntimeCommand:
         head = [order.runtime, *order.runtime_args, "--root", order.root]
         head += ["--log", f"{order.state_dir}/{log}", "--log-format", "json"]
         null = (self._null, self._null, self._null)
-        self._loop.spawn(self._executable, [*head, *arguments], stdio or null, ended)
+        self._loop.spawn(self._executable, [*head, *arguments], stdio or null, ended, self._environment)
 
-    def start(self, ended: Callable[[int, str], None]) -> native.Start | None:
-        """Start the created container. Raises OSError.
+    def start(self, pid: int, ended: Callable[[int, str], None]) -> native.Start | None:
+        """Start the created container, whose init is `pid`. Raises OSError.
 
         `ended` gets the runtime's exit code and the reason, "" where start.log has it. Returns what is to be told if
         init ends before; None when the runtime itself is at it.
         """
         if self._native:
             try:
-                return native.Start(self._loop, self._state, ended)
+                return native.Start(self._loop, self._state, pid, self._binary, ended)
             except OSError:  # the runtime says why
                 pass
         self.run("start.log", ["start", self._order.id], lambda code: ended(code, ""))

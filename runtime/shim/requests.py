@@ -146,7 +146,8 @@ class Requests:
                 self._after_start()
 
         try:
-            self._start_here = self._shim.command.start(ended)
+            assert self._shim.init is not None
+            self._start_here = self._shim.command.start(self._shim.init.pid, ended)
         except OSError as error:
             connection.send(request, "error", 0, describe(error))
             return

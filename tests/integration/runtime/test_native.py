@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from errdefs import SystemFailure
-from runtime.task import Task
+from runtime.task import ExecRequest, Task
+from tests.integration.runtime.bundles import process
 from tests.integration.runtime.conftest import Containers
 
 pytestmark = pytest.mark.root
@@ -28,9 +29,16 @@ def by_command(task: Task, verb: str) -> bool:
     return (task.state_dir / f"{verb}.log").exists()
 
 
+def environ(pid: int) -> bytes:
+    """The environment that a process was given."""
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
 def await_death(pid: int) -> None:
     """Return when a process has ended, though nobody reaps it."""
-    while Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z":
+    deadline = time.monotonic() + 10
+    while (state := Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]) != "Z":
+        assert time.monotonic() < deadline, state
         time.sleep(0.01)
 
 
@@ -122,3 +130,19 @@ async def test_by_commands_alone(containers: Containers) -> None:
     await containers.end(task)
     assert by_command(task, "start")
     assert by_command(task, "delete")
+
+
+async def test_what_the_runtime_is_told_reaches_no_container(box: Containers) -> None:
+    """Neither init, nor an exec, nor a hook has more in its environment than its spec says."""
+    told = box.root / "told"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"tr '\\0' '\\n' </proc/self/environ >{told}"]}
+    task = await box.create(["sleep", "60"], hooks={"poststart": [hook]})
+    await box.end(task)
+    assert "GOGC" not in told.read_text()
+    task = await box.create(["sleep", "60"])
+    await task.start()
+    executed = await task.exec(ExecRequest(id="e1", process=process(["sleep", "60"])))
+    for pid in (task.pid, executed.pid):
+        names = {line.partition(b"=")[0] for line in environ(pid).split(b"\0") if line}
+        assert names <= {b"PATH", b"TERM", b"HOME"}
+    await box.end(task)

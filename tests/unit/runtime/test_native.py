@@ -21,7 +21,8 @@ class Started:
         self.fifo = directory / "exec.fifo"
         self.loop = Loop()
         self.said: list[tuple[int, str]] = []
-        self.start = native.Start(self.loop, str(directory), self.ended)
+        self.program = os.open("/bin/true", os.O_PATH)  # none that this process executes
+        self.start = native.Start(self.loop, str(directory), os.getpid(), self.program, self.ended)
 
     def ended(self, code: int, text: str) -> None:
         self.said.append((code, text))
@@ -51,6 +52,21 @@ def test_told_when_the_program_runs_and_not_before(tmp_path: Path) -> None:
         os.fstat(process)
 
 
+def test_not_told_while_the_runtime_is_what_it_executes(tmp_path: Path) -> None:
+    """It closes the fifo a moment before it executes its program."""
+    os.mkfifo(tmp_path / "exec.fifo")
+    said: list[tuple[int, str]] = []
+    loop = Loop()
+    own = os.open("/proc/self/exe", os.O_PATH)
+    start = native.Start(loop, str(tmp_path), os.getpid(), own, lambda code, text: said.append((code, text)))
+    threading.Thread(target=(tmp_path / "exec.fifo").write_bytes, args=(b"0",)).start()
+    loop.later(0.3, loop.stop)
+    loop.run()
+    assert said == []
+    start.settle()
+    assert said == [(0, "")]
+
+
 def test_a_process_that_dies_without_a_word(tmp_path: Path) -> None:
     started = Started(tmp_path)
     os.close(os.open(started.fifo, os.O_WRONLY))
@@ -77,10 +93,10 @@ def test_a_process_that_went_and_died(tmp_path: Path) -> None:
 
 def test_no_fifo(tmp_path: Path) -> None:
     with pytest.raises(OSError):
-        native.Start(Loop(), str(tmp_path), lambda code, text: None)
+        native.Start(Loop(), str(tmp_path), os.getpid(), 0, lambda code, text: None)
     (tmp_path / "exec.fifo").write_text("0")
     with pytest.raises(OSError):
-        native.Start(Loop(), str(tmp_path), lambda code, text: None)
+        native.Start(Loop(), str(tmp_path), os.getpid(), 0, lambda code, text: None)
 
 
 @pytest.mark.parametrize("names", [["state.json"], ["state.json", "exec.fifo"], []])
