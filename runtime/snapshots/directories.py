@@ -24,6 +24,7 @@ from urllib.parse import quote, unquote
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime import mount, tree
 from runtime.mount import Mount
+from runtime.placement import spread
 from runtime.settled import settled
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 
@@ -51,6 +52,7 @@ class DirectorySnapshotter(ABC):
     def _load(self) -> None:
         for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
             directory.mkdir(exist_ok=True, mode=0o700)
+        spread(self._root / "tmp")  # where all of them are made
         for left in (self._root / "tmp").iterdir():
             try:
                 tree.remove(left)
