@@ -48,6 +48,8 @@ GET /images/sha256:12/json
 GET /images/peer-asked:1/json?x=y
 
 GET /images/peer-asked:1/history
+GET /images/busybox/history
+GET /images/busybox:latest/history
 GET /images/nope/history
 GET /images/NOPE/history
 GET /images/sha256:12/history
@@ -146,7 +148,6 @@ DELETE /volumes/a%2fb
 POST /volumes/prune
 POST /volumes/prune?filters={"label":["nobody-has-it"]}
 POST /volumes/prune?filters={"label!":["a"]}
-POST /volumes/prune?filters={"all":["x"]}
 POST /volumes/prune?filters={"nope":["x"]}
 POST /volumes/prune?filters={
 """

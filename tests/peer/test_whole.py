@@ -5,6 +5,7 @@ import fnmatch
 import pytest
 
 from tests.peer import masks
+from tests.peer.comparison import require
 from tests.peer.ledger import LEDGER, VERSIONS, served
 
 ENOUGH = 5
@@ -40,11 +41,12 @@ def _whole() -> None:
 
 
 def test_every_accepted_difference_was_met() -> None:
-    assert LEDGER.unmet() == []
+    idle = [f"{line.endpoint} {line.where} {line.request} ({line.reason})" for line in LEDGER.unmet()]
+    require(idle)
 
 
 def test_every_mask_was_needed() -> None:
-    assert masks.unneeded() == []
+    require(masks.unneeded())
 
 
 def test_every_endpoint_was_asked_in_every_version() -> None:
@@ -55,7 +57,7 @@ def test_every_endpoint_was_asked_in_every_version() -> None:
         for good, bad in [LEDGER.counts(endpoint, version)]
         if not _enough(endpoint, version, good, bad)
     ]
-    assert found == []
+    require(found)
 
 
 def test_every_exemption_is_needed() -> None:

@@ -110,9 +110,4 @@ _ATTACH_WS = (
     Accepted(_WEBSOCKET, "headers.connection", "a token in either case"),
     Accepted(_WEBSOCKET, "body!", "an error in the form of all errors"),
 )
-_STATS = (
-    Accepted("GET /containers/{name}/stats", "body.*_stats.*", "each container has its own numbers"),
-    Accepted("GET /containers/{name}/stats", "body.networks.*", "each container has its own numbers"),
-)
-
-LINES = (*_CREATE, *_SEEN, *_ALONE, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS, *_STATS)
+LINES = (*_CREATE, *_SEEN, *_ALONE, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS)
