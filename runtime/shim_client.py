@@ -4,6 +4,7 @@ client.
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,33 @@ class Reply:
         self.fd = fd
 
 
+class Readiness:
+    """Calls back when a socket can be read, has an error or is closed by its peer.
+
+    The loop is shown an epoll of its own: of a socket with an error (its peer died with requests unread: ECONNRESET)
+    libuv tells uvloop EBADF, and a reader on the socket itself would never be called again.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, callback: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._callback = callback
+        self._epoll = select.epoll()
+        self._epoll.register(sock.fileno(), select.EPOLLIN)
+        loop.add_reader(self._epoll.fileno(), self._ready)
+
+    def close(self) -> None:
+        """Watch no longer; to be called before the socket is closed."""
+        if not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _ready(self) -> None:
+        if self._epoll.poll(0):
+            self._callback()
+
+
 class Control:
     """A connection of messages. Requests are answered in any order; events go to `on_event` with their
     descriptor.
@@ -54,7 +82,7 @@ class Control:
         self._fds: list[int] = []
         self._replies: dict[bytes, asyncio.Future[Reply]] = {}
         self._last_request = 0
-        self._loop.add_reader(sock.fileno(), self._readable)
+        self._readiness = Readiness(self._loop, sock, self._readable)
 
     async def request(self, verb: str, *arguments: str | bytes | int) -> Reply:
         """Ask and return the answer. Raises RefusedError and ShimLostError."""
@@ -79,12 +107,15 @@ class Control:
         sock, self._socket = self._socket, None
         if sock is None:
             return
-        self._loop.remove_reader(sock.fileno())
-        self._loop.remove_writer(sock.fileno())
+        self._readiness.close()
         sock.close()
         for fd in self._fds:
             os.close(fd)
         self._fds.clear()
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Wait for no answer any more: pending requests fail with ShimLostError."""
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(ShimLostError())
@@ -202,11 +233,11 @@ async def _until_readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) 
         if not readable.done():
             readable.set_result(None)
 
-    loop.add_reader(sock.fileno(), ready)
+    readiness = Readiness(loop, sock, ready)
     try:
         await readable
     finally:
-        loop.remove_reader(sock.fileno())
+        readiness.close()
 
 
 class Stream:

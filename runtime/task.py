@@ -261,7 +261,9 @@ class Task:
     # -- inside
 
     async def _request(self, verb: str, *arguments: str | int) -> Reply:
-        if self._control is None:
+        if (
+            self._control is None or self._left.is_set()
+        ):  # a shim that only drains its clients need not answer
             raise ShimLostError
         return await self._control.request(verb, *arguments)
 
@@ -332,6 +334,8 @@ class Task:
     def _deleted(self) -> None:
         self._left.set()
         self._gone.set()
+        if self._control is not None:
+            self._control.give_up()
 
     def _end_execs(self, reason: str) -> None:
         for ended in self._execs.values():

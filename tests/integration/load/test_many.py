@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.load.crowd import SLEEP, Answer, Crowd
+from tests.integration.load.crowd import PATIENCE, SLEEP, Answer, Crowd
 
 pytestmark = pytest.mark.root
 
@@ -59,6 +59,34 @@ async def test_the_same_verb_on_one_container(crowd: Crowd) -> None:
     removed = await crowd.statuses([("DELETE", "containers/one")] * MANY)
     assert removed[204] == 1
     assert removed[404] + removed[409] == MANY - 1
+
+
+async def test_what_is_asked_of_a_container_while_it_ends_is_answered(crowd: Crowd) -> None:
+    """Run after run: it is done, or the container does not run; nothing waits for a shim that has left."""
+    container = await crowd.create("brief")
+    over = asyncio.Event()
+    asked = ("resize?h=10&w=10", "pause", "unpause", "update")
+
+    async def ask(verb: str) -> Counter[int]:
+        statuses = Counter[int]()
+        while not over.is_set():
+            body = {"Memory": 64 << 20, "MemorySwap": -1} if verb == "update" else None
+            answer = await crowd.call("POST", f"containers/{container}/{verb}", body)
+            assert answer.status < 500, (verb, answer)
+            statuses[answer.status] += 1
+        return statuses
+
+    async def live() -> None:
+        for _ in range(15):
+            await crowd.call("POST", f"containers/{container}/start")
+            await asyncio.sleep(0.02)
+            await crowd.call("POST", f"containers/{container}/kill")
+        over.set()
+
+    async with asyncio.timeout(PATIENCE / 2):
+        *answered, _ = await asyncio.gather(*map(ask, asked), live())
+    assert all(statuses for statuses in answered)
+    await crowd.remove([container])
 
 
 async def test_everything_on_one_name_has_an_order(crowd: Crowd) -> None:
