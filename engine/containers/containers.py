@@ -98,8 +98,14 @@ class Containers:
             return frozenset()
 
     async def size(self, container: Container) -> Sizes:
-        """What a container takes of the disk."""
-        usage = await self._machinery.snapshots.usage(container.snapshot)
+        """What a container takes of the disk; nothing if it is being removed meanwhile."""
+        try:
+            usage = await self._machinery.snapshots.usage(container.snapshot)
+        except errdefs.WherryError:
+            now = self._store.find(container.id)
+            if now is not None and now.state.status not in (Status.REMOVING, Status.DEAD):
+                raise
+            return Sizes(0, 0)
         try:
             image = self._images.get(container.image_id).size if container.image_id else 0
         except errdefs.NotFound:
