@@ -48,13 +48,14 @@ class Ledger:
     """The books of a run."""
 
     met: set[Accepted] = field(default_factory=set)
-    asked: dict[tuple[str, str], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    asked: dict[tuple[str, str], set[tuple[str, bool]]] = field(default_factory=lambda: defaultdict(set))
+    """By endpoint and version the requests, each with whether it was answered well."""
     missing: list[str] = field(default_factory=list)
     """What of the suite did not run and pass: what it would have asked and met is not known."""
 
     def count(self, request: Request, status: int) -> None:
         """Note a request that was compared, and the status of its answer."""
-        self.asked[request.endpoint, request.version][request.text] = status
+        self.asked[request.endpoint, request.version].add((request.text, status < BAD))
 
     def accepts(self, request: Request, where: str) -> bool:
         """Whether a difference is in the table; every line that says so has been met."""
@@ -69,10 +70,9 @@ class Ledger:
         return [line for line in ACCEPTED if line not in self.met]
 
     def counts(self, endpoint: str, version: str) -> tuple[int, int]:
-        """How many different requests of an endpoint went well, and how many did not."""
-        statuses = self.asked.get((endpoint, version), {}).values()
-        bad = sum(status >= BAD for status in statuses)
-        return len(statuses) - bad, bad
+        """How many different requests of an endpoint went well, and how many did not (by when, one may do both)."""
+        outcomes = [well for _, well in self.asked.get((endpoint, version), ())]
+        return outcomes.count(True), outcomes.count(False)
 
 
 def served() -> list[Route]:

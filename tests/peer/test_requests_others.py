@@ -80,6 +80,12 @@ DELETE /images/no%20pe
 DELETE /images/nope?force=1
 DELETE /images/sha256:12
 
+GET /distribution/%20/json
+GET /distribution/UPPER/json
+GET /distribution/127.0.0.1:1/x/json
+GET /distribution/127.0.0.1:1/x:tag/json
+GET /distribution/127.0.0.1:1/UPPER/json
+
 POST /images/prune?filters={"label":["nobody-has-it"]}
 POST /images/prune?filters={"dangling":["true"],"until":["1h"]}
 POST /images/prune?filters={"dangling":["x"]}
@@ -247,6 +253,7 @@ GET /nodes?filters={"role":["x"]}
 
 GET /nodes/x
 GET /nodes/%20
+GET /nodes/y
 GET /nodes/x/more
 GET /nodes/x?y=1
 GET /nodes/x?filters={
@@ -255,6 +262,7 @@ DELETE /nodes/x
 DELETE /nodes/x?force=1
 DELETE /nodes/x?force=x
 DELETE /nodes/%20
+DELETE /nodes/y
 DELETE /nodes/x/more
 
 POST /nodes/x/update {}
@@ -280,6 +288,7 @@ GET /services/x
 GET /services/%20
 GET /services/x?insertDefaults=1
 GET /services/x?insertDefaults=x
+GET /services/y
 GET /services/x/more
 
 GET /services/x/logs?stdout=1
@@ -291,6 +300,7 @@ GET /services/%20/logs?stdout=1
 DELETE /services/x
 DELETE /services/%20
 DELETE /services/x?force=1
+DELETE /services/y
 DELETE /services/x/more
 DELETE /services/x?y=2
 
@@ -309,6 +319,7 @@ GET /tasks?x=1
 GET /tasks/x
 GET /tasks/%20
 GET /tasks/x?y=1
+GET /tasks/y
 GET /tasks/x/more
 GET /tasks/x?filters={
 
@@ -332,12 +343,14 @@ POST /secrets/create
 
 GET /secrets/x
 GET /secrets/%20
+GET /secrets/y
 GET /secrets/x/more
 GET /secrets/x?y=1
 GET /secrets/x?filters={
 
 DELETE /secrets/x
 DELETE /secrets/%20
+DELETE /secrets/y
 DELETE /secrets/x/more
 DELETE /secrets/x?force=1
 DELETE /secrets/x?y=1
@@ -362,12 +375,14 @@ POST /configs/create
 
 GET /configs/x
 GET /configs/%20
+GET /configs/y
 GET /configs/x/more
 GET /configs/x?y=1
 GET /configs/x?filters={
 
 DELETE /configs/x
 DELETE /configs/%20
+DELETE /configs/y
 DELETE /configs/x/more
 DELETE /configs/x?force=1
 DELETE /configs/x?y=1

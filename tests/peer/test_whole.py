@@ -18,6 +18,7 @@ NEVER_BAD = (
     ("* /_ping", "it looks at nothing that is asked"),
     ("GET /version", "it looks at nothing that is asked"),
     ("GET /info", "it looks at nothing that is asked"),
+    ("POST /images/load", "its failures travel in the stream"),
     ("GET /system/df", "before 1.42 it looks at nothing that is asked"),
 )
 NEVER_GOOD = (
@@ -28,6 +29,7 @@ NEVER_GOOD = (
     ("PUT /volumes/{name}", "there is no swarm"),
     ("* /plugins/{name}*", "there are no plugins"),
     ("POST /auth", "there is no registry"),
+    ("GET /distribution/{name}/json", "there is no registry"),
 )
 NEWER = {
     "1.24": ("POST /*/prune", "GET /plugins*", "POST /plugins*", "DELETE /plugins*", "PUT /volumes/{name}")
