@@ -61,6 +61,10 @@ class Doors(Protocol):
         """Files of containers."""
 
     @property
+    def pulls(self) -> images.Pulls:
+        """Pulling of images."""
+
+    @property
     def images(self) -> images.Images:
         """Images."""
 
@@ -141,7 +145,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
-        *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
+        *images.ImageRoutes(engine.images, engine.pulls, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
         *volume_routes.routes(),
         *swarm.routes(),

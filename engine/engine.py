@@ -30,6 +30,7 @@ from engine.events import MIGRATIONS as EVENTS
 from engine.events import Events
 from engine.images.images import Images
 from engine.images.prune import ImagePrune
+from engine.images.pull import Pulls
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
 from engine.registry.client import Registry
@@ -61,6 +62,7 @@ class Engine:
     container_prune: ContainerPrune
     image_prune: ImagePrune
     images: Images
+    pulls: Pulls
     volumes: Volumes
     volume_prune: VolumePrune
     events: Events
@@ -88,6 +90,9 @@ class Engine:
         """Take over what SIGHUP may change; what runs is not touched."""
         self._machinery.config = reloaded.config
         self.registry.reload(_registries(reloaded.config))
+        self.pulls.configure(
+            at_once=reloaded.config.max_concurrent_downloads, attempts=reloaded.config.max_download_attempts
+        )
         await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
@@ -146,6 +151,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         image_prune=ImagePrune(images, events),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         images=images,
+        pulls=images.pulls(
+            registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts
+        ),
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),
         events=events,

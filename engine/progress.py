@@ -39,9 +39,41 @@ class Message(msgspec.Struct, rename="camel", omit_defaults=True, frozen=True, k
     aux: Any = None
 
     @classmethod
+    def step(cls, line: str, status: str) -> "Message":
+        """A step of which there is nothing to count."""
+        return cls(id=line, status=status, progress_detail=ProgressDetail())
+
+    @classmethod
+    def counted(cls, line: str, status: str, current: int, total: int) -> "Message":
+        """How many bytes of a step are done."""
+        detail = ProgressDetail(current=current, total=total)
+        return cls(id=line, status=status, progress_detail=detail, progress=bar(current, total))
+
+    @classmethod
     def failure(cls, text: str, code: int = 0) -> "Message":
         """The last message of a stream that failed; both fields that clients look at are set."""
         return cls(error=text, error_detail=ErrorDetail(code=code, message=text))
+
+
+def bar(current: int, total: int) -> str:
+    """How far a step is, as Docker draws it for clients that cannot."""
+    if total <= 0:
+        return f"{human_size(current):>8}" if current > 0 else ""
+    done = min(50, int(current / total * 100) // 2)
+    counts = f"{human_size(current):>8}"
+    if current <= total:
+        counts += f"/{human_size(total)}"
+    return f"[{'=' * done}>{' ' * (50 - done)}] {counts}"
+
+
+def human_size(size: float) -> str:
+    """Bytes in decimal units, with four digits that count."""
+    units = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+    unit = 0
+    while size >= 1000 and unit < len(units) - 1:
+        size /= 1000
+        unit += 1
+    return f"{size:.4g}{units[unit]}"
 
 
 class Progress(Protocol):

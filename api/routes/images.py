@@ -1,4 +1,4 @@
-"""Images: list, inspect, history, load, import, tag, remove."""
+"""Images: list, inspect, history, load, pull, import, tag, remove."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
@@ -8,6 +8,7 @@ from aiohttp import web
 import errdefs
 from api import archives
 from api.call import Call
+from api.connection import while_connected
 from api.jsonstream import JSONStream
 from api.routing import Route
 from api.schema import images as schema
@@ -19,6 +20,8 @@ from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
 from engine.images.platforms import Platform, render, require
 from engine.progress import Message, Progress
+from engine.registry import credentials
+from engine.registry.credentials import Credentials
 
 
 class Removed(Protocol):
@@ -77,11 +80,28 @@ class Images(Protocol):
         """Take a name, or the image, away."""
 
 
+class Pulls(Protocol):
+    """What these routes need to pull."""
+
+    async def pull(
+        self,
+        name: str,
+        tag: str,
+        /,
+        *,
+        platform: str,
+        credentials: Credentials | None,
+        progress: Progress,
+    ) -> None:
+        """Pull an image, or all tags of a repository."""
+
+
 class ImageRoutes:
     """Routes of images. `driver` is what the snapshotter is called."""
 
-    def __init__(self, images: Images, driver: str) -> None:
+    def __init__(self, images: Images, pulls: Pulls, driver: str) -> None:
         self._images = images
+        self._pulls = pulls
         self._driver = driver
 
     def routes(self) -> list[Route]:
@@ -171,12 +191,9 @@ class ImageRoutes:
         return await archives.send(call, self._images.save(names, wanted))
 
     async def create(self, call: Call) -> web.StreamResponse:
-        """An image from a root file system. Pulling is refused by name."""
+        """An image from a registry, or from a root file system."""
         if call.query.text("fromImage"):
-            raise errdefs.Unsupported(
-                "pulling images is not supported by this version of wherry: "
-                "use `docker load` or `docker import`"
-            )
+            return await self._pull(call)
         source = call.query.text("fromSrc")
         if source != "-":
             raise errdefs.Unsupported(
@@ -190,12 +207,29 @@ class ImageRoutes:
                 tag=call.query.text("tag"),
                 message=call.query.text("message") or f"Imported from {source}",
                 changes=call.query.all("changes"),
-                platform="" if call.version.before("1.32") else call.query.text("platform"),
+                platform=_platform(call),
                 progress=stream,
             )
         except Exception as error:  # noqa: BLE001 - the top frame of an import
             return await stream.fail(error, "image import")
         await stream(Message(status=identifier))
+        return await stream.end()
+
+    async def _pull(self, call: Call) -> web.StreamResponse:
+        stream = JSONStream(call)
+        with while_connected(call.request):
+            try:
+                await self._pulls.pull(
+                    call.query.text("fromImage"),
+                    call.query.text("tag"),
+                    platform=_platform(call),
+                    credentials=credentials.decode_or_none(call.request.headers.get("X-Registry-Auth", "")),
+                    progress=stream,
+                )
+            except ConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the top frame of a pull
+                return await stream.fail(error, "image pull")
         return await stream.end()
 
     async def tag(self, call: Call) -> web.StreamResponse:
@@ -216,6 +250,10 @@ class ImageRoutes:
             call.name, force=call.query.flag("force"), prune=not call.query.flag("noprune")
         )
         return call.answer([removal(each) for each in removed])
+
+
+def _platform(call: Call) -> str:
+    return "" if call.version.before("1.32") else call.query.text("platform")
 
 
 def _with_legacy_filter(wanted: Filters, name: str) -> Filters:

@@ -21,6 +21,7 @@ class BlobHolds:
         self._content = content
         self._referenced = referenced
         self._held: Counter[str] = Counter()
+        self._retained: set[str] = set()
         self._turn = asyncio.Lock()
         self._writes: set[asyncio.Task[str]] = set()
 
@@ -39,15 +40,43 @@ class BlobHolds:
         """Delete those blobs that nothing needs any more."""
         for digest in sorted(set(digests)):
             async with self._turn:
-                if digest in self._held or digest in self._referenced():
+                if digest in self._held or digest in self._retained or digest in self._referenced():
                     continue
                 try:
                     await self._content.delete(digest)
                 except errdefs.NotFound:
                     pass
 
+    async def take(self, digest: str, held: list[str]) -> bool:
+        """Hold a blob if it is there, whoever made it."""
+        async with self._turn:
+            if not await self._content.exists(digest):
+                return False
+            self.keep(digest, held)
+            return True
+
+    def retain(self, digest: str) -> None:
+        """A blob that a resumable ingest makes is not to be deleted before `release`."""
+        self._retained.add(digest)
+
+    async def release(self, digests: Iterable[str]) -> None:
+        """Retain these no longer: what is written of them is dropped, blobs stay as far as something needs them."""
+        wanted = set(digests)
+        for digest in wanted:
+            self._retained.discard(digest)
+            await self._content.release(digest)
+        await self.drop(wanted)
+
+    async def expire(self, age: float) -> int:
+        """Release what was retained for so many seconds and is not in use; how many blobs or parts of some."""
+        retained = await self._content.retained()
+        old = {digest for digest, since in retained.items() if since >= age and digest not in self._held}
+        self._retained |= retained.keys() - old
+        await self.release(old)
+        return len(old)
+
     def keep(self, digest: str, held: list[str]) -> None:
-        """Hold a blob that an image refers to at this moment."""
+        """Hold a blob that an image refers to, or other work holds, at this moment."""
         self._held[digest] += 1
         held.append(digest)
 
@@ -76,6 +105,10 @@ class BlobSession:
         self._holds = holds
         self.digests: list[str] = []
 
+    async def take(self, digest: str) -> bool:
+        """Hold a blob if it is there."""
+        return await self._holds.take(digest, self.digests)
+
     async def finish(self, ingest: Ingest) -> Descriptor:
         """Make a held blob of what was written."""
         made: list[Descriptor] = []
@@ -88,7 +121,7 @@ class BlobSession:
         return made[0]
 
     def keep(self, digest: str) -> None:
-        """Hold a blob that an image refers to at this moment, whatever happens to that image."""
+        """Hold a blob that an image refers to, or other work holds, at this moment, whatever happens to that."""
         self._holds.keep(digest, self.digests)
 
     async def put(self, content: ContentStore, data: bytes) -> str:

@@ -22,16 +22,21 @@ from engine.images.layers import Layers
 from engine.images.listing import Listed, list_images
 from engine.images.load import Load
 from engine.images.platforms import Platform
+from engine.images.pull import Pulls
 from engine.images.reference import Reference
+from engine.images.registration import Registrar
 from engine.images.remove import Removal, Removed, Users
 from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
+from engine.images.transfer import Downloads
 from engine.progress import Progress, ignore
+from engine.registry.client import Registry
 from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
 
 _log = logging.getLogger(__name__)
+_KEPT = 24 * 3600.0  # seconds that what a pull had fetched before it broke off waits for another one
 
 
 class Images:
@@ -62,6 +67,18 @@ class Images:
         await store.load(images._whole)
         await images.sweep()
         return images
+
+    def pulls(self, registry: Registry, *, at_once: int, attempts: int) -> Pulls:
+        """The door to pulling into these images, `at_once` layers at a time, each in so many attempts."""
+        return Pulls(
+            self._store,
+            self._layers,
+            self._blobs,
+            Registrar(self._store, self._content, self._layers),
+            Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
+            self._events,
+            registry,
+        )
 
     def get(self, name: str) -> Image:
         """The image by name, id, or unique beginning of an id. NotFound: "No such image: x:latest"."""
@@ -215,7 +232,8 @@ class Images:
         await self._layers.release(chain_id)
 
     async def sweep(self) -> None:
-        """Remove layers and blobs that nothing refers to."""
+        """Remove layers and blobs that nothing refers to, and what pulls left more than a day ago."""
+        await self._blobs.expire(_KEPT)
         layers = await self._layers.sweep()
         orphans = set(await self._content.walk()) - self._store.blobs()
         await self._blobs.drop(orphans)

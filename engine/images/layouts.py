@@ -7,7 +7,7 @@ import msgspec
 
 import errdefs
 from engine.images import config, documents, reference
-from engine.images.platforms import Platform, matches
+from engine.images.platforms import Platform, matches, rank
 from engine.images.reference import Reference
 
 MANIFEST = "manifest.json"
@@ -24,6 +24,12 @@ _MANIFESTS = frozenset(
     {
         OCI_MANIFEST,
         "application/vnd.docker.distribution.manifest.v2+json",
+    }
+)
+_SCHEMA_1 = frozenset(
+    {
+        "application/vnd.docker.distribution.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v1+prettyjws",
     }
 )
 _IMAGE_NAME = "io.containerd.image.name"
@@ -119,6 +125,22 @@ def manifest(raw: bytes, what: str) -> Manifest:
     return documents.shape(document, Manifest, what)
 
 
+def is_index(raw: bytes, media_type: str) -> bool:
+    """Whether a document is an index by the type it came with, or that it gives itself."""
+    if media_type in _INDEXES or media_type in _MANIFESTS:
+        return media_type in _INDEXES
+    document = documents.decode(raw, "image manifest")
+    return isinstance(document, dict) and document.get("mediaType") in _INDEXES
+
+
+def is_schema_1(raw: bytes, media_type: str) -> bool:
+    """Whether a document is a manifest of Docker's first schema."""
+    if media_type in _SCHEMA_1:
+        return True
+    document = documents.decode(raw, "image manifest")
+    return isinstance(document, dict) and document.get("schemaVersion") == 1
+
+
 def media_type(manifest: Manifest) -> str:
     """What a manifest is, also one that does not say it."""
     return manifest.media_type or OCI_MANIFEST
@@ -141,6 +163,17 @@ def choose(candidates: Sequence[Descriptor], platform: Platform) -> Descriptor:
     if not images:
         raise errdefs.InvalidArgument("invalid archive: an index without images")
     return next((each for each in images if each.platform and matches(each.platform, platform)), images[0])
+
+
+def serving(candidates: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
+    """The manifest of an index that serves a platform best, None if none does."""
+    ranked = [
+        (place, position)
+        for position, each in enumerate(candidates)
+        if not each.is_attestation and each.platform
+        if (place := rank(each.platform, platform)) is not None
+    ]
+    return candidates[min(ranked)[1]] if ranked else None
 
 
 def member_path(name: str) -> str:

@@ -17,6 +17,7 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+_IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}  # the variant of an architecture that names none
 _KNOWN = frozenset(
     {"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x", "wasm"}
 )
@@ -62,6 +63,31 @@ def matches(offered: Platform, wanted: Platform) -> bool:
     if (offered.os, offered.architecture) != (wanted.os, wanted.architecture):
         return False
     return not offered.variant or not wanted.variant or offered.variant == wanted.variant
+
+
+def rank(offered: Platform, wanted: Platform) -> int | None:
+    """How well an image for one platform serves the other, 0 the best; None if it does not.
+
+    As containerd chooses: an arm serves programs of earlier ones, 64 bits those of 32.
+    """
+    offered = _normal(offered.os or "linux", offered.architecture, offered.variant)
+    if offered.os != wanted.os:
+        return None
+    served = _served(wanted.architecture, wanted.variant)
+    found = (offered.architecture, offered.variant or _IMPLIED.get(offered.architecture, ""))
+    return served.index(found) if found in served else None
+
+
+def _served(architecture: str, variant: str) -> list[tuple[str, str]]:
+    variant = variant or _IMPLIED.get(architecture, "")
+    number = int(variant[1:]) if variant[:1] == "v" and variant[1:].isdecimal() else 0
+    if architecture == "amd64":
+        return [("amd64", f"v{each}") for each in range(min(number, 9), 0, -1)] + [("386", "")]
+    if architecture == "arm":
+        return [("arm", f"v{each}") for each in range(min(number, 9), 4, -1)]
+    if architecture == "arm64":
+        return [("arm64", variant), *_served("arm", "v8")]
+    return [(architecture, variant)]
 
 
 def require(offered: Platform, wanted: Platform, name: str) -> None:

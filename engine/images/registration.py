@@ -7,7 +7,7 @@ sessions, or swept at the next start.
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,17 @@ class Registrar:
             return await self._store.save(known, names)
         _require_fit(candidate)
         unpacked = await self._unpack(candidate, blobs, layers, progress)
+        return await self.record(verb, candidate, unpacked, names, blobs)
+
+    async def record(
+        self,
+        verb: str,
+        candidate: Candidate,
+        unpacked: list[Layer],
+        names: Sequence[Reference],
+        blobs: BlobSession,
+    ) -> Image:
+        """Make the image of layers that are there and held."""
         faults.hit(f"{verb}.layers")
         image = await self._documents(candidate, unpacked, blobs)
         faults.hit(f"{verb}.documents")
@@ -99,28 +110,41 @@ class Registrar:
     async def _unpack(
         self, candidate: Candidate, blobs: BlobSession, held: LayerSession, progress: Progress
     ) -> list[Layer]:
-        diff_ids = candidate.config.diff_ids
-        chain_ids = config.chain_ids(diff_ids)
         unpacked: list[Layer] = []
         for position, blob in enumerate(candidate.blobs):
-            unpacking = Unpacking(
-                position=position,
-                diff_id=diff_ids[position],
-                chain_id=chain_ids[position],
-                parent=chain_ids[position - 1] if position else "",
-                blob=self._content.path(blob.digest),
-            )
-            async with Meter(progress, diff_ids[position], blob.size) as meter:
-                size = await self._layers.ensure(held, unpacking, meter.count)
-                if size is not None:
+            async with Meter(progress, candidate.config.diff_ids[position], blob.size) as meter:
+                layer, is_new = await self.unpack(candidate, position, blobs, held, meter.count)
+                if is_new:
                     await meter.done()
-            if size is None:
-                unpacked.append(
-                    await self._present(unpacking, blob, blobs, given=candidate.manifest is not None)
-                )
-            else:
-                unpacked.append(await _describe(unpacking, blob, size))
+            unpacked.append(layer)
         return unpacked
+
+    async def unpack(
+        self,
+        candidate: Candidate,
+        position: int,
+        blobs: BlobSession,
+        held: LayerSession,
+        count: Callable[[int], None],
+    ) -> tuple[Layer, bool]:
+        """Have one layer, those below it being there, and whether it was unpacked now; errors as of `register`.
+
+        `count` is told the bytes of the blob that were read.
+        """
+        diff_ids, blob = candidate.config.diff_ids, candidate.blobs[position]
+        chain_ids = config.chain_ids(diff_ids)
+        unpacking = Unpacking(
+            position=position,
+            diff_id=diff_ids[position],
+            chain_id=chain_ids[position],
+            parent=chain_ids[position - 1] if position else "",
+            blob=self._content.path(blob.digest),
+        )
+        size = await self._layers.ensure(held, unpacking, count)
+        if size is None:
+            given = candidate.manifest is not None
+            return await self._present(unpacking, blob, blobs, given=given), False
+        return await _describe(unpacking, blob, size), True
 
     async def _present(self, unpacking: Unpacking, blob: Blob, blobs: BlobSession, *, given: bool) -> Layer:
         """A layer that was there already, with a blob that is known to be it.
@@ -128,7 +152,7 @@ class Registrar:
         That is the blob of another image, unless this one was `given` by the manifest: then it is checked, for
         nobody has unpacked it.
         """
-        known = self._store.layer(unpacking.chain_id)
+        known = self._store.layer(unpacking.chain_id, blob.digest)
         if known is not None and (known.blob == blob.digest or not given):
             blobs.keep(known.blob)
             return known

@@ -87,10 +87,11 @@ class ImageStore:
         """The names of an image, tags and digests, ordered."""
         return [reference.parse(name) for name in sorted(self._order.get(image_id, ()))]
 
-    def layer(self, chain_id: str) -> Layer | None:
-        """A layer as an image has it, None if none has it."""
+    def layer(self, chain_id: str, blob: str = "") -> Layer | None:
+        """A layer as an image has it, of that blob if possible; None if none has it."""
         layers = (layer for image in self._images.values() for layer in image.layers)
-        return next((layer for layer in layers if layer.chain_id == chain_id), None)
+        found = [layer for layer in layers if layer.chain_id == chain_id]
+        return next((layer for layer in found if layer.blob == blob), found[0] if found else None)
 
     def children(self, image_id: str) -> list[Image]:
         """The images built on this one here."""

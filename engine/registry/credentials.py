@@ -74,6 +74,14 @@ def decode(header: str) -> Credentials | None:
     )
 
 
+def decode_or_none(header: str) -> Credentials | None:
+    """The same where one may do without: who cannot be understood is nobody, as in Docker."""
+    try:
+        return decode(header)
+    except errdefs.InvalidArgument:
+        return None
+
+
 def checked(credentials: Credentials) -> Credentials | None:
     """The credentials, None for empty ones. InvalidArgument if a token cannot stand in a header."""
     if credentials == Credentials():

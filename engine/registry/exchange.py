@@ -21,6 +21,7 @@ SILENCE = 60.0
 _CHUNK = 1 << 20
 _HEAD = 60.0  # seconds from a connection to an answer's whole head
 _SMALL_BODY = 60.0  # seconds for a body that is held in memory
+_IDLE = 5.0  # seconds for which a connection that nobody uses is kept
 _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SLOWEST = 1 << 10  # bytes a second, on the average of what was waited for
@@ -207,7 +208,7 @@ class Wire:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 read_bufsize=_CHUNK,

@@ -1,9 +1,14 @@
-"""A content store in a directory: `blobs/sha256/<hex>` and `ingests/<random>`, both private to root."""
+"""A content store in a directory, private to root.
+
+Blobs are in `blobs/sha256/<hex>`, ingests in `ingests/<random>`, what is written of resumable ones in `retained/<hex>`;
+an empty `retained/<hex>.whole` says that the blob is there and retained.
+"""
 
 import asyncio
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -12,6 +17,7 @@ from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime.content.store import Descriptor, check_digest
 
 _CHUNK = 1 << 20  # what is gathered before a thread hashes and writes it
+_WHOLE = ".whole"
 
 
 class LocalContentStore:
@@ -21,20 +27,29 @@ class LocalContentStore:
         """Use `open`."""
         self._blobs = root / "blobs" / "sha256"
         self._ingests = root / "ingests"
+        self._retained = root / "retained"
         self._refs: set[str] = set()
 
     @classmethod
     async def open(cls, root: Path) -> Self:
-        """Open the store at `root`, made if need be; unfinished ingests of a former run are removed."""
+        """Open the store at `root`, made if need be; unfinished ingests of a former run are removed.
+
+        Those that can be resumed stay.
+        """
         store = cls(root)
         await asyncio.to_thread(store._prepare)
         return store
 
     def _prepare(self) -> None:
-        for directory in (self._ingests.parent, self._ingests, self._blobs.parent, self._blobs):
+        root = self._ingests.parent
+        for directory in (root, self._ingests, self._retained, self._blobs.parent, self._blobs):
             directory.mkdir(exist_ok=True, mode=0o700)
         for orphan in self._ingests.iterdir():
             orphan.unlink()
+        for file in self._retained.iterdir():
+            # A mark without its blob, or bytes of a blob that came to be in another way.
+            if file.name.endswith(_WHOLE) != (self._blobs / file.name.removesuffix(_WHOLE)).exists():
+                file.unlink()
 
     async def ingest(self, ref: str) -> "LocalIngest":
         """See ContentStore."""
@@ -42,6 +57,38 @@ class LocalContentStore:
             raise Conflict(f"content {ref} is being written already")
         self._refs.add(ref)
         return LocalIngest(ref, self._refs, self._ingests / secrets.token_hex(16), self._blobs)
+
+    async def resume(self, digest: str, size: int) -> "LocalResumableIngest":
+        """See ContentStore."""
+        name = check_digest(digest).removeprefix("sha256:")
+        if digest in self._refs:
+            raise Conflict(f"content {digest} is being written already")
+        self._refs.add(digest)
+        ingest = LocalResumableIngest(digest, size, self._refs, self._retained / name, self._blobs)
+        try:
+            await ingest.read_back()
+        except BaseException:
+            await ingest.suspend()
+            raise
+        return ingest
+
+    async def retained(self) -> dict[str, float]:
+        """See ContentStore."""
+        return await asyncio.to_thread(self._ages)
+
+    def _ages(self) -> dict[str, float]:
+        now = time.time()
+        return {
+            f"sha256:{entry.name.removesuffix(_WHOLE)}": now - entry.stat().st_mtime
+            for entry in os.scandir(self._retained)
+        }
+
+    async def release(self, digest: str) -> None:
+        """See ContentStore."""
+        name = check_digest(digest).removeprefix("sha256:")
+        if digest not in self._refs:
+            (self._retained / name).unlink(missing_ok=True)
+            (self._retained / (name + _WHOLE)).unlink(missing_ok=True)
 
     async def put(self, data: bytes) -> str:
         """See ContentStore."""
@@ -156,18 +203,25 @@ class LocalIngest:
 
     async def abort(self) -> None:
         """See Ingest."""
+        self._end(self._drop)
+
+    def _end(self, how: Callable[[asyncio.Future[None] | None], None]) -> None:
+        """End it once the step that is at work has come to its end."""
         if not self._open:
             return
         if self._running and not self._running.done():
-            self._running.add_done_callback(self._drop)
+            self._running.add_done_callback(how)
         else:
-            self._drop(None)
+            how(None)
 
     def _drop(self, step: asyncio.Future[None] | None) -> None:
+        self._keep(step)
+        self._path.unlink(missing_ok=True)
+
+    def _keep(self, step: asyncio.Future[None] | None) -> None:
         if step and not step.cancelled():
             step.exception()  # asked for, so that asyncio does not complain that nobody did
         self._close()
-        self._path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         self._open = False
@@ -182,6 +236,86 @@ class LocalIngest:
     async def __aexit__(self, *error: object) -> None:
         """Abort unless committed."""
         await self.abort()
+
+
+class LocalResumableIngest(LocalIngest):
+    """See runtime.content.store.ResumableIngest. One writer at a time."""
+
+    def __init__(self, digest: str, size: int, refs: set[str], path: Path, blobs: Path) -> None:
+        """Begun by LocalContentStore.resume, which has `read_back` called."""
+        super().__init__(digest, refs, path, blobs)
+        self._wanted = Descriptor(digest=digest, size=size)
+
+    @property
+    def offset(self) -> int:
+        """See ResumableIngest."""
+        return self._size + len(self._pending)
+
+    async def read_back(self) -> None:
+        """Take over what a former writer left."""
+        await self._in_thread(self._read_back)
+
+    def _read_back(self) -> None:
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            if os.fstat(self._fd).st_size > self._wanted.size:
+                os.ftruncate(self._fd, 0)
+            while data := os.read(self._fd, _CHUNK):
+                self._hash.update(data)
+                self._size += len(data)
+        except OSError as error:
+            raise SystemFailure(f"cannot read content {self._ref}: {error.strerror}") from error
+
+    async def restart(self) -> None:
+        """See ResumableIngest."""
+        self._pending.clear()
+        await self._in_thread(self._truncate)
+
+    def _truncate(self) -> None:
+        self._hash, self._size = hashlib.sha256(), 0
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+
+    async def commit(
+        self, *, expected_digest: str | None = None, expected_size: int | None = None
+    ) -> Descriptor:
+        """See Ingest. Bytes that are not the blob's are dropped."""
+        try:
+            return await super().commit(
+                expected_digest=expected_digest or self._wanted.digest,
+                expected_size=self._wanted.size if expected_size is None else expected_size,
+            )
+        except InvalidArgument:
+            await self.abort()
+            raise
+
+    def _publish(self, digest: str) -> None:
+        try:
+            self._path.with_name(self._path.name + _WHOLE).touch()
+        except OSError as error:
+            raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
+        super()._publish(digest)
+
+    async def suspend(self) -> None:
+        """See ResumableIngest."""
+        if not self._open:
+            return
+        try:
+            if self._running:
+                await asyncio.wait([self._running])
+            await self._flush()
+        except SystemFailure:
+            pass  # what could be written is kept
+        finally:
+            self._end(self._keep)
+
+    async def __aexit__(self, *error: object) -> None:
+        """Suspend unless committed."""
+        await self.suspend()
 
 
 def _read(path: Path, digest: str) -> bytes:

@@ -10,6 +10,11 @@ there is kept and the new bytes are dropped. An ingest that is not committed lea
 after a crash. Blobs are never changed; `delete` is for whoever knows that nothing refers to one any more:
 the store keeps no references.
 
+A *resumable* ingest, begun by `resume`, writes a blob of which digest and size are known beforehand, as of
+a download. What it wrote stays when it ends without a commit or when the daemon is killed, and the next
+`resume` of that digest goes on from there; bytes that turn out wrong are dropped. `retained` tells of such
+bytes, and of blobs that were made of them, until `release` says that nobody will come for them.
+
     async with await store.ingest("layer-sha256:9f86…") as ingest:
         async for chunk in response:
             await ingest.write(chunk)
@@ -54,6 +59,22 @@ class Ingest(Protocol):
     async def __aexit__(self, *error: object) -> None: ...
 
 
+class ResumableIngest(Ingest, Protocol):
+    """A write that can be gone on with. As an async context manager it is suspended unless it was committed."""
+
+    @property
+    def offset(self) -> int:
+        """How many bytes of the blob were written up to now, by former writers, too."""
+
+    async def restart(self) -> None:
+        """Drop what was written and begin anew."""
+
+    async def suspend(self) -> None:
+        """Keep what was written and free the ref; nothing after a commit, an abort or a former suspension."""
+
+    async def __aenter__(self) -> Self: ...
+
+
 class ContentStore(Protocol):
     """Blobs by digest; see the module for vocabulary and life cycle.
 
@@ -62,6 +83,15 @@ class ContentStore(Protocol):
 
     async def ingest(self, ref: str) -> Ingest:
         """Begin a write; Conflict when one under the same ref is in progress."""
+
+    async def resume(self, digest: str, size: int) -> ResumableIngest:
+        """Begin the write of this blob, or go on with it; Conflict when one of it is in progress."""
+
+    async def retained(self) -> dict[str, float]:
+        """Return the digests that resumable ingests were begun for and not released, each with the seconds since."""
+
+    async def release(self, digest: str) -> None:
+        """Retain it no longer: what is written of it is dropped unless a writer is at it, a blob of it stays."""
 
     async def put(self, data: bytes) -> str:
         """Store a small blob and return its digest."""

@@ -113,6 +113,97 @@ async def test_unfinished_ingests_are_gone_after_a_crash(reopen: Open, tmp_path:
     await ingest.abort()
 
 
+async def test_a_resumable_write_goes_on_where_it_ended(reopen: Open) -> None:
+    store = await reopen()
+    async with await store.resume(HELLO, 5) as ingest:
+        assert ingest.offset == 0
+        await ingest.write(b"he")
+        with pytest.raises(Conflict):
+            await store.resume(HELLO, 5)
+    assert await store.walk() == []
+    async with await store.resume(HELLO, 5) as ingest:
+        assert ingest.offset == 2
+        await ingest.write(b"llo")
+        assert await ingest.commit() == Descriptor(digest=HELLO, size=5)
+    await ingest.suspend()
+    await ingest.abort()
+    assert await store.read(HELLO) == b"hello"
+
+
+async def test_a_resumable_write_goes_on_after_a_crash(reopen: Open) -> None:
+    store = await reopen()
+    chunk = os.urandom(1 << 20)
+    whole = chunk + b"the end"
+    digest = "sha256:" + hashlib.sha256(whole).hexdigest()
+    killed = await store.resume(digest, len(whole))
+    await killed.write(chunk)
+    store = await reopen()
+    assert list(await store.retained()) == [digest]
+    async with await store.resume(digest, len(whole)) as ingest:
+        assert ingest.offset == len(chunk)
+        await ingest.write(b"the end")
+        await ingest.commit()
+    store = await reopen()
+    assert await store.walk() == list(await store.retained()) == [digest]
+    await killed.abort()
+
+
+async def test_bytes_of_another_blob_are_not_kept(reopen: Open) -> None:
+    store = await reopen()
+    for wrong in (b"hullo", b"hello!", b"hell"):
+        async with await store.resume(HELLO, 5) as ingest:
+            assert ingest.offset == 0
+            await ingest.write(wrong)
+            with pytest.raises(InvalidArgument):
+                await ingest.commit()
+    async with await store.resume(HELLO, 5) as ingest:
+        await ingest.write(b"hello, world")
+    async with await store.resume(HELLO, 5) as ingest:
+        assert ingest.offset == 0, "there cannot be more than the blob has"
+        await ingest.write(b"xx")
+        await ingest.restart()
+        assert ingest.offset == 0
+        await ingest.write(b"hello")
+        await ingest.commit()
+
+
+async def test_what_is_retained_is_released(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+    async with await store.resume(HELLO, 5) as ingest:
+        await ingest.write(b"hello")
+        await ingest.commit()
+    other = "sha256:" + "0" * 64
+    async with await store.resume(other, 2 << 20) as ingest:
+        await ingest.write(bytes(1 << 20))
+        await store.release(other)
+        assert other in await store.retained(), "a writer is at it"
+    ages = await store.retained()
+    assert sorted(ages) == sorted([HELLO, other])
+    assert all(0 <= age < 60 for age in ages.values())
+    for digest in (HELLO, other, other):
+        await store.release(digest)
+    assert await store.retained() == {}
+    assert await store.walk() == [HELLO]
+    assert [name for _, _, files in os.walk(tmp_path) for name in files] == [HELLO[7:]]
+
+
+async def test_a_resumable_write_that_is_cancelled_is_kept(reopen: Open) -> None:
+    store = await reopen()
+    digest = "sha256:" + "0" * 64
+
+    async def write() -> None:
+        async with await store.resume(digest, 1 << 40) as ingest:
+            while True:
+                await ingest.write(b"x" * (1 << 20))
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(write(), 0.05)
+    async with await store.resume(digest, 1 << 40) as ingest:
+        assert ingest.offset >= 1 << 20
+        await ingest.abort()
+    assert await store.retained() == {}
+
+
 @pytest.mark.root
 async def test_a_full_disk_is_told_and_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
     (tmp_path / "content").mkdir(mode=0o700)

@@ -49,12 +49,6 @@ def test_calls_that_are_not_served(wherryd: Wherryd) -> None:
         assert text in done.stderr, call
 
 
-def test_pulls(wherryd: Wherryd) -> None:
-    text = "pulling images is not supported by this version of wherry: use `docker load` or `docker import`"
-    assert text in refused(wherryd, "pull", "busybox")
-    assert text in refused(wherryd, "run", "--rm", "nosuch", "true")
-
-
 @pytest.mark.parametrize(
     ("option", "field"),
     [

@@ -59,6 +59,12 @@ EXCEPTIONS: list[Exception_] = [
         "unknown field",
         "API history 1.48: deprecated, and still returned beside errorDetail; docker-py looks at it",
     ),
+    Exception_(
+        "POST /images/create",
+        ".progress",
+        "unknown field",
+        "API history 1.48: deprecated, and still returned beside progressDetail",
+    ),
     *[
         Exception_(
             "GET /images/{}/json",

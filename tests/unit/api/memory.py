@@ -30,6 +30,7 @@ from engine.images.platforms import Platform
 from engine.images.remove import Removed
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress
+from engine.registry.credentials import Credentials
 from network.drivers.driver import NetworkInfo
 from tests.unit.api.registry import MemoryRegistry
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
@@ -273,6 +274,24 @@ class MemoryEvents:
 
 
 @dataclass
+class MemoryPulls:
+    """Pulls nothing; notes what is asked."""
+
+    messages: list[Message] = field(default_factory=list)
+    failure: Exception | None = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def pull(
+        self, name: str, tag: str, *, platform: str, credentials: Credentials | None, progress: Progress
+    ) -> None:
+        self.calls.append((name, tag, platform, credentials))
+        for message in self.messages:
+            await progress(message)
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
 class MemoryImages:
     records: list[Image] = field(default_factory=lambda: [image()])
     uploaded: bytes = b""
@@ -401,6 +420,7 @@ class MemoryEngine:
     containers: MemoryContainers = field(default_factory=MemoryContainers)
     execs: MemoryExecs = field(default_factory=MemoryExecs)
     images: MemoryImages = field(default_factory=MemoryImages)
+    pulls: MemoryPulls = field(default_factory=MemoryPulls)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     system: MemorySystem = field(default_factory=MemorySystem)
     networks: MemoryNetworks = field(default_factory=MemoryNetworks)

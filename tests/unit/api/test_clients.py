@@ -11,6 +11,7 @@ import docker
 import docker.errors
 import pytest
 
+import errdefs
 from engine.events.event import Event
 from tests.unit.api.conftest import VERSION, Served
 from tests.unit.api.memory import MemoryStream
@@ -82,8 +83,9 @@ async def test_docker_says_what_failed(served: Served) -> None:
     done = await cli(served, "start", "nosuch")
     assert done.returncode == 1
     assert b"Error response from daemon: No such container: nosuch" in done.stderr
+    served.engine.pulls.failure = errdefs.NotFound("manifest for busybox:latest not found")
     done = await cli(served, "pull", "busybox")
-    assert b"pulling images is not supported by this version of wherry" in done.stderr
+    assert b"Error response from daemon: manifest for busybox:latest not found" in done.stderr
 
 
 @needs_cli

@@ -1,6 +1,7 @@
-"""Answers that last: logs, wait, events, load, import."""
+"""Answers that last: logs, wait, events, load, pull, import."""
 
 import asyncio
+import base64
 import json
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import errdefs
 from api import hijack
 from engine.events.event import Event
 from engine.progress import Message, ProgressDetail
+from engine.registry.credentials import Credentials
 from tests.unit.api.conftest import Served
 from tests.unit.api.samples import ID, IMAGE_ID, image
 
@@ -261,8 +263,35 @@ async def test_import_fails_by_status(served: Served) -> None:
     assert answer == (400, {"message": "bad reference"})
 
 
-@pytest.mark.parametrize("query", ["fromImage=busybox", "fromSrc=http://x/y.tar", ""])
-async def test_pulls_are_refused_by_name(served: Served, query: str) -> None:
+async def test_pull(served: Served) -> None:
+    pulls = served.engine.pulls
+    pulls.messages.append(Message(id="1", status="Pulling from library/bb"))
+    auth = base64.urlsafe_b64encode(b'{"username": "u", "password": "p"}').decode()
+    for header, given in ((auth, Credentials("u", "p")), ("no base64", None)):
+        answer = await served.ask(
+            "POST",
+            "/images/create?fromImage=bb&tag=1&platform=linux/arm64",
+            headers={"X-Registry-Auth": header},
+        )
+        assert answer == (200, {"id": "1", "status": "Pulling from library/bb"})
+        assert pulls.calls.pop() == ("bb", "1", "linux/arm64", given)
+    await served.ask("POST", "/v1.31/images/create?fromImage=bb&tag=1&platform=linux/arm64")
+    assert pulls.calls.pop() == ("bb", "1", "", None)
+
+
+async def test_a_pull_fails_by_status_or_in_its_stream(served: Served) -> None:
+    pulls = served.engine.pulls
+    pulls.failure = errdefs.NotFound("manifest unknown")
+    assert await served.ask("POST", "/images/create?fromImage=bb") == (404, {"message": "manifest unknown"})
+    pulls.messages.append(Message(status="Pulling"))
+    async with served.session.post("http://d/images/create?fromImage=bb") as answer:
+        assert answer.status == 200
+        lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert lines[1] == {"error": "manifest unknown", "errorDetail": {"message": "manifest unknown"}}
+
+
+@pytest.mark.parametrize("query", ["fromSrc=http://x/y.tar", ""])
+async def test_imports_of_urls_are_refused_by_name(served: Served, query: str) -> None:
     status, answer = await served.ask("POST", f"/images/create?{query}")
     assert status == 501
     assert "is not supported by this version of wherry" in answer["message"]

@@ -1,0 +1,94 @@
+"""From a name in a registry to the documents of the image that it means for a platform."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeVar
+
+import errdefs
+from engine.images import config, documents, layouts, platforms
+from engine.images.layouts import Descriptor
+from engine.images.platforms import Platform
+from engine.images.reference import Reference
+from engine.registry.errors import Transient
+from engine.registry.repository import Fetched, Repository
+
+_T = TypeVar("_T")
+_MAX_INDEXES = 4  # one in the other
+_ATTEMPTS = 4
+_CONFIGS = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+    }
+)
+
+
+async def look_up(repository: Repository, name: str) -> Fetched:
+    """What a tag or a digest names. A registry that says how long to wait is waited for."""
+    return await _patiently(lambda: repository.manifest(name), even_silent=False)
+
+
+async def for_platform(
+    repository: Repository, found: Fetched, platform: Platform, name: Reference
+) -> Fetched:
+    """The manifest itself, or the one of an index that serves the platform best.
+
+    NotFound if none does, InvalidArgument for what is no image or of Docker's first schema.
+    """
+    for _ in range(_MAX_INDEXES):
+        if layouts.is_schema_1(found.raw, found.media_type):
+            raise errdefs.InvalidArgument(
+                "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support "
+                f"is not there any more. Suggest the author of {name.canonical} to upgrade the image to the OCI "
+                "Format or Docker Image manifest v2, schema 2. More information at "
+                "https://docs.docker.com/go/deprecated-image-specs/"
+            )
+        if not layouts.is_index(found.raw, found.media_type):
+            return found
+        served = layouts.serving(layouts.descriptors(found.raw, "image index"), platform)
+        if served is None:
+            raise errdefs.NotFound(
+                f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
+            )
+        found = await _patiently(partial(repository.manifest, served.digest))
+    raise errdefs.InvalidArgument("invalid image index: too many indexes, one in the other")
+
+
+async def config_of(repository: Repository, descriptor: Descriptor) -> bytes:
+    """The config that a manifest names, verified. InvalidArgument for one that no image can have."""
+    if descriptor.media_type not in _CONFIGS:
+        raise errdefs.InvalidArgument(
+            f'Encountered remote "{descriptor.media_type[:200]}"(unknown) when fetching'
+        )
+    if not config.is_sha256(descriptor.digest):
+        raise errdefs.InvalidArgument("invalid image manifest: its config is not named by a sha256 digest")
+    if not 0 <= descriptor.size <= documents.MAX_BYTES:
+        raise errdefs.InvalidArgument(f"invalid image config: larger than {documents.MAX_BYTES} bytes")
+    raw = await _patiently(lambda: _read(repository, descriptor))
+    if config.digest_of(raw) != descriptor.digest:
+        raise errdefs.SystemFailure("image config verification failed for digest " + descriptor.digest)
+    return raw
+
+
+async def _read(repository: Repository, descriptor: Descriptor) -> bytes:
+    raw = bytearray()
+    async with repository.blob(descriptor.digest, size=descriptor.size) as chunks:
+        async for chunk in chunks:
+            raw += chunk
+    return bytes(raw)
+
+
+async def _patiently(ask: Callable[[], Awaitable[_T]], *, even_silent: bool = True) -> _T:
+    """What is answered in a few attempts; without `even_silent` only if the registry asks to wait."""
+    attempt = 1
+    while True:
+        try:
+            return await ask()
+        except Transient as failure:
+            if attempt == _ATTEMPTS or (failure.retry_after is None and not even_silent):
+                raise
+            await asyncio.sleep(attempt if failure.retry_after is None else failure.retry_after)
+            attempt += 1

@@ -1,0 +1,242 @@
+"""`docker pull`: images out of registries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import errdefs
+from engine import faults
+from engine.events import Events
+from engine.images import config, layouts, manifests, platforms, reference
+from engine.images.holds import BlobHolds, BlobSession
+from engine.images.image import Image, Layer
+from engine.images.layers import Layers, LayerSession
+from engine.images.lines import Lines
+from engine.images.platforms import Platform
+from engine.images.reference import Reference, short_id
+from engine.images.registration import Blob, Candidate, Registrar
+from engine.images.sharing import Report, Sharing
+from engine.images.store import ImageStore
+from engine.images.transfer import Downloads
+from engine.progress import Message, Progress
+from engine.registry.client import Registry
+from engine.registry.credentials import Credentials
+from engine.registry.errors import Transient
+from engine.registry.repository import Repository
+
+STEPS = ("manifest", "config", "layer", "unneeded")  # where the crash tests kill it
+_RESERVED = "scratch"
+
+
+class Pulls:
+    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once."""
+
+    def __init__(
+        self,
+        store: ImageStore,
+        layers: Layers,
+        blobs: BlobHolds,
+        registrar: Registrar,
+        downloads: Downloads,
+        events: Events,
+        registry: Registry,
+    ) -> None:
+        self.store = store
+        self.layers = layers
+        self.blobs = blobs
+        self.registrar = registrar
+        self.downloads = downloads
+        self.unpacking: Sharing[Layer] = Sharing()
+        self._events = events
+        self._registry = registry
+
+    def configure(self, *, at_once: int, attempts: int) -> None:
+        """Fetch so many layers at once (0: all), each in so many attempts, from now on."""
+        self.downloads.configure(at_once=at_once, attempts=attempts)
+
+    async def pull(
+        self, name: str, tag: str, *, platform: str, credentials: Credentials | None, progress: Progress
+    ) -> None:
+        """Pull an image, or all tags of a repository if neither `name` nor `tag` says which.
+
+        InvalidArgument, NotFound and others in Docker's words; NotFound, too, where the one image of a name is for
+        another platform, which is pulled nevertheless. What was fetched before a failure that may pass, or
+        before it was cancelled, is kept for the next pull.
+        """
+        wanted = reference_of(name, tag)
+        asked = platforms.parse(platform) if platform else None
+        repository = self._registry.repository(wanted, credentials)
+        lines = Lines(progress)
+        await lines.during(self._all(wanted, asked, repository, lines))
+
+    async def _all(
+        self, wanted: Reference, platform: Platform | None, repository: Repository, lines: Lines
+    ) -> None:
+        is_new = False
+        async for name in _names(wanted, repository):
+            is_new |= await Pull(self, repository, platform, lines).run(name)
+        what = "Downloaded newer image" if is_new else "Image is up to date"
+        lines.post(Message(status=f"Status: {what} for {wanted.familiar}"))
+        image = self.store.named(wanted)
+        labels = image.labels if image else {}
+        await self._events.publish("image", "pull", wanted.familiar, {**labels, "name": wanted.familiar_name})
+        if platform and image:
+            platforms.require(image.platform, platform, wanted.familiar)
+
+
+class Pull:
+    """One image on its way."""
+
+    def __init__(self, pulls: Pulls, repository: Repository, platform: Platform | None, lines: Lines) -> None:
+        self._pulls = pulls
+        self._repository = repository
+        self._platform = platform or platforms.host()
+        self._lines = lines
+
+    async def run(self, name: Reference) -> bool:
+        """Have the image under that name, and under the digest of what the name means; whether that is news."""
+        found = await manifests.look_up(self._repository, name.digest or name.tag)
+        faults.hit("pull.manifest")
+        where = name.canonical if name.digest else name.tag
+        self._lines.post(Message(id=where, status=f"Pulling from {name.path}"))
+        chosen = await manifests.for_platform(self._repository, found, self._platform, name)
+        former = self._pulls.store.named(name)
+        names = [name.with_digest(found.digest)]
+        if not name.digest:
+            names.append(name)
+        image = await self._image(chosen.raw, names)
+        self._lines.post(Message(status=f"Digest: {found.digest}"))
+        return former is None or former.id != image.id
+
+    async def _image(self, raw: bytes, names: list[Reference]) -> Image:
+        manifest = layouts.manifest(raw, "image manifest")
+        pulls = self._pulls
+        if (known := pulls.store.find(manifest.config.digest)) is not None:
+            return await pulls.store.save(known, names)
+        raw_config = await manifests.config_of(self._repository, manifest.config)
+        candidate = Candidate(
+            raw_config=raw_config,
+            config=await asyncio.to_thread(config.parse, raw_config),
+            blobs=[Blob(digest=layer.digest, size=layer.size) for layer in manifest.layers],
+            manifest=raw,
+        )
+        _require_pullable(candidate)
+        faults.hit("pull.config")
+        async with pulls.blobs.session() as blobs, pulls.layers.session() as layers:
+            digests = {blob.digest for blob in candidate.blobs}
+            try:
+                unpacked = await self._layers(candidate, blobs, layers)
+                image = await pulls.registrar.record("pull", candidate, unpacked, names, blobs)
+            except Transient:
+                raise
+            except Exception:
+                await pulls.blobs.release(digests)
+                raise
+            await pulls.blobs.release(digests)
+            faults.hit("pull.unneeded")
+        return image
+
+    async def _layers(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
+        """Have all layers, fetched side by side, unpacked one on the other."""
+        unpacked = self._present(candidate, blobs, layers)
+        missing = candidate.blobs[len(unpacked) :]
+        for blob in missing:
+            self._lines.post(Message.step(short_id(blob.digest), "Pulling fs layer"))
+        try:
+            async with asyncio.TaskGroup() as group:
+                fetching = [group.create_task(self._fetch(blob, blobs)) for blob in missing]
+                for task in fetching:
+                    await task
+                    unpacked.append(await self._unpack(candidate, len(unpacked), blobs, layers))
+                    faults.hit("pull.layer")
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return unpacked
+
+    def _present(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
+        """The layers from the lowest up that images have here, of the same blobs; held."""
+        present: list[Layer] = []
+        chain_ids = config.chain_ids(candidate.config.diff_ids)
+        for chain_id, blob in zip(chain_ids, candidate.blobs, strict=True):
+            known = self._pulls.store.layer(chain_id, blob.digest)
+            if known is None or known.blob != blob.digest:
+                break
+            blobs.keep(known.blob)
+            layers.hold(chain_id)
+            present.append(known)
+            self._lines.post(Message.step(short_id(blob.digest), "Already exists"))
+        return present
+
+    async def _fetch(self, blob: Blob, blobs: BlobSession) -> None:
+        async with self._pulls.downloads.fetch(self._repository, blob, self._lines.post):
+            blobs.keep(blob.digest)
+
+    async def _unpack(
+        self, candidate: Candidate, position: int, blobs: BlobSession, layers: LayerSession
+    ) -> Layer:
+        key = f"{config.chain_ids(candidate.config.diff_ids)[position]} {candidate.blobs[position].digest}"
+        unpacking = self._pulls.unpacking.join(
+            key, lambda tell: self._unpacked(candidate, position, tell), self._lines.post
+        )
+        async with unpacking as layer:
+            blobs.keep(layer.blob)
+            layers.hold(layer.chain_id)
+        return layer
+
+    @asynccontextmanager
+    async def _unpacked(self, candidate: Candidate, position: int, tell: Report) -> AsyncIterator[Layer]:
+        pulls, blob = self._pulls, candidate.blobs[position]
+        shown = short_id(blob.digest)
+
+        def count(read: int) -> None:
+            tell(Message.counted(shown, "Extracting", min(read, blob.size), blob.size))
+
+        async with pulls.blobs.session() as blobs, pulls.layers.session() as layers:
+            blobs.keep(blob.digest)
+            try:
+                layer, _ = await pulls.registrar.unpack(candidate, position, blobs, layers, count)
+            except errdefs.WherryError as failure:
+                raise type(failure)(f"failed to register layer: {failure.message}") from None
+            count(blob.size)
+            tell(Message.step(shown, "Pull complete"))
+            yield layer
+
+
+def reference_of(name: str, tag: str) -> Reference:
+    """What `fromImage` and `tag` mean; a tag may be a digest. InvalidArgument, Forbidden for the reserved name."""
+    found = reference.parse(name)
+    if tag:
+        found = found.with_digest(tag) if _is_digest(tag) else found.with_tag(tag)
+    if found.familiar_name == _RESERVED:
+        raise errdefs.Forbidden(f"'{_RESERVED}' is a reserved name")
+    return found
+
+
+def _is_digest(text: str) -> bool:
+    try:
+        reference.validate_digest(text)
+    except errdefs.InvalidArgument:
+        return False
+    return True
+
+
+async def _names(wanted: Reference, repository: Repository) -> AsyncIterator[Reference]:
+    if wanted.tag or wanted.digest:
+        yield wanted
+        return
+    async for tag in repository.tags():
+        yield wanted.with_tag(tag)
+
+
+def _require_pullable(candidate: Candidate) -> None:
+    """Pass for what can become an image here. InvalidArgument in Docker's words."""
+    system = candidate.config.os or "linux"
+    if system != "linux":
+        raise errdefs.InvalidArgument(f'image operating system "{system}" cannot be used on this platform')
+    if len(candidate.blobs) != len(candidate.config.diff_ids):
+        raise errdefs.InvalidArgument("layers from manifest don't match image configuration")
+    for blob in candidate.blobs:
+        if not config.is_sha256(blob.digest) or blob.size < 0:
+            raise errdefs.InvalidArgument(
+                f"invalid image manifest: a layer is named {blob.digest[:80]!r}, of {blob.size} bytes"
+            )
