@@ -40,7 +40,6 @@ class Access:
         self._tokens = tokens
         self._credentials = credentials if host.own else None
         self._scopes = scopes
-        self._root = URL(host.url, encoded=True)
         self._challenges: list[Challenge] | None = None
         self._ping = asyncio.Lock()
 
@@ -53,7 +52,9 @@ class Access:
         """Learn once what the host demands. errdefs if it cannot be spoken to."""
         async with self._ping:
             if self._challenges is None:
-                async with self._wire.ask(self._request("GET", self.url(""))) as answer:
+                async with self._wire.ask(
+                    self._request("GET", URL(f"{self.host.url}/", encoded=True))
+                ) as answer:
                     self._challenges = answer.challenges if answer.status == HTTPStatus.UNAUTHORIZED else []
 
     @asynccontextmanager

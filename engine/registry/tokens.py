@@ -21,6 +21,7 @@ _SHORTEST_LIFE = 60  # seconds; what lives shorter is said to live as long, as D
 _LONGEST_LIFE = 86400
 _MARGIN = 5.0  # seconds before its end in which a token is not used any more
 _MAX_KEPT = 1024
+_now = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Tokens:
         try:
             async with lock:
                 token, end = self._kept.get(key, ("", 0.0))
-                if end <= time.monotonic():
+                if end <= _now():
                     issued = await fetch(self._wire, wanted, credentials, host)
                     token = issued.token
                     self._keep(key, issued)
@@ -97,7 +98,7 @@ class Tokens:
         return True
 
     def _keep(self, key: tuple[Wanted, bytes], issued: Issued) -> None:
-        now = time.monotonic()
+        now = _now()
         if len(self._kept) >= _MAX_KEPT:
             self._kept = {each: kept for each, kept in self._kept.items() if kept[1] > now}
         while len(self._kept) >= _MAX_KEPT:
