@@ -29,8 +29,8 @@ from network.drivers.host import HostDriver
 from network.drivers.null import NullDriver
 from network.endpoint import Endpoint, EndpointRequest
 from network.forwarding import Forwarding
-from network.nftables.apply import Nft
 from network.nftables.ruleset import Bridge, Ruleset, table_name
+from network.nftables.transaction import Transactions
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
 from network.publisher import Publication, Publisher
 from network.rules import Rules
@@ -67,7 +67,7 @@ class Controller:
     """Owner of the worker thread, the watch on nftables, the held sockets and their proxies."""
 
     def __init__(
-        self, config: NetworkConfig, worker: Worker, lock: Nft, bridge: BridgeDriver, rules: Rules
+        self, config: NetworkConfig, worker: Worker, lock: Transactions, bridge: BridgeDriver, rules: Rules
     ) -> None:
         self._links = config.exec_root / "netns"
         self._worker = worker

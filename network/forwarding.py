@@ -17,7 +17,8 @@ from typing import Final
 
 import errdefs
 from network import sysctl
-from network.nftables.apply import Nft, NftError
+from network.nftables.apply import Nft
+from network.nftables.transaction import NftError
 
 _log = logging.getLogger(__name__)
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
 import errdefs
 from network import ports
 from network.forwarding import Forwarding
+from network.nftables import elements
 from network.nftables import ruleset as text
-from network.nftables.apply import NftError
 from network.nftables.ruleset import Published, Ruleset
+from network.nftables.transaction import Message, NftError
 from network.nftables.watch import Change, Generation, Watch
 from network.worker import Worker
 
@@ -64,7 +65,7 @@ class Rules:
         new = set(published)
         self._ruleset.published |= new
         try:
-            self._change(text.add(self._ruleset.table, new))
+            self._change(elements.add(self._ruleset.table, new))
         except NftError:  # the table has just been removed, or was changed: say what the whole is
             self._restore(new)
 
@@ -84,7 +85,7 @@ class Rules:
         gone = self._ruleset.published & set(published)
         self._ruleset.published -= gone
         try:
-            self._change(text.remove(self._ruleset.table, gone))
+            self._change(elements.remove(self._ruleset.table, gone))
         except NftError:  # an element was not there: say what the whole is
             self._assert()
 
@@ -114,14 +115,17 @@ class Rules:
         self._settled = True
         self._assert()
 
-    def _change(self, commands: list[str]) -> None:
-        if commands:
-            self._run("\n".join(commands) + "\n")
+    def _change(self, messages: list[Message]) -> None:
+        if messages:
+            self._transact(partial(self._worker.elements.commit, messages))
 
     def _run(self, commands: str) -> None:
+        self._transact(partial(self._worker.nft.run, commands))
+
+    def _transact(self, transaction: Callable[[], object]) -> None:
         """One transaction, remembered as ours by its generation (unless another came in between)."""
         before = self._generation.current()
-        self._worker.nft.run(commands)
+        transaction()
         after = self._generation.current()
         if after == (before + 1) & 0xFFFFFFFF:
             self._ours.append(after)

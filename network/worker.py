@@ -14,6 +14,7 @@ from typing import TypeVar
 from network.conntrack import Conntrack
 from network.netlink import Rtnetlink
 from network.nftables.apply import Nft
+from network.nftables.transaction import Transactions
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class Worker:
 
     rtnl: Rtnetlink
     nft: Nft
+    elements: Transactions
     conntrack: Conntrack
 
     def __init__(self) -> None:
@@ -51,9 +53,10 @@ class Worker:
     def _make_sockets(self) -> None:
         self.rtnl = Rtnetlink()
         self.nft = Nft()
+        self.elements = Transactions()
         self.conntrack = Conntrack()
 
     def _close_sockets(self) -> None:
         self.rtnl.close()
-        self.nft.close()
+        self.elements.close()
         self.conntrack.close()

@@ -23,7 +23,8 @@ import errdefs
 from network import netlink, resolvconf, sysctl
 from network.ipam import pools
 from network.netlink import NetlinkError, Rtnetlink
-from network.nftables.apply import Nft, NftError
+from network.nftables import elements
+from network.nftables.transaction import NftError, Transactions
 
 _log = logging.getLogger(__name__)
 
@@ -64,16 +65,16 @@ def parse_bip(bip: str) -> IPv4Interface:
     return address
 
 
-def reserve(name: str) -> Nft:
-    """Keep other daemons off the bridge until the returned context is closed: two would give the same addresses.
+def reserve(name: str) -> Transactions:
+    """Keep other daemons off the bridge until what is returned is closed: two would give the same addresses.
 
     An empty nftables table with an owner is a lock of this network namespace that root alone can take, that nobody else
     can remove, and that goes with its process. A kernel before 5.12 has none, and then there is no lock.
     Raises Conflict.
     """
-    holder = Nft()
+    holder = Transactions()
     try:
-        holder.run(f"add table inet wherry_lock_{name.encode().hex()} {{ flags owner; }}\n")
+        holder.commit([elements.lock(f"wherry_lock_{name.encode().hex()}")])
     except NftError as error:
         if error.errno == errno.EPERM:
             holder.close()

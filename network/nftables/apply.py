@@ -1,55 +1,62 @@
-"""libnftables in this process: no `nft` is executed (0.13 ms a change instead of 5-15)."""
+"""libnftables in this process: no `nft` is executed (a whole ruleset in 3 ms instead of 5-15 more)."""
 
 from __future__ import annotations
 
 import ctypes
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import errdefs
+from network.nftables.transaction import NftError
 
 _OUTPUT_JSON: Final = 1 << 4
 
 
-class NftError(OSError):
-    """nftables refused a transaction; nothing of it was done. The text is nft's own."""
-
-
 class Nft:
-    """A libnftables context of the network namespace of the thread that makes it; for use by that thread alone."""
+    """libnftables in the network namespace of the thread that calls.
+
+    A context remembers the whole ruleset of the host (53 MB beside a hundred tables like ours), and reads it anew once
+    anything was changed. So each call has its own, and what it took is given back.
+    """
 
     def __init__(self) -> None:
+        """Raises SystemFailure where the library is missing."""
         self._lib = _library()
-        self._context = self._lib.nft_ctx_new(0)
-        if not self._context:
-            raise errdefs.SystemFailure("libnftables: cannot make a context")
-        self._lib.nft_ctx_buffer_output(self._context)
-        self._lib.nft_ctx_buffer_error(self._context)
-
-    def close(self) -> None:
-        """Free the context. Slow (it waits for the kernel's RCU): never on the event loop."""
-        if self._context:
-            self._lib.nft_ctx_free(self._context)
-            self._context = None
+        self._trim: Callable[[int], object] = getattr(self._lib, "malloc_trim", lambda _: 0)  # glibc's
 
     def run(self, commands: str) -> str:
-        """Run commands in one transaction and return nft's output. Raises NftError."""
-        failed = self._lib.nft_run_cmd_from_buffer(self._context, commands.encode())
-        output: bytes = self._lib.nft_ctx_get_output_buffer(self._context) or b""
-        text: bytes = self._lib.nft_ctx_get_error_buffer(self._context) or b""
-        if failed:
-            raise NftError(ctypes.get_errno(), text.decode(errors="replace").strip()[:2000])
-        return output.decode(errors="replace")
+        """Run commands in one transaction and return nft's output. Raises NftError, with nft's own text."""
+        return self._run(commands, 0)
 
     def query(self, command: str) -> list[dict[str, Any]]:
         """The objects that a `list` command shows, as nft's JSON. Raises NftError."""
-        self._lib.nft_ctx_output_set_flags(self._context, _OUTPUT_JSON)
-        try:
-            document: dict[str, Any] = json.loads(self.run(command))
-        finally:
-            self._lib.nft_ctx_output_set_flags(self._context, 0)
-        objects: list[dict[str, Any]] = document["nftables"]
+        objects: list[dict[str, Any]] = json.loads(self._run(command, _OUTPUT_JSON))["nftables"]
         return objects
+
+    def _run(self, commands: str, flags: int) -> str:
+        with self._context(flags) as context:
+            failed = self._lib.nft_run_cmd_from_buffer(context, commands.encode())
+            output: bytes = self._lib.nft_ctx_get_output_buffer(context) or b""
+            text: bytes = self._lib.nft_ctx_get_error_buffer(context) or b""
+            if failed:
+                raise NftError(ctypes.get_errno(), text.decode(errors="replace").strip()[:2000])
+            return output.decode(errors="replace")
+
+    @contextmanager
+    def _context(self, flags: int) -> Iterator[int]:
+        context = self._lib.nft_ctx_new(0)
+        if not context:
+            raise errdefs.SystemFailure("libnftables: cannot make a context")
+        try:
+            self._lib.nft_ctx_buffer_output(context)
+            self._lib.nft_ctx_buffer_error(context)
+            self._lib.nft_ctx_output_set_flags(context, flags)
+            yield context
+        finally:
+            self._lib.nft_ctx_free(context)
+            self._trim(0)
 
 
 def _library() -> ctypes.CDLL:

@@ -159,14 +159,6 @@ def add(table: str, published: Iterable[Published]) -> list[str]:
     ]
 
 
-def remove(table: str, published: Iterable[Published]) -> list[str]:
-    """Commands that remove elements; they fail when one is not there."""
-    return [
-        f"delete element inet {table} {name} {{ {', '.join(key for key, _ in elements)} }}"
-        for name, elements in _by_map(published).items()
-    ]
-
-
 def delete(table: str) -> str:
     """Remove the whole table; an absent one is no failure."""
     return f"table inet {table} {{ }}\ndelete table inet {table}\n"

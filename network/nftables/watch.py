@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from network.netlink import split
+from network.nftables.transaction import open_socket
 
-_NETLINK_NETFILTER: Final = 12
 _GROUP_NFTABLES: Final = 7
 _SOL_NETLINK: Final = 270
 _ADD_MEMBERSHIP: Final = 1
@@ -61,7 +61,7 @@ class Generation:
     """Asks for the number of the last transaction, in the namespace of the thread that made it."""
 
     def __init__(self) -> None:
-        self._socket = _socket()
+        self._socket = open_socket()
 
     def current(self) -> int:
         """The generation of the ruleset."""
@@ -82,7 +82,7 @@ class Watch:
     """Calls back on the loop for every transaction in this namespace. Made and closed off the loop, started on it."""
 
     def __init__(self) -> None:
-        self._socket = _socket()
+        self._socket = open_socket()
         self._socket.settimeout(0)
         with contextlib.suppress(OSError):  # without the right, the default size
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
@@ -116,12 +116,6 @@ class Watch:
                 continue
             for change in self._parser.feed(data):
                 changed(change)
-
-
-def _socket() -> socket.socket:
-    netfilter = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
-    netfilter.bind((0, 0))
-    return netfilter
 
 
 def _first_attribute(raw: bytes) -> bytes:

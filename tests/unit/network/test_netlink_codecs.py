@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from network import conntrack, netlink
+from network.nftables import elements
+from network.nftables.ruleset import Published
 from network.nftables.watch import Change, Parser
 
 
@@ -71,3 +73,24 @@ def test_conntrack_requests_name_what_to_match() -> None:
     assert port.endswith(
         attribute(25 | 0x8000, attribute(1, struct.pack("=I", 0x28)) + attribute(2, struct.pack("=I", 0)))
     )
+
+
+def test_an_element_is_a_key_and_a_target_of_whole_registers() -> None:
+    one = Published("udp", "192.0.2.2", 53, "172.17.0.3", 5353)
+    (added,), (removed,) = elements.add("t", [one]), elements.remove("t", [one])
+    key = attribute(1 | 0x8000, attribute(1, bytes([192, 0, 2, 2, 17, 0, 0, 0, 0, 53, 0, 0])))
+    target = attribute(2 | 0x8000, attribute(1, bytes([172, 17, 0, 3, 0x14, 0xE9, 0, 0])))
+    names = attribute(1, b"t\0") + attribute(2, b"addr4\0")
+    assert (added.kind, removed.kind) == (12, 14)
+    assert added.attributes == names + attribute(3 | 0x8000, attribute(1 | 0x8000, key + target))
+    assert removed.attributes == names + attribute(3 | 0x8000, attribute(1 | 0x8000, key))
+
+
+def test_no_message_is_longer_than_an_attribute_can_be() -> None:
+    every = [
+        Published("tcp", host, port, "172.17.0.2", 1) for host in ("", "192.0.2.2") for port in range(1001)
+    ]
+    messages = elements.add("t", every)
+    assert len(messages) == 6
+    assert max(len(each.attributes) for each in messages) < 1 << 16
+    assert elements.add("t", []) == []
