@@ -68,9 +68,14 @@ class BlobHolds:
         await self.drop(wanted)
 
     async def expire(self, age: float) -> int:
-        """Release what was retained for so many seconds and is not in use; how many blobs or parts of some."""
+        """Release what was retained for so many seconds and is not in use, and what belongs to images; how many."""
         retained = await self._content.retained()
-        old = {digest for digest, since in retained.items() if since >= age and digest not in self._held}
+        referenced = self._referenced()
+        old = {
+            digest
+            for digest, since in retained.items()
+            if digest in referenced or (since >= age and digest not in self._held)
+        }
         self._retained |= retained.keys() - old
         await self.release(old)
         return len(old)

@@ -18,6 +18,7 @@ from engine.registry.repository import Repository
 from runtime.content.store import ContentStore, ResumableIngest
 
 STEPS = ("begun", "part", "blob")  # where the crash tests kill a pull
+_PART = 1 << 20  # bytes of which some surely are in the file
 _log = logging.getLogger(__name__)
 _EVERY = 0.1  # seconds between two messages of a blob
 _ENOUGH = 64 << 10  # bytes for which an attempt was worth its while: the next comes at once, and counts anew
@@ -127,7 +128,8 @@ class _Download:
             async for chunk in chunks:
                 await ingest.write(chunk)
                 self._count(ingest.offset)
-                faults.hit("pull.part")
+                if ingest.offset > _PART:
+                    faults.hit("pull.part")
 
     def _count(self, current: int) -> None:
         now = time.monotonic()

@@ -21,7 +21,7 @@ SILENCE = 60.0
 _CHUNK = 1 << 20
 _HEAD = 60.0  # seconds from a connection to an answer's whole head
 _SMALL_BODY = 60.0  # seconds for a body that is held in memory
-_IDLE = 5.0  # seconds for which a connection that nobody uses is kept
+_IDLE = 1.0  # seconds for which a connection that nobody uses is kept
 _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SLOWEST = 1 << 10  # bytes a second, on the average of what was waited for
@@ -223,7 +223,9 @@ def _target(request: Request, url: URL, location: str) -> URL:
         target = url.join(URL(location, encoded=True)).with_user(None)
         target.origin()
     except ValueError:
-        raise errdefs.SystemFailure(f"{what}invalid redirect") from None
+        target = URL()
+    if not target.host:
+        raise errdefs.SystemFailure(f"{what}invalid redirect")
     if target.scheme not in ("http", "https"):
         raise errdefs.SystemFailure(f'{what}unsupported protocol scheme "{target.scheme[:20]}"')
     if target.scheme == "http" and url.scheme == "https":

@@ -1,0 +1,92 @@
+"""kill -9 at each step of a pull: the image is whole or absent, and another pull fetches only what is missing."""
+
+import gzip
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.images import pull, registration, transfer
+from tests.daemon import Wherryd
+from tests.integration.images.archives import tar
+from tests.registries import DebianRegistry, digest_of, missing
+
+pytestmark = pytest.mark.root
+
+STEPS = [f"pull.{step}" for step in (*pull.STEPS, *transfer.STEPS, *registration.STEPS)]
+FETCHED = {"pull.blob": 1, "pull.layer": 1, **{f"pull.{step}": 2 for step in registration.STEPS}}
+"""How many layers at least are there at a step."""
+
+
+@pytest.fixture(scope="module")
+def name(session_root: Path, busybox_tar: Path) -> Iterator[str]:
+    """An image of two layers in a registry, by its name."""
+    if reason := missing():
+        pytest.skip(reason)
+    registry = DebianRegistry(session_root / "registry-crash")
+    registry.start()
+    layers = [busybox_tar.read_bytes(), tar({"large": random.Random(8).randbytes(2 << 20)})]
+    registry.put_image(
+        "to/pull",
+        "1",
+        [gzip.compress(layer, 1, mtime=0) for layer in layers],
+        rootfs={"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
+    )
+    yield f"{registry.netloc}/to/pull:1"
+    registry.stop()
+
+
+def there(mortal: Wherryd) -> bool:
+    tags = {tag for image in mortal.get("/images/json?all=1").json for tag in image["RepoTags"] or ["<none>"]}
+    assert "busybox:latest" in tags
+    assert all(tag.endswith("/to/pull:1") for tag in tags - {"busybox:latest"})
+    return len(tags) > 1
+
+
+def stored(mortal: Wherryd) -> set[str]:
+    """What the image store keeps on disk."""
+    return {
+        str(path.relative_to(mortal.data_root))
+        for part in ("content", "snapshots")
+        for path in (mortal.data_root / part).glob("**/*")
+        if len(path.relative_to(mortal.data_root).parts) <= 3
+        or path.parent.name in ("sha256", "committed", "active", "tmp")
+    }
+
+
+def dies(mortal: Wherryd, point: str, name: str) -> None:
+    """The daemon dies of the pull (a point that is never hit fails here), and is started again."""
+    mortal.terminate()
+    mortal.flags.append("--fault-points")
+    mortal.env["WHERRY_FAULT"] = point
+    mortal.start()
+    mortal.flags.remove("--fault-points")
+    mortal.env.clear()
+    worker = threading.Thread(target=mortal.docker, args=("pull", name), kwargs={"check": False})
+    worker.start()
+    deadline = time.monotonic() + 20
+    while mortal.alive:
+        assert time.monotonic() < deadline, "the point was never hit"
+        time.sleep(0.01)
+    worker.join(20)
+    mortal.start()
+
+
+@pytest.mark.parametrize("point", STEPS)
+def test_pull(mortal: Wherryd, name: str, point: str) -> None:
+    before = stored(mortal)
+    dies(mortal, point, name)
+    if not there(mortal):
+        kept = {path for path in stored(mortal) - before if path.startswith("content/retained/")}
+        whole = {path.removesuffix(".whole") for path in kept if path.endswith(".whole")}
+        blobs = {path.replace("retained", "blobs/sha256") for path in whole}
+        assert stored(mortal) - before == kept | blobs
+        assert len(whole) >= FETCHED.get(point, 0)
+        assert kept or point != "pull.part", "what came before the daemon died is there"
+        assert mortal.docker("pull", name).stdout.count("Verifying Checksum") == 2 - len(whole)
+    assert mortal.docker("run", "--rm", name, "echo", "whole").stdout == "whole\n"
+    mortal.docker("rmi", name)
+    assert stored(mortal) == before

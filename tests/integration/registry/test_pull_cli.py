@@ -1,0 +1,217 @@
+"""`docker pull` with the official CLI and docker-py, out of Debian's registry."""
+
+import gzip
+import json
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker as docker_package
+import pytest
+
+from tests.daemon import Wherryd
+from tests.integration.images.archives import tar
+from tests.leftovers import Leftovers, scope_of
+from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, PASSWORD, USER, DebianRegistry, digest_of
+
+pytestmark = pytest.mark.root
+
+LARGE = random.Random(4).randbytes(3 << 20)
+
+
+def config(layers: list[bytes], **more: Any) -> dict[str, Any]:
+    """What a config says beside its platform."""
+    return {
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in layers]},
+        "config": {"Cmd": ["cat", "/etc/what"], "Labels": {"pulled": "yes"}},
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def layers(busybox_tar: Path) -> list[bytes]:
+    """Busybox, and what tells it from others."""
+    return [busybox_tar.read_bytes(), tar({"etc/what": b"pulled\n", "large": LARGE})]
+
+
+@pytest.fixture(scope="module")
+def pulled(plain: DebianRegistry, layers: list[bytes]) -> str:
+    """The repository with :1 (two layers), :arm (another processor's) and :multi (both), by its name."""
+    zipped = [gzip.compress(layer, 1, mtime=0) for layer in layers]
+    mine, digest = plain.put_image("pull/it", "1", zipped, **config(layers))
+    other, of_other = plain.put_image("pull/it", "arm", zipped, **{**config(layers), "architecture": "arm64"})
+    entries = [(other, of_other, "arm64"), (mine, digest, "amd64")]
+    plain.put_manifest(
+        "pull/it",
+        "multi",
+        {
+            "schemaVersion": 2,
+            "mediaType": DOCKER_LIST,
+            "manifests": [
+                {
+                    "mediaType": DOCKER_MANIFEST,
+                    "digest": each,
+                    "size": len(raw),
+                    "platform": {"os": "linux", "architecture": architecture},
+                }
+                for raw, each, architecture in entries
+            ],
+        },
+    )
+    return f"{plain.netloc}/pull/it"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(wherryd: Wherryd) -> Iterator[None]:
+    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
+    before = Leftovers(scope_of(wherryd))
+    yield
+    left = before.settle(scope_of(wherryd))
+    assert not left, "left:\n  " + "\n  ".join(left)
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers() -> None:
+    """Not after each test."""
+
+
+@pytest.fixture(autouse=True)
+def no_images_left(wherryd: Wherryd) -> Iterator[None]:
+    """After the test there is nothing of its images, and nothing retained."""
+    before = stored(wherryd)
+    yield
+    for name in wherryd.docker("images", "-q", "--no-trunc", "--filter", "label=pulled").stdout.split():
+        wherryd.docker("rmi", "-f", name)
+    assert stored(wherryd) == before
+
+
+def stored(wherryd: Wherryd) -> set[str]:
+    return {
+        str(path.relative_to(wherryd.data_root))
+        for part in ("content", "snapshots")
+        for path in (wherryd.data_root / part).glob("**/*")
+        if len(path.relative_to(wherryd.data_root).parts) <= 4 and "fs" not in path.parts
+    }
+
+
+def test_pull_and_run(wherryd: Wherryd, pulled: str) -> None:
+    said = wherryd.docker("pull", f"{pulled}:1").stdout
+    assert said.splitlines()[0] == "1: Pulling from pull/it"
+    assert said.count(": Pull complete") == 2
+    assert said.splitlines()[-2:] == [f"Status: Downloaded newer image for {pulled}:1", f"{pulled}:1"]
+    again = wherryd.docker("pull", f"{pulled}:1").stdout
+    assert f"Status: Image is up to date for {pulled}:1" in again
+    assert wherryd.docker("run", "--rm", f"{pulled}:1").stdout == "pulled\n"
+
+
+def test_run_pulls_what_is_missing(wherryd: Wherryd, pulled: str) -> None:
+    done = wherryd.docker("run", "--rm", f"{pulled}:multi")
+    assert done.stdout == "pulled\n"
+    assert f"Unable to find image '{pulled}:multi' locally" in done.stderr
+    assert f"Status: Downloaded newer image for {pulled}:multi" in done.stderr
+
+
+def test_by_digest(wherryd: Wherryd, pulled: str) -> None:
+    wherryd.docker("pull", f"{pulled}:1")
+    (name,) = json.loads(wherryd.docker("inspect", f"{pulled}:1").stdout)[0]["RepoDigests"]
+    wherryd.docker("rmi", f"{pulled}:1")
+    said = wherryd.docker("pull", name).stdout
+    assert said.splitlines()[0] == f"{name}: Pulling from pull/it"
+    (inspected,) = json.loads(wherryd.docker("inspect", name).stdout)
+    assert (inspected["RepoTags"], inspected["RepoDigests"]) == ([], [name])
+    assert wherryd.docker("run", "--rm", name).stdout == "pulled\n"
+
+
+def test_all_tags(wherryd: Wherryd, pulled: str) -> None:
+    said = wherryd.docker("pull", "-a", pulled).stdout
+    assert f"Status: Downloaded newer image for {pulled}\n" in said
+    listed = wherryd.docker("images", pulled, "--format", "{{.Tag}}").stdout
+    assert sorted(listed.split()) == ["1", "arm", "multi"]
+
+
+def test_another_platform(wherryd: Wherryd, pulled: str) -> None:
+    wherryd.docker("pull", "--platform", "linux/arm64", f"{pulled}:multi")
+    (inspected,) = json.loads(wherryd.docker("inspect", f"{pulled}:multi").stdout)
+    assert (inspected["Architecture"], inspected["Os"]) == ("arm64", "linux")
+    done = wherryd.docker("pull", "--platform", "linux/s390x", f"{pulled}:multi", check=False)
+    assert "no matching manifest for linux/s390x in the manifest list entries" in done.stderr
+
+
+def test_layers_that_are_there_are_not_fetched(wherryd: Wherryd, pulled: str) -> None:
+    wherryd.docker("pull", f"{pulled}:1")
+    said = wherryd.docker("pull", f"{pulled}:arm").stdout
+    assert said.count(": Already exists") == 2
+    assert "Download" not in said.replace("Downloaded newer", "")
+
+
+def test_what_is_not_there(wherryd: Wherryd, plain: DebianRegistry, pulled: str) -> None:
+    for name in (f"{pulled}:nope", f"{plain.netloc}/no/pe:1"):
+        done = wherryd.docker("pull", name, check=False)
+        assert done.returncode == 1
+        assert f"manifest for {name} not found: manifest unknown: manifest unknown" in done.stderr
+
+
+def test_docker_py(wherryd: Wherryd, pulled: str) -> None:
+    client = docker_package.DockerClient(base_url=f"unix://{wherryd.socket}")
+    try:
+        assert client.images.pull(pulled, tag="1").tags == [f"{pulled}:1"]
+        lines = list(client.api.pull(pulled, tag="multi", stream=True, decode=True))
+        assert lines[0] == {"status": "Pulling from pull/it", "id": "multi"}
+        assert {image.id for image in client.images.pull(pulled, all_tags=True)} == {
+            image.id for image in client.images.list(name=pulled)
+        }
+        with pytest.raises(docker_package.errors.NotFound, match="manifest unknown"):
+            client.images.pull(pulled, tag="nope")
+    finally:
+        client.close()
+
+
+def test_the_event(wherryd: Wherryd, pulled: str) -> None:
+    wherryd.docker("pull", f"{pulled}:1")
+    until = str(time.time() + 0.1)
+    told = wherryd.docker(
+        *("events", "--since", "1m", "--until", until, "--filter", "event=pull", "--format", "{{json .}}")
+    )
+    last = json.loads(told.stdout.splitlines()[-1])
+    assert last["Actor"] == {"ID": f"{pulled}:1", "Attributes": {"name": pulled, "pulled": "yes"}}
+
+
+def test_with_credentials(wherryd: Wherryd, session_root: Path, layers: list[bytes]) -> None:
+    registry = DebianRegistry(session_root / "registry-pull-htpasswd", htpasswd=True)
+    registry.start()
+    try:
+        registry.put_image("in/side", "1", [gzip.compress(layers[1])], **config(layers[1:]))
+        name = f"{registry.netloc}/in/side:1"
+        refused = wherryd.docker("pull", name, check=False)
+        assert "no basic auth credentials" in refused.stderr
+        wherryd.docker("login", "-u", USER, "--password-stdin", registry.netloc, stdin=PASSWORD.encode())
+        assert f"Downloaded newer image for {name}" in wherryd.docker("pull", name).stdout
+        wherryd.docker("logout", registry.netloc)
+        assert PASSWORD not in wherryd.log.read_text()
+    finally:
+        registry.stop()
+
+
+def test_skopeo_fills_the_registry(wherryd: Wherryd, plain: DebianRegistry, tmp_path: Path) -> None:
+    """What skopeo makes of an archive of ours, in both formats and with zstd, is pulled as the same image."""
+    saved = tmp_path / "saved.tar"
+    wherryd.docker("save", "-o", str(saved), "busybox")
+    layer = json.loads(wherryd.docker("inspect", "busybox").stdout)[0]["RootFS"]
+    for number, how in enumerate((["v2s2"], ["oci"], ["oci", "--dest-compress-format", "zstd"])):
+        name = f"{plain.netloc}/skopeo/busybox:{number}"
+        subprocess.run(
+            [
+                *("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false", "--format", *how),
+                *(f"docker-archive:{saved}", f"docker://{name}"),
+            ],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+        wherryd.docker("pull", name)
+        assert json.loads(wherryd.docker("inspect", name).stdout)[0]["RootFS"] == layer
+        assert wherryd.docker("run", "--rm", name, "echo", "whole").stdout == "whole\n"
+        wherryd.docker("rmi", name)
