@@ -219,7 +219,7 @@ def _told(answer: Answer) -> Fetched | None:
         validate_digest(digest)
     except errdefs.InvalidArgument:
         return None
-    if length is None or not _media_type(answer):
+    if not length or not _media_type(answer):
         return None
     return Fetched(b"", _media_type(answer), digest, length)
 
@@ -233,10 +233,10 @@ def _names(body: bytes) -> list[str]:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         document = None
-    names = document.get("tags") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not all(isinstance(name, str) for name in names or []):
+    names = (document.get("tags") or []) if isinstance(document, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise errdefs.SystemFailure("unable to decode the registry's list of tags")
-    return list(names or [])
+    return names
 
 
 def _next(answer: Answer, url: URL) -> URL | None:

@@ -158,7 +158,9 @@ class Proxy:
         status, headers, body = await self._ask(request, harm)
         if harm.change is not None:
             body = harm.change(body)
-        response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(body))})
+        if request.method != "HEAD":
+            headers["Content-Length"] = str(len(body))
+        response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(request)
         if request.method == "HEAD":
             return response
@@ -185,7 +187,7 @@ class Proxy:
             kept = {
                 name: value
                 for name, value in answer.headers.items()
-                if name.lower() not in ("content-length", "transfer-encoding", "connection", "date")
+                if name.lower() not in ("transfer-encoding", "connection", "date")
             }
             return answer.status, kept, await answer.read()
 
