@@ -28,8 +28,6 @@ NEVER_GOOD = (
     ),
     ("PUT /volumes/{name}", "there is no swarm"),
     ("* /plugins/{name}*", "there are no plugins"),
-    ("POST /auth", "there is no registry"),
-    ("GET /distribution/{name}/json", "there is no registry"),
 )
 NEWER = {
     "1.24": ("POST /*/prune", "GET /plugins*", "POST /plugins*", "DELETE /plugins*", "PUT /volumes/{name}")
