@@ -223,7 +223,7 @@ def test_filters(filters: Filters, found: list[str]) -> None:
     [Filters.of(status=["x"]), Filters.of(exited=["x"]), Filters.of(health=["x"]), Filters.of(publish=["x"])],
 )
 def test_bad_filters_are_refused(filters: Filters) -> None:
-    with pytest.raises(errdefs.InvalidArgument, match="filter|looking up"):
+    with pytest.raises(errdefs.InvalidArgument, match=r"filter|looking up"):
         names(listing.ListQuery(all=True, filters=filters))
 
 

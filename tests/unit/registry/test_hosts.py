@@ -94,7 +94,9 @@ def test_an_authority_of_a_local_registry_is_used() -> None:
 
 def test_hosts_that_are_listed() -> None:
     listed = (
-        Listed("https://mirror.example/v2", capabilities=READING, headers={"X": "hidden"}, connect_timeout=2.0),
+        Listed(
+            "https://mirror.example/v2", capabilities=READING, headers={"X": "hidden"}, connect_timeout=2.0
+        ),
         Listed("http://r.example/v2", verify=False),
         Listed(""),
     )
