@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import StreamReader, web
 
 from api import errors
+from api.trimming import Trimming
 from api.upgrade import Splitter
 
 _log = logging.getLogger(__name__)
@@ -132,6 +133,7 @@ class Connection(web.RequestHandler):
     def finish(self) -> None:
         """The handler is done; a client that has half-closed asks for nothing more."""
         self._busy = False
+        self._server.trimming.soon()
         self._splitter.reset()
         if self._half_closed or self._early is not None:
             self.close()
@@ -234,6 +236,7 @@ class HttpServer(web.Server):
         self.idle: dict[Connection, float] = {}
         """Those that ask for nothing, and since when by the loop's clock; the longest first."""
         self.hangups = Hangups(self._loop)
+        self.trimming = Trimming(self._loop)
         self._closed = False
 
     def __call__(self) -> web.RequestHandler:
@@ -270,6 +273,7 @@ class HttpServer(web.Server):
         self.pre_shutdown()
         await self.shutdown(timeout)
         self.hangups.close()
+        self.trimming.close()
 
 
 @contextlib.contextmanager
