@@ -27,17 +27,27 @@ LIVES = 10  # Python 3.11 adapts code that has run eight times
 _PATIENCE = 2.0  # seconds for all lives: the first container waits for them
 _CHUNK = 4096
 _ID = "0" * 64
-# Called as `runtime --root R … create … --pid-file P ID`; $0 is --root. As runc's init does, `cat` waits at the fifo.
+# Called as `runtime --root R … create … --pid-file P ID`; $0 is --root. As runc's init does, `cat` says "0" in the fifo
+# and closes it at its execution. It opens the fifo for both, which waits for nobody, and is let go by a line of its
+# stdin: where this process is killed meanwhile, there is no reader to come, and stdin ends.
 _RUNTIME = """exec 3<&0
 for last; do :; done
 fifo=$1/$last/exec.fifo
 while [ $# -gt 1 ]; do
     if [ "$1" = --pid-file ]; then
-        { [ -p "$fifo" ] && printf 0 >"$fifo"; exec cat <&3 3<&-; } &
+        {
+            if [ -p "$fifo" ]; then
+                exec 4<>"$fifo"
+                printf 0 >&4
+                read -r go <&3
+            fi
+            exec cat <&3 3<&- 4<&-
+        } &
         echo $! >"$2"
     fi
     shift
 done"""
+_LINE = b"a line\n"
 
 
 def rehearse(directory: str, *, native: bool) -> None:
@@ -151,13 +161,17 @@ class _Daemon:
 
     def _answer(self, message: list[bytes]) -> None:
         if message == [b"0", b"created"]:
-            self._connect(protocol.encode(1, "hello", 1), protocol.encode(2, "attach", "ioe"))
+            # Its line is taken after the start, which is there when the shim first looks: this has to be accepted.
+            self._connect(
+                protocol.encode(1, "hello", 1),
+                protocol.encode(2, "attach", "ioe"),
+                protocol.input_header(len(_LINE)) + _LINE,
+            )
             self._control.send(protocol.encode(1, "resize", "", 24, 80) + protocol.encode(2, "start"))
         elif message == [b"2", b"ok"] and self._execs:
             self._connect(protocol.encode(1, "exec", 1, 0, 1, "ioe"), protocol.input_header(0))
         elif message in ([b"2", b"ok"], [b"0", b"exec-exit"]):
-            line = b"a line\n"
-            self._clients[0].send(protocol.input_header(len(line)) + line + protocol.input_header(0))
+            self._clients[0].send(protocol.input_header(len(_LINE)) + _LINE + protocol.input_header(0))
 
     def _connect(self, *requests: bytes) -> None:
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)

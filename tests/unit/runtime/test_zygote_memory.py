@@ -4,8 +4,11 @@ Each test has a process of its own: what is asked is a process's memory, modules
 """
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,15 @@ except ChildProcessError:
     left = ""
 print(json.dumps([left, os.path.exists(directory)]))
 """
+KILLED = """
+import signal
+def answer(self, message):
+    if message == [b"0", b"created"]:
+        print(open(directory + "/pid").read(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+rehearsal._Daemon._answer = answer
+rehearsal.rehearse(directory, native=True)
+"""
 PAGES = """
 kept = holes.fill_holes()
 pages = {}
@@ -104,6 +116,27 @@ def test_a_rehearsed_life_is_whole_and_leaves_nothing(tmp_path: Path, native: st
 
 def test_a_life_that_gets_stuck_is_given_up(tmp_path: Path) -> None:
     assert python(START + STUCK, zygote._PACKAGES, str(tmp_path / "life")) == ["", False]
+
+
+def test_a_life_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
+    argv = [sys.executable, "-I", "-S", "-B", "-c", START + KILLED, zygote._PACKAGES, str(tmp_path / "life")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 5
+    while alive(pid := int(done.stdout)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    left = alive(pid)
+    if left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs, and is no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_new_objects_lie_together() -> None:
