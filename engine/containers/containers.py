@@ -31,6 +31,7 @@ from engine.containers.stop import await_end, kill_for_good, stop
 from engine.containers.store import ContainerStore
 from engine.containers.top import Top, top
 from engine.containers.watch import Watcher
+from engine.images import platforms
 from engine.images.images import Images
 from engine.logs.reader import LogQuery, read
 from runtime import cgroups
@@ -146,6 +147,8 @@ class Containers:
             container = _replace(container, name=name)
             container = await create(container, image, self._machinery, self._store)
         await self._announcer.tell(container, "create")
+        if image is not None and not platform:
+            warnings = [*warnings, *platforms.warning(image.platform)]
         return Created(container.id, warnings)
 
     async def start(self, reference: str) -> None:

@@ -26,9 +26,19 @@ _CONFIGS = frozenset(
 )
 
 
-async def look_up(repository: Repository, name: str) -> Fetched:
-    """What a tag or a digest names. A registry that says how long to wait is waited for."""
-    return await _patiently(lambda: repository.manifest(name), even_silent=False)
+async def digest_of(repository: Repository, name: Reference) -> str:
+    """The digest that a tag stands for, or the one of the name. A registry that says how long to wait is waited for.
+
+    By HEAD, which registries that count pulls do not count.
+    """
+    if name.digest:
+        return name.digest
+    return (await _patiently(partial(repository.head, name.tag), even_silent=False)).digest
+
+
+async def look_up(repository: Repository, digest: str) -> Fetched:
+    """What a digest names."""
+    return await _patiently(partial(repository.manifest, digest), even_silent=False)
 
 
 async def for_platform(

@@ -90,6 +90,18 @@ def _served(architecture: str, variant: str) -> list[tuple[str, str]]:
     return [(architecture, variant)]
 
 
+def warning(offered: Platform) -> list[str]:
+    """Docker's warning of an image for another kind of machine than this one."""
+    here = host()
+    if not offered.architecture or rank(offered, here) is not None:
+        return []
+    text = (
+        f"The requested image's platform ({render(offered)}) does not match the detected host platform "
+        f"({render(here)}) and no specific platform was requested"
+    )
+    return [text]
+
+
 def require(offered: Platform, wanted: Platform, name: str) -> None:
     """Pass if the image `name` for one platform serves the other; else NotFound in Docker's words."""
     if not matches(offered, wanted):

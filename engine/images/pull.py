@@ -95,18 +95,29 @@ class Pull:
 
     async def run(self, name: Reference) -> bool:
         """Have the image under that name, and under the digest of what the name means; whether that is news."""
-        found = await manifests.look_up(self._repository, name.digest or name.tag)
-        faults.hit("pull.manifest")
+        digest = await manifests.digest_of(self._repository, name)
+        former = self._pulls.store.named(name)
+        if former is not None and self._is_current(former, name, digest):
+            self._begin(name)
+            image = former
+        else:
+            found = await manifests.look_up(self._repository, digest)
+            faults.hit("pull.manifest")
+            self._begin(name)
+            chosen = await manifests.for_platform(self._repository, found, self._platform, name)
+            named = name.with_digest(digest)
+            image = await self._image(chosen.raw, [named] if name.digest else [named, name])
+        self._lines.post(Message(status=f"Digest: {digest}"))
+        return former is None or former.id != image.id
+
+    def _is_current(self, former: Image, name: Reference, digest: str) -> bool:
+        """Whether the image that has the name is the one that the digest means for the platform."""
+        known = name.with_digest(digest).familiar in former.digests
+        return known and platforms.matches(former.platform, self._platform)
+
+    def _begin(self, name: Reference) -> None:
         where = name.canonical if name.digest else name.tag
         self._lines.post(Message(id=where, status=f"Pulling from {name.path}"))
-        chosen = await manifests.for_platform(self._repository, found, self._platform, name)
-        former = self._pulls.store.named(name)
-        names = [name.with_digest(found.digest)]
-        if not name.digest:
-            names.append(name)
-        image = await self._image(chosen.raw, names)
-        self._lines.post(Message(status=f"Digest: {found.digest}"))
-        return former is None or former.id != image.id
 
     async def _image(self, raw: bytes, names: list[Reference]) -> Image:
         manifest = layouts.manifest(raw, "image manifest")

@@ -96,6 +96,15 @@ async def test_what_is_pulled_is_whole_and_alone(pull: Pulled) -> None:
     assert await pull.place.files() == set()
 
 
+async def test_what_is_current_is_looked_at_and_not_fetched(pull: Pulled) -> None:
+    """Registries that count pulls do not count a HEAD."""
+    await pull("three/layers")
+    pull.proxy.seen.clear()
+    assert (await pull("three/layers"))[-1].startswith("Status: Image is up to date")
+    assert [one.method for one in pull.proxy.seen if "manifests" in one.path] == ["HEAD"]
+    assert not [one for one in pull.proxy.seen if "blobs" in one.path]
+
+
 async def test_ten_broken_connections_cost_no_byte_twice(pull: Pulled) -> None:
     pull.proxy.harms = [Harm(LARGE, times=10, cut=150_000)]
     await pull("three/layers")
