@@ -1,11 +1,13 @@
 """Registries of Debian's on loopback, and the client under test, here without a daemon around it."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from engine.images.reference import parse
 from engine.registry.client import Registry
@@ -17,6 +19,11 @@ from tests.registries import Certificates, DebianRegistry, make_certificates, mi
 
 LAYER = b"".join(bytes([number % 251]) * 1000 for number in range(500))
 """A blob of 500 kB in which every place differs from its neighbours."""
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The daemon's loop: failures of connections look different on others."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """Registries and ways to them that do harm: every wait ends, every body is bounded, no secret goes astray."""
 
 import asyncio
+import base64
 import contextlib
 import ssl
 import time
@@ -349,9 +350,11 @@ async def test_tags_that_are_nonsense(proxy: Harmful, open_repository: Open, bod
 async def test_a_proxy_on_the_way(open_repository: Open) -> None:
     """Without TLS it is asked for the whole URL, with TLS for a tunnel, which this one refuses."""
     seen: list[tuple[str, str]] = []
+    known = "Basic " + base64.b64encode(b"user:word").decode()
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         seen.append((request.method, request.raw_path))
+        assert request.headers["Proxy-Authorization"] == known
         if request.method == "CONNECT":
             return web.Response(status=403)
         return web.Response(text="{}" if "/v2/" in request.raw_path else "")
