@@ -11,7 +11,7 @@ import errdefs
 from engine.database import Database
 from engine.events import Events
 from engine.filters import Filters
-from engine.images import layouts, platforms, reference
+from engine.images import layouts, platforms, pull, reference
 from engine.images.announce import announce
 from engine.images.commit import Commit, Committer
 from engine.images.history import Step, history
@@ -36,7 +36,6 @@ from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
 
 _log = logging.getLogger(__name__)
-_KEPT = 24 * 3600.0  # seconds that what a pull had fetched before it broke off waits for another one
 
 
 class Images:
@@ -227,13 +226,17 @@ class Images:
             )
             return await removal.run(image, name)
 
+    async def drop_unfinished(self) -> None:
+        """Remove what pulls that broke off have left, however young it is."""
+        await self._blobs.expire(0)
+
     async def release(self, chain_id: str) -> None:
         """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""
         await self._layers.release(chain_id)
 
     async def sweep(self) -> None:
         """Remove layers and blobs that nothing refers to, and what pulls left more than a day ago."""
-        await self._blobs.expire(_KEPT)
+        await self._blobs.expire(pull.KEPT)
         layers = await self._layers.sweep()
         orphans = set(await self._content.walk()) - self._store.blobs()
         await self._blobs.drop(orphans)

@@ -35,7 +35,7 @@ class ImagePrune:
         self._turn = Turn()
 
     async def prune(self, filters: Filters) -> Pruned:
-        """Remove images without a name, or with `dangling=false` all that no container uses.
+        """Remove images without a name, or with `dangling=false` all that no container uses; and what pulls left.
 
         InvalidArgument for filters that mean nothing, Conflict while another prune works.
         """
@@ -49,6 +49,7 @@ class ImagePrune:
             for listed in self._images.list(filters.without("dangling")):
                 for name in names_to_go(listed, everything, dangling=dangling):
                     pruned.removed += await self._remove(name)
+            await self._images.drop_unfinished()
             pruned.reclaimed = sum(sizes.get(each.deleted, 0) for each in pruned.removed)
             await self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned

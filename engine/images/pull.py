@@ -25,6 +25,8 @@ from engine.registry.errors import Transient
 from engine.registry.repository import Repository
 
 STEPS = ("manifest", "config", "layer", "unneeded")  # where the crash tests kill it
+KEPT = 24 * 3600.0
+"""Seconds that what was fetched before a pull broke off waits for another one."""
 _RESERVED = "scratch"
 
 
@@ -66,6 +68,7 @@ class Pulls:
         wanted = reference_of(name, tag)
         asked = platforms.parse(platform) if platform else None
         repository = self._registry.repository(wanted, credentials)
+        await self.blobs.expire(KEPT)
         lines = Lines(progress)
         await lines.during(self._all(wanted, asked, repository, lines))
 

@@ -1,6 +1,8 @@
 """Disks with a little room, more with every try: what is begun is done, or fails for want of it and leaves nothing."""
 
+import gzip
 import os
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.crash.small_disk import SmallDisk
+from tests.integration.images.archives import tar
+from tests.registries import DebianRegistry, digest_of, missing
 from tests.roots import make_root
 from tests.unix_http import Response
 
@@ -72,6 +76,38 @@ def test_loads(mortal: SmallDisk) -> None:
         == "50\n1500000\n"
     )
     mortal.docker("rmi", "big:1")
+    assert stored(mortal) == before
+
+
+@pytest.fixture(scope="module")
+def pulled(session_root: Path) -> Iterator[str]:
+    """An image of two layers in a registry, as a pull asks for it."""
+    if reason := missing():
+        pytest.skip(reason)
+    registry = DebianRegistry(session_root / "registry-room")
+    registry.start()
+    layers = [tar({f"{n}": random.Random(n).randbytes(1_500_000)}) for n in range(2)]
+    diff_ids = [digest_of(layer) for layer in layers]
+    zipped = [gzip.compress(layer, 1) for layer in layers]
+    registry.put_image("little/room", "1", zipped, rootfs={"type": "layers", "diff_ids": diff_ids})
+    yield f"fromImage={registry.netloc}/little/room&tag=1"
+    registry.stop()
+
+
+def test_pulls(mortal: SmallDisk, pulled: str) -> None:
+    """What was fetched before the disk was full is given back, and not kept for another pull."""
+    before, failed = stored(mortal), 0
+    for room in range(0, 7200, 600):
+        mortal.leave(room * KIB)
+        answer = mortal.call("POST", f"/images/create?{pulled}")
+        if for_want_of_room(answer):
+            failed += 1
+            assert stored(mortal) == before, room
+    mortal.free()
+    assert 3 < failed < 12
+    name = pulled.removeprefix("fromImage=").replace("&tag=", ":")
+    assert mortal.get(f"/images/{name}/json").status == 200
+    mortal.docker("rmi", name)
     assert stored(mortal) == before
 
 

@@ -130,14 +130,19 @@ async def test_what_came_is_kept_for_the_next_pull(pull: Pulled) -> None:
     assert await pull.kept() == {}
 
 
-async def test_what_nobody_comes_for_is_dropped(pull: Pulled, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("drop", ["sweep", "drop_unfinished"])
+async def test_what_nobody_comes_for_is_dropped(
+    pull: Pulled, monkeypatch: pytest.MonkeyPatch, drop: str
+) -> None:
+    """After a day, or by a prune at once."""
     pull.proxy.harms = [Harm(LARGE, times=1, cut=700_000), Harm(LARGE, reset=True)]
     with pytest.raises(errdefs.SystemFailure):
         await pull("three/layers")
     await pull.place.images.sweep()
     assert len(await pull.kept()) == 3, "it has not waited for long"
-    monkeypatch.setattr("engine.images.images._KEPT", 0.0)
-    await pull.place.images.sweep()
+    if drop == "sweep":
+        monkeypatch.setattr("engine.images.pull.KEPT", 0.0)
+    await getattr(pull.place.images, drop)()
     assert await pull.kept() == {}
     assert await pull.place.files() == set()
 
