@@ -37,7 +37,7 @@ _PAUSE = 0.05  # seconds, and more each time: a zygote in its last moment still 
 _SHIM_DIED = "its shim died, and the container was killed"
 _REMOVED = "its runtime directory was removed, and the container was killed"
 _RUNTIME_FILE = "runtime"
-_REHEARSAL = "rehearsal"
+_REHEARSAL = "rehearsal-"
 _DEFAULT_RUNTIME = Runtime(name="runc", path="runc")
 
 
@@ -59,7 +59,8 @@ class Supervisor:
         self._exec_root = exec_root
         self._runc = Runc(exec_root / "runc")
         binary = shutil.which("runc", path=ENVIRONMENT["PATH"]) or "runc"
-        self._zygote = Zygote(binary if memfd else "", str(exec_root / _REHEARSAL), faults)
+        rehearsal = exec_root / f"{_REHEARSAL}{os.getpid()}"  # that of a killed daemon may be in use yet
+        self._zygote = Zygote(binary if memfd else "", str(rehearsal), faults)
         self._moves = Moves()
         self._tasks: set[Task] = set()
         self._background: set[asyncio.Task[None]] = set()
@@ -299,7 +300,7 @@ def _prepare(exec_root: Path) -> Path:
     keep_descriptors_private()
     for path in (exec_root, exec_root / "runc", exec_root / "containers"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in exec_root.glob(f"{_REHEARSAL}-*"):  # of a zygote that was killed, or of a killed daemon's
+    for left in exec_root.glob(f"{_REHEARSAL}*"):  # of a zygote that was killed
         shutil.rmtree(left, ignore_errors=True)
     return exec_root.resolve()
 

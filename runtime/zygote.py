@@ -27,8 +27,8 @@ class Zygote:
     """One zygote at a time; shims do not depend on it once they are born."""
 
     def __init__(self, binary: str, directory: str, fault: str = "") -> None:
-        """`binary`: the runtime to copy into memory at once, "" for no copies at all. `directory`: where to rehearse a
-        shim's life; each zygote adds "-" and its pid, since that of a killed daemon may still be at it.
+        """`binary`: the runtime to copy into memory at once, "" for no copies at all. `directory`: this daemon's
+        own, for the rehearsal of a shim's life; it does not exist.
 
         `fault`: a step of runtime.shim.faults at which the first zygote, or a shim of it, dies; for tests.
         """

@@ -36,8 +36,7 @@ _taken: list[object] = []  # see holes
 def main(runtime: str, directory: str, fault: str = "") -> None:
     """Serve the socket on fd 3 until it closes.
 
-    `runtime`: a binary to copy at once, "" never to copy any. `directory`: with "-" and the pid behind it, one that
-    can be made, for the rehearsal.
+    `runtime`: a binary to copy at once, "" never to copy any. `directory`: one that can be made, for the rehearsal.
     """
     os.chdir("/")
     os.umask(0o022)
@@ -52,7 +51,7 @@ def main(runtime: str, directory: str, fault: str = "") -> None:
     daemon.set_inheritable(False)
     binaries = SealedBinaries() if runtime else None
     native = binaries is not None and binaries.get(runtime).native
-    _warm_up(f"{directory}-{os.getpid()}", native=native)
+    _warm_up(directory, native=native)
     if fault:
         faults.arm(fault)
     Zygote(daemon, binaries).run()

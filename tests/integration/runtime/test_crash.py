@@ -190,6 +190,14 @@ async def test_zygote_comes_back_by_itself(box: Containers) -> None:
     await until(lambda: supervisor.zygote_pid not in (0, first))
 
 
+async def test_what_a_killed_zygote_rehearsed_in_is_removed(containers: Containers) -> None:
+    left = containers.exec_root / "rehearsal-1" / ("0" * 64)
+    left.mkdir(parents=True)
+    os.mkfifo(left / "exec.fifo")
+    await containers.open()
+    assert not left.parent.exists()
+
+
 async def test_daemon_and_zygote_killed(containers: Containers) -> None:
     mortal = Mortal(containers, ["sh", "-c", "sleep 0.5; echo end; exit 6"])
     await mortal.until("started")
