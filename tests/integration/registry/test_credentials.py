@@ -231,6 +231,18 @@ async def test_login_with_a_password(guarded: DebianRegistry, clients: Callable[
     assert failed.value.message == f'Get "{url}": no basic auth credentials'
 
 
+async def test_a_password_that_was_refused_with_tls_is_not_shown_without(
+    make_registry: Make, certificates: Certificates, clients: Callable[..., Registry]
+) -> None:
+    registry = await asyncio.to_thread(make_registry, htpasswd=True, certificates=certificates)
+    with pytest.raises(errdefs.SystemFailure) as failed:
+        await clients().login(WRONG, registry.netloc)
+    assert failed.value.message == (
+        f"login attempt to https://{registry.netloc}/v2/ failed with status: 401 Unauthorized"
+    )
+    assert await clients().login(KNOWN, registry.netloc) == ""
+
+
 async def test_login_where_nobody_asks(plain: DebianRegistry, clients: Callable[..., Registry]) -> None:
     assert await clients().login(WRONG, plain.netloc) == ""
 

@@ -142,6 +142,20 @@ async def test_a_body_without_an_end(open_repository: Open) -> None:
                 await ask
 
 
+async def test_a_body_of_no_announced_length_that_ends_early(open_repository: Open) -> None:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(LAYER[:1000])
+        return response
+
+    async with serve(handle) as netloc:
+        failure = await _fails(open_repository(f"{netloc}/a/b"))
+    assert isinstance(failure, errors.Transient)
+    assert failure.message == f"blob {BLOB}: unexpected EOF, 499000 of 500000 bytes are missing"
+
+
 @pytest.mark.parametrize("name", ["tag", "digest"])
 async def test_a_manifest_that_is_another(proxy: Harmful, open_repository: Open, name: str) -> None:
     harmful, netloc = proxy
