@@ -77,6 +77,7 @@ class Images:
             Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
             self._events,
             registry,
+            self._lock,
         )
 
     def get(self, name: str) -> Image:
@@ -264,17 +265,20 @@ class Images:
             config_size=await self._content.size(image.id),
         )
 
+    def _lock(self, image_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(image_id, asyncio.Lock())
+
     def _locked(self, name: str) -> "_Locked":
-        return _Locked(self, name, self._locks)
+        return _Locked(self, name, self._lock)
 
 
 class _Locked:
     """The lock of an image, by its name; entered, the image as it is then."""
 
-    def __init__(self, images: Images, name: str, locks: WeakValueDictionary[str, asyncio.Lock]) -> None:
+    def __init__(self, images: Images, name: str, lock: Callable[[str], asyncio.Lock]) -> None:
         self._images = images
         self._name = name
-        self._lock = locks.setdefault(images.get(name).id, asyncio.Lock())
+        self._lock = lock(images.get(name).id)
 
     async def __aenter__(self) -> Image:
         await self._lock.acquire()

@@ -1,7 +1,7 @@
 """`docker pull`: images out of registries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import errdefs
@@ -31,7 +31,10 @@ _RESERVED = "scratch"
 
 
 class Pulls:
-    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once."""
+    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once.
+
+    `lock` gives the lock of an image, by its id.
+    """
 
     def __init__(
         self,
@@ -42,12 +45,14 @@ class Pulls:
         downloads: Downloads,
         events: Events,
         registry: Registry,
+        lock: Callable[[str], asyncio.Lock],
     ) -> None:
         self.store = store
         self.layers = layers
         self.blobs = blobs
         self.registrar = registrar
         self.downloads = downloads
+        self.lock = lock
         self.unpacking: Sharing[Layer] = Sharing()
         self._events = events
         self._registry = registry
@@ -125,8 +130,9 @@ class Pull:
     async def _image(self, raw: bytes, names: list[Reference]) -> Image:
         manifest = layouts.manifest(raw, "image manifest")
         pulls = self._pulls
-        if (known := pulls.store.find(manifest.config.digest)) is not None:
-            return await pulls.store.save(known, names)
+        async with pulls.lock(manifest.config.digest):  # against a removal of what is here
+            if (known := pulls.store.find(manifest.config.digest)) is not None:
+                return await pulls.store.save(known, names)
         raw_config = await manifests.config_of(self._repository, manifest.config)
         candidate = Candidate(
             raw_config=raw_config,

@@ -1,9 +1,14 @@
 """`docker pull` with the official CLI and docker-py, out of Debian's registry."""
 
+import asyncio
+import contextlib
 import gzip
+import io
 import json
+import os
 import random
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +19,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
+from tests.integration.registry.servers import Harm, Proxy, serve
 from tests.leftovers import Leftovers, scope_of
 from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, PASSWORD, USER, DebianRegistry, digest_of
 
@@ -138,6 +144,65 @@ def test_another_platform(wherryd: Wherryd, pulled: str) -> None:
     assert (inspected["Architecture"], inspected["Os"]) == ("arm64", "linux")
     done = wherryd.docker("pull", "--platform", "linux/s390x", f"{pulled}:multi", check=False)
     assert "no matching manifest for linux/s390x in the manifest list entries" in done.stderr
+
+
+def test_running_another_platforms_image(wherryd: Wherryd, plain: DebianRegistry) -> None:
+    """It is pulled, and whoever runs it is told why it cannot work."""
+    elf = b"\x7fELF\2\1\1" + bytes(9) + (2).to_bytes(2, "little") + (183).to_bytes(2, "little") + bytes(100)
+    program = tarfile.TarInfo("foreign")
+    program.size, program.mode = len(elf), 0o755
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(program, io.BytesIO(elf))
+    layer = buffer.getvalue()
+    said = {
+        **config([layer]),
+        "architecture": "arm64",
+        "config": {"Cmd": ["/foreign"], "Labels": {"pulled": "yes"}},
+    }
+    plain.put_image("pull/foreign", "1", [gzip.compress(layer)], **said)
+    name = f"{plain.netloc}/pull/foreign:1"
+    wherryd.docker("pull", name)
+    done = wherryd.docker("run", "--rm", name, check=False)
+    assert done.returncode != 0
+    assert (
+        "The requested image's platform (linux/arm64) does not match the detected host platform"
+        in done.stderr
+    )
+    assert "exec format error" in done.stderr
+
+
+async def test_a_client_that_is_gone_ends_its_pull(
+    wherryd: Wherryd, plain: DebianRegistry, pulled: str, layers: list[bytes]
+) -> None:
+    """The connection to the registry is closed, and what came is kept for the next pull."""
+    large = digest_of(gzip.compress(layers[1], 1, mtime=0))
+    proxy = Proxy(f"http://{plain.netloc}", [Harm(large, pause=0.01)])
+    async with serve(proxy) as netloc:
+        name = f"{netloc}/pull/it:1"
+        before = sockets(wherryd)
+        client = await asyncio.to_thread(subprocess.Popen, ["docker", "pull", name], env=wherryd.client_env)
+        async with asyncio.timeout(20):
+            while not any(one.path.endswith(large) for one in proxy.seen):  # noqa: ASYNC110 - it has no event
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+            assert sockets(wherryd) > before
+            client.kill()
+            await asyncio.to_thread(client.wait)
+            while sockets(wherryd) > before:  # noqa: ASYNC110 - the kernel has no event for it
+                await asyncio.sleep(0.05)
+    marks = [path.name for path in (wherryd.data_root / "content/retained").iterdir()]
+    assert digest_of(gzip.compress(layers[0], 1, mtime=0)).removeprefix("sha256:") + ".whole" in marks
+    wherryd.docker("image", "prune", "-f")
+
+
+def sockets(wherryd: Wherryd) -> int:
+    """How many sockets the daemon has."""
+    found = 0
+    for fd in os.listdir(f"/proc/{wherryd.pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            found += os.readlink(f"/proc/{wherryd.pid}/fd/{fd}").startswith("socket:")
+    return found
 
 
 def test_layers_that_are_there_are_not_fetched(wherryd: Wherryd, pulled: str) -> None:
