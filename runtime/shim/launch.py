@@ -64,7 +64,7 @@ class RuntimeCommand:
         `ended` gets the runtime's exit code and the reason, "" where start.log has it. Returns what is to be told if
         init ends before; None when the runtime itself is at it.
         """
-        if self._native:
+        if self._native and self._order.plain:
             try:
                 return native.Start(self._loop, self._state, pid, self._binary, ended)
             except OSError:  # the runtime says why

@@ -1,7 +1,7 @@
 """What `runc start` and `runc delete` do, done here: a few system calls each, where their processes take 5 ms.
 
-Only for versions of runc whose sources were read for it. A start is the same for all containers: runc runs the hooks
-in `create`. A delete is done here only where nothing else is to be done: see `Order.plain`.
+Only for versions of runc whose sources were read for it, and where nothing else is to be done: see `Order.plain`. (A
+start runs no hook in most of these versions, but poststart is about to move there.)
 """
 
 from __future__ import annotations

@@ -87,6 +87,7 @@ def _live(directory: str, binary: Binary, *, execs: bool, patience: float) -> No
         stdin_once=True,
         log_path=f"{directory}/log",
         log_max_size=1 << 20,
+        plain=True,
     )
     shim = Shim(Order.decode(order.encode()), theirs, binary)
     _Daemon(shim, ours, execs=execs)

@@ -100,7 +100,7 @@ async def test_more_state_than_is_known(box: Containers) -> None:
 
 
 async def test_hooks_are_run(box: Containers) -> None:
-    """By the runtime, which deletes such a container."""
+    """By the runtime, which starts and deletes such a container."""
     told = box.root / "told"
     hooks = {
         when: [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {when} >>{told}"]}]
@@ -109,6 +109,7 @@ async def test_hooks_are_run(box: Containers) -> None:
     task = await box.create(["sleep", "60"], hooks=hooks)
     await task.start()
     assert told.read_text().split() == ["poststart"]
+    assert by_command(task, "start")
     await box.end(task)
     assert told.read_text().split() == ["poststart", "poststop"]
 
