@@ -1,5 +1,6 @@
 """Images: list, inspect, history, load, pull, import, tag, remove."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -217,6 +218,7 @@ class ImageRoutes:
 
     async def _pull(self, call: Call) -> web.StreamResponse:
         stream = JSONStream(call)
+        finished = False
         with while_connected(call.request):
             try:
                 await self._pulls.pull(
@@ -230,6 +232,10 @@ class ImageRoutes:
                 raise
             except Exception as error:  # noqa: BLE001 - the top frame of a pull
                 return await stream.fail(error, "image pull")
+            finished = True
+        if not finished:  # a client that is still there must not take the end of the stream for a success
+            with contextlib.suppress(ConnectionError):
+                await stream(Message.failure("the daemon is shutting down: the pull was given up"))
         return await stream.end()
 
     async def tag(self, call: Call) -> web.StreamResponse:

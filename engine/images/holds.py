@@ -36,16 +36,19 @@ class BlobHolds:
             self._held += Counter()
             await self.drop(session.digests)
 
-    async def drop(self, digests: Iterable[str]) -> None:
-        """Delete those blobs that nothing needs any more."""
+    async def drop(self, digests: Iterable[str]) -> int:
+        """Delete those blobs that nothing needs any more; how many there were."""
+        dropped = 0
         for digest in sorted(set(digests)):
             async with self._turn:
                 if digest in self._held or digest in self._retained or digest in self._referenced():
                     continue
                 try:
                     await self._content.delete(digest)
+                    dropped += 1
                 except errdefs.NotFound:
                     pass
+        return dropped
 
     async def take(self, digest: str, held: list[str]) -> bool:
         """Hold a blob if it is there, whoever made it."""

@@ -240,9 +240,9 @@ class Images:
         await self._blobs.expire(pull.KEPT)
         layers = await self._layers.sweep()
         orphans = set(await self._content.walk()) - self._store.blobs()
-        await self._blobs.drop(orphans)
-        if layers or orphans:
-            _log.info("removed %d layers and %d blobs that no image needs", len(layers), len(orphans))
+        dropped = await self._blobs.drop(orphans)
+        if layers or dropped:
+            _log.info("removed %d layers and %d blobs that no image needs", len(layers), dropped)
 
     def list(self, filters: Filters, *, all_images: bool = False) -> list[Listed]:
         """The images that pass the filters, newest first; without `all_images` no steps of others."""

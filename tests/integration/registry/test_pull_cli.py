@@ -10,7 +10,7 @@ import random
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +194,29 @@ async def test_a_client_that_is_gone_ends_its_pull(
     marks = [path.name for path in (wherryd.data_root / "content/retained").iterdir()]
     assert digest_of(gzip.compress(layers[0], 1, mtime=0)).removeprefix("sha256:") + ".whole" in marks
     wherryd.docker("image", "prune", "-f")
+
+
+async def test_a_daemon_that_ends_fails_its_pulls(
+    start_daemon: Callable[..., Wherryd], plain: DebianRegistry, pulled: str, layers: list[bytes]
+) -> None:
+    """The client sees that it has no image; the next daemon goes on with what came."""
+    daemon = await asyncio.to_thread(start_daemon, image=False)
+    large = digest_of(gzip.compress(layers[1], 1, mtime=0))
+    proxy = Proxy(f"http://{plain.netloc}", [Harm(large, times=1, pause=0.01)])
+    async with serve(proxy) as netloc:
+        pulling = asyncio.to_thread(daemon.docker, "pull", f"{netloc}/pull/it:1", check=False)
+        async with asyncio.TaskGroup() as group:
+            client = group.create_task(pulling)
+            async with asyncio.timeout(20):
+                while not any(one.path.endswith(large) for one in proxy.seen):  # noqa: ASYNC110 - it has no event
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(daemon.terminate)
+        assert client.result().returncode == 1
+        assert "the daemon is shutting down" in client.result().stderr
+        await asyncio.to_thread(daemon.start)
+        again = await asyncio.to_thread(daemon.docker, "pull", f"{netloc}/pull/it:1")
+        assert again.stdout.count("Verifying Checksum") == 1
 
 
 def sockets(wherryd: Wherryd) -> int:
