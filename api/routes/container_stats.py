@@ -4,6 +4,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+import errdefs
 from api import errors
 from api.call import Call
 from api.connection import Taken, while_connected
@@ -47,9 +48,11 @@ class ContainerStatsRoutes:
     async def stats(self, call: Call) -> web.StreamResponse:
         """A stream of samples; or one, with the one before it for the client to compare, unless it wants none."""
         container = self._containers.get(call.name)
-        if call.query.flag("stream", default=True):
-            return await self._stream(call, container.id)
         one_shot = not call.version.before("1.41") and call.query.flag("one-shot")
+        if call.query.flag("stream", default=True):
+            if one_shot:
+                raise errdefs.InvalidArgument("cannot have stream=true and one-shot=true")
+            return await self._stream(call, container.id)
         if one_shot or not container.running:
             return call.answer(schema.stats(await self._stats.once(container.id), None, call.version))
         return await self._compared(call, container.id)

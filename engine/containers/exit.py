@@ -26,14 +26,23 @@ def ended(container: Container, exit_status: Exit) -> Container:
     return msgspec.structs.replace(container, state=state, endpoints={}, ports=[], sandbox_id="")
 
 
+def restarting(container: Container) -> Container:
+    """The record of a container that its policy is to start again; the restart counts from now, as in Docker: pure."""
+    if container.state.status is Status.RESTARTING:
+        return container
+    state = msgspec.structs.replace(container.state, status=Status.RESTARTING)
+    return msgspec.structs.replace(container, state=state, restart_count=container.restart_count + 1)
+
+
 def last_run(container: Container, live: Live) -> restart_policy.Ended:
     """The run that is over, as the restart policy looks at it."""
     state: State = container.state
+    waits = state.status is Status.RESTARTING  # for the next start, which counts already
     return restart_policy.Ended(
         exit_code=state.exit_code,
         ran=max(0.0, (state.finished_at - state.started_at) * NANOSECOND),
         asked=container.stopped_by_user,
-        restarts=container.restart_count,
+        restarts=container.restart_count - waits,
         last_delay=live.last_delay,
     )
 

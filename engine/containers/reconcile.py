@@ -11,7 +11,7 @@ import msgspec
 import errdefs
 from engine.containers import restart_policy, shared_memory
 from engine.containers.container import Container
-from engine.containers.exit import ended, last_run, release
+from engine.containers.exit import ended, last_run, release, restarting
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.remove import remove
@@ -76,8 +76,7 @@ class Reconciler:
             await self._adopt(container)
         container = self._store.get(container.id)
         if not container.running and self._starts(container):
-            state = msgspec.structs.replace(container.state, status=Status.RESTARTING)
-            await self._store.save_run(msgspec.structs.replace(container, state=state))
+            await self._store.save_run(restarting(container))
             self._to_start.append(container.id)
         elif not container.running and container.host_config.auto_remove:
             self._to_remove.append(container.id)

@@ -13,7 +13,7 @@ from engine import faults
 from engine.containers import bundle
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
-from engine.containers.exit import after, ended, release
+from engine.containers.exit import after, ended, release, restarting
 from engine.containers.failure import failed
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
@@ -91,7 +91,7 @@ class Watcher:
         container = ended(ran, exit_status)
         if not self._closing and (delay := after(container, live)) is not None:
             live.last_delay = delay
-            container = _with_status(container, Status.RESTARTING)
+            container = restarting(container)
         saved = await self._store.save_run(container)
         faults.hit("exit.recorded")
         if saved:  # else it tells the next daemon how the run ended
@@ -175,12 +175,7 @@ class Watcher:
             container = self._store.find(container_id)
             if self._closing or container is None or container.running or live.removing:
                 return
-            container = msgspec.structs.replace(
-                container,
-                restart_count=container.restart_count + 1,
-                stopped_by_user=False,
-                restart_wanted=False,
-            )
+            container = msgspec.structs.replace(container, stopped_by_user=False, restart_wanted=False)
             try:
                 container = await start(container, live, self._machinery, self._store)
             except errdefs.WherryError as error:
@@ -194,7 +189,7 @@ class Watcher:
         container = failed(container, error)
         delay = after(container, live)
         if delay is not None:
-            container = _with_status(container, Status.RESTARTING)
+            container = restarting(container)
             live.last_delay = delay
         await self._store.save_run(container)
         await self.given_back(live)
@@ -202,7 +197,3 @@ class Watcher:
         live.waits.ended(container.state.exit_code)
         if delay is not None:
             self.restart_later(container.id, live, delay)
-
-
-def _with_status(container: Container, status: Status) -> Container:
-    return msgspec.structs.replace(container, state=msgspec.structs.replace(container.state, status=status))

@@ -182,6 +182,17 @@ def test_restart_policies(wherryd: Wherryd) -> None:
     wherryd.docker("rm", "again")
 
 
+def test_what_waits_to_start_again_has_been_counted(wherryd: Wherryd) -> None:
+    wherryd.docker("run", "-d", "--name", "again", "--restart", "on-failure:1", "busybox", "false")
+    try:
+        deadline = time.monotonic() + 20
+        while not (shown := wherryd.get("/containers/again/json").json)["State"]["Restarting"]:
+            assert time.monotonic() < deadline
+        assert shown["RestartCount"] == 1
+    finally:
+        wherryd.docker("rm", "-f", "again")
+
+
 def test_a_restarting_container_can_be_stopped_and_removed(wherryd: Wherryd) -> None:
     wherryd.docker("run", "-d", "--name", "loop", "--restart", "always", "busybox", "false")
     time.sleep(1)

@@ -89,6 +89,7 @@ GET /containers/cr/stats?stream=0&one-shot=1
 GET /containers/ex/stats?stream=no&x=y
 GET /containers/nope/stats?stream=0
 GET /containers/nope/stats?stream=0&one-shot=1
+GET /containers/nope/stats?stream=1&one-shot=1
 GET /containers/nope/stats
 
 POST /containers/cr/resize?h=1&w=1

@@ -60,6 +60,12 @@ def test_one_sample(running: Both, name: str) -> None:
     assert ours["preread"] == theirs["preread"] == "0001-01-01T00:00:00Z"
 
 
+@pytest.mark.parametrize("name", ["peer-bridge", "peer-idle", "peer-absent"])
+def test_one_sample_is_no_stream(running: Both, name: str) -> None:
+    ours, theirs = bodies(running, f"/v1.41/containers/{name}/stats?one-shot=true")
+    assert ours == theirs
+
+
 def test_numbers_are_of_the_same_things(running: Both) -> None:
     """The same work on both sides: memory and CPU time within bounds of each other."""
     script = "dd if=/dev/zero of=/dev/shm/x bs=1M count=16 2>/dev/null; i=0; "

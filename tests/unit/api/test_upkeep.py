@@ -87,6 +87,11 @@ async def test_two_samples_or_one(served: Served) -> None:
         assert (body["preread"] != "0001-01-01T00:00:00Z") is compared
 
 
+async def test_one_sample_is_no_stream(served: Served) -> None:
+    status, body = await served.ask("GET", "/v1.41/containers/box/stats?one-shot=1")
+    assert (status, body["message"]) == (400, "cannot have stream=true and one-shot=true")
+
+
 @pytest.mark.parametrize(
     ("version", "pids", "lists"),
     [("1.39", None, None), ("1.40", 0, None), ("1.54", 0, None), ("1.55", 0, [])],

@@ -1,7 +1,11 @@
 import pytest
 
-from engine.containers.config import RestartPolicy
+from engine.containers.config import ContainerConfig, HostConfig, RestartPolicy
+from engine.containers.container import Container, State
+from engine.containers.exit import last_run, restarting
+from engine.containers.live import Live
 from engine.containers.restart_policy import Ended, decide, next_delay, starts_at_boot
+from engine.containers.state import Status
 
 
 def over(
@@ -57,3 +61,18 @@ def test_who_starts_at_boot(policy: RestartPolicy, asked: bool, code: int, start
     last = over(code=code, asked=asked)
     assert starts_at_boot(policy, last, ever_started=True) is starts
     assert not starts_at_boot(policy, last, ever_started=False)
+
+
+def test_a_restart_counts_when_it_is_decided_and_once() -> None:
+    ran = Container(
+        id="0" * 64, name="again", created=1, path="false", args=[], config=ContainerConfig(),
+        host_config=HostConfig(restart_policy=RestartPolicy(name="on-failure", maximum_retry_count=1)),
+        networks={}, image_id="sha256:a", image_name="busybox", snapshot="s",
+        state=State(status=Status.EXITED, exit_code=1, started_at=1, finished_at=2),
+    )  # fmt: skip
+    assert last_run(ran, Live()).restarts == 0
+    waits = restarting(ran)
+    assert (waits.state.status, waits.restart_count) == (Status.RESTARTING, 1)
+    assert restarting(waits) == waits
+    # A daemon that finds it waiting still owes it this start, though it is the last that it gets.
+    assert last_run(waits, Live()).restarts == 0
