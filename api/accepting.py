@@ -21,6 +21,9 @@ _AT_ONCE = 32  # clients between two rounds of the loop, in which those who had 
 _PAUSE = 0.2  # seconds, where the host has no descriptor or memory left: trying on would be a busy loop
 _RELIEF = 0.75  # of the connections that there were when the table was full
 _LEAST_KEPT, _MOST_KEPT = 64, 1024
+_LET_IN = (
+    16  # clients, whoever has the descriptors: with many containers running somebody must be able to end some
+)
 
 
 def highest_descriptor() -> int:
@@ -87,7 +90,7 @@ class Acceptor:
         """Whether one has to go for this one to come: from when the table was full until many have gone."""
         number = self._server.connected + len(self._beginning)
         if descriptor > self._highest:
-            self._limit = min(self._limit, number)
+            self._limit = max(_LET_IN, min(self._limit, number))
         elif number < self._limit * _RELIEF:
             self._limit = math.inf
         return number >= self._limit

@@ -8,9 +8,11 @@ default signals, an empty signal mask, and only the descriptors that are named.
 import asyncio
 import fcntl
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -38,6 +40,18 @@ def keep_descriptors_private() -> None:
                 os.set_inheritable(fd, False)  # noqa: FBT003  positional only
         except OSError:  # the directory's own
             continue
+
+
+def open_many_files() -> tuple[int, int]:
+    """Let this process have as many descriptors as it is allowed to; each running container takes four.
+
+    Returns the limits that it had, soft and hard. They are to be those of containers: programs that look at all
+    descriptors that they may have do so for long under a high limit, and `select` knows 1024.
+    """
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # the host's own limit was lowered below it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given[1], given[1]))
+    return given
 
 
 def birth(

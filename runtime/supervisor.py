@@ -27,7 +27,7 @@ from runtime.runc import Runc
 from runtime.shim import protocol
 from runtime.shim.order import Order
 from runtime.shim_client import RefusedError, ShimLostError, connect
-from runtime.spawn import ENVIRONMENT, keep_descriptors_private
+from runtime.spawn import ENVIRONMENT, keep_descriptors_private, open_many_files
 from runtime.task import EXIT_KILLED, Exit, Runtime, Task, TaskRequest
 from runtime.zygote import Zygote
 
@@ -60,7 +60,7 @@ class Supervisor:
         self._runc = Runc(exec_root / "runc")
         binary = shutil.which("runc", path=ENVIRONMENT["PATH"]) or "runc"
         rehearsal = exec_root / f"{_REHEARSAL}{os.getpid()}"  # that of a killed daemon may be in use yet
-        self._zygote = Zygote(binary if memfd else "", str(rehearsal), faults)
+        self._zygote = Zygote(binary if memfd else "", str(rehearsal), open_many_files(), faults)
         self._moves = Moves()
         self._tasks: set[Task] = set()
         self._background: set[asyncio.Task[None]] = set()

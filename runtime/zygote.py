@@ -1,9 +1,11 @@
 """The daemon's side of its zygote: started, asked for shims, started again when it dies."""
 
 import asyncio
+import resource
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from errdefs import SystemFailure
@@ -26,14 +28,16 @@ _SHORT_LIFE = 1.0  # seconds: one that died sooner is not started again until it
 class Zygote:
     """One zygote at a time; shims do not depend on it once they are born."""
 
-    def __init__(self, binary: str, directory: str, fault: str = "") -> None:
+    def __init__(self, binary: str, directory: str, files: tuple[int, int], fault: str = "") -> None:
         """`binary`: the runtime to copy into memory at once, "" for no copies at all. `directory`: this daemon's
-        own, for the rehearsal of a shim's life; it does not exist.
+        own, for the rehearsal of a shim's life; it does not exist. `files`: the soft and hard limits of open files of
+        shims and containers.
 
         `fault`: a step of runtime.shim.faults at which the first zygote, or a shim of it, dies; for tests.
         """
         self._binary = binary
         self._directory = directory
+        self._files = files
         self._fault = fault
         self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
@@ -64,6 +68,8 @@ class Zygote:
             ours.close()
             raise SystemFailure(f"cannot start the zygote {sys.executable}: {error.strerror}") from error
         self._fault = ""
+        with suppress(OSError, ValueError):  # it has ended already, or has them
+            resource.prlimit(child.pid, resource.RLIMIT_NOFILE, self._files)
         ours.settimeout(0)
         self._socket = ours
         self._child = child

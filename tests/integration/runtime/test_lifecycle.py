@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import shutil
 import time
 from pathlib import Path
@@ -363,3 +364,21 @@ async def test_shims_open_no_code_after_their_birth(
     assert (await task.wait()).code == 3
     stream.close()
     await task.gone()
+
+
+async def test_the_daemon_has_all_descriptors_and_containers_what_it_was_given(
+    containers: Containers,
+) -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lower = (given[1] - 1000, given[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, lower)
+    try:
+        await containers.open()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (given[1], given[1])
+        task = await containers.create(["sleep", "60"])
+        await task.start()
+        assert resource.prlimit(task.pid, resource.RLIMIT_NOFILE) == lower
+        assert resource.prlimit(task.shim_pid, resource.RLIMIT_NOFILE) == lower
+        await containers.end(task)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)

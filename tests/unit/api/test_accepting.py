@@ -40,7 +40,9 @@ class Clients:
 
 
 @pytest.fixture
-async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
+async def clients(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
+    """With the parameter True all descriptors are taken by others."""
+
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         client = request.protocol
         assert isinstance(client, Connection)
@@ -57,7 +59,8 @@ async def clients(tmp_path: Path) -> AsyncIterator[Clients]:
     taken = set(map(int, os.listdir("/proc/self/fd")))
     free = [number for number in range(10 * ROOM + len(taken)) if number not in taken]
     # Both ends of a connection are in this process.
-    acceptor = Acceptor(server, [listener.socket], free[2 * ROOM])
+    highest = 0 if getattr(request, "param", False) else free[2 * ROOM]
+    acceptor = Acceptor(server, [listener.socket], highest)
     try:
         yield found
     finally:
@@ -79,6 +82,16 @@ async def test_the_longest_idle_goes_for_a_new_one(clients: Clients, monkeypatch
     assert not idle[-1].at_eof()
     clients.finish.set()
     assert (await busy.readuntil(b"here")).startswith(b"HTTP/1.1 200"), "who waits for an answer gets it"
+
+
+@pytest.mark.parametrize("clients", [True], indirect=True)
+async def test_some_are_let_in_whoever_has_the_descriptors(clients: Clients) -> None:
+    """Containers that run have some, too: who could end one must not be refused for that."""
+    waiting = [await clients.connect(WAIT) for _ in range(2)]
+    last = await clients.connect(PING)
+    assert (await last.readuntil(b"here")).startswith(b"HTTP/1.1 200")
+    waiting += [await clients.connect(WAIT) for _ in range(ROOM)]
+    assert (await waiting[-1].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503")
 
 
 async def test_where_nobody_is_idle_the_new_one_is_told(
