@@ -1,4 +1,4 @@
-"""A registry on this machine that has one image, `one:1`, of no layers."""
+"""A registry on this machine that has one image, `one:1`, of one layer."""
 
 import hashlib
 import json
@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-CONFIG = json.dumps(
-    {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": []}}
-).encode()
+from tests.integration.images.archives import tar
+
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -18,6 +17,11 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
+LAYER = tar({"one": b"1"})
+DIFF_IDS = [digest_of(LAYER)]
+CONFIG = json.dumps(
+    {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": DIFF_IDS}}
+).encode()
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -27,7 +31,13 @@ MANIFEST = json.dumps(
             "digest": digest_of(CONFIG),
             "size": len(CONFIG),
         },
-        "layers": [],
+        "layers": [
+            {
+                "mediaType": "application/vnd.docker.image.rootfs.diff.tar",
+                "digest": digest_of(LAYER),
+                "size": len(LAYER),
+            }
+        ],
     }
 ).encode()
 PLACES = {
@@ -35,6 +45,7 @@ PLACES = {
     "/v2/one/manifests/1": (MANIFEST, MANIFEST_TYPE),
     f"/v2/one/manifests/{digest_of(MANIFEST)}": (MANIFEST, MANIFEST_TYPE),
     f"/v2/one/blobs/{digest_of(CONFIG)}": (CONFIG, "application/octet-stream"),
+    f"/v2/one/blobs/{digest_of(LAYER)}": (LAYER, "application/octet-stream"),
 }
 
 

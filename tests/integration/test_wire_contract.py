@@ -139,6 +139,9 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
         answer = wherryd.get(f"/distribution/{registry}/one:1/json")
         assert answer.json["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
         wherryd.get(f"/distribution/{registry}/none/json")
+        wherryd.call("POST", f"/images/create?fromImage={registry}/one&tag=1")
+        wherryd.call("POST", f"/images/create?fromImage={registry}/none&tag=1")
+        wherryd.call("DELETE", f"/images/{registry}/one:1")
 
 
 def _volumes(wherryd: Wherryd) -> None:
