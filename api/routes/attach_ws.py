@@ -12,7 +12,7 @@ from api.call import Call
 from api.connection import while_connected
 from api.hijack import Attachment
 from api.routing import Route
-from engine.containers.attach import AttachRequest, Detached
+from engine.containers.attach import AttachRequest, Detached, parse_detach_keys
 from engine.containers.container import Container
 
 _MAX_MESSAGE = 4 * 1024 * 1024  # bytes of one message of a client
@@ -43,11 +43,13 @@ class AttachWebSocketRoutes:
 
     async def attach(self, call: Call) -> web.StreamResponse:
         """Both outputs come in one stream, unframed: in binary messages, before 1.28 in text messages."""
+        request = _request(call)
+        parse_detach_keys(request.detach_keys)  # told before anything of the container is
         container = self._containers.get(call.name)
         socket = web.WebSocketResponse(timeout=_CLOSE_TIMEOUT, max_msg_size=_MAX_MESSAGE, compress=False)
         if not socket.can_prepare(call.request):
             raise errdefs.InvalidArgument("not websocket protocol")
-        attachment = await self._containers.attach(container.id, _request(call))
+        attachment = await self._containers.attach(container.id, request)
         with contextlib.closing(attachment):
             call.started = socket
             socket.headers.update(call.headers)

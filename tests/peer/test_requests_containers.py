@@ -331,6 +331,6 @@ def test_attach_by_websocket(both: Both, version: str) -> None:
         *("nope/attach/ws?logs=1", "ex/attach/ws?detachKeys=bad&logs=1", "pa/attach/ws?stream=1"),
     ):
         told += differences(both, "GET", f"/containers/{path}", version=version, headers=WEBSOCKET)
-    for path in ("ex/attach/ws?logs=1", "nope/attach/ws"):
+    for path in ("ex/attach/ws?logs=1", "nope/attach/ws", "nope/attach/ws?detachKeys=bad"):
         told += differences(both, "GET", f"/containers/{path}", version=version)
     require(told)

@@ -30,6 +30,12 @@ async def test_what_is_no_websocket_is_refused(served: Served) -> None:
     assert (status, body["message"]) == (400, "not websocket protocol")
 
 
+async def test_bad_detach_keys_are_told_before_all_else(served: Served) -> None:
+    for name in ("box", "nope"):
+        status, body = await served.ask("GET", f"/v1.45/containers/{name}/attach/ws?detachKeys=ctrl-")
+        assert (status, body["message"]) == (400, "Invalid detach keys (ctrl-) provided")
+
+
 async def test_no_container(served: Served) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError) as error:
         await served.session.ws_connect("http://d/containers/nope/attach/ws")
