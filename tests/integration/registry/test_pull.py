@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import json
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -273,6 +274,33 @@ async def test_the_first_schema_is_refused(pull: Pulled) -> None:
     pull.proxy.harms = [Harm("manifests", head=old)]
     with pytest.raises(errdefs.InvalidArgument, match="manifest version 2, schema 1 support is not there"):
         await pull("three/layers")
+
+
+CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": LARGE, "size": 2}
+HOSTILE = [
+    ({"manifests": [], "layers": []}, errdefs.InvalidArgument, "both manifests and layers"),
+    ({"config": CONFIG, "layers": [{"urls": ["http://169.254.169.254/"]}]}, errdefs.SystemFailure, LARGE),
+    ({"config": {**CONFIG, "size": 1 << 40}}, errdefs.InvalidArgument, "larger than"),
+    ({"config": {**CONFIG, "digest": "sha512:" + "a" * 128}}, errdefs.InvalidArgument, "sha256"),
+    ({"config": {**CONFIG, "mediaType": "application/x"}}, errdefs.InvalidArgument, "Encountered remote"),
+    ({"layers": 5}, errdefs.InvalidArgument, "invalid image manifest"),
+]
+
+
+@pytest.mark.parametrize(("document", "failure", "text"), HOSTILE)
+async def test_hostile_manifests(
+    pull: Pulled, document: dict[str, Any], failure: type[Exception], text: str
+) -> None:
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    raw = json.dumps({"schemaVersion": 2, "mediaType": kind, **document}).encode()
+
+    def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response(body=raw, headers={"Content-Type": kind})
+
+    pull.proxy.harms = [Harm("manifests", head=answer)]
+    with pytest.raises(failure, match=text):
+        await pull("three/layers")
+    assert await pull.place.files() == set()
 
 
 async def test_shared_work_is_begun_again_after_it_failed() -> None:
