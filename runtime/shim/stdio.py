@@ -94,8 +94,7 @@ class Output:
 
     def finish(self) -> None:
         """Close, flush the log, and let each client go when it has got its due."""
-        for fd in list(self._sources):
-            self._drop(fd)
+        self.discard()
         self.open = False
         if self._log is not None:
             self._log.flush()
@@ -106,6 +105,8 @@ class Output:
         """Close without a word: the process never came to be."""
         for fd in list(self._sources):
             self._drop(fd)
+        # The process is its owner: it would be a cycle, and a shim that is never idle collects none.
+        self._ended = _nobody_asks
 
     def _readable(self, fd: int, _events: int) -> None:
         if not self._read(fd) and not self._sources:
@@ -133,6 +134,10 @@ class Output:
         self._loop.forget(fd)
         os.close(fd)
         del self._sources[fd]
+
+
+def _nobody_asks() -> None:
+    """The last writer is gone, which is known by then."""
 
 
 def _waiting(fd: int) -> int:

@@ -69,6 +69,29 @@ except ChildProcessError:
     left = ""
 print(json.dumps([left, os.path.exists(directory)]))
 """
+EXECUTED = """
+import gc
+found = []
+took = rehearsal._Daemon._answer
+def answer(self, message):
+    def look():
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        found.extend(type(one).__name__ for one in gc.garbage)
+        gc.set_debug(0)
+        gc.garbage.clear()
+        took(self, message)
+    if message == [b"0", b"exec-exit"]:
+        self._shim.loop.later(0.6, look)  # its launch is held for half a second
+    else:
+        took(self, message)
+rehearsal._Daemon._answer = answer
+rehearsal.LIVES = 1
+gc.collect()
+gc.disable()
+rehearsal.rehearse(directory, native=True)
+print(json.dumps(found))
+"""
 KILLED = """
 import signal
 def answer(self, message):
@@ -116,6 +139,11 @@ def test_a_rehearsed_life_is_whole_and_leaves_nothing(tmp_path: Path, native: st
 
 def test_a_life_that_gets_stuck_is_given_up(tmp_path: Path) -> None:
     assert python(START + STUCK, zygote._PACKAGES, str(tmp_path / "life")) == ["", False]
+
+
+def test_an_exec_leaves_no_garbage(tmp_path: Path) -> None:
+    """It is collected in idle moments alone: a shim whose container writes all the time would grow with each exec."""
+    assert python(START + EXECUTED, zygote._PACKAGES, str(tmp_path / "life")) == []
 
 
 def test_a_life_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
