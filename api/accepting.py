@@ -21,9 +21,7 @@ _AT_ONCE = 32  # clients between two rounds of the loop, in which those who had 
 _PAUSE = 0.2  # seconds, where the host has no descriptor or memory left: trying on would be a busy loop
 _RELIEF = 0.75  # of the connections that there were when the table was full
 _LEAST_KEPT, _MOST_KEPT = 64, 1024
-_LET_IN = (
-    16  # clients, whoever has the descriptors: with many containers running somebody must be able to end some
-)
+_LET_IN = 16  # clients, whoever has the descriptors: with many containers somebody must be able to end some
 
 
 def highest_descriptor() -> int:

@@ -36,6 +36,7 @@ class Wherryd:
         self.env = dict(env or {})
         self.pass_fds: tuple[int, ...] = ()
         self.program = ["-m", "api"]
+        self.wrapper: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,7 +61,7 @@ class Wherryd:
     def argv(self) -> list[str]:
         """The command that starts the daemon."""
         return [
-            *(sys.executable, "-I", *self.program),
+            *(*self.wrapper, sys.executable, "-I", *self.program),
             *("--data-root", str(self.data_root)),
             *("--exec-root", str(self.exec_root)),
             *("--host", f"unix://{self.socket}"),

@@ -1,6 +1,6 @@
 """The daemon with real clients: one wherryd for the run, and a look for leftovers around every test."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import aiodocker
@@ -51,11 +51,12 @@ def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> It
 def start_daemon(
     busybox_tar: Path, session_root: Path, contract: None, watched: list[Answers]
 ) -> Iterator[Callable[..., Wherryd]]:
-    """Start further daemons, with flags; they are taken away after the test."""
+    """Start further daemons, with flags and through a wrapper; they are taken away after the test."""
     daemons = []
 
-    def start(*flags: str, image: bool = True) -> Wherryd:
+    def start(*flags: str, image: bool = True, wrapper: Sequence[str] = ()) -> Wherryd:
         daemon = Wherryd(make_root(), flags)
+        daemon.wrapper = list(wrapper)
         daemons.append(daemon)
         watched.extend(watch(daemon, session_root))
         daemon.start()

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import json
-import resource
 import select
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -49,12 +49,7 @@ async def test_thousands_that_idle(wherryd: Wherryd, crowd: Crowd, sent: bytes) 
 
 async def test_more_that_idle_than_there_are_files(start_daemon: Callable[..., Wherryd]) -> None:
     """One too many is told so, and later the longest idle make room, also for what a container takes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, hard))
-    try:
-        daemon = await asyncio.to_thread(start_daemon)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    daemon = await asyncio.to_thread(partial(start_daemon, wrapper=["prlimit", f"--nofile={FEW}:{FEW}"]))
     with idlers(daemon, 3 * FEW) as opened:
         await settles(lambda: select.select(opened[-1:], [], [], 0)[0])
         assert b" 503 Service Unavailable" in opened[-1].recv(1000)
