@@ -52,7 +52,7 @@ async def opened(chromium: str, profile: Path, address: str) -> AsyncIterator["P
 
 def _start(chromium: str, profile: Path, address: str) -> "subprocess.Popen[bytes]":
     argv = [chromium, *FLAGS, f"--user-data-dir={profile}", address]
-    environment = {**os.environ, "HOME": str(profile)}
+    environment = {**os.environ, "HOME": str(profile), "TMPDIR": str(profile)}
     with (profile / "log").open("wb") as log:
         return subprocess.Popen(argv, stdout=log, stderr=log, env=environment, start_new_session=True)
 
