@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 from tests.daemon import Wherryd
@@ -55,8 +56,24 @@ class SmallDisk(Wherryd):
                 self.docker("rm", "-f", *ids)
             self.terminate()
         finally:
-            _run("umount", str(self.data_root))
+            _unmount(self.data_root)
         super().destroy()
+
+
+def _unmount(path: Path) -> None:
+    """The kernel lets go of what ended processes had open a little after they have ended."""
+    deadline = time.monotonic() + 10
+    while (done := subprocess.run(["umount", path], check=False, capture_output=True, text=True)).returncode:
+        assert time.monotonic() < deadline, f"{done.stderr}{_users(path)}"
+        time.sleep(0.1)
+
+
+def _users(path: Path) -> list[str]:
+    """Who has something open below a path."""
+    links = [link for kind in ("cwd", "root", "exe", "fd/*") for link in Path("/proc").glob(f"[0-9]*/{kind}")]
+    return [
+        f"{link} is {os.readlink(link)}" for link in links if os.path.realpath(link).startswith(str(path))
+    ]
 
 
 def _run(*argv: str) -> None:

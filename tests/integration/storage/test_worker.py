@@ -57,7 +57,7 @@ def test_a_worker_ends_with_its_daemon(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(tar([member("f", data=bytes(200 << 20))]))
     (tmp_path / "target").mkdir()
     with subprocess.Popen([sys.executable, "-c", DAEMON, tmp_path / "blob", tmp_path / "target"]) as daemon:
-        pid = wait_for_child(daemon.pid)
+        pid = wait_for_worker(daemon.pid)
         worker = os.pidfd_open(pid)
         while Path(f"/proc/{pid}/root").readlink() != tmp_path / "target":
             time.sleep(0.001)
@@ -78,17 +78,27 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_for_child(pid: int) -> int:
-    while not (children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+def wait_for_worker(pid: int) -> int:
+    """The worker that a process has, or will have; the process of the tests has other children, a daemon for one."""
+    while True:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"runtime.layers.worker" in command_line(child):
+                return int(child)
         time.sleep(0.001)
-    return int(children[0])
+
+
+def command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it has ended
+        return b""
 
 
 async def test_a_worker_that_is_killed_is_the_host_s_failure(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(tar([member("f", data=bytes(200 << 20))]))
     (tmp_path / "target").mkdir()
     task = asyncio.get_running_loop().create_task(apply(tmp_path / "blob", tmp_path / "target"))
-    pid = await asyncio.to_thread(wait_for_child, os.getpid())
+    pid = await asyncio.to_thread(wait_for_worker, os.getpid())
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(SystemFailure, match=r"ended without a word \(status -9\)"):
         await task
