@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -35,24 +36,26 @@ START_TIMEOUT = 30.0
 @contextlib.asynccontextmanager
 async def opened(chromium: str, profile: Path, address: str) -> AsyncIterator["Page"]:
     """Show a page in a browser of its own; profile is an empty directory for it."""
-    process = _start(chromium, profile, address)
-    try:
-        port = await _port(process, profile)
-        async with ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                (target,) = [each for each in await answer.json() if each["type"] == "page"]
-            async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as devtools:
-                page = Page(devtools)
-                await page.watch_errors()
-                yield page
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as temporary:
+        process = _start(chromium, profile, temporary, address)
+        try:
+            port = await _port(process, profile)
+            async with ClientSession() as session:
+                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                    (target,) = [each for each in await answer.json() if each["type"] == "page"]
+                async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as devtools:
+                    page = Page(devtools)
+                    await page.watch_errors()
+                    yield page
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def _start(chromium: str, profile: Path, address: str) -> "subprocess.Popen[bytes]":
+def _start(chromium: str, profile: Path, temporary: str, address: str) -> "subprocess.Popen[bytes]":
     argv = [chromium, *FLAGS, f"--user-data-dir={profile}", address]
-    environment = {**os.environ, "HOME": str(profile), "TMPDIR": str(profile)}
+    # Chromium binds a socket below TMPDIR: the path has to be short.
+    environment = {**os.environ, "HOME": str(profile), "TMPDIR": temporary}
     with (profile / "log").open("wb") as log:
         return subprocess.Popen(argv, stdout=log, stderr=log, env=environment, start_new_session=True)
 
