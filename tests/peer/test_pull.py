@@ -116,7 +116,7 @@ def told(both: Both, path: str, **headers: str) -> list[list[dict[str, Any]]]:
     return [[json.loads(line) for line in answer.body.splitlines()] for answer in answers]
 
 
-PASSING = ("Waiting", "Downloading", "Verifying Checksum", "Extracting")
+PASSING = ("Waiting", "Downloading", "Verifying Checksum", "Download complete", "Extracting")
 """Dockerd leaves these out when something newer is to be told."""
 
 
@@ -137,6 +137,9 @@ def story(lines: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, 
 def require_same_story(both: Both, path: str, **headers: str) -> None:
     ours, theirs = told(both, path, **headers)
     assert story(ours) == story(theirs)
+    fetched = [line["id"] for line in ours if line.get("status") == "Download complete"]
+    assert fetched == list(dict.fromkeys(fetched))
+    assert set(fetched) <= {line["id"] for line in ours if line.get("status") == "Pulling fs layer"}
 
 
 def test_lines(both: Both, repository: str) -> None:
