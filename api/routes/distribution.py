@@ -41,13 +41,5 @@ class DistributionRoutes:
             raise errdefs.SystemFailure("no manifest found for full image ID")
         if named.familiar_name == _RESERVED:
             raise errdefs.InvalidArgument(f"'{_RESERVED}' is a reserved name")
-        given = _credentials(call.request.headers.get("X-Registry-Auth", ""))
+        given = credentials.decode_or_none(call.request.headers.get("X-Registry-Auth", ""))
         return call.answer(schema.inspected(await self._registry.inspect(named, given)))
-
-
-def _credentials(header: str) -> Credentials | None:
-    """Who cannot be understood is nobody, as in Docker: a look may do without."""
-    try:
-        return credentials.decode(header)
-    except errdefs.InvalidArgument:
-        return None
