@@ -15,6 +15,7 @@ from api.routes import (
     events,
     execs,
     filesystem,
+    image_transfer,
     images,
     networks,
     prune,
@@ -32,6 +33,10 @@ SNAPSHOTTER = "overlayfs"
 
 class Containers(containers.Containers, container_streams.Containers, networks.Containers, Protocol):
     """All that the API needs of containers."""
+
+
+class Images(images.Images, image_transfer.Images, Protocol):
+    """All that the API needs of images."""
 
 
 class Execs(execs.Execs, Protocol):
@@ -61,11 +66,11 @@ class Doors(Protocol):
         """Files of containers."""
 
     @property
-    def pulls(self) -> images.Pulls:
+    def pulls(self) -> image_transfer.Pulls:
         """Pulling of images."""
 
     @property
-    def images(self) -> images.Images:
+    def images(self) -> Images:
         """Images."""
 
     @property
@@ -145,7 +150,8 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
-        *images.ImageRoutes(engine.images, engine.pulls, SNAPSHOTTER).routes(),
+        *image_transfer.ImageTransferRoutes(engine.images, engine.pulls).routes(),
+        *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
         *volume_routes.routes(),
         *swarm.routes(),

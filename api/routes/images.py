@@ -1,6 +1,5 @@
-"""Images: list, inspect, history, load, pull, import, tag, remove."""
+"""Images: list, inspect, history, load, save, tag, remove."""
 
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -9,7 +8,6 @@ from aiohttp import web
 import errdefs
 from api import archives
 from api.call import Call
-from api.connection import while_connected
 from api.jsonstream import JSONStream
 from api.routing import Route
 from api.schema import images as schema
@@ -20,9 +18,7 @@ from engine.images.history import Step
 from engine.images.image import Image
 from engine.images.listing import FILTERS, Listed
 from engine.images.platforms import Platform, render, require
-from engine.progress import Message, Progress
-from engine.registry import credentials
-from engine.registry.credentials import Credentials
+from engine.progress import Progress
 
 
 class Removed(Protocol):
@@ -60,20 +56,6 @@ class Images(Protocol):
     def save(self, names: Sequence[str], wanted: Sequence[Platform], /) -> AsyncIterator[bytes]:
         """Images as one archive."""
 
-    async def import_(
-        self,
-        archive: AsyncIterator[bytes],
-        /,
-        *,
-        repo: str,
-        tag: str,
-        message: str,
-        changes: Sequence[str],
-        platform: str,
-        progress: Progress,
-    ) -> str:
-        """Make an image of a root file system; returns its ID."""
-
     async def tag(self, reference: str, repo: str, tag: str, /) -> None:
         """Give it another name."""
 
@@ -81,28 +63,11 @@ class Images(Protocol):
         """Take a name, or the image, away."""
 
 
-class Pulls(Protocol):
-    """What these routes need to pull."""
-
-    async def pull(
-        self,
-        name: str,
-        tag: str,
-        /,
-        *,
-        platform: str,
-        credentials: Credentials | None,
-        progress: Progress,
-    ) -> None:
-        """Pull an image, or all tags of a repository."""
-
-
 class ImageRoutes:
     """Routes of images. `driver` is what the snapshotter is called."""
 
-    def __init__(self, images: Images, pulls: Pulls, driver: str) -> None:
+    def __init__(self, images: Images, driver: str) -> None:
         self._images = images
-        self._pulls = pulls
         self._driver = driver
 
     def routes(self) -> list[Route]:
@@ -110,7 +75,6 @@ class ImageRoutes:
         return [
             Route("GET", "/images/json", self.list),
             Route("POST", "/images/load", self.load),
-            Route("POST", "/images/create", self.create),
             Route("GET", "/images/get", self.save),
             Route("GET", "/images/{name}/get", self.save_one),
             Route("GET", "/images/{name}/json", self.inspect),
@@ -191,53 +155,6 @@ class ImageRoutes:
         wanted = platforms.wanted(call.query.all("platform"), call.version)
         return await archives.send(call, self._images.save(names, wanted))
 
-    async def create(self, call: Call) -> web.StreamResponse:
-        """An image from a registry, or from a root file system."""
-        if call.query.text("fromImage"):
-            return await self._pull(call)
-        source = call.query.text("fromSrc")
-        if source != "-":
-            raise errdefs.Unsupported(
-                "importing from a URL is not supported by this version of wherry: send the archive, fromSrc=-"
-            )
-        stream = JSONStream(call)
-        try:
-            identifier = await self._images.import_(
-                call.chunks(),
-                repo=call.query.text("repo"),
-                tag=call.query.text("tag"),
-                message=call.query.text("message") or f"Imported from {source}",
-                changes=call.query.all("changes"),
-                platform=_platform(call),
-                progress=stream,
-            )
-        except Exception as error:  # noqa: BLE001 - the top frame of an import
-            return await stream.fail(error, "image import")
-        await stream(Message(status=identifier))
-        return await stream.end()
-
-    async def _pull(self, call: Call) -> web.StreamResponse:
-        stream = JSONStream(call)
-        finished = False
-        with while_connected(call.request):
-            try:
-                await self._pulls.pull(
-                    call.query.text("fromImage"),
-                    call.query.text("tag"),
-                    platform=_platform(call),
-                    credentials=credentials.decode_or_none(call.request.headers.get("X-Registry-Auth", "")),
-                    progress=stream,
-                )
-            except ConnectionError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the top frame of a pull
-                return await stream.fail(error, "image pull")
-            finished = True
-        if not finished:  # a client that is still there must not take the end of the stream for a success
-            with contextlib.suppress(ConnectionError):
-                await stream(Message.failure("the daemon is shutting down: the pull was given up"))
-        return await stream.end()
-
     async def tag(self, call: Call) -> web.StreamResponse:
         """Another name for an image."""
         repo = call.query.text("repo")
@@ -256,10 +173,6 @@ class ImageRoutes:
             call.name, force=call.query.flag("force"), prune=not call.query.flag("noprune")
         )
         return call.answer([removal(each) for each in removed])
-
-
-def _platform(call: Call) -> str:
-    return "" if call.version.before("1.32") else call.query.text("platform")
 
 
 def _with_legacy_filter(wanted: Filters, name: str) -> Filters:

@@ -1,0 +1,113 @@
+"""Images on their way: pulled from registries, imported."""
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from aiohttp import web
+
+import errdefs
+from api.call import Call
+from api.connection import while_connected
+from api.jsonstream import JSONStream
+from api.routing import Route
+from engine.progress import Message, Progress
+from engine.registry import credentials
+from engine.registry.credentials import Credentials
+
+
+class Images(Protocol):
+    """What these routes need of the engine's images."""
+
+    async def import_(
+        self,
+        archive: AsyncIterator[bytes],
+        /,
+        *,
+        repo: str,
+        tag: str,
+        message: str,
+        changes: Sequence[str],
+        platform: str,
+        progress: Progress,
+    ) -> str:
+        """Make an image of a root file system; returns its ID."""
+
+
+class Pulls(Protocol):
+    """What these routes need to pull."""
+
+    async def pull(
+        self,
+        name: str,
+        tag: str,
+        /,
+        *,
+        platform: str,
+        credentials: Credentials | None,
+        progress: Progress,
+    ) -> None:
+        """Pull an image, or all tags of a repository."""
+
+
+class ImageTransferRoutes:
+    """Routes that move images."""
+
+    def __init__(self, images: Images, pulls: Pulls) -> None:
+        self._images = images
+        self._pulls = pulls
+
+    def routes(self) -> list[Route]:
+        """The table."""
+        return [Route("POST", "/images/create", self.create)]
+
+    async def create(self, call: Call) -> web.StreamResponse:
+        """An image from a registry, or from a root file system."""
+        if call.query.text("fromImage"):
+            return await self._pull(call)
+        source = call.query.text("fromSrc")
+        if source != "-":
+            raise errdefs.Unsupported(
+                "importing from a URL is not supported by this version of wherry: send the archive, fromSrc=-"
+            )
+        stream = JSONStream(call)
+        try:
+            identifier = await self._images.import_(
+                call.chunks(),
+                repo=call.query.text("repo"),
+                tag=call.query.text("tag"),
+                message=call.query.text("message") or f"Imported from {source}",
+                changes=call.query.all("changes"),
+                platform=_platform(call),
+                progress=stream,
+            )
+        except Exception as error:  # noqa: BLE001 - the top frame of an import
+            return await stream.fail(error, "image import")
+        await stream(Message(status=identifier))
+        return await stream.end()
+
+    async def _pull(self, call: Call) -> web.StreamResponse:
+        stream = JSONStream(call)
+        finished = False
+        with while_connected(call.request):
+            try:
+                await self._pulls.pull(
+                    call.query.text("fromImage"),
+                    call.query.text("tag"),
+                    platform=_platform(call),
+                    credentials=credentials.decode_or_none(call.request.headers.get("X-Registry-Auth", "")),
+                    progress=stream,
+                )
+            except ConnectionError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the top frame of a pull
+                return await stream.fail(error, "image pull")
+            finished = True
+        if not finished:  # a client that is still there must not take the end of the stream for a success
+            with contextlib.suppress(ConnectionError):
+                await stream(Message.failure("the daemon is shutting down: the pull was given up"))
+        return await stream.end()
+
+
+def _platform(call: Call) -> str:
+    return "" if call.version.before("1.32") else call.query.text("platform")
