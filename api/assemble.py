@@ -19,6 +19,7 @@ from api.routes import (
     images,
     networks,
     prune,
+    search,
     swarm,
     system,
     unbuilt,
@@ -46,7 +47,7 @@ class Execs(execs.Execs, Protocol):
         """The IDs of a container's execs."""
 
 
-class Registry(auth.Registry, distribution.Registry, Protocol):
+class Registry(auth.Registry, distribution.Registry, search.Registry, Protocol):
     """All that the API needs of registries."""
 
 
@@ -147,6 +148,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary, volume_routes.usage).routes(),
         *auth.AuthRoutes(engine.registry).routes(),
         *distribution.DistributionRoutes(engine.registry).routes(),
+        *search.SearchRoutes(engine.registry).routes(),
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),

@@ -70,7 +70,7 @@ def make_certificates(directory: Path) -> Certificates:
     )
     for name, usage in (("server", "serverAuth"), ("client", "clientAuth")):
         (directory / f"{name}.ext").write_text(
-            "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n"
+            "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:index.docker.io\nbasicConstraints=CA:FALSE\n"
             f"keyUsage=digitalSignature\nextendedKeyUsage={usage}\n"
         )
         openssl(

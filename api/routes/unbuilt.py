@@ -15,7 +15,6 @@ POST /containers/{name}/checkpoints: checkpoints
 DELETE /containers/{name}/checkpoints/{checkpoint}: checkpoints
 GET /images/{name}/attestations: attestations
 POST /images/{name}/push: pushing images
-GET /images/search: searching registries
 POST /build: builds
 POST /build/prune: builds
 POST /build/cancel: builds

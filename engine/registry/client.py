@@ -1,6 +1,7 @@
 """The client of registries: one for the daemon."""
 
 from engine import version
+from engine.filters import Filters
 from engine.images.reference import Reference
 from engine.registry import errors
 from engine.registry.credentials import Credentials
@@ -9,6 +10,7 @@ from engine.registry.hosts import Settings
 from engine.registry.inspect import Inspected, inspect
 from engine.registry.login import login
 from engine.registry.repository import Repository
+from engine.registry.search import Found, search
 from engine.registry.tokens import Tokens
 
 _USER_AGENT = f"wherry/{version.WHERRY}"
@@ -53,3 +55,9 @@ class Registry:
             voice=lambda said, _: errors.plain(said),
         )
         return await inspect(repository)
+
+    async def search(
+        self, term: str, limit: int, wanted: Filters, credentials: Credentials | None
+    ) -> list[Found]:
+        """What an index finds for a term; as of `engine.registry.search`."""
+        return await search(self._wire, self._tokens, term, limit, wanted, credentials)
