@@ -15,6 +15,7 @@ from api.routes import (
     events,
     execs,
     filesystem,
+    image_import,
     image_transfer,
     images,
     networks,
@@ -36,7 +37,7 @@ class Containers(containers.Containers, container_streams.Containers, networks.C
     """All that the API needs of containers."""
 
 
-class Images(images.Images, image_transfer.Images, Protocol):
+class Images(images.Images, image_import.Images, Protocol):
     """All that the API needs of images."""
 
 
@@ -47,7 +48,7 @@ class Execs(execs.Execs, Protocol):
         """The IDs of a container's execs."""
 
 
-class Registry(auth.Registry, distribution.Registry, search.Registry, Protocol):
+class Registry(auth.Registry, distribution.Registry, image_import.Registry, search.Registry, Protocol):
     """All that the API needs of registries."""
 
 
@@ -152,7 +153,9 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
-        *image_transfer.ImageTransferRoutes(engine.images, engine.pulls).routes(),
+        *image_transfer.ImageTransferRoutes(
+            engine.pulls, image_import.ImageImport(engine.images, engine.registry)
+        ).routes(),
         *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),
         *volume_routes.routes(),

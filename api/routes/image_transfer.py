@@ -1,37 +1,18 @@
 """Images on their way: pulled from registries, imported."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from aiohttp import web
 
-import errdefs
 from api.call import Call
 from api.connection import while_connected
 from api.jsonstream import JSONStream
+from api.routes.image_import import ImageImport
 from api.routing import Route
 from engine.progress import Message, Progress
 from engine.registry import credentials
 from engine.registry.credentials import Credentials
-
-
-class Images(Protocol):
-    """What these routes need of the engine's images."""
-
-    async def import_(
-        self,
-        archive: AsyncIterator[bytes],
-        /,
-        *,
-        repo: str,
-        tag: str,
-        message: str,
-        changes: Sequence[str],
-        platform: str,
-        progress: Progress,
-    ) -> str:
-        """Make an image of a root file system; returns its ID."""
 
 
 class Pulls(Protocol):
@@ -53,9 +34,9 @@ class Pulls(Protocol):
 class ImageTransferRoutes:
     """Routes that move images."""
 
-    def __init__(self, images: Images, pulls: Pulls) -> None:
-        self._images = images
+    def __init__(self, pulls: Pulls, image_import: ImageImport) -> None:
         self._pulls = pulls
+        self._import = image_import
 
     def routes(self) -> list[Route]:
         """The table."""
@@ -65,26 +46,7 @@ class ImageTransferRoutes:
         """An image from a registry, or from a root file system."""
         if call.query.text("fromImage"):
             return await self._pull(call)
-        source = call.query.text("fromSrc")
-        if source != "-":
-            raise errdefs.Unsupported(
-                "importing from a URL is not supported by this version of wherry: send the archive, fromSrc=-"
-            )
-        stream = JSONStream(call)
-        try:
-            identifier = await self._images.import_(
-                call.chunks(),
-                repo=call.query.text("repo"),
-                tag=call.query.text("tag"),
-                message=call.query.text("message") or f"Imported from {source}",
-                changes=call.query.all("changes"),
-                platform=_platform(call),
-                progress=stream,
-            )
-        except Exception as error:  # noqa: BLE001 - the top frame of an import
-            return await stream.fail(error, "image import")
-        await stream(Message(status=identifier))
-        return await stream.end()
+        return await self._import(call, _platform(call))
 
     async def _pull(self, call: Call) -> web.StreamResponse:
         stream = JSONStream(call)

@@ -1,10 +1,13 @@
 """The client of registries: one for the daemon."""
 
+from contextlib import AbstractAsyncContextManager
+
 from engine import version
 from engine.filters import Filters
 from engine.images.reference import Reference
 from engine.registry import errors
 from engine.registry.credentials import Credentials
+from engine.registry.download import Download, Source, download
 from engine.registry.exchange import Wire
 from engine.registry.hosts import Settings
 from engine.registry.inspect import Inspected, inspect
@@ -61,3 +64,7 @@ class Registry:
     ) -> list[Found]:
         """What an index finds for a term; as of `engine.registry.search`."""
         return await search(self._wire, self._tokens, term, limit, wanted, credentials)
+
+    def download(self, source: Source) -> AbstractAsyncContextManager[Download]:
+        """A file from a URL, while it is read; as of `engine.registry.download`."""
+        return download(self._wire, source)

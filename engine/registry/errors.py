@@ -1,7 +1,7 @@
 """What registries answer when they refuse, and the failures that it stands for, in Docker's words.
 
-A `Refusal` is what a registry said; it becomes a failure of `errdefs` in one of two voices: that of a pull
-(`of_pull`), which speaks of the image, and that of a plain look (`plain`).
+A `Refusal` is what a registry said; it becomes a failure of `errdefs` in one of three voices: that of a pull
+(`of_pull`), which speaks of the image, that of a push (`of_push`), and that of a plain look (`plain`).
 """
 
 import email.utils
@@ -140,7 +140,7 @@ def refusal(
         code = _BY_OAUTH.get(challenge.parameters.get("error", ""))
         if challenge.scheme == "bearer" and code is not None:
             message = challenge.parameters.get("error_description") or _DEFAULTS[code]
-            problems.append(Problem(code, _shown(message)))
+            problems.append(Problem(code, printable(message)))
             break
     text = ""
     in_body = _of_body(status, body, content_type)
@@ -188,6 +188,13 @@ def of_pull(refused: Refusal, reference: Reference) -> errdefs.WherryError:
     return errdefs.SystemFailure(refused.text)
 
 
+def of_push(refused: Refusal) -> errdefs.WherryError:
+    """The failure of a push to a repository."""
+    if refused.passing:
+        return Transient(refused.text, refused.retry_after)
+    return errdefs.SystemFailure(refused.text)
+
+
 def plain(refused: Refusal) -> errdefs.WherryError:
     """The failure of a look into a registry."""
     if refused.passing and refused.code == "TOOMANYREQUESTS":
@@ -222,7 +229,7 @@ def _of_body(status: int, body: bytes, content_type: str) -> list[Problem] | str
     """The problems that a body names, or how Docker complains of it."""
     code = _BY_STATUS.get(status, "UNKNOWN")
     if content_type.partition(";")[0].strip().lower() not in ("application/json", "application/vnd.api+json"):
-        return [Problem(code, _shown(body.decode(errors="replace")))]
+        return [Problem(code, printable(body.decode(errors="replace")))]
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -231,7 +238,7 @@ def _of_body(status: int, body: bytes, content_type: str) -> list[Problem] | str
         return f"error parsing HTTP {status} response body: no object: {_quoted(body)}"
     details = document.get("details")
     if isinstance(details, str) and details:
-        return [Problem(code, _shown(details))]
+        return [Problem(code, printable(details))]
     listed = document.get("errors")
     problems = [_problem(each) for each in listed[:_MAX_PROBLEMS]] if isinstance(listed, list) else []
     if problems:
@@ -246,15 +253,15 @@ def _problem(item: Any) -> Problem:
     fields = {str(key).lower(): value for key, value in item.items()} if isinstance(item, dict) else {}
     code, message, detail = fields.get("code"), fields.get("message"), fields.get("detail")
     code = code if isinstance(code, str) and code in _DEFAULTS else "UNKNOWN"
-    message = _shown(message) if isinstance(message, str) else ""
+    message = printable(message) if isinstance(message, str) else ""
     return Problem(code, message, told=detail is not None or message not in ("", _DEFAULTS[code]))
 
 
-def _shown(text: str) -> str:
+def printable(text: str) -> str:
     """A stranger's text, bounded and without control characters."""
     return "".join(c if c.isprintable() or c == "\n" else " " for c in text[:_MAX_SHOWN]).strip("\n")
 
 
 def _quoted(body: bytes) -> str:
-    text = _shown(body.decode(errors="replace")).replace("\\", "\\\\").replace('"', '\\"')
+    text = printable(body.decode(errors="replace")).replace("\\", "\\\\").replace('"', '\\"')
     return '"' + text.replace("\n", "\\n") + '"'
