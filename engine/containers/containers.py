@@ -144,8 +144,9 @@ class Containers:
         )
         name = choose_name(name, self._store, container.id)
         with self._store.reserving(name):
-            container = _replace(container, name=name)
-            container = await create(container, image, self._machinery, self._store)
+            async with self._images.taken(image, container.id):
+                container = _replace(container, name=name)
+                container = await create(container, image, self._machinery, self._store)
         await self._announcer.tell(container, "create")
         if image is not None and not platform:
             warnings = [*warnings, *platforms.warning(image.platform)]

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import errdefs
@@ -37,18 +37,15 @@ class BlobHolds:
             await self.drop(session.digests)
 
     async def drop(self, digests: Iterable[str]) -> int:
-        """Delete those blobs that nothing needs any more; how many there were."""
-        dropped = 0
+        """Delete those blobs that nothing needs any more; the bytes that they had."""
+        freed = 0
         for digest in sorted(set(digests)):
             async with self._turn:
                 if digest in self._held or digest in self._retained or digest in self._referenced():
                     continue
-                try:
-                    await self._content.delete(digest)
-                    dropped += 1
-                except errdefs.NotFound:
-                    pass
-        return dropped
+                with suppress(errdefs.NotFound):
+                    freed += await self._content.delete(digest)
+        return freed
 
     async def take(self, digest: str, held: list[str]) -> bool:
         """Hold a blob if it is there, whoever made it."""
@@ -62,26 +59,35 @@ class BlobHolds:
         """A blob that a resumable ingest makes is not to be deleted before `release`."""
         self._retained.add(digest)
 
-    async def release(self, digests: Iterable[str]) -> None:
-        """Retain these no longer: what is written of them is dropped, blobs stay as far as something needs them."""
-        wanted = set(digests)
+    async def release(self, digests: Iterable[str]) -> int:
+        """Retain these no longer: what is written of them is dropped, blobs stay as far as something needs them.
+
+        The bytes that were given back.
+        """
+        wanted, freed = set(digests), 0
         for digest in wanted:
             self._retained.discard(digest)
-            await self._content.release(digest)
-        await self.drop(wanted)
+            freed += await self._content.release(digest)
+        return freed + await self.drop(wanted)
 
     async def expire(self, age: float) -> int:
-        """Release what was retained for so many seconds and is not in use, and what belongs to images; how many."""
+        """Release what was retained for so many seconds and is not in use, and what belongs to images.
+
+        The bytes that were given back.
+        """
         retained = await self._content.retained()
         referenced = self._referenced()
         old = {
             digest
-            for digest, since in retained.items()
-            if digest in referenced or (since >= age and digest not in self._held)
+            for digest, kept in retained.items()
+            if digest in referenced or (kept.age >= age and digest not in self._held)
         }
         self._retained |= retained.keys() - old
-        await self.release(old)
-        return len(old)
+        return await self.release(old)
+
+    async def drop_orphans(self) -> int:
+        """Delete all blobs that nothing needs, however they came here; the bytes that they had."""
+        return await self.drop((await self._content.walk()).keys() - self._referenced())
 
     def keep(self, digest: str, held: list[str]) -> None:
         """Hold a blob that an image refers to, or other work holds, at this moment."""

@@ -35,6 +35,12 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     made: int  # Unix nanoseconds, when it came to be here
     parent: str = ""  # id of the image that it was built on here
     last_tagged: int = 0  # Unix nanoseconds, 0 if it never was
+    last_used: int = (
+        0  # Unix nanoseconds, about: when a container of it was made or removed, or it was pulled again
+    )
+    repositories: list[str] = msgspec.field(
+        default_factory=list
+    )  # canonical, those it was pulled from or pushed to
     references: list[str] = msgspec.field(default_factory=list)  # familiar tags, ordered
     digests: list[str] = msgspec.field(default_factory=list)  # familiar repo digests, ordered
 
@@ -51,8 +57,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def content_size(self) -> int:
         """Bytes of all content that belongs to it, as it is stored."""
-        layers = {layer.blob: layer.blob_size for layer in self.layers}
-        return self.manifest_size + self.config_size + sum(layers.values())
+        return sum(self.content.values())
 
     @property
     def descriptor(self) -> Descriptor:
@@ -91,7 +96,19 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def blobs(self) -> set[str]:
         """Digests of all content that belongs to it."""
-        return {self.id, self.manifest, *(layer.blob for layer in self.layers)}
+        return set(self.content)
+
+    @property
+    def content(self) -> dict[str, int]:
+        """The bytes of all content that belongs to it, by digest; 0 in records of before they were noted."""
+        layers = {layer.blob: layer.blob_size for layer in self.layers}
+        return {**layers, self.id: self.config_size, self.manifest: self.manifest_size}
+
+    def known_to(self, repository: str) -> "Image":
+        """The record with one more repository that has it."""
+        if repository in self.repositories:
+            return self
+        return msgspec.structs.replace(self, repositories=sorted({*self.repositories, repository}))
 
     @property
     def chains(self) -> list[str]:

@@ -1,19 +1,17 @@
 """Images: the door through which the rest of the engine and the API work with them."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from weakref import WeakValueDictionary
-
-import msgspec
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import errdefs
 from engine.database import Database
 from engine.events import Events
 from engine.filters import Filters
-from engine.images import layouts, platforms, pull, reference
+from engine.images import platforms, reference
 from engine.images.announce import announce
 from engine.images.commit import Commit, Committer
+from engine.images.fsck import Fsck
 from engine.images.history import Step, history
 from engine.images.holds import BlobHolds
 from engine.images.image import Image
@@ -25,7 +23,7 @@ from engine.images.platforms import Platform
 from engine.images.pull import Pulls
 from engine.images.reference import Reference
 from engine.images.registration import Registrar
-from engine.images.remove import Removal, Removed, Users
+from engine.images.remove import Removal, Removed, User, Users
 from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
@@ -34,8 +32,6 @@ from engine.progress import Progress, ignore
 from engine.registry.client import Registry
 from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
-
-_log = logging.getLogger(__name__)
 
 
 class Images:
@@ -50,7 +46,8 @@ class Images:
         self._users = users
         self._layers = Layers(snapshots, store.layers)
         self._blobs = BlobHolds(content, store.blobs)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._taken: list[tuple[str, str]] = []
+        self._fsck = Fsck(store, content, self._layers, self._blobs)
 
     @classmethod
     async def open(
@@ -61,10 +58,8 @@ class Images:
         `users` tells the containers of an image, by its id, from then on. Layers below containers' snapshots
         stay, whether an image has them or not.
         """
-        store = ImageStore(database)
-        images = cls(store, content, snapshots, events, users)
-        await store.load(images._whole)
-        await images.sweep()
+        images = cls(ImageStore(database), content, snapshots, events, users)
+        await images._fsck.boot()
         return images
 
     def pulls(self, registry: Registry, *, at_once: int, attempts: int) -> Pulls:
@@ -77,7 +72,7 @@ class Images:
             Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
             self._events,
             registry,
-            self._lock,
+            self._store.lock,
         )
 
     def get(self, name: str) -> Image:
@@ -101,6 +96,10 @@ class Images:
     def users(self, image: Image) -> list[str]:
         """The ids of its containers."""
         return [user.id for user in self._users(image.id)]
+
+    def lost(self) -> list[Image]:
+        """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""
+        return self._store.lost()
 
     def count(self) -> int:
         """How many images there are."""
@@ -205,7 +204,7 @@ class Images:
         if wanted is None:
             raise errdefs.InvalidArgument("invalid reference format")
         require_tag(wanted)
-        async with self._locked(name) as image:
+        async with _Locked(lambda: self.get(name), self._store) as image:
             await tag(self._store, self._events, image, wanted)
 
     async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removed]:
@@ -213,80 +212,100 @@ class Images:
 
         NotFound, or Conflict with Docker's texts for what is in use.
         """
+        removed, _ = await self.reclaim(name, force=force, prune=prune)
+        return removed
+
+    async def reclaim(
+        self, name: str, *, force: bool = False, prune: bool = True
+    ) -> tuple[list[Removed], int]:
+        """Remove as `remove` does; what went, and the bytes that were given back."""
         if not name.strip():
             raise errdefs.InvalidArgument("image name cannot be blank")
-        async with self._locked(name) as image:
+        async with _Locked(lambda: self._removable(name), self._store) as image:
             removal = Removal(
                 self._store,
                 self._layers,
                 self._blobs,
                 self._events,
-                self._users,
+                self._all_users,
                 force=force,
                 prune=prune,
             )
-            return await removal.run(image, name)
+            return await removal.run(image, name), removal.freed
 
-    async def drop_unfinished(self) -> None:
-        """Remove what pulls that broke off have left, however young it is."""
-        await self._blobs.expire(0)
+    @asynccontextmanager
+    async def taken(self, image: Image | None, container_id: str) -> AsyncIterator[None]:
+        """The image, if there is one, is of a container that is being made, and not removed meanwhile but by force.
+
+        NotFound if it has gone.
+        """
+        if image is None:
+            yield
+            return
+        async with self._store.lock(image.id):
+            self.get(image.id)
+            self._taken.append((image.id, container_id))
+        try:
+            yield
+        finally:
+            self._taken.remove((image.id, container_id))
+
+    def _all_users(self, image_id: str) -> list[User]:
+        coming = [_Coming(container_id) for taken, container_id in self._taken if taken == image_id]
+        return [*self._users(image_id), *coming]
+
+    async def collect(self) -> int:
+        """Remove what nothing refers to, what pulls that broke off have left among it; the bytes given back."""
+        return await self._fsck.collect()
 
     async def release(self, chain_id: str) -> None:
         """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""
         await self._layers.release(chain_id)
 
-    async def sweep(self) -> None:
-        """Remove layers and blobs that nothing refers to, and what pulls left more than a day ago."""
-        await self._blobs.expire(pull.KEPT)
-        layers = await self._layers.sweep()
-        orphans = set(await self._content.walk()) - self._store.blobs()
-        dropped = await self._blobs.drop(orphans)
-        if layers or dropped:
-            _log.info("removed %d layers and %d blobs that no image needs", len(layers), dropped)
-
     def list(self, filters: Filters, *, all_images: bool = False) -> list[Listed]:
         """The images that pass the filters, newest first; without `all_images` no steps of others."""
         return list_images(self._store, self._users, self.get, filters, all_images=all_images)
 
-    async def _whole(self, image: Image) -> Image | None:
-        documents = [image.id, image.manifest]
-        blobs = [await self._content.exists(digest) for digest in documents]
-        if not all(blobs) or not all(self._layers.exists(layer.chain_id) for layer in image.layers):
-            return None
-        return image if image.manifest_size else await self._measured(image)
+    def _removable(self, name: str) -> Image:
+        """The image of a name as of `get`; a lost one can be removed, too."""
+        try:
+            return self.get(name)
+        except errdefs.NotFound:
+            lost = self._store.lost_as(name)
+            if len(lost) != 1:
+                raise
+            return lost[0]
 
-    async def _measured(self, image: Image) -> Image:
-        """A record of before its documents' sizes were noted, with them."""
-        manifest = await self._content.read(image.manifest)
-        return msgspec.structs.replace(
-            image,
-            manifest_type=layouts.media_type(layouts.manifest(manifest, "image manifest")),
-            manifest_size=len(manifest),
-            config_size=await self._content.size(image.id),
-        )
 
-    def _lock(self, image_id: str) -> asyncio.Lock:
-        return self._locks.setdefault(image_id, asyncio.Lock())
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A container that is being made."""
 
-    def _locked(self, name: str) -> "_Locked":
-        return _Locked(self, name, self._lock)
+    id: str
+    running: bool = False
 
 
 class _Locked:
-    """The lock of an image, by its name; entered, the image as it is then."""
+    """The lock of the image that goes by a name; entered, the image as it is then."""
 
-    def __init__(self, images: Images, name: str, lock: Callable[[str], asyncio.Lock]) -> None:
-        self._images = images
-        self._name = name
-        self._lock = lock(images.get(name).id)
+    def __init__(self, find: Callable[[], Image], store: ImageStore) -> None:
+        self._find = find
+        self._store = store
 
     async def __aenter__(self) -> Image:
-        await self._lock.acquire()
-        try:
-            return self._images.get(self._name)
-        except BaseException:
-            self._lock.release()
-            raise
+        image = self._find()
+        while True:
+            self._lock = self._store.lock(image.id)
+            await self._lock.acquire()
+            try:
+                found = self._find()
+            except BaseException:
+                self._lock.release()
+                raise
+            if found.id == image.id:
+                return found
+            self._lock.release()  # the name went to another one meanwhile
+            image = found
 
     async def __aexit__(self, *error: object) -> None:
         self._lock.release()

@@ -5,7 +5,7 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -135,13 +135,26 @@ class Layers:
         await self.prune([name for name in chain if name.startswith(_NAMED)])
 
     async def sweep(self) -> list[str]:
-        """Remove what a crash left half unpacked, and all layers that nothing needs; what was removed."""
-        found = self._snapshots.walk()
-        half_done = [info.name for info in found if self._abandoned(info)]
+        """Remove what a crash left half unpacked; what was removed. Before anybody unpacks."""
+        half_done = [info.name for info in self._snapshots.walk() if self._abandoned(info)]
         for key in half_done:
             await self._discard(key)
-        layers = [info.name for info in found if info.kind is Kind.COMMITTED and info.name.startswith(_NAMED)]
-        return half_done + await self.prune(layers)
+        return half_done
+
+    async def collect(self) -> tuple[list[str], int]:
+        """Remove all layers that nothing needs; what was removed, and the bytes of its files."""
+        needed = self._used() | self._held.keys()
+        layers = [info.name for info in self._snapshots.walk() if self._is_layer(info)]
+        sizes: dict[str, int] = {}
+        for name in layers:
+            if name not in needed:
+                with suppress(errdefs.NotFound):  # others remove, too
+                    sizes[name] = await self.size(name)
+        removed = await self.prune(list(sizes))
+        return removed, sum(sizes[name] for name in removed)
+
+    def _is_layer(self, info: Info) -> bool:
+        return info.kind is Kind.COMMITTED and info.name.startswith(_NAMED)
 
     def _abandoned(self, info: Info) -> bool:
         return info.kind is Kind.ACTIVE and info.name.startswith(_UNPACKING)

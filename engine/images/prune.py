@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import errdefs
+from engine import faults
 from engine.events import Events
 from engine.filters import Filters
 from engine.images.image import Image
@@ -20,7 +21,7 @@ FILTERS = frozenset(("dangling", "label", "label!", "until"))
 
 @dataclass(slots=True)
 class Pruned:
-    """What went, in Docker's order, and the bytes of the layers that are gone."""
+    """What went, in Docker's order, and the bytes that are free again: of layers, blobs, and what pulls left."""
 
     removed: list[Removed] = field(default_factory=list)
     reclaimed: int = 0
@@ -44,24 +45,28 @@ class ImagePrune:
             dangling = filters.boolean("dangling", default=True)
             until(filters)
             everything = [each.image for each in self._images.list(Filters(), all_images=True)]
-            sizes = {layer.chain_id: layer.size for image in everything for layer in image.layers}
             pruned = Pruned()
             for listed in self._images.list(filters.without("dangling")):
                 for name in names_to_go(listed, everything, dangling=dangling):
-                    pruned.removed += await self._remove(name)
-            await self._images.drop_unfinished()
-            pruned.reclaimed = sum(sizes.get(each.deleted, 0) for each in pruned.removed)
+                    await self._remove(name, pruned)
+            for lost in self._images.lost():
+                if not filters.without("dangling") and not (dangling and lost.references):
+                    await self._remove(lost.id, pruned)
+            pruned.reclaimed += await self._images.collect()
             await self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
-    async def _remove(self, name: str) -> list[Removed]:
+    async def _remove(self, name: str, pruned: Pruned) -> None:
         try:
-            return await self._images.remove(name)
+            removed, freed = await self._images.reclaim(name)
         except (errdefs.Conflict, errdefs.NotFound):  # in use, or gone by an earlier removal
-            return []
+            return
         except errdefs.WherryError as error:
             _log.warning("image %s is not pruned: %s", name, error)
-            return []
+            return
+        pruned.removed += removed
+        pruned.reclaimed += freed
+        faults.hit("prune.image")
 
 
 def names_to_go(listed: Listed, everything: Iterable[Image], *, dangling: bool) -> list[str]:

@@ -16,7 +16,7 @@ from engine.images.layers import Layers
 from engine.images.reference import Reference, short_id
 from engine.images.store import ImageStore
 
-STEPS = ("delete", "layers", "content")  # where the crash tests kill a removal
+STEPS = ("untag", "delete", "layers", "content")  # where the crash tests kill a removal
 
 
 class User(Protocol):
@@ -43,7 +43,10 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Removal:
-    """One request to remove an image. `run` answers what went, in Docker's order."""
+    """One request to remove an image. `run` answers what went, in Docker's order.
+
+    `freed` are the bytes of layers and blobs that went with it.
+    """
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Removal:
         self._force = force
         self._prune = prune
         self._removed: list[Removed] = []
+        self.freed = 0
 
     async def run(self, image: Image, asked: str) -> list[Removed]:
         """Remove what `asked` names of the image. Conflict, with Docker's texts, for what is in use."""
@@ -94,6 +98,7 @@ class Removal:
 
     async def _untag(self, image: Image, names: list[Reference]) -> None:
         await self._store.unname(names)
+        faults.hit("rmi.untag")
         await self._tell_untagged(image, names)
 
     async def _tell_untagged(self, image: Image, names: list[Reference]) -> None:
@@ -110,9 +115,11 @@ class Removal:
                 return
             raise
         await self._delete_now(image)
-        parent = self._store.find(image.parent)
-        if self._prune and parent is not None:
-            await self._delete(parent, force=False, quiet=True)
+        if self._prune and image.parent:
+            async with self._store.lock(image.parent):
+                parent = self._store.find(image.parent)
+                if parent is not None:
+                    await self._delete(parent, force=False, quiet=True)
 
     async def _delete_now(self, image: Image) -> None:
         names = self._store.names_of(image.id)
@@ -121,10 +128,12 @@ class Removal:
         await self._tell_untagged(image, names)
         await announce(self._events, "delete", image, labels=False)
         self._removed.append(Removed(deleted=image.id))
-        gone = await self._layers.prune([layer.chain_id for layer in image.layers])
+        sizes = {layer.chain_id: layer.size for layer in image.layers}
+        gone = await self._layers.prune(list(sizes))
         self._removed += [Removed(deleted=chain_id) for chain_id in gone]
+        self.freed += sum(sizes[chain_id] for chain_id in gone)
         faults.hit("rmi.layers")
-        await self._blobs.drop(image.blobs)
+        self.freed += await self._blobs.drop(image.blobs)
         faults.hit("rmi.content")
 
     def _require_name_unused(self, image: Image, names: list[Reference], asked: str) -> None:

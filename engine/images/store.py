@@ -1,11 +1,14 @@
 """The images that exist and the names they go by: in memory for readers, in the database for good."""
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable
+from weakref import WeakValueDictionary
 
 import msgspec
 
+import errdefs
 from engine.database import Database
 from engine.images import reference
 from engine.images.image import Image, Layer
@@ -26,38 +29,86 @@ _NAME = (
     "INSERT INTO image_references (name, image_id) VALUES (?, ?) "
     "ON CONFLICT (name) DO UPDATE SET image_id = excluded.image_id"
 )
+_UNNAME = "DELETE FROM image_references WHERE name = ?"
 
 
 class ImageStore:
-    """Reads see a change only after its commit. Names are kept canonical, with a tag or a digest."""
+    """Reads see a change only after its commit. Names are kept canonical, with a tag or a digest.
+
+    A *lost* image is one of which content is gone: readers do not see it, so that whoever asks for it pulls it
+    again; what is left of it is kept. To save its record makes it whole.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._images: dict[str, Image] = {}
         self._names: dict[str, str] = {}  # canonical name: image id
         self._order: dict[str, set[str]] = {}  # image id: canonical names
-        self._broken: list[Image] = []
+        self._lost: dict[str, Image] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.unreadable = 0
+        """How many records could not be read: while there are any, nobody knows all that is needed."""
 
     async def load(self, whole: Callable[[Image], Awaitable[Image | None]]) -> None:
-        """Read every record; called once, at boot. `whole` gives the record as it is now.
+        """Read every record; called once, at boot. `whole` gives the record as it is now, None for a lost image.
 
-        None from it is an image of which content was lost: it is not shown, and what is left of it is kept.
-        Loading or pulling it again makes it whole.
+        Names for no image are removed.
         """
         images, names = await self._database.read(_all_rows)
+        recorded = {image_id for image_id, _ in images}
         for name, image_id in names:
-            self._bind(name, image_id)
-        for (record,) in images:
+            if image_id in recorded:
+                self._bind(name, image_id)
+        for image_id, record in images:
+            await self._read(image_id, record, whole)
+        if strays := [(name,) for name, image_id in names if image_id not in recorded]:
+            _log.warning(
+                "names for images that are not there are removed: %s", ", ".join(name for (name,) in strays)
+            )
+            await self._database.write(
+                lambda connection: connection.executemany(_UNNAME, strays), removes=True
+            )
+
+    async def _read(
+        self, image_id: str, record: bytes, whole: Callable[[Image], Awaitable[Image | None]]
+    ) -> None:
+        try:
             image = msgspec.json.decode(record, type=Image)
-            if (found := await whole(image)) is not None:
-                self._publish(found)
-            else:
-                _log.error("the image %s has lost content: load or pull it again", image.id)
-                self._broken.append(image)
+        except msgspec.DecodeError as error:
+            _log.error("the record of the image %s cannot be read, and it is not shown: %s", image_id, error)
+            self.unreadable += 1
+            return
+        if (found := await whole(image)) is not None:
+            self._publish(found)
+        else:
+            _log.error(
+                "the image %s has lost content: load or pull it again, or remove it", self._shown(image)
+            )
+            self._lost[image.id] = image
+
+    def _shown(self, image: Image) -> str:
+        return ", ".join([name.familiar for name in self.names_of(image.id)] or [image.id])
+
+    def lock(self, image_id: str) -> asyncio.Lock:
+        """The lock of an image: held while it comes, goes, or what goes by a name of it changes."""
+        return self._locks.setdefault(image_id, asyncio.Lock())
 
     def all(self) -> list[Image]:
         """Every image, in no order."""
         return list(self._images.values())
+
+    def lost(self) -> list[Image]:
+        """The images of which content is gone."""
+        return [self._named(image) for image in self._lost.values()]
+
+    def lost_as(self, name: str) -> list[Image]:
+        """The lost images that this name, id, or beginning of an id means."""
+        by_id = [image for image in self._lost.values() if _begins(image.id, name)]
+        try:
+            image_id = self._names.get(reference.parse(name).stored().canonical, "")
+        except errdefs.InvalidArgument:
+            return by_id
+        return [self._lost[image_id]] if image_id in self._lost else by_id
 
     def blobs(self) -> set[str]:
         """Digests of all content that images refer to."""
@@ -68,11 +119,15 @@ class ImageStore:
         return {layer.chain_id for image in self._recorded() for layer in image.layers}
 
     def _recorded(self) -> list[Image]:
-        return [*self._images.values(), *self._broken]
+        return [*self._images.values(), *self._lost.values()]
 
     def find(self, image_id: str) -> Image | None:
         """The image with this full id ("sha256:…")."""
         return self._images.get(image_id)
+
+    def recorded(self, image_id: str) -> Image | None:
+        """The same, or a lost one."""
+        return self._images.get(image_id) or self._lost.get(image_id)
 
     def named(self, name: Reference) -> Image | None:
         """The image that goes by this name; no tag means `latest`, a digest wins over a tag."""
@@ -80,8 +135,7 @@ class ImageStore:
 
     def by_prefix(self, prefix: str) -> list[Image]:
         """The images whose id begins with this, with or without its algorithm."""
-        start = prefix if prefix.startswith("sha256:") else f"sha256:{prefix}"
-        return [image for image_id, image in self._images.items() if image_id.startswith(start)]
+        return [image for image_id, image in self._images.items() if _begins(image_id, prefix)]
 
     def names_of(self, image_id: str) -> list[Reference]:
         """The names of an image, tags and digests, ordered."""
@@ -109,6 +163,7 @@ class ImageStore:
         await self._database.write(write)
         for name in canonical:
             self._bind(name, image.id)
+        self._lost.pop(image.id, None)
         return self._publish(image)
 
     async def adopt(self, image: Image, parent_id: str) -> Image:
@@ -119,7 +174,7 @@ class ImageStore:
         """Commit the end of some names; the images they were for stay."""
         gone = [(name.stored().canonical,) for name in names]
         await self._database.write(
-            lambda connection: connection.executemany("DELETE FROM image_references WHERE name = ?", gone),
+            lambda connection: connection.executemany(_UNNAME, gone),
             removes=True,
         )
         for (name,) in gone:
@@ -133,6 +188,7 @@ class ImageStore:
         for name in self._order.pop(image.id, set()):
             self._names.pop(name, None)
         self._images.pop(image.id, None)
+        self._lost.pop(image.id, None)
         for each in orphans:
             self._publish(each)
 
@@ -153,14 +209,20 @@ class ImageStore:
             self._publish(self._images[image_id])
 
     def _publish(self, image: Image) -> Image:
+        named = self._images[image.id] = self._named(image)
+        return named
+
+    def _named(self, image: Image) -> Image:
         names = self.names_of(image.id)
-        named = msgspec.structs.replace(
+        return msgspec.structs.replace(
             image,
             references=[name.familiar for name in names if name.tag],
             digests=[name.familiar for name in names if name.digest],
         )
-        self._images[image.id] = named
-        return named
+
+
+def _begins(image_id: str, prefix: str) -> bool:
+    return image_id.startswith(prefix if prefix.startswith("sha256:") else f"sha256:{prefix}")
 
 
 def _bare(image: Image) -> bytes:
@@ -168,8 +230,8 @@ def _bare(image: Image) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(image, references=[], digests=[]))
 
 
-def _all_rows(connection: sqlite3.Connection) -> tuple[list[tuple[bytes]], list[tuple[str, str]]]:
-    images = connection.execute("SELECT record FROM images").fetchall()
+def _all_rows(connection: sqlite3.Connection) -> tuple[list[tuple[str, bytes]], list[tuple[str, str]]]:
+    images = connection.execute("SELECT id, record FROM images").fetchall()
     names = connection.execute("SELECT name, image_id FROM image_references").fetchall()
     return images, names
 

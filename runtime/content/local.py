@@ -5,15 +5,24 @@ an empty `retained/<hex>.whole` says that the blob is there and retained.
 """
 
 import asyncio
+import hashlib
+import logging
 import os
+import re
 import secrets
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from errdefs import Conflict, InvalidArgument, NotFound
+from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime.content.ingests import WHOLE, LocalIngest, LocalResumableIngest
-from runtime.content.store import check_digest
+from runtime.content.store import Retained, check_digest
+
+_log = logging.getLogger(__name__)
+_BLOB = re.compile(r"[0-9a-f]{64}")
+_INGEST = re.compile(r"[0-9a-f]{32}")
+_RETAINED = re.compile(rf"{_BLOB.pattern}({re.escape(WHOLE)})?")
 
 
 class LocalContentStore:
@@ -40,12 +49,15 @@ class LocalContentStore:
         root = self._ingests.parent
         for directory in (root, self._ingests, self._retained, self._blobs.parent, self._blobs):
             directory.mkdir(exist_ok=True, mode=0o700)
-        for orphan in self._ingests.iterdir():
-            orphan.unlink()
-        for file in self._retained.iterdir():
+        for directory, name in ((self._ingests, _INGEST), (self._retained, _RETAINED), (self._blobs, _BLOB)):
+            for stranger in set(os.listdir(directory)) - {file.name for file in _files(directory, name)}:
+                _log.warning("%s is not of the content store and is left alone", directory / stranger)
+        for orphan in _files(self._ingests, _INGEST):
+            os.unlink(orphan)
+        for file in _files(self._retained, _RETAINED):
             # A mark without its blob, or bytes of a blob that came to be in another way.
             if file.name.endswith(WHOLE) != (self._blobs / file.name.removesuffix(WHOLE)).exists():
-                file.unlink()
+                os.unlink(file)
 
     async def ingest(self, ref: str) -> LocalIngest:
         """See ContentStore."""
@@ -68,23 +80,28 @@ class LocalContentStore:
             raise
         return ingest
 
-    async def retained(self) -> dict[str, float]:
+    async def retained(self) -> dict[str, Retained]:
         """See ContentStore."""
-        return await asyncio.to_thread(self._ages)
+        return await asyncio.to_thread(self._kept)
 
-    def _ages(self) -> dict[str, float]:
-        now = time.time()
-        return {
-            f"sha256:{entry.name.removesuffix(WHOLE)}": now - entry.stat().st_mtime
-            for entry in os.scandir(self._retained)
-        }
+    def _kept(self) -> dict[str, Retained]:
+        now, found = time.time(), {}
+        for file in _files(self._retained, _RETAINED):
+            try:
+                status = file.stat()
+            except FileNotFoundError:  # released, or it became a blob
+                continue
+            digest = f"sha256:{file.name.removesuffix(WHOLE)}"
+            found[digest] = Retained(age=now - status.st_mtime, size=status.st_size)
+        return found
 
-    async def release(self, digest: str) -> None:
+    async def release(self, digest: str) -> int:
         """See ContentStore."""
         name = check_digest(digest).removeprefix("sha256:")
-        if digest not in self._refs:
-            (self._retained / name).unlink(missing_ok=True)
-            (self._retained / (name + WHOLE)).unlink(missing_ok=True)
+        if digest in self._refs:
+            return 0
+        (self._retained / (name + WHOLE)).unlink(missing_ok=True)
+        return _remove(self._retained / name) or 0
 
     async def put(self, data: bytes) -> str:
         """See ContentStore."""
@@ -117,17 +134,67 @@ class LocalContentStore:
         except FileNotFoundError:
             raise _missing(digest) from None
 
-    async def delete(self, digest: str) -> None:
+    async def is_sound(self, digest: str) -> bool:
         """See ContentStore."""
-        try:
-            await asyncio.to_thread(self.path(digest).unlink)
-        except FileNotFoundError:
-            raise _missing(digest) from None
+        return await asyncio.to_thread(_digest_of, self.path(digest), digest) == digest
 
-    async def walk(self) -> list[str]:
+    async def delete(self, digest: str) -> int:
         """See ContentStore."""
-        names = await asyncio.to_thread(os.listdir, self._blobs)
-        return sorted(f"sha256:{name}" for name in names)
+        size = await asyncio.to_thread(_remove, self.path(digest))
+        if size is None:
+            raise _missing(digest)
+        return size
+
+    async def walk(self) -> dict[str, int]:
+        """See ContentStore."""
+        return await asyncio.to_thread(self._blob_sizes)
+
+    def _blob_sizes(self) -> dict[str, int]:
+        found = sorted((file.name, _size(file)) for file in _files(self._blobs, _BLOB))
+        return {f"sha256:{name}": size for name, size in found}
+
+    async def unfinished(self) -> int:
+        """See ContentStore."""
+        return await asyncio.to_thread(self._unfinished)
+
+    def _unfinished(self) -> int:
+        written = [*_files(self._ingests, _INGEST), *_files(self._retained, _RETAINED)]
+        return sum(_size(file) for file in written)
+
+
+def _files(directory: Path, name: re.Pattern[str]) -> Iterator[os.DirEntry[str]]:
+    """The files of a directory that are the store's."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if name.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                yield entry
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # gone meanwhile
+        return 0
+
+
+def _remove(path: Path) -> int | None:
+    """Remove a file: the bytes that it had, None if there is none."""
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SystemFailure(f"cannot remove content {path.name}: {error.strerror}") from error
+    return size
+
+
+def _digest_of(path: Path, digest: str) -> str:
+    try:
+        with path.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except FileNotFoundError:
+        raise _missing(digest) from None
 
 
 def _read(path: Path, digest: str) -> bytes:

@@ -40,6 +40,14 @@ class Descriptor:
     size: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retained:
+    """What is kept of a resumable ingest: seconds since the last change, and the bytes that are no blob yet."""
+
+    age: float
+    size: int
+
+
 class Ingest(Protocol):
     """A write in progress. As an async context manager it aborts unless it was committed."""
 
@@ -87,11 +95,14 @@ class ContentStore(Protocol):
     async def resume(self, digest: str, size: int) -> ResumableIngest:
         """Begin the write of this blob, or go on with it; Conflict when one of it is in progress."""
 
-    async def retained(self) -> dict[str, float]:
-        """Return the digests that resumable ingests were begun for and not released, each with the seconds since."""
+    async def retained(self) -> dict[str, Retained]:
+        """Return the digests that resumable ingests were begun for and not released."""
 
-    async def release(self, digest: str) -> None:
-        """Retain it no longer: what is written of it is dropped unless a writer is at it, a blob of it stays."""
+    async def release(self, digest: str) -> int:
+        """Retain it no longer: what is written of it is dropped unless a writer is at it, a blob of it stays.
+
+        Return the bytes that were dropped.
+        """
 
     async def put(self, data: bytes) -> str:
         """Store a small blob and return its digest."""
@@ -108,11 +119,17 @@ class ContentStore(Protocol):
     async def size(self, digest: str) -> int:
         """Return the blob's size in bytes."""
 
-    async def delete(self, digest: str) -> None:
-        """Remove a blob. Who has its file open reads on."""
+    async def is_sound(self, digest: str) -> bool:
+        """Read a blob, and tell whether its bytes are those that its digest says."""
 
-    async def walk(self) -> list[str]:
-        """Return the digests of all blobs, sorted."""
+    async def delete(self, digest: str) -> int:
+        """Remove a blob and return its size in bytes. Who has its file open reads on."""
+
+    async def walk(self) -> dict[str, int]:
+        """Return the digests of all blobs, sorted, each with its size in bytes."""
+
+    async def unfinished(self) -> int:
+        """Return the bytes of all that is not a blob yet."""
 
 
 def check_digest(digest: str) -> str:

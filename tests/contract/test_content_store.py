@@ -28,12 +28,12 @@ async def test_a_blob_is_there_after_its_commit_and_not_before(reopen: Open) -> 
         await ingest.write(b"hel")
         await ingest.write(b"lo")
         assert not await store.exists(HELLO)
-        assert await store.walk() == []
+        assert list(await store.walk()) == []
         assert await ingest.commit(expected_digest=HELLO, expected_size=5) == Descriptor(digest=HELLO, size=5)
     assert await store.read(HELLO) == b"hello"
     assert await store.size(HELLO) == 5
     assert store.path(HELLO).read_bytes() == b"hello"
-    assert await (await reopen()).walk() == [HELLO]
+    assert await (await reopen()).walk() == {HELLO: 5}
 
 
 async def test_what_was_not_promised_is_refused_and_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ async def test_what_was_not_promised_is_refused_and_leaves_nothing(reopen: Open,
     for digest, size in promises:
         with pytest.raises(InvalidArgument):
             await write_hello(store, digest, size)
-    assert await store.walk() == []
+    assert list(await store.walk()) == []
     assert not [name for _, _, files in os.walk(tmp_path) for name in files]
 
 
@@ -88,7 +88,7 @@ async def test_a_ref_has_one_writer_and_is_free_after_it(reopen: Open) -> None:
 async def test_the_same_bytes_twice_are_one_blob(reopen: Open) -> None:
     store = await reopen()
     assert await asyncio.gather(*(store.put(b"hello") for _ in range(4))) == [HELLO] * 4
-    assert await store.walk() == [HELLO]
+    assert list(await store.walk()) == [HELLO]
 
 
 async def test_many_chunks_larger_than_any_buffer(reopen: Open) -> None:
@@ -108,7 +108,7 @@ async def test_unfinished_ingests_are_gone_after_a_crash(reopen: Open, tmp_path:
     ingest = await store.ingest("a")
     await ingest.write(b"x" * (2 << 20))
     again = await reopen()
-    assert await again.walk() == []
+    assert list(await again.walk()) == []
     assert not [name for _, _, files in os.walk(tmp_path) for name in files]
     await ingest.abort()
 
@@ -120,7 +120,7 @@ async def test_a_resumable_write_goes_on_where_it_ended(reopen: Open) -> None:
         await ingest.write(b"he")
         with pytest.raises(Conflict):
             await store.resume(HELLO, 5)
-    assert await store.walk() == []
+    assert list(await store.walk()) == []
     async with await store.resume(HELLO, 5) as ingest:
         assert ingest.offset == 2
         await ingest.write(b"llo")
@@ -144,7 +144,7 @@ async def test_a_resumable_write_goes_on_after_a_crash(reopen: Open) -> None:
         await ingest.write(b"the end")
         await ingest.commit()
     store = await reopen()
-    assert await store.walk() == list(await store.retained()) == [digest]
+    assert list(await store.walk()) == list(await store.retained()) == [digest]
     await killed.abort()
 
 
@@ -177,13 +177,13 @@ async def test_what_is_retained_is_released(reopen: Open, tmp_path: Path) -> Non
         await ingest.write(bytes(1 << 20))
         await store.release(other)
         assert other in await store.retained(), "a writer is at it"
-    ages = await store.retained()
-    assert sorted(ages) == sorted([HELLO, other])
-    assert all(0 <= age < 60 for age in ages.values())
-    for digest in (HELLO, other, other):
-        await store.release(digest)
+    kept = await store.retained()
+    assert sorted(kept) == sorted([HELLO, other])
+    assert all(0 <= each.age < 60 for each in kept.values())
+    assert kept[other].size == await store.unfinished() == 1 << 20
+    assert [await store.release(digest) for digest in (HELLO, other, other)] == [0, 1 << 20, 0]
     assert await store.retained() == {}
-    assert await store.walk() == [HELLO]
+    assert list(await store.walk()) == [HELLO]
     assert [name for _, _, files in os.walk(tmp_path) for name in files] == [HELLO[7:]]
 
 
@@ -227,7 +227,7 @@ async def test_what_is_not_there_and_what_is_no_digest(reopen: Open) -> None:
             with pytest.raises(InvalidArgument):
                 await call(digest)
     digest = await store.put(b"hello")
-    await store.delete(digest)
+    assert await store.delete(digest) == 5
     assert not await store.exists(digest)
 
 
@@ -236,3 +236,29 @@ async def test_blobs_are_private_to_root(reopen: Open, tmp_path: Path) -> None:
     digest = await store.put(b"secret")
     assert store.path(digest).stat().st_mode & 0o077 == 0
     assert (tmp_path / "content").stat().st_mode & 0o077 == 0
+
+
+async def test_bytes_that_are_not_the_blobs(reopen: Open) -> None:
+    store = await reopen()
+    digest = await store.put(b"hello")
+    assert await store.is_sound(digest)
+    store.path(digest).write_bytes(b"hullo")
+    assert not await store.is_sound(digest)
+    with pytest.raises(NotFound):
+        await store.is_sound("sha256:" + "0" * 64)
+
+
+async def test_what_others_put_there_is_left_alone(reopen: Open, tmp_path: Path) -> None:
+    await reopen()
+    strangers = [
+        tmp_path / "content" / directory / name
+        for directory in ("ingests", "retained", "blobs/sha256")
+        for name in ("README", HELLO[7:] + "x", "a" * 32 if directory != "ingests" else "b")
+    ]
+    for stranger in strangers:
+        stranger.write_text("mine")
+    directory = tmp_path / "content" / "blobs" / "sha256" / ("c" * 64)
+    directory.mkdir()
+    store = await reopen()
+    assert (await store.walk(), await store.retained(), await store.unfinished()) == ({}, {}, 0)
+    assert all(stranger.exists() for stranger in [*strangers, directory])
