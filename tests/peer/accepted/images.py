@@ -14,6 +14,7 @@ IMPORT = "POST /images/create"
 LOAD = "POST /images/load"
 GET = "GET /images/*get"
 PRUNE = "POST /images/prune"
+SEARCH = "GET /images/search"
 
 LINES = (
     Accepted(LIST, "body.*.Created", OWN),
@@ -33,4 +34,7 @@ LINES = (
     Accepted(LOAD, "body.error*", NO_ARCHIVE),
     Accepted(IMPORT, "status", CLIENTS_FAULT, "this is no archive"),
     Accepted(IMPORT, "body.message", NO_ARCHIVE, "this is no archive"),
+    Accepted(SEARCH, "*", "dockerd does nothing, and says that it is done", "limit=-1"),
+    Accepted(SEARCH, "body.message", "the words of Go's decoder", "%2Fwrong"),
+    Accepted(SEARCH, "body.message", "the words of Go's decoder", "%2Ftext"),
 )
