@@ -13,12 +13,12 @@ import zstandard
 from isal import igzip_lib
 
 from errdefs import InvalidArgument
+from runtime.layers.limits import WINDOW
 from runtime.layers.zstd import zstd_complete
 
 _CHUNK = 1 << 20
 _READ = 1 << 18
-_MAX_WINDOW = 1 << 27  # what zstd --ultra asks for; more only with --long
-_XZ_MEMORY = 1 << 28
+_XZ_BESIDE = 1 << 20  # bytes that xz takes beside its window
 
 # isal's stubs say "an exception" where they mean its class.
 _ISAL_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
@@ -60,7 +60,7 @@ def decompress(stream: io.FileIO, compression: str) -> Iterator[bytes]:
         case "bzip2":
             return _members(stream, bz2.BZ2Decompressor)
         case "xz":
-            return _members(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY))
+            return _members(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + _XZ_BESIDE))
         case "zstd":
             return _frames(stream)
         case _:
@@ -103,7 +103,7 @@ def _after_padding(stream: io.FileIO) -> bytes:
 
 def _frames(stream: io.FileIO) -> Iterator[bytes]:
     start = stream.tell()
-    decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+    decoder = zstandard.ZstdDecompressor(max_window_size=WINDOW)
     with decoder.stream_reader(stream, read_size=_READ, read_across_frames=True, closefd=False) as reader:
         while True:
             try:

@@ -19,6 +19,7 @@ from runtime.layers.reader import Source
 from runtime.layers.whiteouts import Whiteouts, delete
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_KNOWN = 4 << 20  # bytes of what is remembered of directories
 _WHITEOUT = b".wh."
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
@@ -43,7 +44,9 @@ class Extractor:
         self._max_file = max_file
         # A parent as the archive names it → the directory that is, through no link.
         self._parents: dict[bytes, bytes] = {b"": b""}
-        self._times: list[tuple[bytes, int]] = []
+        # The times of directories, which each entry made in them changes.
+        self._times: dict[bytes, int] = {}
+        self._known = 0
         self._inherits_group = bool(os.stat(b".").st_mode & stat.S_ISGID)
 
     def extract(self, entries: Iterable[Header]) -> None:
@@ -53,12 +56,25 @@ class Extractor:
                 self._place(entry)
             except (OSError, ValueError) as error:
                 raise _failure(entry, error) from error
-        # At the end: each entry made in a directory has changed its time.
-        for path, mtime in reversed(self._times):
-            with suppress(OSError):  # it may have been replaced by a later entry
-                os.utime(path, ns=(mtime, mtime), follow_symlinks=False)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Give directories their times back and forget them: a layer may have any number of them."""
+        for path, mtime in self._times.items():
+            with suppress(OSError):  # a whiteout may have removed it
+                os.utime(path + b"/.", ns=(mtime, mtime))
+        self._parents = {b"": b""}
+        self._times = {}
+        self._known = 0
+        self._remember(b".", os.stat(b".").st_mtime_ns)
+
+    def _remember(self, path: bytes, mtime: int) -> None:
+        self._times[path] = mtime
+        self._known += 3 * len(path) + 400  # as it is in both tables, under its two names
 
     def _place(self, entry: Header) -> None:
+        if self._known > _MAX_KNOWN:
+            self._settle()
         name = clean(entry.name)
         if name.startswith(_META) and not name.endswith(_OPAQUE):
             return  # bookkeeping of AUFS
@@ -99,18 +115,28 @@ class Extractor:
             real = self._parent_of_deep(above)
         path = real + b"/" + base if real else base
         try:
-            kind = os.lstat(path).st_mode
+            found = os.lstat(path)
         except FileNotFoundError:
             os.mkdir(path, 0o755)
+            self._known += len(path) + 400
         else:
-            if stat.S_ISLNK(kind):
-                path = os.path.realpath(path, strict=True).lstrip(b"/")
-                if not stat.S_ISDIR(os.lstat(path or b".").st_mode):
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            elif not stat.S_ISDIR(kind):
-                self._renew(path)
+            path = self._existing(path, found)
         self._whiteouts.made(path)
         self._parents[name] = path
+        return path
+
+    def _existing(self, path: bytes, found: os.stat_result) -> bytes:
+        """Return the directory that stands at `path`, or that a link there leads to."""
+        if stat.S_ISLNK(found.st_mode):
+            path = os.path.realpath(path, strict=True).lstrip(b"/")
+            found = os.lstat(path or b".")
+            if not stat.S_ISDIR(found.st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        elif not stat.S_ISDIR(found.st_mode):
+            self._renew(path)
+            found = os.lstat(path)
+        here = path or b"."
+        self._remember(here, self._times.get(here, found.st_mtime_ns))
         return path
 
     def _parent_of_deep(self, name: bytes) -> bytes:
@@ -143,7 +169,7 @@ class Extractor:
         self._inherits_group = self._inherits_group or bool(entry.mode & stat.S_ISGID)
         path = path or b"."
         self._own(entry, path)
-        self._times.append((path, entry.mtime))
+        self._remember(path, entry.mtime)
 
     def _file(self, entry: Header, path: bytes) -> None:
         if entry.real_size > self._max_file:
@@ -169,7 +195,7 @@ class Extractor:
         self.size += entry.real_size
 
     def _write_extents(self, entry: Header, fd: int) -> None:
-        for offset, length in entry.extents or ():
+        for offset, length in tar.spans(entry.extents):
             os.lseek(fd, offset, os.SEEK_SET)
             self._source.copy(fd, length)
         os.ftruncate(fd, entry.real_size)
@@ -217,9 +243,11 @@ class Extractor:
             os.chmod(path, entry.mode)
 
     def _clear(self, path: bytes) -> None:
-        """Make room for an entry; what we knew of parents may be wrong once a directory or a link is gone."""
+        """Make room for an entry; what we knew of directories may be wrong once one of them or a link is gone."""
+        self._settle()
+        parent = path.rpartition(b"/")[0] or b"."
+        self._remember(parent, os.stat(parent).st_mtime_ns)
         delete(path)
-        self._parents = {b"": b""}
 
 
 def clean(name: bytes) -> bytes:

@@ -5,6 +5,9 @@ malformed is an InvalidArgument.
 """
 
 import struct
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from errdefs import InvalidArgument
 
@@ -21,13 +24,15 @@ REGULAR, HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = (
 _OLD_REGULAR, _CONTIGUOUS, _GNU_SPARSE = b"\0", b"7", b"S"
 _NO_DATA = (HARD_LINK, SYMLINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO)
 _XATTR = b"SCHILY.xattr."
+_SPARSE = b"GNU.sparse."
+_HEEDED = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"))
 _MAX_ID = (1 << 32) - 2  # (uid_t)-1 means "leave it" to chown
 _MAX_SECONDS = 1 << 33
 
 _fields = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x").unpack
 
-Extents = list[tuple[int, int]]
-"""The parts of a sparse file that hold data: (offset, length), in order, none overlapping."""
+Extents: TypeAlias = "array[int]"
+"""The parts of a sparse file that hold data: offset, length, offset, length …, in order, none overlapping."""
 
 
 class Header:
@@ -68,7 +73,7 @@ class Header:
         self.type = kind
         self.device = (0, 0)
         self.xattrs: list[tuple[bytes, bytes]] = []
-        self.extents: Extents | None = None
+        self.extents: "Extents | None" = None
         self.extents_follow = False
         self.real_size = self.size
         if kind in (CHARACTER, BLOCK_DEVICE):
@@ -85,12 +90,14 @@ class Header:
         """Take the block that follows an old GNU sparse header while `extents_follow`."""
         if self.extents is None:
             raise InvalidArgument("malformed tar archive: sparse blocks of a file that is not sparse")
-        self.extents += _old_extents(block, 0, 21)
+        self.extents.extend(_old_extents(block, 0, 21))
         self.extents_follow = block[504] != 0
 
     def apply(self, records: list[tuple[bytes, bytes]]) -> None:
-        """Override fields by the records of a pax extended header."""
+        """Override fields by the records of a pax extended header; an empty one leaves the field as it is."""
         for key, value in records:
+            if not value and key in _HEEDED:
+                continue
             match key:
                 case b"path":
                     self.name = _no_nul(value)
@@ -129,7 +136,7 @@ def number(field: bytes) -> int:
         value = int.from_bytes(field, "big")
         bits = 8 * len(field)
         return value - (1 << bits) if field[0] == 0xFF else value - (1 << bits - 1)
-    digits = field.partition(b"\0")[0].strip()
+    digits = field.strip(b" \0").partition(b"\0")[0]
     if not digits:
         return 0
     if not digits.isdigit():
@@ -138,7 +145,10 @@ def number(field: bytes) -> int:
 
 
 def pax_records(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Read the records "LENGTH KEY=VALUE\\n" of a pax extended header, in order."""
+    """Read the records "LENGTH KEY=VALUE\\n" of a pax extended header that `Header.apply` and sparse files heed.
+
+    In order; what the others say is not kept, since there may be 200,000 of them.
+    """
     records = []
     at = 0
     while at < len(data):
@@ -149,27 +159,40 @@ def pax_records(data: bytes) -> list[tuple[bytes, bytes]]:
         key, equals, value = data[blank + 1 : end - 1].partition(b"=")
         if not equals or not key:
             raise InvalidArgument("malformed tar archive: a pax record has no key")
-        records.append((key, value))
+        if key in _HEEDED or key.startswith((_XATTR, _SPARSE)):
+            records.append((key, value))
         at = end
     return records
 
 
-def pax_extents(records: list[tuple[bytes, bytes]]) -> Extents | None:
+def pax_extents(records: list[tuple[bytes, bytes]]) -> "Extents | None":
     """Return the extents that GNU tar's pax formats 0.0 and 0.1 keep in the header, None when there are none."""
-    numbers: list[int] = []
+    numbers: list[bytes] = []
     for key, value in records:
         if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):
-            numbers.append(_decimal(value))
+            numbers.append(value)
         elif key == b"GNU.sparse.map":
-            numbers = [_decimal(part) for part in value.split(b",") if value]
-    return pairs(numbers) if numbers or dict(records).get(b"GNU.sparse.size") is not None else None
+            numbers = value.split(b",") if value else []
+    if not numbers and dict(records).get(b"GNU.sparse.size") is None:
+        return None
+    return pairs(_decimal(number) for number in numbers)
 
 
-def pairs(numbers: list[int]) -> Extents:
-    """Return numbers by twos, as extents."""
-    if len(numbers) % 2:
+def pairs(numbers: Iterable[int]) -> Extents:
+    """Return numbers, which are offsets and lengths by turns, as extents."""
+    try:
+        extents = array("q", numbers)
+    except OverflowError:
+        raise InvalidArgument("malformed tar archive: a number is out of range") from None
+    if len(extents) % 2:
         raise InvalidArgument("malformed tar archive: a sparse map is broken")
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+    return extents
+
+
+def spans(extents: "Extents | None") -> Iterator[tuple[int, int]]:
+    """Return the extents by twos: (offset, length)."""
+    numbers = iter(extents or ())
+    return zip(numbers, numbers, strict=True)
 
 
 def show(name: bytes) -> str:
@@ -188,17 +211,17 @@ def _checksum_fits(block: bytes, field: bytes) -> bool:
 
 
 def _old_extents(block: bytes, start: int, count: int) -> Extents:
-    extents = []
+    numbers: list[int] = []
     for at in range(start, start + 24 * count, 24):
         if block[at] == 0:
             break
-        extents.append((number(block[at : at + 12]), number(block[at + 12 : at + 24])))
-    return extents
+        numbers += (number(block[at : at + 12]), number(block[at + 12 : at + 24]))
+    return pairs(numbers)
 
 
 def _check_extents(extents: Extents, size: int, real_size: int) -> None:
     end = total = 0
-    for offset, length in extents:
+    for offset, length in spans(extents):
         if offset < end or length < 0:
             raise InvalidArgument("malformed tar archive: a sparse map is not in order")
         end = offset + length

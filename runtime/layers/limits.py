@@ -1,27 +1,36 @@
-"""How much a layer may ask of the host. A NamedTuple: the worker starts faster without dataclasses."""
+"""How much an archive may ask of the host, in one place: what honest tools make passes, with room to spare.
+
+A NamedTuple: workers start faster without dataclasses.
+"""
 
 from typing import NamedTuple
 
+WINDOW = 128 << 20
+"""Bytes of history that zstd and xz may ask for, which the worker must hold.
+
+What tools for images write asks for up to 32 MiB (BuildKit's best zstd), `xz -9` for 64, `zstd --ultra -22` for
+128; zstd itself takes no more unless told to. Beyond 32 a worker exceeds its 60 MB by the window.
+"""
+
 
 class Limits(NamedTuple):
-    """Bounds on one layer; what goes beyond is refused as an InvalidArgument.
-
-    The defaults let through what honest tools make: gzip packs zeros 1032 to 1, and nothing in use has as
-    many files or bytes.
-    """
+    """Bounds on one archive; what goes beyond is refused as an InvalidArgument."""
 
     size: int = 1 << 40
-    """Bytes of the uncompressed archive, and of any one sparse file it describes."""
-    ratio: int = 2000
-    """Uncompressed bytes for each compressed one, once `ratio_free` bytes have come out."""
-    ratio_free: int = 1 << 30
-    """Uncompressed bytes of which no ratio is asked."""
+    """Bytes of the uncompressed archive, and of any one sparse file it describes: the largest layers have some 100 GB."""
+    ratio: int = 200
+    """Uncompressed bytes for each compressed one, once `ratio_free` bytes have come out.
+
+    Programs and text pack 2 to 10 to 1, a disk image that is nearly empty about 100 to 1.
+    """
+    ratio_free: int = 8 << 30
+    """Uncompressed bytes of which no ratio is asked: zeros pack 1032 to 1 by gzip and 30,000 to 1 by zstd."""
     entries: int = 5_000_000
-    """Files, directories, links … in the archive."""
+    """Files, directories, links … in the archive: a machine's whole disk has about a million."""
     memory: int = 1 << 30
-    """Address space of the worker, in bytes."""
+    """Address space of the worker, in bytes; what it really uses is a small part of it."""
     seconds: int = 3600
-    """Time, on the clock and of the processor."""
+    """Time, on the clock and of the processor: a terabyte of it at a slow disk's speed would take longer."""
 
 
 DEFAULT = Limits()

@@ -1,5 +1,6 @@
 """A tar archive as a stream of entries: one pass, no seeks, bounded memory."""
 
+import itertools
 import os
 from collections.abc import Iterator
 
@@ -143,7 +144,7 @@ def _apply_sparse(source: Source, header: Header, records: list[tuple[bytes, byt
         if not block:
             raise InvalidArgument("the archive is truncated")
         header.add_extents(block)
-        if header.extents and len(header.extents) * 2 > _MAX_SPARSE_NUMBERS:
+        if header.extents and len(header.extents) > _MAX_SPARSE_NUMBERS:
             raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
     if not any(key.startswith(b"GNU.sparse.") for key, _ in records):
         return
@@ -165,7 +166,7 @@ def _extents_in_data(source: Source, header: Header) -> Extents:
     count = 2 * next(numbers)
     if count > _MAX_SPARSE_NUMBERS:
         raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
-    return pairs([next(numbers) for _ in range(count)])
+    return pairs(itertools.islice(numbers, count))
 
 
 def _map_numbers(source: Source, header: Header) -> Iterator[int]:

@@ -42,7 +42,7 @@ def zeros(compressor: str, megabytes: int, levels: int = 1) -> bytes:
 async def test_a_zstd_bomb_is_stopped_by_its_ratio(target: Path) -> None:
     bomb = zeros("zstd", 600)
     limits = Limits(ratio_free=64 << 20)
-    with pytest.raises(InvalidArgument, match="compressed more than 2000 to 1"):
+    with pytest.raises(InvalidArgument, match="compressed more than 200 to 1"):
         await unpack(bomb, target, limits)
     assert (target / "f").stat().st_size < 500 << 20
 
@@ -53,7 +53,7 @@ async def test_a_gzip_bomb_is_stopped_by_its_size(target: Path) -> None:
 
 
 async def test_zeros_as_honest_tools_pack_them_are_no_bomb(target: Path) -> None:
-    await unpack(zeros("gzip", 160) + gzip.compress(bytes(1024)), target, Limits(ratio_free=1 << 20))
+    await unpack(zeros("gzip", 160) + gzip.compress(bytes(1024)), target, Limits(ratio_free=200 << 20))
     assert (target / "f").stat().st_size == 160 << 20
 
 
