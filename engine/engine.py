@@ -28,6 +28,7 @@ from engine.containers.watch import Watcher
 from engine.database import Database, Migration
 from engine.events import MIGRATIONS as EVENTS
 from engine.events import Events
+from engine.images.collector import Collector
 from engine.images.images import Images
 from engine.images.prune import ImagePrune
 from engine.images.pull import Pulls
@@ -69,6 +70,7 @@ class Engine:
     networks: Controller
     registry: Registry
     system: System
+    _collector: Collector
     _machinery: Machinery
     _store: ContainerStore
     _lives: Lives
@@ -93,6 +95,7 @@ class Engine:
         self.pulls.configure(
             at_once=reloaded.config.max_concurrent_downloads, attempts=reloaded.config.max_download_attempts
         )
+        self._collector.configure(reloaded.config.image_gc)
         await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
@@ -142,6 +145,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     containers = Containers(machinery, store, lives, announcer, watcher, images)
     stats = Stats(store)
     stack.push_async_callback(stats.close)
+    collector = Collector(images, config.data_root, config.image_gc)
+    stack.push_async_callback(collector.close)
     return Engine(
         containers=containers,
         execs=Execs(machinery, store, lives, announcer),
@@ -160,6 +165,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         networks=machinery.network,
         registry=registry,
         system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
+        _collector=collector,
         _machinery=machinery,
         _store=store,
         _lives=lives,

@@ -163,6 +163,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         max_concurrent_downloads=settings["max-concurrent-downloads"],
         max_concurrent_uploads=settings["max-concurrent-uploads"],
         max_download_attempts=settings["max-download-attempts"],
+        image_gc=settings["image-gc"],
         **_proxies(settings),
         runtimes=runtimes,
         default_runtime=settings["default-runtime"],

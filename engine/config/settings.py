@@ -20,6 +20,7 @@ class Kind(Enum):
     MAP = auto()  # name to text
     RUNTIMES = auto()
     ULIMITS = auto()
+    IMAGE_GC = auto()
     OPAQUE = auto()  # what the file says, unread
 
 
@@ -100,6 +101,7 @@ _USED = [
     _used("host", "hosts", Kind.LIST, "Where to listen: unix://, tcp://, fd://", short="H"),
     _used("http-proxy", "http-proxy", Kind.TEXT, "Proxy for registries without TLS"),
     _used("https-proxy", "https-proxy", Kind.TEXT, "Proxy for registries with TLS"),
+    _used("", "image-gc", Kind.IMAGE_GC, "Images that make room by themselves: see docs/image-gc.md"),
     _used("init", "init", Kind.BOOL, "Run an init in containers that do not say otherwise"),
     _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),
     _used("label", "labels", Kind.LIST, "Label of the daemon, as key=value"),
@@ -187,5 +189,5 @@ BY_KEY = {setting.key: setting for setting in SETTINGS if setting.key}
 
 # Keys whose value is an object of their own; any other object in daemon.json only groups keys ("proxies").
 OBJECTS = frozenset(
-    {"builder", "default-network-opts", "default-ulimits", "features", "log-opts", "nri-opts", "runtimes"}
+    "builder default-network-opts default-ulimits features image-gc log-opts nri-opts runtimes".split()
 )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import errdefs
+from engine.config import image_gc
 from engine.config.settings import Kind, Setting
 from engine.containers.config import Ulimit
 
@@ -30,6 +31,7 @@ EMPTY: dict[Kind, Any] = {
     Kind.MAP: {},
     Kind.RUNTIMES: {},
     Kind.ULIMITS: {},
+    Kind.IMAGE_GC: None,
 }
 
 
@@ -220,5 +222,6 @@ _FROM_FILE: dict[Kind, Callable[[Any], Any]] = {
     Kind.MAP: _file_map,
     Kind.RUNTIMES: _file_runtimes,
     Kind.ULIMITS: _file_limits,
+    Kind.IMAGE_GC: image_gc.from_file,
     Kind.OPAQUE: lambda value: value,
 }

@@ -45,6 +45,7 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
         await store.delete(container)
         undo.step("delete")
         undo.done()
+    await machinery.images.touch(container.image_id)
 
 
 async def _remove_snapshot(container: Container, machinery: Machinery) -> None:

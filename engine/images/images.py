@@ -1,8 +1,12 @@
 """Images: the door through which the rest of the engine and the API work with them."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.database import Database
@@ -32,6 +36,8 @@ from engine.progress import Progress, ignore
 from engine.registry.client import Registry
 from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
+
+_USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of an image's use
 
 
 class Images:
@@ -96,6 +102,11 @@ class Images:
     def users(self, image: Image) -> list[str]:
         """The ids of its containers."""
         return [user.id for user in self._users(image.id)]
+
+    @property
+    def grown(self) -> asyncio.Event:
+        """Set whenever an image was recorded; cleared by who waits for that."""
+        return self._store.grown
 
     def lost(self) -> list[Image]:
         """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""
@@ -254,9 +265,19 @@ class Images:
         coming = [_Coming(container_id) for taken, container_id in self._taken if taken == image_id]
         return [*self._users(image_id), *coming]
 
-    async def collect(self) -> int:
-        """Remove what nothing refers to, what pulls that broke off have left among it; the bytes given back."""
-        return await self._fsck.collect()
+    async def collect(self, age: float = 0.0) -> int:
+        """Remove what nothing refers to, and what pulls left so many seconds ago; the bytes that were given back."""
+        return await self._fsck.collect(age)
+
+    async def touch(self, image_id: str) -> None:
+        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it."""
+        lock, now = self._store.lock(image_id), time.time_ns()
+        if lock.locked():
+            return
+        async with lock:
+            image = self._store.find(image_id)
+            if image is not None and now - image.last_used > _USE_IS_NOTED:
+                await self._store.save(msgspec.structs.replace(image, last_used=now), durable=False)
 
     async def release(self, chain_id: str) -> None:
         """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""

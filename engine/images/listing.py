@@ -77,10 +77,11 @@ def _shown_names(names: list[Reference], filters: Filters) -> list[Reference]:
     patterns = filters.values("reference")
     if not patterns:
         return names
-    return [name for name in names if any(_fits(name, pattern) for pattern in patterns)]
+    return [name for name in names if any(fits(name, pattern) for pattern in patterns)]
 
 
-def _fits(name: Reference, pattern: str) -> bool:
+def fits(name: Reference, pattern: str) -> bool:
+    """Whether a name passes the filter `reference`. InvalidArgument for what is no pattern."""
     forms = (name.familiar, name.familiar_name, name.canonical, name.name)
     return any(globs.matches(pattern, form) for form in forms)
 

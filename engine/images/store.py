@@ -46,6 +46,8 @@ class ImageStore:
         self._order: dict[str, set[str]] = {}  # image id: canonical names
         self._lost: dict[str, Image] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self.grown = asyncio.Event()
+        """Set whenever an image was recorded; cleared by who waits for that."""
         self.unreadable = 0
         """How many records could not be read: while there are any, nobody knows all that is needed."""
 
@@ -151,7 +153,7 @@ class ImageStore:
         """The images built on this one here."""
         return [image for image in self._images.values() if image.parent == image_id]
 
-    async def save(self, image: Image, names: Iterable[Reference] = ()) -> Image:
+    async def save(self, image: Image, names: Iterable[Reference] = (), *, durable: bool = True) -> Image:
         """Commit a record and give it these names, taking them from whatever had them; the record now."""
         canonical = [name.stored().canonical for name in names]
         record = _bare(image)
@@ -160,9 +162,10 @@ class ImageStore:
             connection.execute(_PUT, (image.id, record))
             connection.executemany(_NAME, [(name, image.id) for name in canonical])
 
-        await self._database.write(write)
+        await self._database.write(write, durable=durable)
         for name in canonical:
             self._bind(name, image.id)
+        self.grown.set()
         self._lost.pop(image.id, None)
         return self._publish(image)
 

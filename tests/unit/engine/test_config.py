@@ -11,6 +11,7 @@ import errdefs
 from engine.config import Answered, Config, RuntimePath, load, reload
 from engine.config.file import parse
 from engine.config.hosts import parse_host
+from engine.config.image_gc import ImageGC
 from engine.config.settings import BY_FLAG, BY_KEY, SETTINGS, Standing
 from engine.containers.config import Ulimit
 
@@ -390,6 +391,39 @@ def test_reload_takes_over_what_it_can(written: Written) -> None:
     written("{")
     with pytest.raises(errdefs.InvalidArgument, match="invalid JSON"):
         reload(current, argv)
+
+
+def test_image_gc(written: Written) -> None:
+    assert _load().image_gc is load(written({"image-gc": None})).image_gc is None
+    argv = written({"image-gc": {}})
+    current = load(argv)
+    assert current.image_gc == ImageGC(high=85, low=80, min_age=86400.0, keep=())
+    keep = ["label=pin", "app:*"]
+    written({"image-gc": {"high-watermark": 70, "low-watermark": 0, "min-age": "1h30m", "keep": keep}})
+    reloaded = reload(current, argv)
+    assert reloaded.config.image_gc == ImageGC(high=70, low=0, min_age=5400.0, keep=tuple(keep))
+    assert reloaded.changed == ("image_gc",)
+    written({})
+    assert reload(reloaded.config, argv).config.image_gc is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (True, 'must be an object, {"high-watermark": 85, …}'),
+        ({"high": 1}, 'has no setting "high": there are high-watermark, low-watermark, min-age, keep'),
+        ({"high-watermark": 101}, '"high-watermark" must be a percentage, from 0 to 100'),
+        ({"low-watermark": True}, '"low-watermark" must be a percentage, from 0 to 100'),
+        ({"high-watermark": 80}, '"low-watermark" (80) must be below "high-watermark" (80)'),
+        ({"min-age": 5}, '"min-age" must be a duration such as "24h"'),
+        ({"min-age": "-1h"}, '"min-age" must be a duration such as "24h"'),
+        ({"min-age": "1d"}, '"min-age": time: invalid duration "1d"'),
+        ({"keep": "x"}, '"keep" must be a list of texts: "label=name", or patterns of references'),
+        ({"keep": [""]}, '"keep" must be a list of texts: "label=name", or patterns of references'),
+    ],
+)
+def test_an_image_gc_that_cannot_be(written: Written, said: Any, expected: str) -> None:
+    assert f"image-gc: {expected}" in _refusal(written({"image-gc": said}))
 
 
 _json = st.recursive(

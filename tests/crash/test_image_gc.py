@@ -1,0 +1,120 @@
+"""Images that make room by themselves: what goes, what stays, what is told, and `kill -9` in between."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from engine.images import collector, remove
+from tests.crash.test_image_steps import stored
+from tests.daemon import Wherryd
+from tests.integration.images.archives import Made, docker_archive, tar
+
+pytestmark = pytest.mark.root
+
+EMPTY_IT: dict[str, Any] = {"high-watermark": 1, "low-watermark": 0, "min-age": "0s"}
+"""Whatever the disk is like, it is too full."""
+MADE = [
+    Made(layers=[tar({"of": name.encode()})], tags=[name], said={"config": {"Labels": labels}})
+    for name, labels in (
+        ("gc-idle:1", {}),
+        ("gc-used:1", {}),
+        ("gc-kept:1", {}),
+        ("gc-pinned:1", {"pin": "1"}),
+    )
+]
+KEEP = ["label=pin", "gc-kept", "busybox"]
+
+
+def names(mortal: Wherryd) -> set[str]:
+    return {tag for image in mortal.get("/images/json").json for tag in image["RepoTags"]}
+
+
+@pytest.fixture
+def full(mortal: Wherryd) -> Iterator[Wherryd]:
+    """A daemon with images; afterwards it has busybox alone and removes nothing by itself."""
+    before = stored(mortal)
+    for made in MADE:
+        mortal.docker("load", stdin=docker_archive(made))
+    mortal.docker("tag", "gc-idle:1", "gc-idle:2")
+    mortal.docker("create", "--name", "uses", "gc-used:1", "x")
+    yield mortal
+    configure(mortal, {})
+    mortal.docker("rm", "uses")
+    mortal.docker("rmi", *(names(mortal) - {"busybox:latest"}))
+    assert stored(mortal) == before
+
+
+def configure(mortal: Wherryd, settings: dict[str, Any]) -> None:
+    """Change what the running daemon goes by."""
+    mortal.config_file.write_text(json.dumps(settings))
+    mortal._process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_nothing_goes_unless_it_is_asked_for(full: Wherryd) -> None:
+    configure(full, {"debug": True})
+    until(lambda: "configuration reloaded; changed: debug" in full.log_tail())
+    assert len(names(full)) == 6
+
+
+def test_what_goes_and_what_is_told(full: Wherryd) -> None:
+    """By SIGHUP, at once; afterwards whenever an image came."""
+    began = int(time.time())
+    idle = full.get("/images/gc-idle:1/json").json["Id"]
+    configure(full, {"image-gc": {**EMPTY_IT, "keep": KEEP}})
+    until(lambda: len(names(full)) == 4)
+    assert names(full) == {"gc-used:1", "gc-kept:1", "gc-pinned:1", "busybox:latest"}
+    events = full.get(f"/events?since={began}&until={int(time.time()) + 1}").body.splitlines()
+    told = [event for event in map(json.loads, events) if event["Actor"]["ID"] == idle]
+    assert [event["Action"] for event in told] [-3:] == ["untag", "untag", "delete"]
+    assert "removed the image gc-idle:1, gc-idle:2, which nobody has used since 20" in full.log_tail()
+    full.docker("load", stdin=docker_archive(MADE[0]))
+    until(lambda: "gc-idle:1" not in names(full))
+
+
+def test_what_was_of_use_lately_stays(full: Wherryd) -> None:
+    configure(full, {"image-gc": {**EMPTY_IT, "min-age": "1h"}})
+    until(lambda: "and no image may be removed" in full.log_tail())
+    assert len(names(full)) == 6
+
+
+@pytest.fixture
+def dies(full: Wherryd) -> Callable[[str], None]:
+    """Let the daemon make room and die at a point of that, and start it as usual."""
+
+    def run(point: str) -> None:
+        full.terminate()
+        full.flags.append("--fault-points")
+        full.env["WHERRY_FAULT"] = point
+        full.start()
+        full.flags.remove("--fault-points")
+        full.env.clear()
+        configure(full, {"image-gc": {**EMPTY_IT, "keep": KEEP}})
+        until(lambda: not full.alive)
+        full.config_file.write_text("{}")
+        full.start()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "point", [*(f"gc.{step}" for step in collector.STEPS), *(f"rmi.{step}" for step in remove.STEPS)]
+)
+def test_killed(full: Wherryd, dies: Callable[[str], None], point: str) -> None:
+    """An image is whole or absent: what is left of one that was to go still runs."""
+    dies(point)
+    there = {name for name in names(full) if name.startswith("gc-idle")}
+    assert names(full) - there == {"gc-used:1", "gc-kept:1", "gc-pinned:1", "busybox:latest"}
+    assert bool(there) == (point in ("gc.collected", "rmi.untag"))
+    for name in there:
+        assert full.docker("save", name).stdout
