@@ -189,5 +189,8 @@ BY_KEY = {setting.key: setting for setting in SETTINGS if setting.key}
 
 # Keys whose value is an object of their own; any other object in daemon.json only groups keys ("proxies").
 OBJECTS = frozenset(
-    "builder default-network-opts default-ulimits features image-gc log-opts nri-opts runtimes".split()
+    {
+        *("builder", "default-network-opts", "default-ulimits", "features", "image-gc"),
+        *("log-opts", "nri-opts", "runtimes"),
+    }
 )
