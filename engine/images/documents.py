@@ -6,6 +6,7 @@ zero value.
 """
 
 import json
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +14,10 @@ import msgspec
 import errdefs
 
 MAX_BYTES = 4 << 20
+"""As registries and containerd have it."""
+MAX_VALUES = 100_000
+"""In one document: each takes up to 200 bytes here, however short it is. The manifest.json of 300 images has so many."""
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _T = TypeVar("_T")
 
 
@@ -20,6 +25,8 @@ def decode(raw: bytes, what: str) -> Any:
     """The document as plain values. InvalidArgument naming `what`: too large, too deep, ambiguous."""
     if len(raw) > MAX_BYTES:
         raise errdefs.InvalidArgument(f"invalid {what}: larger than {MAX_BYTES} bytes")
+    if _values(raw) > MAX_VALUES and _values(_STRING.sub(b"", raw)) > MAX_VALUES:
+        raise errdefs.InvalidArgument(f"invalid {what}: it has more than {MAX_VALUES} values")
     try:
         msgspec.json.decode(raw)  # refuses bad UTF-8, lone surrogates, NaN and numbers that are none
         return json.loads(raw, object_pairs_hook=_without_repeats)
@@ -38,6 +45,11 @@ def shape(document: Any, kind: type[_T], what: str) -> _T:
         return msgspec.convert(_normalise(document, msgspec.inspect.type_info(kind)), kind)
     except (msgspec.ValidationError, ValueError, RecursionError) as error:
         raise errdefs.InvalidArgument(f"invalid {what}: {error}") from None
+
+
+def _values(raw: bytes) -> int:
+    """As many values as the document has, or more: what strings hold is counted, too."""
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{") + 1
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

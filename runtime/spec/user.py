@@ -10,6 +10,7 @@ MAX_ID = (1 << 31) - 1
 """The largest uid and gid: the kernel would take more, containerd and Docker do not."""
 
 _MAX_FILE = 16 << 20
+_MAX_GROUPS = 65536  # NGROUPS_MAX
 _MAX_LINE = 1 << 20  # a group's member list may be long; anything longer is not a group file
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _OUT_OF_RANGE = f"uids and gids must be in range 0-{MAX_ID}"
@@ -40,7 +41,7 @@ class _Account:
 class _Group:
     name: str
     gid: int
-    members: tuple[str, ...]
+    members: str  # separated by commas
 
 
 def resolve(user: str, groups: Sequence[str], passwd: bytes | None, group: bytes | None) -> User:
@@ -55,14 +56,13 @@ def resolve(user: str, groups: Sequence[str], passwd: bytes | None, group: bytes
     wanted_group = rest.partition(":")[0]
     uid, gid = _number(wanted), _number(wanted_group)
     account = _find_account(wanted, uid, passwd)
-    known = list(_groups(group))
     primary = account.gid
     members: list[int] = []
     if wanted_group:
-        primary = _find_group(wanted_group, gid, known)
+        primary = _find_group(wanted_group, gid, group)
     elif account.name:
-        members = [entry.gid for entry in known if account.name in entry.members]
-    added = [_find_group(name, _number(name), known) for name in groups]
+        members = _memberships(account.name, group)
+    added = [_find_group(name, _number(name), group) for name in groups]
     extra = tuple(dict.fromkeys((primary, *members, *added)))
     _check_range((account.uid, *extra))
     return User(uid=account.uid, gid=primary, extra_gids=extra, home=account.home)
@@ -93,8 +93,21 @@ def _find_account(wanted: str, uid: int | None, passwd: bytes | None) -> _Accoun
     return _Account("", looked_for, 0, "")
 
 
-def _find_group(wanted: str, gid: int | None, known: Sequence[_Group]) -> int:
-    for entry in known:
+def _memberships(name: str, group: bytes | None) -> list[int]:
+    """The groups that name an account, each once and no more than a process can have."""
+    found: dict[int, None] = {}
+    if "," in name:
+        return []
+    for entry in _groups(group):
+        if f",{name}," in f",{entry.members},":
+            found[entry.gid] = None
+            if len(found) > _MAX_GROUPS:
+                raise InvalidArgument(f"user {name} is in more than {_MAX_GROUPS} groups")
+    return list(found)
+
+
+def _find_group(wanted: str, gid: int | None, group: bytes | None) -> int:
+    for entry in _groups(group):
         if entry.gid == gid if gid is not None else entry.name == wanted:
             return entry.gid
     if gid is None:
@@ -104,7 +117,7 @@ def _find_group(wanted: str, gid: int | None, known: Sequence[_Group]) -> int:
 
 def _accounts(passwd: bytes | None) -> Iterator[_Account]:
     for line in _lines(passwd, "passwd"):
-        fields = [*line.split(":"), *[""] * 7]
+        fields = [*line.split(":", 7), *[""] * 7]
         yield _Account(fields[0], _lenient(fields[2]), _lenient(fields[3]), fields[5])
 
 
@@ -112,8 +125,8 @@ def _groups(group: bytes | None) -> Iterator[_Group]:
     for line in _lines(group, "group"):
         if line.startswith("#"):
             continue
-        fields = [*line.split(":"), *[""] * 4]
-        yield _Group(fields[0], _lenient(fields[2]), tuple(fields[3].split(",")) if fields[3] else ())
+        fields = [*line.split(":", 4), *[""] * 4]
+        yield _Group(fields[0], _lenient(fields[2]), fields[3])
 
 
 def _lenient(value: str) -> int:
@@ -128,9 +141,13 @@ def _lines(content: bytes | None, name: str) -> Iterator[str]:
         return
     if len(content) > _MAX_FILE:
         raise InvalidArgument(f"/etc/{name} of the container is larger than {_MAX_FILE} bytes")
-    for raw in content.split(b"\n"):
-        if len(raw) > _MAX_LINE:
+    at = 0
+    while at < len(content):  # not all lines at once: there may be millions
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        if end - at > _MAX_LINE:
             raise InvalidArgument(f"/etc/{name} of the container has a line longer than {_MAX_LINE} bytes")
-        line = raw.strip().decode("utf-8", "surrogateescape")
+        line = content[at:end].strip().decode("utf-8", "surrogateescape")
+        at = end + 1
         if line:
             yield line

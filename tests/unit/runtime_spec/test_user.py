@@ -1,5 +1,7 @@
 """Who "user[:group]" is."""
 
+import tracemalloc
+
 import pytest
 
 from errdefs import InvalidArgument
@@ -83,6 +85,22 @@ def test_files_are_bounded() -> None:
         resolve("joe", [], b"x" * (2 << 20), None)
     with pytest.raises(InvalidArgument, match="larger"):
         resolve("joe", [], b"x\n" * (9 << 20), None)
+
+
+def test_many_lines_take_no_memory() -> None:
+    group = b"g:x:1:\n" * 500_000 + b"last:x:9:a,joe,b\n"
+    tracemalloc.start()
+    found = resolve("joe", ["last"], PASSWD, group)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.extra_gids[1:] == (9,)
+    assert peak < 1 << 20
+
+
+def test_a_user_of_countless_groups_is_refused() -> None:
+    group = b"".join(b"g:x:%d:joe\n" % number for number in range(65_537))
+    with pytest.raises(InvalidArgument, match="more than 65536 groups"):
+        resolve("joe", [], PASSWD, group)
 
 
 def test_bytes_that_are_no_text_are_other_names() -> None:
