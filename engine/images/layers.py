@@ -1,7 +1,12 @@
-"""Layers as committed snapshots, named by chain id: unpacked once, removed when nothing stands on them."""
+"""Layers as committed snapshots, named by chain id: unpacked once, removed when nothing stands on them.
+
+Those of one image are unpacked side by side, as far as the snapshotter can do that; each is committed when the one
+below it is there.
+"""
 
 import asyncio
 import logging
+import os
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +22,7 @@ from runtime.snapshots.snapshotter import Info, Kind, Snapshotter
 _log = logging.getLogger(__name__)
 _UNPACKING = "unpack-"  # begins the keys of snapshots that are being filled
 _NAMED = "sha256:"  # begins the names of layers; others' snapshots are left alone
+_AT_ONCE = min(4, len(os.sched_getaffinity(0)))  # workers that unpack: each keeps a CPU busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,7 @@ class Unpacking:
 
 
 class LayerSession:
-    """The layers that a piece of work needs, from the lowest up; none of them is removed meanwhile."""
+    """The layers that a piece of work needs, each after those below it; none of them is removed meanwhile."""
 
     def __init__(self, held: Counter[str]) -> None:
         self._held = held
@@ -51,6 +57,8 @@ class Layers:
         self._used = used
         self._held: Counter[str] = Counter()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._committed = asyncio.Condition()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[LayerSession]:
@@ -61,7 +69,7 @@ class Layers:
         finally:
             self._held.subtract(session.chain_ids)
             self._held += Counter()
-            await self.prune(session.chain_ids)
+            await self.prune(list(dict.fromkeys(session.chain_ids)))
 
     def exists(self, chain_id: str) -> bool:
         """Whether the layer is there, whole."""
@@ -79,22 +87,25 @@ class Layers:
     ) -> int | None:
         """Have a layer, unpacked now unless it is there (None); else the bytes of its files.
 
-        InvalidArgument for a hostile or broken archive, or one that is not the layer it should be.
+        Waits until its parent is there, which the caller has to see to at the same time: whatever keeps that from
+        coming must cancel this. InvalidArgument for a hostile or broken archive, or one that is not the layer it
+        should be.
         """
+        if layer.parent:
+            session.hold(layer.parent)
         session.hold(layer.chain_id)
         async with self._lock(layer.chain_id):
             if self.exists(layer.chain_id):
                 return None
-            async with self._filling(layer.parent) as key:
-                applied = await self._apply(layer.blob, key, progress)
+            async with self._filled(layer.parent, layer.blob, progress) as (key, applied):
                 _require_diff_id(layer, applied)
-                await self._snapshots.commit(layer.chain_id, key)
+                await self._arrival(layer.parent)
+                await self._commit(layer.chain_id, key, applied, layer.parent)
             return applied.size
 
     async def verify(self, layer: Unpacking) -> int:
         """Unpack a blob beside a layer that is there; the bytes of its files. InvalidArgument as `ensure`."""
-        async with self._filling(layer.parent) as key:
-            applied = await self._apply(layer.blob, key, None)
+        async with self._filled(layer.parent, layer.blob, None) as (_, applied):
             _require_diff_id(layer, applied)
             return applied.size
 
@@ -102,18 +113,19 @@ class Layers:
         self, session: LayerSession, blob: Path, progress: Callable[[int], None] | None
     ) -> Applied:
         """Make a lowest layer whose diff id only its archive tells. InvalidArgument as `ensure`."""
-        async with self._filling("") as key:
-            applied = await self._apply(blob, key, progress)
+        async with self._filled("", blob, progress) as (key, applied):
             session.hold(applied.diff_id)
             async with self._lock(applied.diff_id):
                 if not self.exists(applied.diff_id):
-                    await self._snapshots.commit(applied.diff_id, key)
+                    await self._commit(applied.diff_id, key, applied, "")
         return applied
 
     async def prune(self, chain_ids: list[str]) -> list[str]:
         """Remove those layers, given from the lowest up, that nothing needs; what was removed."""
         removed: list[str] = []
         for chain_id in reversed(chain_ids):
+            if chain_id in self._held:
+                continue  # the lock may be that of work which goes on for long
             async with self._lock(chain_id):
                 if chain_id in self._held or chain_id in self._used():
                     continue
@@ -160,23 +172,39 @@ class Layers:
         return info.kind is Kind.ACTIVE and info.name.startswith(_UNPACKING)
 
     @asynccontextmanager
-    async def _filling(self, parent: str) -> AsyncIterator[str]:
-        """A snapshot to be filled and committed, by its key; gone at the end if it is not committed."""
+    async def _filled(
+        self, parent: str, blob: Path, progress: Callable[[int], None] | None
+    ) -> AsyncIterator[tuple[str, Applied]]:
+        """A snapshot that is filled, by its key; gone at the end if it is not committed."""
         key = _UNPACKING + secrets.token_hex(8)
-        await self._snapshots.prepare(key, parent or None)
+        needed = "" if self._snapshots.stacks_late else parent
+        await self._arrival(needed)
         try:
-            yield key
+            async with self._slots:
+                await self._snapshots.prepare(key, needed or None)
+                applied = await apply(
+                    blob,
+                    self._snapshots.upper(key),
+                    whiteouts=self._snapshots.whiteouts,
+                    expected_diff_id=None,
+                    progress=progress,
+                )
+            yield key, applied
         finally:
             await self._discard(key)
 
-    async def _apply(self, blob: Path, key: str, progress: Callable[[int], None] | None) -> Applied:
-        return await apply(
-            blob,
-            self._snapshots.upper(key),
-            whiteouts=self._snapshots.whiteouts,
-            expected_diff_id=None,
-            progress=progress,
-        )
+    async def _arrival(self, parent: str) -> None:
+        """Wait until a layer is there; "" is that there shall be none."""
+        async with self._committed:
+            await self._committed.wait_for(lambda: not parent or self.exists(parent))
+
+    async def _commit(self, chain_id: str, key: str, applied: Applied, parent: str) -> None:
+        inherit = bool(parent) and not applied.describes_root
+        try:
+            await self._snapshots.commit(chain_id, key, parent or None, inherit_root=inherit)
+        finally:
+            async with self._committed:
+                self._committed.notify_all()
 
     async def _discard(self, key: str) -> None:
         try:

@@ -8,6 +8,7 @@ import errdefs
 from engine import faults
 from engine.events import Events
 from engine.images import config, layouts, manifests, platforms, reference
+from engine.images.abreast import abreast
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.image import Image, Layer
 from engine.images.layers import Layers, LayerSession
@@ -157,24 +158,25 @@ class Pull:
         return image
 
     async def _layers(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
-        """Have all layers, fetched side by side, unpacked one on the other."""
-        unpacked = self._present(candidate, blobs, layers)
-        missing = candidate.blobs[len(unpacked) :]
-        for blob in missing:
-            self._lines.post(Message.step(short_id(blob.digest), "Pulling fs layer"))
-        try:
-            async with asyncio.TaskGroup() as group:
-                fetching = [group.create_task(self._fetch(blob, blobs)) for blob in missing]
-                for task in fetching:
-                    await task
-                    unpacked.append(await self._unpack(candidate, len(unpacked), blobs, layers))
-                    faults.hit("pull.layer")
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return unpacked
+        """Have all layers, side by side: each is unpacked as soon as it is fetched."""
+        for chain_id in config.chain_ids(candidate.config.diff_ids):
+            layers.hold(chain_id)
+        present = self._present(candidate, blobs)
+        missing = range(len(present), len(candidate.blobs))
+        for position in missing:
+            self._lines.post(Message.step(short_id(candidate.blobs[position].digest), "Pulling fs layer"))
+        works = [self._layer(candidate, position, blobs) for position in missing]
+        async with abreast(works) as coming:
+            return present + [await layer for layer in coming]
 
-    def _present(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
-        """The layers from the lowest up that images have here, of the same blobs; held."""
+    async def _layer(self, candidate: Candidate, position: int, blobs: BlobSession) -> Layer:
+        await self._fetch(candidate.blobs[position], blobs)
+        layer = await self._unpack(candidate, position, blobs)
+        faults.hit("pull.layer")
+        return layer
+
+    def _present(self, candidate: Candidate, blobs: BlobSession) -> list[Layer]:
+        """The layers from the lowest up that images have here, of the same blobs, which are held."""
         present: list[Layer] = []
         chain_ids = config.chain_ids(candidate.config.diff_ids)
         for chain_id, blob in zip(chain_ids, candidate.blobs, strict=True):
@@ -182,7 +184,6 @@ class Pull:
             if known is None or known.blob != blob.digest:
                 break
             blobs.keep(known.blob)
-            layers.hold(chain_id)
             present.append(known)
             self._lines.post(Message.step(short_id(blob.digest), "Already exists"))
         return present
@@ -191,16 +192,13 @@ class Pull:
         async with self._pulls.downloads.fetch(self._repository, blob, self._lines.post):
             blobs.keep(blob.digest)
 
-    async def _unpack(
-        self, candidate: Candidate, position: int, blobs: BlobSession, layers: LayerSession
-    ) -> Layer:
+    async def _unpack(self, candidate: Candidate, position: int, blobs: BlobSession) -> Layer:
         key = f"{config.chain_ids(candidate.config.diff_ids)[position]} {candidate.blobs[position].digest}"
         unpacking = self._pulls.unpacking.join(
             key, lambda tell: self._unpacked(candidate, position, tell), self._lines.post
         )
         async with unpacking as layer:
             blobs.keep(layer.blob)
-            layers.hold(layer.chain_id)
         return layer
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ import msgspec
 import errdefs
 from engine import faults
 from engine.images import config, layouts
+from engine.images.abreast import abreast
 from engine.images.config import ImageConfig
 from engine.images.holds import BlobSession
 from engine.images.image import Image, Layer
@@ -110,13 +111,23 @@ class Registrar:
     async def _unpack(
         self, candidate: Candidate, blobs: BlobSession, held: LayerSession, progress: Progress
     ) -> list[Layer]:
+        """Unpack all side by side, and tell of one after the other, as Docker does."""
+        meters = [
+            Meter(progress, diff_id, blob.size)
+            for diff_id, blob in zip(candidate.config.diff_ids, candidate.blobs, strict=True)
+        ]
+        works = [
+            self.unpack(candidate, position, blobs, held, meter.count)
+            for position, meter in enumerate(meters)
+        ]
         unpacked: list[Layer] = []
-        for position, blob in enumerate(candidate.blobs):
-            async with Meter(progress, candidate.config.diff_ids[position], blob.size) as meter:
-                layer, is_new = await self.unpack(candidate, position, blobs, held, meter.count)
-                if is_new:
-                    await meter.done()
-            unpacked.append(layer)
+        async with abreast(works) as unpacking:
+            for meter, work in zip(meters, unpacking, strict=True):
+                async with meter:
+                    layer, is_new = await work
+                    if is_new:
+                        await meter.done()
+                unpacked.append(layer)
         return unpacked
 
     async def unpack(
@@ -127,9 +138,10 @@ class Registrar:
         held: LayerSession,
         count: Callable[[int], None],
     ) -> tuple[Layer, bool]:
-        """Have one layer, those below it being there, and whether it was unpacked now; errors as of `register`.
+        """Have one layer, and whether it was unpacked now; errors as of `register`.
 
-        `count` is told the bytes of the blob that were read.
+        Those below it must be there or be unpacked at the same time. `count` is told the bytes of the blob that were
+        read.
         """
         diff_ids, blob = candidate.config.diff_ids, candidate.blobs[position]
         chain_ids = config.chain_ids(diff_ids)

@@ -19,11 +19,13 @@ class Applied:
     """What was unpacked: digest of the uncompressed archive, bytes of its files, and how it was compressed.
 
     `compression` is "gzip", "zstd", "bzip2", "xz" or "". `size` is what Docker calls an image layer's size.
+    `describes_root`: the archive says what its root directory is like.
     """
 
     diff_id: str
     size: int
     compression: str
+    describes_root: bool
 
 
 async def apply(

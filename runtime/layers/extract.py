@@ -34,11 +34,15 @@ _HOSTILE = frozenset((
 
 
 class Extractor:
-    """Makes files of entries; `size` counts their bytes as Docker does for an image: links too, hard links once."""
+    """Makes files of entries; `size` counts their bytes as Docker does for an image: links too, hard links once.
+
+    `describes_root` tells whether one of the entries is the root directory.
+    """
 
     def __init__(self, source: Source, whiteouts: Whiteouts, max_file: int) -> None:
         """Extract from `source`; no file may be larger than `max_file` bytes."""
         self.size = 0
+        self.describes_root = False
         self._source = source
         self._whiteouts = whiteouts
         self._max_file = max_file
@@ -166,6 +170,8 @@ class Extractor:
                     os.mkdir(path, 0o700)
                     if gone:
                         self._whiteouts.renew(path)
+        else:
+            self.describes_root = True
         self._inherits_group = self._inherits_group or bool(entry.mode & stat.S_ISGID)
         path = path or b"."
         self._own(entry, path)

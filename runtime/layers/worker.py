@@ -113,7 +113,12 @@ def _apply(order: dict[str, object]) -> dict[str, object]:
     extractor = Extractor(source, whiteouts, limits.size)
     extractor.extract(entries(source, limits.entries))
     source.drain()
-    return {"diff_id": inflow.diff_id(), "size": extractor.size, "compression": inflow.compression}
+    return {
+        "diff_id": inflow.diff_id(),
+        "size": extractor.size,
+        "compression": inflow.compression,
+        "describes_root": extractor.describes_root,
+    }
 
 
 def _report(message: dict[str, object]) -> None:

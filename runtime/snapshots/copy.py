@@ -14,6 +14,7 @@ class CopySnapshotter(DirectorySnapshotter):
     """See runtime.snapshots.snapshotter.Snapshotter."""
 
     whiteouts: Literal["overlay", "remove"] = "remove"
+    stacks_late = False
 
     def _fill(self, staging: Path, info: Info) -> None:
         own = staging / "fs"

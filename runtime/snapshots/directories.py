@@ -17,6 +17,7 @@ import re
 import secrets
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote, unquote
@@ -71,6 +72,10 @@ class DirectorySnapshotter(ABC):
     def _fill(self, staging: Path, info: Info) -> None:
         """Make `fs`, and what else a snapshot needs, in the new directory `staging`."""
 
+    def _stack(self, own: Path, info: Info, *, inherit_root: bool) -> None:  # noqa: ARG002 - see the overlay's
+        """Put what was filled in the directory `own` without a parent on the one that it has now."""
+        raise InvalidArgument(f"snapshot {info.name} needs its parent from the beginning")
+
     @abstractmethod
     def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""
@@ -108,29 +113,60 @@ class DirectorySnapshotter(ABC):
         try:
             staging.mkdir(mode=0o700)
             self._fill(staging, info)
-            os.symlink(f"1 {info.created} {info.parent or ''}", staging / "meta")
+            _write_meta(staging / "meta", info)
             os.rename(staging, self._path(info))
             _fsync(self._path(info).parent)
         except OSError as error:
             tree.remove(staging)
             raise SystemFailure(f"cannot make snapshot {info.name}: {error.strerror}") from error
 
-    async def commit(self, name: str, key: str) -> None:
+    async def commit(
+        self, name: str, key: str, parent: str | None = None, *, inherit_root: bool = False
+    ) -> None:
         """See Snapshotter."""
         self._check_free(name)
         info = self._changeable(key)
         if info.kind is not Kind.ACTIVE:
             raise InvalidArgument(f"snapshot {key} is not active and cannot be committed")
-        committed = Info(name=name, kind=Kind.COMMITTED, parent=info.parent, created=info.created)
+        stacked = self._stacked(info, parent)
+        committed = replace(stacked, name=name, kind=Kind.COMMITTED)
+        self._index[key] = stacked  # from here on the parent has a child and cannot be removed
         self._busy |= {name, key}
         try:
+            if stacked is not info:
+                await settled(self._restack, stacked, inherit_root=inherit_root)
             await settled(self._publish, info, committed)
         finally:
             self._busy -= {name, key}
-            # Also when we are cancelled or the last fsync failed: the disk says whether it is done.
-            if not self._path(info).exists():
-                del self._index[key]
-                self._index[name] = committed
+            self._look_again(info, committed)
+
+    def _look_again(self, info: Info, committed: Info) -> None:
+        """Ask the disk what a commit has done, also when it was cancelled or its last fsync failed."""
+        try:
+            self._index[info.name] = _read_meta(self._path(info), info.kind)
+        except FileNotFoundError:
+            del self._index[info.name]
+            self._index[committed.name] = committed
+
+    def _stacked(self, info: Info, parent: str | None) -> Info:
+        """What a snapshot is that shall be committed on this parent."""
+        if parent is None or parent == info.parent:
+            return info
+        if info.parent is not None:
+            raise InvalidArgument(f"snapshot {info.name} has another parent than {parent}")
+        if self._known(parent).kind is not Kind.COMMITTED:
+            raise InvalidArgument(f"snapshot {parent} is not committed and cannot be a parent")
+        return replace(info, parent=parent)
+
+    def _restack(self, stacked: Info, *, inherit_root: bool) -> None:
+        directory = self._path(stacked)
+        try:
+            self._stack(directory / "fs", stacked, inherit_root=inherit_root)
+            (directory / "new-meta").unlink(missing_ok=True)
+            _write_meta(directory / "new-meta", stacked)
+            os.rename(directory / "new-meta", directory / "meta")
+        except OSError as error:
+            raise SystemFailure(f"cannot commit snapshot {stacked.name}: {error.strerror}") from error
 
     def _publish(self, info: Info, committed: Info) -> None:
         try:
@@ -249,6 +285,10 @@ class DirectorySnapshotter(ABC):
             raise InvalidArgument(f"invalid name of a snapshot: {name!r}")
         if name in self._index or name in self._busy:
             raise Conflict(f"snapshot {name} exists already")
+
+
+def _write_meta(link: Path, info: Info) -> None:
+    os.symlink(f"1 {info.created} {info.parent or ''}", link)
 
 
 def _read_meta(directory: Path, kind: Kind) -> Info:

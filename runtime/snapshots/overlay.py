@@ -23,22 +23,30 @@ class OverlaySnapshotter(DirectorySnapshotter):
     """See runtime.snapshots.snapshotter.Snapshotter."""
 
     whiteouts: Literal["overlay", "remove"] = "overlay"
+    stacks_late = True
 
     def _fill(self, staging: Path, info: Info) -> None:
-        chain = self._chain(info)
-        if len(chain) >= _MAX_LAYERS:
-            raise InvalidArgument("max depth exceeded")
         upper = staging / "fs"
         upper.mkdir()
         upper.chmod(0o755)
         (staging / "work").mkdir(mode=0o700)
-        if chain:
-            # The uppermost layer's root directory is the root directory that a container sees.
-            below = self._path(chain[0]) / "fs"
-            tree.copy_metadata(str(below), str(upper), below.stat())
-            for name in os.listxattr(upper):
-                if name.startswith("trusted.overlay."):
-                    os.removexattr(upper, name)
+        if info.parent is not None:
+            self._stack(upper, info, inherit_root=True)
+
+    def _stack(self, own: Path, info: Info, *, inherit_root: bool) -> None:
+        chain = self._chain(info)
+        if len(chain) >= _MAX_LAYERS:
+            raise InvalidArgument("max depth exceeded")
+        if not inherit_root:
+            return
+        # The uppermost layer's root directory is the root directory that a container sees.
+        below = self._path(chain[0]) / "fs"
+        marks = _marks(own)
+        tree.copy_metadata(str(below), str(own), below.stat())
+        for name in _marks(own):
+            os.removexattr(own, name)
+        for name, value in marks.items():
+            os.setxattr(own, name, value)
 
     def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""
@@ -86,6 +94,12 @@ class OverlaySnapshotter(DirectorySnapshotter):
                 inodes.add(inode)
                 size += step.stat.st_size
         return Usage(size=size, inodes=len(inodes) + directories)
+
+
+def _marks(directory: Path) -> dict[str, bytes]:
+    """What a layer tells overlayfs about one of its directories."""
+    names = [name for name in os.listxattr(directory) if name.startswith("trusted.overlay.")]
+    return {name: os.getxattr(directory, name) for name in names}
 
 
 def supported(root: Path) -> bool:

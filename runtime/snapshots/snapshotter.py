@@ -16,14 +16,17 @@ of others. Every step is done or not done, also over a crash: what is half made 
 snapshotter is opened. Removing a snapshot does not unmount it: unmount first.
 
 A layer is unpacked into `upper(key)` of an active snapshot, in the form `whiteouts` names, and then
-committed. An image of two layers, and a container of it:
+committed. Where `stacks_late` says so, its parent is not needed before the commit, so that layers of one
+image can be unpacked side by side. An image of two layers, and a container of it:
 
-    await snapshots.prepare("unpack-1", None)
-    await apply(layer1, snapshots.upper("unpack-1"), whiteouts=snapshots.whiteouts)
+    async def unpack(key: str, layer: Path) -> bool:
+        await snapshots.prepare(key, None)
+        upper = snapshots.upper(key)
+        return (await apply(layer, upper, whiteouts=snapshots.whiteouts)).describes_root
+
+    lower, upper = await gather(unpack("unpack-1", layer1), unpack("unpack-2", layer2))
     await snapshots.commit("sha256:a…", "unpack-1")
-    await snapshots.prepare("unpack-2", "sha256:a…")
-    await apply(layer2, snapshots.upper("unpack-2"), whiteouts=snapshots.whiteouts)
-    await snapshots.commit("sha256:b…", "unpack-2")
+    await snapshots.commit("sha256:b…", "unpack-2", "sha256:a…", inherit_root=not upper)
 
     await snapshots.prepare(container_id, "sha256:b…")
     await snapshots.mount(container_id, bundle / "rootfs")
@@ -83,14 +86,24 @@ class Snapshotter(Protocol):
     whiteouts: Literal["overlay", "remove"]
     """How a layer that is unpacked into `upper` marks what it deletes; runtime.layers.apply takes it."""
 
+    stacks_late: bool
+    """Whether an active snapshot that was prepared without a parent can get one when it is committed."""
+
     async def prepare(self, key: str, parent: str | None) -> None:
         """Make an active snapshot; durable on return."""
 
     async def view(self, key: str, parent: str | None) -> None:
         """Make a view."""
 
-    async def commit(self, name: str, key: str) -> None:
-        """Turn the active snapshot `key` into the committed one `name`; durable with all data on return."""
+    async def commit(
+        self, name: str, key: str, parent: str | None = None, *, inherit_root: bool = False
+    ) -> None:
+        """Turn the active snapshot `key` into the committed one `name`; durable with all data on return.
+
+        `parent` puts one that was prepared without a parent on a committed snapshot: InvalidArgument where
+        `stacks_late` is false, and for one that has another parent. With `inherit_root` its root directory then
+        gets owner, mode and xattrs of the parent's, as if it had been prepared on that.
+        """
 
     async def remove(self, name: str) -> None:
         """Remove a snapshot of any kind, by name or key; Conflict while it has children."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
+from runtime.layers.lower import OPAQUE
 from runtime.mount import Mount, attach, mountinfo, unmount
 from runtime.snapshots.copy import CopySnapshotter
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -279,6 +280,11 @@ async def main():
             (snapshots.upper("key-" + name) / name).write_text(name)
             await snapshots.commit(name, "key-" + name)
             parent = name
+        if snapshots.stacks_late:
+            await snapshots.prepare(f"key-d{n}", None)
+            (snapshots.upper(f"key-d{n}") / f"d{n}").write_text(f"d{n}")
+            await snapshots.commit(f"d{n}", f"key-d{n}", parent)
+            await snapshots.remove(f"d{n}")
         await snapshots.prepare(f"container-{n}", parent)
         if n % 3:
             for name in (f"container-{n}", f"c{n}", f"b{n}", f"a{n}"):
@@ -389,3 +395,86 @@ async def test_what_a_snapshot_stands_on(snapshots: Snapshotter) -> None:
     assert snapshots.below("c2") == []
     with pytest.raises(NotFound):
         snapshots.below("nope")
+
+
+async def test_a_layer_gets_its_parent_when_it_is_committed(
+    reopen: Open, snapshots: Snapshotter, rootfs: Path
+) -> None:
+    """It is then as if it had been prepared on it; a parent that was waited for cannot go meanwhile."""
+    await layer(snapshots, "sha256:a", None, {"lower": "a", "both": "a"})
+    await layer(snapshots, "sha256:other", None, {})
+    await snapshots.prepare("k", None)
+    (snapshots.upper("k") / "both").write_text("b")
+    if not snapshots.stacks_late:
+        with pytest.raises(InvalidArgument, match="from the beginning"):
+            await snapshots.commit("sha256:b", "k", "sha256:a")
+        assert snapshots.info("k").parent is None
+        return
+    results = await asyncio.gather(
+        snapshots.commit("sha256:b", "k", "sha256:a"), snapshots.remove("sha256:a"), return_exceptions=True
+    )
+    assert [type(result) for result in results] == [type(None), Conflict]
+    assert snapshots.info("sha256:b").parent == "sha256:a"
+    assert (await reopen()).walk() == snapshots.walk()
+    await snapshots.prepare("c", "sha256:b")
+    await snapshots.mount("c", rootfs)
+    assert read(rootfs) == {"lower": "a", "both": "b"}
+    await snapshots.unmount(rootfs)
+
+
+async def test_a_parent_at_the_commit_is_one_that_is_possible(snapshots: Snapshotter) -> None:
+    await layer(snapshots, "a", None, {})
+    await layer(snapshots, "other", None, {})
+    await snapshots.prepare("k", "a")
+    for parent, error in (("other", InvalidArgument), ("missing", InvalidArgument)):
+        with pytest.raises(error, match="another parent"):
+            await snapshots.commit("b", "k", parent)
+    await snapshots.commit("b", "k", "a")
+    assert snapshots.info("b").parent == "a"
+    await snapshots.prepare("k2", None)
+    with pytest.raises(NotFound):
+        await snapshots.commit("c", "k2", "missing")
+    with pytest.raises(InvalidArgument, match="not committed"):
+        await snapshots.commit("c", "k2", "k2")
+    assert snapshots.info("k2") == Info(
+        name="k2", kind=Kind.ACTIVE, parent=None, created=snapshots.info("k2").created
+    )
+
+
+@pytest.mark.parametrize("inherit", [True, False])
+async def test_the_root_directory_of_a_layer_stacked_late(
+    snapshots: Snapshotter, rootfs: Path, inherit: bool
+) -> None:
+    """The parent's, or its own; that it hides what is below stays in any case."""
+    if not snapshots.stacks_late:
+        return
+    await snapshots.prepare("k", None)
+    (snapshots.upper("k") / "hidden").touch()
+    snapshots.upper("k").chmod(0o1710)
+    os.chown(snapshots.upper("k"), 12, 34)
+    os.setxattr(snapshots.upper("k"), "user.of", b"parent")
+    await snapshots.commit("a", "k")
+    await snapshots.prepare("k", None)
+    os.setxattr(snapshots.upper("k"), OPAQUE, b"y")
+    await snapshots.commit("b", "k", "a", inherit_root=inherit)
+    await snapshots.prepare("c", "b")
+    await snapshots.mount("c", rootfs)
+    found = os.stat(rootfs)
+    expected = (12, 34, 0o1710) if inherit else (0, 0, 0o755)
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == expected
+    assert ("user.of" in os.listxattr(rootfs)) == inherit
+    assert os.listdir(rootfs) == []
+    await snapshots.unmount(rootfs)
+
+
+async def test_who_is_cancelled_while_a_layer_gets_its_parent_leaves_it_done_or_undone(
+    reopen: Open, snapshots: Snapshotter
+) -> None:
+    await layer(snapshots, "a", None, {})
+    for n in range(20 if snapshots.stacks_late else 0):
+        await snapshots.prepare(f"k{n}", None)
+        await give_up(snapshots.commit(f"b{n}", f"k{n}", "a"), n / 4000)
+        assert (await reopen()).walk() == snapshots.walk()
+        if f"k{n}" in {info.name for info in snapshots.walk()}:
+            await snapshots.commit(f"b{n}", f"k{n}", "a")
+        assert snapshots.info(f"b{n}").parent == "a"
