@@ -16,7 +16,7 @@ import errdefs
 MAX_BYTES = 4 << 20
 """As registries and containerd have it."""
 MAX_VALUES = 100_000
-"""In one document: each takes up to 200 bytes here, however short it is. The manifest.json of 300 images has so many."""
+"""In one document: each takes up to 200 bytes here, however short it is. The manifest.json of 300 images has them."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _T = TypeVar("_T")
 

@@ -3,18 +3,17 @@
 Members are entries of a table, never files at paths that the archive chose; links are resolved in that table.
 """
 
-import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import errdefs
 from engine.images import documents, layouts
-from engine.images.decompression import Decompression
 from engine.images.holds import BlobSession
 from engine.images.tarstream import Member, TarStream
 from runtime.content.store import ContentStore, Descriptor, Ingest
+from runtime.layers.inflate import inflate
 
 _SMALL = 64 << 10
 _MEMORY = 16 << 20  # of small members together
@@ -42,7 +41,7 @@ class Spool:
         tar = TarStream()
         member: _Open | None = None
         try:
-            async with aclosing(_unpacked(archive)) as pieces:
+            async with aclosing(inflate(archive)) as pieces:
                 async for piece in pieces:
                     for event in tar.feed(piece):
                         if isinstance(event, Member):
@@ -124,16 +123,3 @@ class _Open:
             self.data += data
         else:
             await self.ingest.write(bytes(data))
-
-
-async def _unpacked(archive: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    stream = Decompression()
-    async for chunk in archive:
-        pieces = stream.feed(chunk)
-        if not stream.compressed:
-            for piece in pieces:
-                yield piece
-        while stream.compressed and (more := await asyncio.to_thread(next, pieces, None)) is not None:
-            yield more
-    for piece in stream.finish():
-        yield piece

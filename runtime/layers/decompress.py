@@ -18,7 +18,7 @@ from runtime.layers.zstd import zstd_complete
 
 _CHUNK = 1 << 20
 _READ = 1 << 18
-_XZ_BESIDE = 1 << 20  # bytes that xz takes beside its window
+XZ_BESIDE = 1 << 20  # bytes that xz takes beside its window
 
 # isal's stubs say "an exception" where they mean its class.
 _ISAL_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
@@ -60,7 +60,7 @@ def decompress(stream: io.FileIO, compression: str) -> Iterator[bytes]:
         case "bzip2":
             return _members(stream, bz2.BZ2Decompressor)
         case "xz":
-            return _members(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + _XZ_BESIDE))
+            return _members(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE))
         case "zstd":
             return _frames(stream)
         case _:

@@ -73,7 +73,7 @@ class Header:
         self.type = kind
         self.device = (0, 0)
         self.xattrs: list[tuple[bytes, bytes]] = []
-        self.extents: "Extents | None" = None
+        self.extents: Extents | None = None
         self.extents_follow = False
         self.real_size = self.size
         if kind in (CHARACTER, BLOCK_DEVICE):

@@ -17,7 +17,7 @@ class Limits(NamedTuple):
     """Bounds on one archive; what goes beyond is refused as an InvalidArgument."""
 
     size: int = 1 << 40
-    """Bytes of the uncompressed archive, and of any one sparse file it describes: the largest layers have some 100 GB."""
+    """Bytes of the uncompressed archive, and of any one sparse file it describes: no layer in use has a tenth."""
     ratio: int = 200
     """Uncompressed bytes for each compressed one, once `ratio_free` bytes have come out.
 

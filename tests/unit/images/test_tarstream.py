@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import errdefs
-from engine.images.decompression import Decompression
 from engine.images.tarstream import Member, TarStream
+from runtime.layers.decompression import Decompression
 
 LONG = "d/" * 120 + "file"
 

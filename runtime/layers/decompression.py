@@ -9,14 +9,12 @@ import zstandard
 from isal import igzip_lib
 
 import errdefs
-from runtime.layers.decompress import detect
+from runtime.layers.decompress import XZ_BESIDE, detect
+from runtime.layers.limits import DEFAULT, WINDOW, Limits
 
 PIECE = 1 << 20  # bytes that come out at once, at most but for zstd
-_HEAD = 6
-_MEMORY = 128 << 20  # bytes of window that xz and zstd may ask for
+HEAD = 6  # bytes that tell how the others are compressed
 _ZSTD_SLICE = 4096  # one block makes up to 128 KiB out of four bytes, so it is fed little by little
-_RATIO_FREE = 1 << 30  # bytes that come out before anybody asks how few went in
-_MAX_RATIO = 2000  # gzip packs zeros 1032 to 1
 _FAULTS: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # the stub has an instance there
     OSError,
     EOFError,
@@ -40,23 +38,19 @@ class _Codec(Protocol):
 class Decompression:
     """One stream. Feed it all bytes in order, then call `finish`. Members may follow one another."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT) -> None:
+        self._limits = limits
         self._head = bytearray()
         self._kind: str | None = None
         self._codec: _Codec | None = None
         self._taken = 0
         self._given = 0
 
-    @property
-    def compressed(self) -> bool:
-        """Whether it takes more work than passing bytes on; False until the first bytes came."""
-        return bool(self._kind)
-
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What the next bytes unpack to, in pieces. InvalidArgument for a broken stream or a bomb."""
         if self._kind is None:
             self._head += data
-            if len(self._head) < _HEAD:
+            if len(self._head) < HEAD:
                 return
             data = self._begin()
         yield from self._pieces(data)
@@ -81,13 +75,19 @@ class Decompression:
         try:
             for piece in self._unpack(data):
                 self._given += len(piece)
-                if self._given > _RATIO_FREE and self._given > self._taken * _MAX_RATIO:
-                    raise errdefs.InvalidArgument(
-                        f"invalid archive: it unpacks to more than {_MAX_RATIO} times its size"
-                    )
+                self._require_bounded()
                 yield piece
         except _FAULTS as error:
             raise errdefs.InvalidArgument(f"invalid archive: {self._kind}: {error}") from None
+
+    def _require_bounded(self) -> None:
+        limits = self._limits
+        if self._given > limits.size:
+            raise errdefs.InvalidArgument(f"invalid archive: it unpacks to more than {limits.size} bytes")
+        if self._given > limits.ratio_free and self._given > self._taken * limits.ratio:
+            raise errdefs.InvalidArgument(
+                f"invalid archive: it unpacks to more than {limits.ratio} times its size"
+            )
 
     def _unpack(self, data: bytes) -> Iterator[bytes]:
         while data:
@@ -108,7 +108,7 @@ class _Zstd:
     """zstandard's object with the bounded calls of the others."""
 
     def __init__(self) -> None:
-        self._object = zstandard.ZstdDecompressor(max_window_size=_MEMORY).decompressobj()
+        self._object = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
         self._waiting = memoryview(b"")
 
     @property
@@ -137,5 +137,5 @@ def _codec(kind: str) -> _Codec:
     if kind == "bzip2":
         return bz2.BZ2Decompressor()
     if kind == "xz":
-        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
+        return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE)
     return _Zstd()
