@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import msgspec
 from yarl import URL
@@ -44,7 +45,7 @@ class Wanted:
     @classmethod
     def of(cls, parameters: Mapping[str, str], scopes: tuple[str, ...], host: Host) -> "Wanted":
         """What a challenge of a host demands. SystemFailure for a realm that cannot be."""
-        if "realm" not in parameters:
+        if not parameters.get("realm"):
             raise errdefs.SystemFailure("no realm specified for token auth challenge")
         try:
             realm = URL(parameters["realm"]).with_user(None).with_fragment(None)
@@ -144,7 +145,9 @@ def _by_basic(wanted: Wanted, given: Credentials, host: Host, offline: bool) -> 
         query += [("offline_token", "true"), ("client_id", CLIENT_ID)]
     if given.basic:
         query.append(("account", given.username))
-    url = wanted.realm.extend_query(sorted(query, key=lambda pair: pair[0]))
+    query += wanted.realm.query.items()
+    query.sort(key=lambda pair: pair[0])
+    url = URL(f"{wanted.realm.with_query(None)}?{urlencode(query)}", encoded=True)
     return Request(method="GET", url=url, tls=_tls(wanted, host), authorization=given.basic)
 
 
@@ -162,9 +165,11 @@ async def _issued(answer: Answer) -> Issued:
         document = None
     if not isinstance(document, dict):
         raise errdefs.SystemFailure("unable to decode token response: no JSON object")
-    token = document.get("access_token") or document.get("token")
+    token = document.get("access_token") or document.get("token") or ""
     refresh = document.get("refresh_token") or ""
-    if not isinstance(token, str) or not isinstance(refresh, str) or not token:
+    if not isinstance(token, str) or not isinstance(refresh, str):
+        raise errdefs.SystemFailure("unable to decode token response: a token that is no text")
+    if not token:
         raise errdefs.SystemFailure("authorization server did not include a token in the response")
     if not is_printable(token):
         raise errdefs.SystemFailure("unable to decode token response: the token cannot stand in a header")

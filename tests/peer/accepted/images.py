@@ -16,6 +16,20 @@ GET = "GET /images/*get"
 PRUNE = "POST /images/prune"
 SEARCH = "GET /images/search"
 
+TOKEN_SERVERS = (
+    ("with=404.", "a registry's text is told without the end of its line"),
+    *(
+        (f"with=bad-{what}.", "the words of Go's decoder")
+        for what in ("refusal", "json", "text", "list", "token")
+    ),
+    ("with=odd-realm.", "a realm that cannot be asked is not asked"),
+    ("with=no-url.", "the words of Go's parser"),
+    *(
+        (f"with={what}-token.", "says that no token came; dockerd asks without")
+        for what in ("no", "empty", "null")
+    ),
+)
+
 LINES = (
     Accepted(LIST, "body.*.Created", OWN),
     Accepted(LIST, "*", "later engines have this filter", "label!"),
@@ -34,6 +48,18 @@ LINES = (
     Accepted(LOAD, "body.error*", NO_ARCHIVE),
     Accepted(IMPORT, "status", CLIENTS_FAULT, "this is no archive"),
     Accepted(IMPORT, "body.message", NO_ARCHIVE, "this is no archive"),
+    *(
+        Accepted(endpoint, "body.message", reason, asked)
+        for endpoint in (IMPORT, "GET /distribution/{name}/json", "POST /auth")
+        for asked, reason in TOKEN_SERVERS
+    ),
+    *(
+        Accepted(
+            "GET /distribution/{name}/json", "status", "dockerd asks without a token", f"with={what}-token."
+        )
+        for what in ("no", "empty", "null", "bad")
+    ),
+    Accepted("POST /auth", "status", "as where a registry says it in another form", "with=401."),
     Accepted(SEARCH, "*", "dockerd does nothing, and says that it is done", "limit=-1"),
     Accepted(SEARCH, "body.message", "the words of Go's decoder", "%2Fwrong"),
     Accepted(SEARCH, "body.message", "the words of Go's decoder", "%2Ftext"),

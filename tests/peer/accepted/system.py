@@ -55,8 +55,8 @@ _EVENTS = (
 _OTHERS = (
     Accepted("* /_ping", "headers.builder-version!", "told once there is a builder"),
     Accepted(DF, "body.Images.*.Created", "each side has made its own"),
-    Accepted("POST /auth", "status", CLIENTS_FAULT),
-    Accepted("POST /auth", "body.message", "all bodies that are no JSON are told alike"),
+    Accepted("POST /auth", "status", CLIENTS_FAULT, "/auth "),
+    Accepted("POST /auth", "body.message", "all bodies that are no JSON are told alike", "/auth "),
     Accepted("GET /networks*", "body.*Options.com.docker.network.bridge.name", "two daemons share no bridge"),
     Accepted("GET /networks", "status", CLIENTS_FAULT, "type"),
     Accepted("GET /*/{id}/logs", "status", CLIENTS_FAULT),
