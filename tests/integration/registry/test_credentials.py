@@ -162,7 +162,7 @@ async def test_a_token_that_is_refused_is_fetched_anew_once(
         (b"{", "unable to decode token response: no JSON object"),
         (b"[]", "unable to decode token response: no JSON object"),
         (b"{}", "authorization server did not include a token in the response"),
-        (b'{"token": 5}', "authorization server did not include a token in the response"),
+        (b'{"token": 5}', "unable to decode token response: a token that is no text"),
         (b'{"token": "a\\r\\nb: c"}', "unable to decode token response: the token cannot stand in a header"),
         (b'{"token": "' + b"x" * 70_000 + b'"}', "the answer is larger than 65536 bytes"),
     ],
