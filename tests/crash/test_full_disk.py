@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.crash.small_disk import SmallDisk
+from tests.crash.small_disk import SmallDisk, small_disks
 from tests.daemon import Wherryd
-from tests.roots import make_root
 
 pytestmark = pytest.mark.root
 
@@ -23,13 +22,7 @@ COUNT = (
 
 @pytest.fixture(scope="module", params=["tmpfs", "ext4"])
 def mortal(busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
-    daemon = SmallDisk(make_root(), request.param, 32)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
-        yield daemon
-    finally:
-        daemon.destroy()
+    yield from small_disks(busybox_tar, request.param, 32)
 
 
 def eventually(holds: Callable[[], object], seconds: float = 15) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.small_disk import SmallDisk
+from tests.crash.small_disk import SmallDisk, small_disks
 from tests.integration.images.archives import tar
 from tests.registries import DebianRegistry, digest_of, missing
-from tests.roots import make_root
 from tests.unix_http import Response
 
 pytestmark = pytest.mark.root
@@ -23,13 +22,7 @@ WRITE = "head -c 1500000 /dev/urandom > /big; for i in $(seq 50); do echo $i > /
 
 @pytest.fixture(scope="module", params=["tmpfs", "ext4"])
 def mortal(busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
-    daemon = SmallDisk(make_root(), request.param, 40)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
-        yield daemon
-    finally:
-        daemon.destroy()
+    yield from small_disks(busybox_tar, request.param, 40)
 
 
 def stored(mortal: SmallDisk) -> list[str]:
