@@ -33,6 +33,9 @@ TOKEN_SERVERS = (
 LINES = (
     Accepted(LIST, "body.*.Created", OWN),
     Accepted(LIST, "*", "later engines have this filter", "label!"),
+    Accepted(LIST, "body*!", "later engines look at whole names, too", "%2A/%2A/%2A:1"),
+    Accepted(LIST, "body*!", "later engines look at whole names, too", "docker.io/library"),
+    Accepted(LIST, "body*!", "later engines take no pattern for no filter", "%22reference%22:%5B%5D"),
     Accepted(LIST, "status", CLIENTS_FAULT, "until"),
     Accepted(LIST, "body.message", "tells which filter is wrong", "until"),
     Accepted(LIST, "status", CLIENTS_FAULT, "reference"),
