@@ -1,6 +1,7 @@
-"""After every test the world is as it was: what is left is named, and nothing is cleaned up.
+"""After every test the world is as it was: what is left is named, and nothing but images is cleaned up.
 
-What a test makes, the test removes. The kernel takes some of it away a little later (a network namespace up
+What a test makes, the test removes. An image that it left is named and removed, since so many other tests look at
+all images: one failure stays one. The kernel takes some of it away a little later (a network namespace up
 to 100 ms after its last user), so the comparison is repeated for a few seconds before it fails.
 """
 
@@ -50,10 +51,20 @@ def scope_of(daemon: Wherryd) -> Scope:
     )
 
 
+def images_of(daemon: Wherryd) -> set[str]:
+    """Names of all images, and IDs of those without one."""
+    images = daemon.get("/images/json?all=1").json
+    return {name for image in images for name in image["RepoTags"] or [image["Id"]]}
+
+
 @pytest.fixture(autouse=True)
 def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
     """Fail a test that leaves something, naming each thing."""
-    before = Leftovers(scope_of(wherryd))
+    before, images = Leftovers(scope_of(wherryd)), images_of(wherryd)
     yield
-    if left := before.settle(scope_of(wherryd)):
+    foreign = sorted(images_of(wherryd) - images)
+    for name in foreign:
+        wherryd.call("DELETE", f"/images/{name}?force=1")
+    left = [f"image {name}" for name in foreign] + before.settle(scope_of(wherryd))
+    if left:
         pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
