@@ -37,7 +37,7 @@ class Containers(containers.Containers, container_streams.Containers, networks.C
     """All that the API needs of containers."""
 
 
-class Images(images.Images, image_import.Images, Protocol):
+class Images(images.Images, disk_usage.Images, image_import.Images, Protocol):
     """All that the API needs of images."""
 
 
@@ -112,6 +112,10 @@ class Doors(Protocol):
         """The engine itself."""
 
     @property
+    def disk(self) -> disk_usage.Disk:
+        """What else lies on the disk."""
+
+    @property
     def networks(self) -> networks.Networks:
         """Networks."""
 
@@ -146,7 +150,9 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_update.ContainerUpdateRoutes(engine.updates).routes(),
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
         *prune.PruneRoutes(engine.container_prune, engine.image_prune).routes(),
-        *disk_usage.DiskUsageRoutes(engine.containers, engine.images, summary, volume_routes.usage).routes(),
+        *disk_usage.DiskUsageRoutes(
+            engine.containers, engine.images, engine.disk, summary, volume_routes.usage
+        ).routes(),
         *auth.AuthRoutes(engine.registry).routes(),
         *distribution.DistributionRoutes(engine.registry).routes(),
         *search.SearchRoutes(engine.registry).routes(),

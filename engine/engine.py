@@ -37,6 +37,7 @@ from engine.instance import Instance, directory
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from engine.system import System
+from engine.system.disk import Disk
 from engine.volumes.prune import VolumePrune
 from engine.volumes.store import SCHEMA as VOLUMES
 from engine.volumes.volumes import Volumes
@@ -70,6 +71,7 @@ class Engine:
     networks: Controller
     registry: Registry
     system: System
+    disk: Disk
     _collector: Collector
     _machinery: Machinery
     _store: ContainerStore
@@ -165,6 +167,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         networks=machinery.network,
         registry=registry,
         system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
+        disk=Disk(config.data_root),
         _collector=collector,
         _machinery=machinery,
         _store=store,

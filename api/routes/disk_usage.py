@@ -14,6 +14,7 @@ from engine.containers.container import Container
 from engine.containers.list import ListQuery
 from engine.filters import Filters
 from engine.images.listing import Listed
+from engine.images.usage import Stored
 
 Summary = Callable[[Container, Version], Awaitable[dict[str, Any]]]
 """An entry of the list of containers, with its sizes."""
@@ -34,13 +35,29 @@ class Images(Protocol):
     def list(self, filters: Filters, /, *, all_images: bool = False) -> list[Listed]:
         """Newest first."""
 
+    async def stored(self) -> Stored:
+        """What all of them take."""
+
+
+class Disk(Protocol):
+    """What this route needs of the disk."""
+
+    async def logs(self, container_id: str, /) -> int:
+        """The bytes of a container's logs."""
+
+    async def own(self) -> int:
+        """The bytes of what the engine itself keeps."""
+
 
 class DiskUsageRoutes:
     """The route of disk usage."""
 
-    def __init__(self, containers: Containers, images: Images, summary: Summary, volumes: Volumes) -> None:
+    def __init__(
+        self, containers: Containers, images: Images, disk: Disk, summary: Summary, volumes: Volumes
+    ) -> None:
         self._containers = containers
         self._images = images
+        self._disk = disk
         self._summary = summary
         self._volumes = volumes
 
@@ -58,17 +75,26 @@ class DiskUsageRoutes:
         for kind in schema.KINDS:
             if kind in wanted or not wanted:
                 found[kind] = await self._of(kind, call.version)
-        return call.answer(schema.answer(found, call.version, verbose=call.query.flag("verbose")))
+        own = None if wanted else await self._disk.own()
+        return call.answer(schema.answer(found, call.version, verbose=call.query.flag("verbose"), own=own))
 
     async def _of(self, kind: str, version: Version) -> schema.Usage:
         match kind:
             case "image":
                 everything = self._images.list(Filters(), all_images=True)
-                return schema.images(self._images.list(Filters()), everything, version)
+                stored = await self._images.stored()
+                return schema.images(self._images.list(Filters()), everything, stored, version)
             case "container":
                 containers = self._containers.list(ListQuery(all=True))
-                return schema.containers([await self._summary(each, version) for each in containers])
+                return schema.containers([await self._container(each, version) for each in containers])
             case "volume":
                 return schema.volumes(await self._volumes())
             case _:
                 return schema.Usage()  # there is no build cache yet
+
+    async def _container(self, container: Container, version: Version) -> dict[str, Any]:
+        """An entry of the list; what it has written is its logs, too."""
+        shown = await self._summary(container, version)
+        logs = await self._disk.logs(container.id)
+        sizes = {name: shown.get(name, 0) + logs for name in ("SizeRw", "SizeRootFs")}
+        return shown | {name: size for name, size in sizes.items() if size}

@@ -1,4 +1,9 @@
-"""The answer of `GET /system/df`, by API version: totals since 1.52, lists until then and beside them."""
+"""The answer of `GET /system/df`, by API version: totals since 1.52, lists until then and beside them.
+
+Sizes are what lies on the disk, so that their sum is all of it: those of images are of layers and of blobs, where lists
+of images tell of layers alone, those of containers are of what they wrote and logged. What is of none of Docker's
+kinds, the database above all, is EngineUsage, since 1.52.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,6 +13,7 @@ import msgspec
 from api.schema import images as image_schema
 from api.versions import Version
 from engine.images.listing import Listed
+from engine.images.usage import Stored
 
 KINDS = ("image", "container", "volume", "build-cache")
 _LEGACY = {"image": "Images", "container": "Containers", "volume": "Volumes", "build-cache": "BuildCache"}
@@ -29,18 +35,25 @@ class Usage(msgspec.Struct, kw_only=True):
     size: int = 0
 
 
-def images(listed: Iterable[Listed], everything: Iterable[Listed], version: Version) -> Usage:
-    """Of the images that a list shows; the size is that of all layers, each counted once."""
-    usage = Usage(
-        size=sum({layer.chain_id: layer.size for each in everything for layer in each.image.layers}.values())
-    )
+def images(listed: Iterable[Listed], everything: Iterable[Listed], stored: Stored, version: Version) -> Usage:
+    """Of the images that a list shows; the size is that of all there is for images, each part counted once."""
+    everything = list(everything)
+    records = [each.image for each in everything]
+    used = [each.image for each in everything if each.users]
+    usage = Usage(size=stored.size, reclaimable=stored.reclaimable(used, records))
+    shared = stored.shared(records)
     for each in listed:
-        shown = image_schema.summary(each, version, shared=True) | {"Containers": len(each.users)}
+        shown = image_schema.summary(each, version, shared=True) | {
+            "Containers": len(each.users),
+            "Size": stored.of(each.image),
+            "SharedSize": shared[each.image.id],
+        }
+        if "VirtualSize" in shown:
+            shown["VirtualSize"] = shown["Size"]
         if version.before("1.52"):
             shown["RepoDigests"] = shown["RepoDigests"] or None
         usage.items.append(shown)
         usage.active += bool(each.users)
-        usage.reclaimable += each.image.size - each.shared_size if not each.users else 0
     return usage
 
 
@@ -70,12 +83,19 @@ def volumes(shown: list[dict[str, Any]]) -> Usage:
     )
 
 
-def answer(found: Mapping[str, Usage], version: Version, *, verbose: bool) -> dict[str, Any]:
-    """The body. Before 1.52 kinds that were not asked for are null; since then they are left out."""
+def answer(
+    found: Mapping[str, Usage], version: Version, *, verbose: bool, own: int | None = None
+) -> dict[str, Any]:
+    """The body. Before 1.52 kinds that were not asked for are null; since then they are left out.
+
+    `own` are the bytes of what the engine itself keeps, None if they were not asked for.
+    """
     if version.before("1.52"):
         legacy: dict[str, Any] = dict.fromkeys(_LEGACY.values())
         return {"LayersSize": _layers_size(found), **legacy, **_lists(found)}
     totals = {_NAMES[kind]: _total(usage) for kind, usage in found.items()}
+    if own is not None:
+        totals["EngineUsage"] = {"TotalSize": own}
     if verbose:
         return totals
     size = _layers_size(found)

@@ -1,12 +1,9 @@
 """Images: the door through which the rest of the engine and the API work with them."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-import msgspec
 
 import errdefs
 from engine.database import Database
@@ -32,12 +29,11 @@ from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
 from engine.images.transfer import Downloads
+from engine.images.usage import Stored, measure
 from engine.progress import Progress, ignore
 from engine.registry.client import Registry
 from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
-
-_USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of an image's use
 
 
 class Images:
@@ -52,6 +48,7 @@ class Images:
         self._users = users
         self._layers = Layers(snapshots, store.layers)
         self._blobs = BlobHolds(content, store.blobs)
+        self._snapshots = snapshots
         self._taken: list[tuple[str, str]] = []
         self._fsck = Fsck(store, content, self._layers, self._blobs)
 
@@ -78,7 +75,6 @@ class Images:
             Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
             self._events,
             registry,
-            self._store.lock,
         )
 
     def get(self, name: str) -> Image:
@@ -107,6 +103,10 @@ class Images:
     def grown(self) -> asyncio.Event:
         """Set whenever an image was recorded; cleared by who waits for that."""
         return self._store.grown
+
+    async def stored(self) -> Stored:
+        """What all of them take of the disk."""
+        return await measure(self._store, self._content, self._snapshots)
 
     def lost(self) -> list[Image]:
         """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""
@@ -270,14 +270,8 @@ class Images:
         return await self._fsck.collect(age)
 
     async def touch(self, image_id: str) -> None:
-        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it."""
-        lock, now = self._store.lock(image_id), time.time_ns()
-        if lock.locked():
-            return
-        async with lock:
-            image = self._store.find(image_id)
-            if image is not None and now - image.last_used > _USE_IS_NOTED:
-                await self._store.save(msgspec.structs.replace(image, last_used=now), durable=False)
+        """Note, to a minute or so, that an image was of use until now."""
+        await self._store.touch(image_id)
 
     async def release(self, chain_id: str) -> None:
         """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""

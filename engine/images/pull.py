@@ -1,8 +1,11 @@
 """`docker pull`: images out of registries."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -32,10 +35,7 @@ _RESERVED = "scratch"
 
 
 class Pulls:
-    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once.
-
-    `lock` gives the lock of an image, by its id.
-    """
+    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once."""
 
     def __init__(
         self,
@@ -46,14 +46,12 @@ class Pulls:
         downloads: Downloads,
         events: Events,
         registry: Registry,
-        lock: Callable[[str], asyncio.Lock],
     ) -> None:
         self.store = store
         self.layers = layers
         self.blobs = blobs
         self.registrar = registrar
         self.downloads = downloads
-        self.lock = lock
         self.unpacking: Sharing[Layer] = Sharing()
         self._events = events
         self._registry = registry
@@ -106,8 +104,9 @@ class Pull:
         """Have the image under that name, and under the digest of what the name means; whether that is news."""
         digest = await manifests.digest_of(self._repository, name)
         former = self._pulls.store.named(name)
-        if former is not None and self._is_current(former, name, digest):
+        if former is not None and await self._is_current(former, name, digest):
             self._begin(name)
+            await self._pulls.store.touch(former.id)
             image = former
         else:
             found = await manifests.look_up(self._repository, digest)
@@ -119,10 +118,13 @@ class Pull:
         self._lines.post(Message(status=f"Digest: {digest}"))
         return former is None or former.id != image.id
 
-    def _is_current(self, former: Image, name: Reference, digest: str) -> bool:
-        """Whether the image that has the name is the one that the digest means for the platform."""
+    async def _is_current(self, former: Image, name: Reference, digest: str) -> bool:
+        """Whether the image that has the name is the one that the digest means for the platform, and whole."""
         known = name.with_digest(digest).familiar in former.digests
-        return known and platforms.matches(former.platform, self._platform)
+        if not known or not platforms.matches(former.platform, self._platform):
+            return False
+        async with self._pulls.blobs.session() as blobs:
+            return await self._pulls.registrar.is_whole(former, blobs)
 
     def _begin(self, name: Reference) -> None:
         where = name.canonical if name.digest else name.tag
@@ -131,15 +133,18 @@ class Pull:
     async def _image(self, raw: bytes, names: list[Reference]) -> Image:
         manifest = layouts.manifest(raw, "image manifest")
         pulls = self._pulls
-        async with pulls.lock(manifest.config.digest):  # against a removal of what is here
-            if (known := pulls.store.find(manifest.config.digest)) is not None:
-                return await pulls.store.save(known, names)
+        async with pulls.blobs.session() as blobs, pulls.store.lock(manifest.config.digest):
+            known = pulls.store.find(manifest.config.digest)
+            if known is not None and await self._stays(known, raw, blobs):
+                used = msgspec.structs.replace(known.known_to(names[0].name), last_used=time.time_ns())
+                return await pulls.store.save(used, names)
         raw_config = await manifests.config_of(self._repository, manifest.config)
         candidate = Candidate(
             raw_config=raw_config,
             config=await asyncio.to_thread(config.parse, raw_config),
             blobs=[Blob(digest=layer.digest, size=layer.size) for layer in manifest.layers],
             manifest=raw,
+            repository=names[0].name,
         )
         _require_pullable(candidate)
         faults.hit("pull.config")
@@ -157,11 +162,20 @@ class Pull:
             faults.hit("pull.unneeded")
         return image
 
+    async def _stays(self, known: Image, raw: bytes, blobs: BlobSession) -> bool:
+        """Whether an image that is here stays as it is: one that registries know, or of this very manifest.
+
+        What was loaded or made here takes over the registry's manifest and blobs, so that its digests are those that it
+        is known by. The image is held against removals meanwhile.
+        """
+        has_origin = bool(known.digests) or known.manifest == config.digest_of(raw)
+        return has_origin and await self._pulls.registrar.is_whole(known, blobs)
+
     async def _layers(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
         """Have all layers, side by side: each is unpacked as soon as it is fetched."""
         for chain_id in config.chain_ids(candidate.config.diff_ids):
             layers.hold(chain_id)
-        present = self._present(candidate, blobs)
+        present = await self._present(candidate, blobs)
         missing = range(len(present), len(candidate.blobs))
         for position in missing:
             self._lines.post(Message.step(short_id(candidate.blobs[position].digest), "Pulling fs layer"))
@@ -175,15 +189,14 @@ class Pull:
         faults.hit("pull.layer")
         return layer
 
-    def _present(self, candidate: Candidate, blobs: BlobSession) -> list[Layer]:
+    async def _present(self, candidate: Candidate, blobs: BlobSession) -> list[Layer]:
         """The layers from the lowest up that images have here, of the same blobs, which are held."""
         present: list[Layer] = []
         chain_ids = config.chain_ids(candidate.config.diff_ids)
         for chain_id, blob in zip(chain_ids, candidate.blobs, strict=True):
             known = self._pulls.store.layer(chain_id, blob.digest)
-            if known is None or known.blob != blob.digest:
+            if known is None or known.blob != blob.digest or not await blobs.take(known.blob):
                 break
-            blobs.keep(known.blob)
             present.append(known)
             self._lines.post(Message.step(short_id(blob.digest), "Already exists"))
         return present

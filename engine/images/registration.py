@@ -48,7 +48,8 @@ class Candidate:
     """What is to become an image: its config as it came, and a blob for each layer from the lowest up.
 
     `manifest` is the one it came with, None if it came without; `tagged` when its names were asked for
-    (Unix nanoseconds), 0 if they came with it; `parent` is the id of the image that it was built on here.
+    (Unix nanoseconds), 0 if they came with it; `parent` is the id of the image that it was built on here;
+    `repository` the canonical name of the one that it is pulled from, "" if it came in another way.
     """
 
     raw_config: bytes
@@ -57,6 +58,7 @@ class Candidate:
     manifest: bytes | None = None
     tagged: int = 0
     parent: str = ""
+    repository: str = ""
 
     @property
     def id(self) -> str:
@@ -85,9 +87,10 @@ class Registrar:
 
         InvalidArgument for a config that does not fit the layers, or layers that are broken or hostile.
         """
-        known = self._store.find(candidate.id)
-        if known is not None:
-            return await self._store.save(known, names)
+        async with self._store.lock(candidate.id):  # against a removal of what is here
+            known = self._store.find(candidate.id)
+            if known is not None and await self.is_whole(known, blobs):
+                return await self._store.save(known, names)
         _require_fit(candidate)
         unpacked = await self._unpack(candidate, blobs, layers, progress)
         return await self.record(verb, candidate, unpacked, names, blobs)
@@ -100,13 +103,38 @@ class Registrar:
         names: Sequence[Reference],
         blobs: BlobSession,
     ) -> Image:
-        """Make the image of layers that are there and held."""
+        """Make the image of layers that are there and held; see `_following` for one that is there already."""
         faults.hit(f"{verb}.layers")
-        image = await self._documents(candidate, unpacked, blobs)
+        made = await self._documents(candidate, unpacked, blobs)
         faults.hit(f"{verb}.documents")
-        image = await self._store.save(self._store.find(image.id) or image, names)
+        async with self._store.lock(made.id):
+            former = self._store.recorded(made.id)
+            image = await self._following(made, former, blobs) if former else made
+            image = await self._store.save(image, names)
         faults.hit(f"{verb}.save")
         return image
+
+    async def is_whole(self, image: Image, blobs: BlobSession) -> bool:
+        """Whether all blobs of an image are here; from now on they are held."""
+        return all([await blobs.take(digest) for digest in image.blobs])
+
+    async def _following(self, made: Image, former: Image, blobs: BlobSession) -> Image:
+        """What becomes of an image that is made anew: its manifest and blobs take the place of the former's.
+
+        One that a registry knows stays as it is, unless it is pulled again because it has lost content. Blobs that
+        nothing needs then go with the session.
+        """
+        held = await self.is_whole(former, blobs)
+        if held and not made.repositories and self._store.find(made.id):
+            return former
+        return msgspec.structs.replace(
+            made,
+            made=former.made,
+            parent=made.parent or former.parent,
+            last_tagged=max(made.last_tagged, former.last_tagged),
+            last_used=former.last_used,
+            repositories=sorted({*former.repositories, *made.repositories}),
+        )
 
     async def _unpack(
         self, candidate: Candidate, blobs: BlobSession, held: LayerSession, progress: Progress
@@ -165,8 +193,8 @@ class Registrar:
         nobody has unpacked it.
         """
         known = self._store.layer(unpacking.chain_id, blob.digest)
-        if known is not None and (known.blob == blob.digest or not given):
-            blobs.keep(known.blob)
+        suits = known is not None and (known.blob == blob.digest or not given)
+        if known is not None and suits and await blobs.take(known.blob):
             return known
         return await _describe(unpacking, blob, await self._layers.verify(unpacking))
 
@@ -184,6 +212,7 @@ class Registrar:
             made=time.time_ns(),
             parent=candidate.parent,
             last_tagged=candidate.tagged,
+            repositories=[candidate.repository] if candidate.repository else [],
         )
 
 

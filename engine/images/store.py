@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,7 @@ from engine.images.image import Image, Layer
 from engine.images.reference import Reference
 
 _log = logging.getLogger(__name__)
+_USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of an image's use
 
 SCHEMA = """
 CREATE TABLE images (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
@@ -168,6 +170,16 @@ class ImageStore:
         self.grown.set()
         self._lost.pop(image.id, None)
         return self._publish(image)
+
+    async def touch(self, image_id: str) -> None:
+        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it."""
+        lock, now = self.lock(image_id), time.time_ns()
+        if lock.locked():
+            return
+        async with lock:
+            image = self.find(image_id)
+            if image is not None and now - image.last_used > _USE_IS_NOTED:
+                await self.save(msgspec.structs.replace(image, last_used=now), durable=False)
 
     async def adopt(self, image: Image, parent_id: str) -> Image:
         """Commit that an image was built on another one here; the record now."""

@@ -28,6 +28,7 @@ from engine.images.image import Image
 from engine.images.listing import Listed
 from engine.images.platforms import Platform
 from engine.images.remove import Removed
+from engine.images.usage import Stored
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress
 from engine.registry.credentials import Credentials
@@ -317,6 +318,11 @@ class MemoryImages:
             for each in self.records
         ]
 
+    async def stored(self) -> Stored:
+        layers = {layer.chain_id: layer.size for each in self.records for layer in each.layers}
+        blobs = {digest: size for each in self.records for digest, size in each.content.items()}
+        return Stored(layers=layers, blobs=blobs)
+
     def history(self, reference: str) -> Sequence[Step]:
         self.get(reference)
         return [Step(created=CREATED // SECOND, created_by="sh", comment="made", size=7)]
@@ -364,6 +370,14 @@ class MemoryImages:
     async def remove(self, reference: str, *, force: bool, prune: bool) -> Sequence[Removed]:
         self.calls.append(("remove", self.get(reference).id, force, prune))
         return [Removed(untagged=reference), Removed(deleted=IMAGE_ID)]
+
+
+class MemoryDisk:
+    async def logs(self, _: str) -> int:
+        return 0
+
+    async def own(self) -> int:
+        return 1048576
 
 
 class MemorySystem:
@@ -423,6 +437,7 @@ class MemoryEngine:
     pulls: MemoryPulls = field(default_factory=MemoryPulls)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     system: MemorySystem = field(default_factory=MemorySystem)
+    disk: MemoryDisk = field(default_factory=MemoryDisk)
     networks: MemoryNetworks = field(default_factory=MemoryNetworks)
     stats: MemoryStats = field(default_factory=MemoryStats)
     updates: MemoryUpdates = field(default_factory=MemoryUpdates)
