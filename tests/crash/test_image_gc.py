@@ -76,7 +76,7 @@ def test_what_goes_and_what_is_told(full: Wherryd) -> None:
     assert names(full) == {"gc-used:1", "gc-kept:1", "gc-pinned:1", "busybox:latest"}
     events = full.get(f"/events?since={began}&until={int(time.time()) + 1}").body.splitlines()
     told = [event for event in map(json.loads, events) if event["Actor"]["ID"] == idle]
-    assert [event["Action"] for event in told] [-3:] == ["untag", "untag", "delete"]
+    assert [event["Action"] for event in told][-3:] == ["untag", "untag", "delete"]
     assert "removed the image gc-idle:1, gc-idle:2, which nobody has used since 20" in full.log_tail()
     full.docker("load", stdin=docker_archive(MADE[0]))
     until(lambda: "gc-idle:1" not in names(full))

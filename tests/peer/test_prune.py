@@ -90,16 +90,23 @@ def test_images(both: Both, made: list[Made], dangling: str) -> None:
         for each in made:
             call(side.socket, "POST", "/v1.45/images/load?quiet=1", docker_archive(each))
     try:
-        told = []
+        told, blobs = [], _blobs(both)
         for side in (both.wherryd, both.peer):
             path = f"/v1.45/images/prune?filters={quote(json.dumps({'dangling': [dangling]}))}"
             told.append(call(side.socket, "POST", path).json)
+        assert told[0].pop("SpaceReclaimed") == told[1].pop("SpaceReclaimed") + blobs - _blobs(both)
         assert _sorted(told[0]) == _sorted(told[1])
     finally:
         for each in made:
             both("DELETE", f"/images/{each.id}?force=1")
         for side in (both.wherryd, both.peer):
             side.docker("rm", "peer-keeps")
+
+
+def _blobs(both: Both) -> int:
+    """The bytes of what images were loaded of, which dockerd does not keep."""
+    store = both.wherryd.data_root / "content" / "blobs" / "sha256"
+    return sum(blob.stat().st_size for blob in store.iterdir())
 
 
 def _sorted(report: dict[str, Any]) -> dict[str, Any]:
