@@ -1,5 +1,6 @@
 """Files of containers: what they changed, all of them as an archive, and images made of them."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from engine.containers.changes import Change
 from engine.containers.commit import CommitRequest
 
 _EXPORT_TYPE = "application/octet-stream"
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python has bytes of names that are not UTF-8
 
 
 class Filesystem(Protocol):
@@ -46,7 +48,8 @@ class FilesystemRoutes:
     async def changes(self, call: Call) -> web.StreamResponse:
         """Every path that is otherwise than in the image; null for none."""
         found = await self._filesystem.changes(call.name)
-        return call.answer([{"Path": each.path, "Kind": int(each.kind)} for each in found] or None)
+        shown = [{"Path": _NO_TEXT.sub("\ufffd", each.path), "Kind": int(each.kind)} for each in found]
+        return call.answer(shown or None)
 
     async def export(self, call: Call) -> web.StreamResponse:
         """The root as an archive."""

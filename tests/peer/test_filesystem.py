@@ -20,8 +20,9 @@ pytestmark = pytest.mark.root
 
 WORK = """
 echo one > /new; rm /bin/vi; chmod 700 /var; mkdir -p /a/b; ln -s x /a/link; mknod /a/null c 1 3
-mkfifo /a/fifo; ln /new /hard; echo more >> /etc/passwd; rm -r /root; mkdir /root; touch /root/x
-mkdir /tmp/gone; rmdir /tmp/gone; dd if=/dev/zero of=/a/big bs=1k count=700 2>/dev/null; echo done
+mkfifo /a/fifo; ln /new /hard; ln /bin/busybox /a/busybox; echo more >> /etc/passwd
+rm -r /root; mkdir /root; touch /root/x; mkdir /tmp/gone; rmdir /tmp/gone; echo x > "/a/$(printf 'no-\\377-text')"
+dd if=/dev/zero of=/a/big bs=1k count=700 2>/dev/null; echo done
 """
 REFUSED = [
     ("GET", "/containers/nope/changes"),
