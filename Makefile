@@ -26,6 +26,8 @@ setup-test: setup-check
 	@$(SCRIPTS)/packages $(TEST_PACKAGES)
 	@$(SCRIPTS)/peer $(CACHE)/peer
 	@tests/services/prepare $(CACHE)/images
+	@tests/images/prepare $(CACHE)/images/debian
+	@$(VENV)/bin/python -m tests.images.stored
 	@tests/ui/prepare $(CACHE)/glances
 
 run: setup

@@ -192,6 +192,18 @@ class DebianRegistry:
         assert status == 201, (status, self.log_tail())
         return digest_of(data)
 
+    def link_blob(self, repository: str, path: Path, digest: str) -> None:
+        """Have a large blob as its filesystem driver stores it, by a link to the file: nothing is copied."""
+        hexadecimal = digest.removeprefix("sha256:")
+        storage = self.root / "data/docker/registry/v2"
+        blob = storage / f"blobs/sha256/{hexadecimal[:2]}/{hexadecimal}/data"
+        link = storage / f"repositories/{repository}/_layers/sha256/{hexadecimal}/link"
+        for place in (blob, link):
+            place.parent.mkdir(parents=True, exist_ok=True)
+        if not blob.exists():
+            blob.symlink_to(path)
+        link.write_text(digest)
+
     def put_manifest(self, repository: str, tag: str, document: Mapping[str, Any]) -> tuple[bytes, str]:
         """Push a manifest or an index under a tag ("" for none but its digest): its bytes and digest."""
         raw = json.dumps(document).encode()
