@@ -4,6 +4,7 @@ Members are entries of a table, never files at paths that the archive chose; lin
 """
 
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from runtime.content.store import ContentStore, Descriptor, Ingest
 from runtime.layers.inflate import inflate
 
 _SMALL = 64 << 10
-_MEMORY = 16 << 20  # of small members together
-_MAX_MEMBERS = 100_000
+_MEMORY = 8 << 20  # of small members together
+_TABLE = 12 << 20  # of names, and what Python takes for each: about 28,000 members, which are 200 images
+_ENTRY = 350  # bytes beside a name
 _MAX_LINKS = 8
 
 
@@ -35,6 +37,7 @@ class Spool:
         self._entries: dict[str, bytes | Descriptor | _Link] = {}
         self._ref = secrets.token_hex(8)
         self._in_memory = 0
+        self._in_table = 0
 
     async def fill(self, archive: AsyncIterator[bytes]) -> None:
         """Read the archive to its end. InvalidArgument for one that is broken or hostile."""
@@ -88,18 +91,27 @@ class Spool:
 
     async def _begin(self, member: Member) -> "_Open | None":
         path = layouts.member_path(member.name)
-        if len(self._entries) >= _MAX_MEMBERS:
-            raise errdefs.InvalidArgument(f"invalid archive: more than {_MAX_MEMBERS} members")
         if member.symlink:
-            self._entries[path] = _Link(layouts.link_path(path, member.target))
+            self._link(path, layouts.link_path(path, member.target))
         elif member.hard_link:
-            self._entries[path] = _Link(layouts.member_path(member.target))
+            self._link(path, layouts.member_path(member.target))
         elif member.regular:
+            self._count(path)
             if member.size <= _SMALL and self._in_memory + member.size <= _MEMORY:
                 self._in_memory += member.size
                 return _Open(path, None)
             return _Open(path, await self._content.ingest(f"load-{self._ref}-{len(self._entries)}"))
         return None
+
+    def _link(self, path: str, target: str) -> None:
+        self._count(path)
+        self._in_table += sys.getsizeof(target)
+        self._entries[path] = _Link(target)
+
+    def _count(self, path: str) -> None:
+        self._in_table += sys.getsizeof(path) + _ENTRY
+        if self._in_table > _TABLE:
+            raise errdefs.InvalidArgument("invalid archive: too many members")
 
     async def _close(self, member: "_Open | None") -> None:
         if member is None:

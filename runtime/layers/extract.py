@@ -20,6 +20,7 @@ from runtime.layers.whiteouts import Whiteouts, delete
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_KNOWN = 4 << 20  # bytes of what is remembered of directories
+_MAX_NAME = 4096
 _WHITEOUT = b".wh."
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
@@ -258,6 +259,8 @@ class Extractor:
 
 def clean(name: bytes) -> bytes:
     """Return a name as a path relative to the root, b"" for the root; InvalidArgument when it climbs out."""
+    if len(name) > _MAX_NAME:
+        raise InvalidArgument(f"layer entry {show(name)}: {os.strerror(errno.ENAMETOOLONG)}")
     if b"//" not in name and b"." not in name and name[:1] != b"/" and name[-1:] != b"/":
         return name
     parts: list[bytes] = []

@@ -12,6 +12,7 @@ _EXTENSIONS = (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK)
 _MAX_EXTENSION = 1 << 20  # as in Go's archive/tar
 _MAX_SPARSE_NUMBERS = 1 << 20
 _ZEROS = bytes(BLOCK)
+_MANY_ZEROS = bytes(1 << 20)  # as many as come at once
 
 
 class Source:
@@ -51,15 +52,24 @@ class Source:
         self._at = 0
 
     def copy(self, fd: int, count: int) -> None:
-        """Write the next `count` bytes to a descriptor, as they come."""
+        """Write the next `count` bytes to a descriptor, as they come. Megabytes of zeros become holes: a bomb of
+        them takes no disk.
+        """
         self.position += count
+        hole = False
         while count:
             if self._at == len(self._chunk):
                 self._next()
-            view = memoryview(self._chunk)[self._at : self._at + count]
-            written = os.write(fd, view)
+            hole = not self._at and count >= len(self._chunk) and self._chunk == _MANY_ZEROS
+            if hole:
+                written = len(self._chunk)
+                os.lseek(fd, written, os.SEEK_CUR)
+            else:
+                written = os.write(fd, memoryview(self._chunk)[self._at : self._at + count])
             self._at += written
             count -= written
+        if hole:
+            os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
 
     def skip(self, count: int) -> None:
         """Pass over the next `count` bytes."""

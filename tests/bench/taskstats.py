@@ -17,7 +17,7 @@ GET, GET_PID, REGISTER, DEREGISTER = 1, 1, 3, 4
 AGGREGATE_PID, STATS = 4, 3
 NLMSG_ERROR, SO_RCVBUFFORCE = 2, 33
 HEADER, GENERIC = struct.Struct("=IHHII"), struct.Struct("=BBH")
-OF_VERSION, OF_CPU, OF_COMM, OF_PIDS, OF_TGID = 0, 72, 80, 128, 368
+OF_VERSION, OF_CPU, OF_COMM, OF_PIDS, OF_PEAK, OF_TGID = 0, 72, 80, 128, 200, 368
 
 
 class NotThere(OSError):
@@ -26,12 +26,14 @@ class NotThere(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A thread that ended. `process`: its thread group; `parent`: the process that would wait for that; ns of CPU."""
+    """A thread that ended. `process`: its thread group; `parent`: the process that would wait for that; ns of CPU;
+    `peak`: the most memory that its process had until then, in bytes."""
 
     process: int
     parent: int
     comm: str
     cpu: int
+    peak: int = 0
 
 
 class Taskstats:
@@ -123,4 +125,5 @@ def _ended(stats: bytes) -> Ended:
     cpu = struct.unpack_from("=Q", stats, OF_CPU)[0]
     comm = stats[OF_COMM : OF_COMM + 32].partition(b"\0")[0].decode(errors="replace")
     parent = struct.unpack_from("=I", stats, OF_PIDS + 4)[0]
-    return Ended(struct.unpack_from("=I", stats, OF_TGID)[0], parent, comm, cpu)
+    peak = struct.unpack_from("=Q", stats, OF_PEAK)[0] << 10
+    return Ended(struct.unpack_from("=I", stats, OF_TGID)[0], parent, comm, cpu, peak)
