@@ -90,12 +90,12 @@ class ImageRoutes:
             wanted = _with_legacy_filter(wanted, call.query.text("filter"))
         shared = _asks(call, "shared-size", "1.42")
         manifests = _asks(call, "manifests", "1.47")
-        if _asks(call, "identity", "1.54") and not manifests:
+        identity = _asks(call, "identity", "1.54")
+        if identity and not manifests:
             raise errdefs.InvalidArgument("conflicting options: identity requires manifests=1")
         listed = self._images.list(wanted, all_images=call.query.flag("all"))
-        return call.answer(
-            [schema.summary(each, call.version, shared=shared, manifests=manifests) for each in listed]
-        )
+        asked = {"shared": shared, "manifests": manifests, "identity": identity}
+        return call.answer([schema.summary(each, call.version, **asked) for each in listed])
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one image."""

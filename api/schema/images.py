@@ -58,6 +58,8 @@ def inspect(
     }
     if users is not None:
         shown["Manifests"] = [manifest(image, users)]
+    if not version.before("1.53"):
+        shown |= _identity(image)
     _by_version(shown, image, version, driver)
     optional = {"Variant", "OsVersion", "Container"}
     if not version.before("1.52"):
@@ -68,9 +70,17 @@ def inspect(
 
 
 def summary(
-    listed: Listed, version: Version, *, shared: bool = False, manifests: bool = False
+    listed: Listed,
+    version: Version,
+    *,
+    shared: bool = False,
+    manifests: bool = False,
+    identity: bool = False,
 ) -> dict[str, Any]:
-    """An entry of `GET /images/json`; with `shared` it tells the size of layers that other images have too."""
+    """An entry of `GET /images/json`; with `shared` it tells the size of layers that other images have too.
+
+    With `manifests` it tells its manifest, which with `identity` says where the image is from.
+    """
     image, tags, digests = listed.image, list(listed.references), list(listed.digests)
     no_digests: list[str] | None = []
     if version.before("1.43"):
@@ -93,14 +103,14 @@ def summary(
     if not version.before("1.52"):
         shown["Labels"] = image.labels
     if manifests:
-        shown["Manifests"] = [manifest(image, listed.users)]
+        shown["Manifests"] = [manifest(image, listed.users, identity=identity)]
     if version.before("1.44"):
         shown["VirtualSize"] = image.size
     return shown
 
 
-def manifest(image: Image, users: Sequence[str]) -> dict[str, Any]:
-    """The one manifest of an image, with all that it takes. Who signed, pushed or built it is not known."""
+def manifest(image: Image, users: Sequence[str], *, identity: bool = False) -> dict[str, Any]:
+    """The one manifest of an image, with all that it takes; with `identity` also where it is from."""
     return {
         "ID": image.manifest,
         "Descriptor": msgspec.to_builtins(image.descriptor),
@@ -109,10 +119,17 @@ def manifest(image: Image, users: Sequence[str]) -> dict[str, Any]:
         "Kind": "image",
         "ImageData": {
             "Platform": platform(image),
+            **(_identity(image) if identity else {}),
             "Size": {"Unpacked": image.size},
             "Containers": list(users),
         },
     }
+
+
+def _identity(image: Image) -> dict[str, Any]:
+    """The repositories that are known to have it; {} for what never was in one. Builds and signatures are not known."""
+    pulled = [{"Repository": repository} for repository in image.repositories]
+    return {"Identity": {"Pull": pulled}} if pulled else {}
 
 
 def step(made: Step) -> dict[str, Any]:

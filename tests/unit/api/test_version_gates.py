@@ -17,8 +17,8 @@ with its source. The answer is compared whole at every version: a gate that is m
 
 Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name yet
 (push, search, networks' create and connect, builds and their prune, /session and /grpc, attestations) or belongs to
-swarms; fields that nothing here can fill (`Identity`, which of an image that was neither pulled nor built nor signed
-is left out); what Docker takes at every version (tmpfs options); what is deprecated and goes on (`error`, `progress`).
+swarms; fields that nothing here can fill (who built or signed an image); what Docker takes at every version (tmpfs
+options); what is deprecated and goes on (`error`, `progress`).
 """
 
 import copy
@@ -37,7 +37,7 @@ from engine.events.event import Event
 from engine.volumes.prune import Usage
 from tests.unit.api.conftest import Served
 from tests.unit.api.memory import MemoryEngine
-from tests.unit.api.samples import CREATED, ID, IMAGE_ID, running
+from tests.unit.api.samples import CREATED, ID, IMAGE_ID, image, running
 from tests.unit.api.test_upkeep import SAMPLE
 from volumes.volume import Volume
 
@@ -105,6 +105,11 @@ def _log(engine: MemoryEngine) -> None:
     engine.containers.log.put_nowait(None)
 
 
+def _pulled(engine: MemoryEngine) -> None:
+    repositories = ["docker.io/library/bb", "reg.example:5000/team/bb"]
+    engine.images.records = [image(repositories=repositories)]
+
+
 GIVEN: dict[str, Callable[[MemoryEngine], None]] = {
     "annotated": _annotated,
     "told": _told,
@@ -112,6 +117,7 @@ GIVEN: dict[str, Callable[[MemoryEngine], None]] = {
     "stats": _stats,
     "info": _info,
     "log": _log,
+    "pulled": _pulled,
     "volume": _volume,
 }
 
