@@ -151,7 +151,7 @@ async def test_numbers_out_of_range_never_wrap_to_root(target: Path, key: str, v
 
 async def test_an_empty_record_leaves_the_field_as_it_is(target: Path) -> None:
     """As in Go's archive/tar."""
-    records = {key: "" for key in ("path", "linkpath", "size", "uid", "gid", "mtime")}
+    records = dict.fromkeys(("path", "linkpath", "size", "uid", "gid", "mtime"), "")
     await unpack(tar([member("f", data=b"x", uid=7, mtime=9, pax_headers=records)]), target)
     found = (target / "f").stat()
     assert (found.st_size, found.st_uid, found.st_mtime) == (1, 7, 9)
