@@ -72,6 +72,10 @@ class Doors(Protocol):
         """Pulling of images."""
 
     @property
+    def pushes(self) -> image_transfer.Pushes:
+        """Pushing of images."""
+
+    @property
     def images(self) -> Images:
         """Images."""
 
@@ -160,7 +164,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
         *image_transfer.ImageTransferRoutes(
-            engine.pulls, image_import.ImageImport(engine.images, engine.registry)
+            engine.pulls, engine.pushes, image_import.ImageImport(engine.images, engine.registry)
         ).routes(),
         *images.ImageRoutes(engine.images, SNAPSHOTTER).routes(),
         *networks.NetworkRoutes(engine.networks, engine.containers).routes(),

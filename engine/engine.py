@@ -32,6 +32,7 @@ from engine.images.collector import Collector
 from engine.images.images import Images
 from engine.images.prune import ImagePrune
 from engine.images.pull import Pulls
+from engine.images.push import Pushes
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
 from engine.registry.client import Registry
@@ -65,6 +66,7 @@ class Engine:
     image_prune: ImagePrune
     images: Images
     pulls: Pulls
+    pushes: Pushes
     volumes: Volumes
     volume_prune: VolumePrune
     events: Events
@@ -97,6 +99,7 @@ class Engine:
         self.pulls.configure(
             at_once=reloaded.config.max_concurrent_downloads, attempts=reloaded.config.max_download_attempts
         )
+        self.pushes.configure(at_once=reloaded.config.max_concurrent_uploads)
         self._collector.configure(reloaded.config.image_gc)
         await self.system.reload(reloaded)
 
@@ -161,6 +164,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         pulls=images.pulls(
             registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts
         ),
+        pushes=images.pushes(registry, at_once=config.max_concurrent_uploads),
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),
         events=events,

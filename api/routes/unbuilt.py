@@ -14,7 +14,6 @@ GET /containers/{name}/checkpoints: checkpoints
 POST /containers/{name}/checkpoints: checkpoints
 DELETE /containers/{name}/checkpoints/{checkpoint}: checkpoints
 GET /images/{name}/attestations: attestations
-POST /images/{name}/push: pushing images
 POST /build: builds
 POST /build/prune: builds
 POST /build/cancel: builds

@@ -22,6 +22,7 @@ from engine.images.listing import Listed, list_images
 from engine.images.load import Load
 from engine.images.platforms import Platform
 from engine.images.pull import Pulls
+from engine.images.push import Pushes
 from engine.images.reference import Reference
 from engine.images.registration import Registrar
 from engine.images.remove import Removal, Removed, User, Users
@@ -29,6 +30,7 @@ from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
 from engine.images.transfer import Downloads
+from engine.images.uploading import Sendings
 from engine.images.usage import Stored, measure
 from engine.progress import Progress, ignore
 from engine.registry.client import Registry
@@ -73,6 +75,17 @@ class Images:
             self._blobs,
             Registrar(self._store, self._content, self._layers),
             Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
+            self._events,
+            registry,
+        )
+
+    def pushes(self, registry: Registry, *, at_once: int) -> Pushes:
+        """The door to pushing these images, `at_once` layers at a time."""
+        return Pushes(
+            self._store,
+            self._content,
+            self._blobs,
+            Sendings(self._content, at_once=at_once),
             self._events,
             registry,
         )

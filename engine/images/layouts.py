@@ -76,7 +76,7 @@ class Descriptor(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=Tru
 class Manifest(msgspec.Struct, rename="camel", kw_only=True, omit_defaults=True):
     """An image manifest: its config and its layers from the lowest up."""
 
-    schema_version: int = 2
+    schema_version: int = 0  # 2 of what is to be read by others
     media_type: str = ""
     config: Descriptor = msgspec.field(default_factory=Descriptor)
     layers: list[Descriptor] = msgspec.field(default_factory=list)

@@ -10,18 +10,19 @@ T = TypeVar("T")
 
 
 class Lines:
-    """Lines not sent yet: of those that tell of the same step, the latest."""
+    """Lines not sent yet: of those that tell of the same step, the latest; and all for machines."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._pending: dict[tuple[str, str], Message] = {}
+        self._pending: dict[tuple[str, str, str], Message] = {}
         self._changed = asyncio.Event()
         self._ending = False
 
     def post(self, message: Message) -> None:
         """Have a line sent, soon."""
-        self._pending.pop((message.id, message.status), None)
-        self._pending[message.id, message.status] = message
+        step = message.id, message.status, str(message.aux or "")
+        self._pending.pop(step, None)
+        self._pending[step] = message
         self._changed.set()
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:

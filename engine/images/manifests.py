@@ -33,12 +33,12 @@ async def digest_of(repository: Repository, name: Reference) -> str:
     """
     if name.digest:
         return name.digest
-    return (await _patiently(partial(repository.head, name.tag), even_silent=False)).digest
+    return (await patiently(partial(repository.head, name.tag), even_silent=False)).digest
 
 
 async def look_up(repository: Repository, digest: str) -> Fetched:
     """What a digest names."""
-    return await _patiently(partial(repository.manifest, digest), even_silent=False)
+    return await patiently(partial(repository.manifest, digest), even_silent=False)
 
 
 async def for_platform(
@@ -63,7 +63,7 @@ async def for_platform(
             raise errdefs.NotFound(
                 f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
             )
-        found = await _patiently(partial(repository.manifest, served.digest))
+        found = await patiently(partial(repository.manifest, served.digest))
     raise errdefs.InvalidArgument("invalid image index: too many indexes, one in the other")
 
 
@@ -77,7 +77,7 @@ async def config_of(repository: Repository, descriptor: Descriptor) -> bytes:
         raise errdefs.InvalidArgument("invalid image manifest: its config is not named by a sha256 digest")
     if not 0 <= descriptor.size <= documents.MAX_BYTES:
         raise errdefs.InvalidArgument(f"invalid image config: larger than {documents.MAX_BYTES} bytes")
-    raw = await _patiently(lambda: _read(repository, descriptor))
+    raw = await patiently(lambda: _read(repository, descriptor))
     if config.digest_of(raw) != descriptor.digest:
         raise errdefs.SystemFailure("image config verification failed for digest " + descriptor.digest)
     return raw
@@ -91,7 +91,7 @@ async def _read(repository: Repository, descriptor: Descriptor) -> bytes:
     return bytes(raw)
 
 
-async def _patiently(ask: Callable[[], Awaitable[_T]], *, even_silent: bool = True) -> _T:
+async def patiently(ask: Callable[[], Awaitable[_T]], *, even_silent: bool = True) -> _T:
     """What is answered in a few attempts; without `even_silent` only if the registry asks to wait."""
     attempt = 1
     while True:

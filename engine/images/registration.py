@@ -200,7 +200,7 @@ class Registrar:
 
     async def _documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
         image_id = await blobs.put(self._content, candidate.raw_config)
-        manifest = candidate.manifest or _manifest(image_id, len(candidate.raw_config), unpacked)
+        manifest = candidate.manifest or own_manifest(image_id, len(candidate.raw_config), unpacked)
         return Image(
             id=image_id,
             config=candidate.config,
@@ -243,8 +243,10 @@ def _require_fit(candidate: Candidate) -> None:
         )
 
 
-def _manifest(image_id: str, size: int, unpacked: list[Layer]) -> bytes:
+def own_manifest(image_id: str, size: int, unpacked: list[Layer]) -> bytes:
+    """The manifest of an image that came without one; `size` is its config's."""
     document = Manifest(
+        schema_version=2,
         media_type=layouts.OCI_MANIFEST,
         config=Descriptor(media_type=_CONFIG, digest=image_id, size=size),
         layers=[

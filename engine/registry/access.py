@@ -12,7 +12,7 @@ import errdefs
 from engine.registry import errors, failures
 from engine.registry.challenge import Challenge
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Answer, Request, Wire
+from engine.registry.exchange import Answer, Body, Request, Wire
 from engine.registry.hosts import Host
 from engine.registry.tokens import Tokens, Wanted, redacted
 
@@ -30,16 +30,27 @@ class _Key:
 
 
 class Access:
-    """One host. Credentials are used at the registry itself alone, never at a mirror."""
+    """One host. Credentials are used at the registry itself alone, never at a mirror.
+
+    Without `placed` failures to get what opens it do not say of which request they were.
+    """
 
     def __init__(
-        self, wire: Wire, tokens: Tokens, host: Host, credentials: Credentials | None, scopes: tuple[str, ...]
+        self,
+        wire: Wire,
+        tokens: Tokens,
+        host: Host,
+        credentials: Credentials | None,
+        scopes: tuple[str, ...],
+        *,
+        placed: bool = True,
     ) -> None:
         self.host = host
         self._wire = wire
         self._tokens = tokens
         self._credentials = credentials if host.own else None
         self._scopes = scopes
+        self._placed = placed
         self._challenges: list[Challenge] | None = None
         self._ping = asyncio.Lock()
 
@@ -59,23 +70,33 @@ class Access:
 
     @asynccontextmanager
     async def ask(
-        self, method: str, url: URL, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str] | None = None,
+        *,
+        body: Body | None = None,
+        scopes: tuple[str, ...] = (),
     ) -> AsyncIterator[Answer]:
-        """A request with what opens the host. Errors: `Refusal` for any answer but success, errdefs."""
+        """A request with what opens the host, for `scopes` besides its own; to another origin with nothing.
+
+        Errors: `Refusal` for any answer but success, errdefs.
+        """
         await self.ready()
-        request = replace(self._request(method, url), headers=headers or {})
-        key = await self._key(request)
+        request = replace(self._request(method, url), headers=headers or {}, body=body)
+        if url.origin() != URL(self.host.url).origin():
+            request = replace(request, secret_headers={}, tls=self.host.tls.without_clients())
+            async with self._wire.ask(request) as answer:
+                yield await self._successful(answer)
+            return
+        key = await self._key(request, scopes)
         async with self._wire.ask(replace(request, authorization=key.value)) as answer:
             if answer.status != HTTPStatus.UNAUTHORIZED or not self._learn(answer.challenges, key):
-                if not answer.succeeded:
-                    raise await self._refusal(answer)
-                yield answer
+                yield await self._successful(answer)
                 return
-        key = await self._key(request)
+        key = await self._key(request, scopes)
         async with self._wire.ask(replace(request, authorization=key.value)) as answer:
-            if not answer.succeeded:
-                raise await self._refusal(answer)
-            yield answer
+            yield await self._successful(answer)
 
     def _request(self, method: str, url: URL) -> Request:
         return Request(
@@ -92,25 +113,26 @@ class Access:
         known, self._challenges = self._challenges, challenges or self._challenges
         return stale or [_demand(each) for each in challenges] != [_demand(each) for each in known or []]
 
-    async def _key(self, request: Request) -> _Key:
+    async def _key(self, request: Request, scopes: tuple[str, ...]) -> _Key:
         """What opens the host, of what its challenges ask for; bearer tokens go before passwords."""
         if any(name.lower() == "authorization" for name in self.host.headers):
             return _Key()
         challenges = {each.scheme: each.parameters for each in reversed(self._challenges or [])}
         what = f'{request.method.capitalize()} "{failures.shown(request.url, whole=True)}": '
+        what = what if self._placed else ""
         if "bearer" in challenges:
-            return await self._bearer(challenges["bearer"], what)
+            return await self._bearer(challenges["bearer"], scopes, what)
         if "basic" not in challenges:
             return _Key()
         if self._credentials is None or not self._credentials.basic:
             raise errdefs.SystemFailure(f"{what}no basic auth credentials")
         return _Key(self._credentials.basic)
 
-    async def _bearer(self, parameters: Mapping[str, str], what: str) -> _Key:
+    async def _bearer(self, parameters: Mapping[str, str], scopes: tuple[str, ...], what: str) -> _Key:
         if self._credentials is not None and self._credentials.registry_token:
             return _Key(f"Bearer {self._credentials.registry_token}")
         try:
-            wanted = Wanted.of(parameters, self._scopes, self.host)
+            wanted = Wanted.of(parameters, self._scopes + scopes, self.host)
             token = await self._tokens.bearer(wanted, self._credentials, self.host)
         except errors.Refusal as refused:
             raise errors.of_token_server(refused, what) from None
@@ -120,9 +142,11 @@ class Access:
             raise errdefs.SystemFailure(what + failure.message) from None
         return _Key(f"Bearer {token}", wanted)
 
-    async def _refusal(self, answer: Answer) -> errors.Refusal:
+    async def _successful(self, answer: Answer) -> Answer:
+        if answer.succeeded:
+            return answer
         refused = await answer.refusal()
-        return redacted(refused, self._credentials) if self._credentials is not None else refused
+        raise redacted(refused, self._credentials) if self._credentials is not None else refused
 
 
 def _demand(challenge: Challenge) -> tuple[str, str, str]:

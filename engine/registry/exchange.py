@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,11 +20,20 @@ SILENCE = 60.0
 
 _CHUNK = 1 << 20
 _HEAD = 60.0  # seconds from a connection to an answer's whole head
+_DIGESTED = 600.0  # seconds from a body's last byte to an answer: the registry makes a blob of it
 _SMALL_BODY = 60.0  # seconds for a body that is held in memory
 _IDLE = 1.0  # seconds for which a connection that nobody uses is kept
 _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SLOWEST = 1 << 10  # bytes a second, on the average of what was waited for
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: exactly `size` bytes, which `open` gives anew for each try, in small chunks."""
+
+    size: int
+    open: Callable[[], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,7 @@ class Request:
     authorization: str = field(default="", repr=False)
     secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     form: Mapping[str, str] | None = field(default=None, repr=False)
+    body: Body | None = None
     connect_timeout: float = 30.0
 
 
@@ -187,22 +197,26 @@ class Wire:
             headers |= request.secret_headers
             if request.authorization:
                 headers["Authorization"] = request.authorization
+        if request.body is not None:
+            headers["Content-Length"] = str(request.body.size)
         context = await self._contexts.get(request.tls if same else request.tls.without_clients())
         try:
-            async with asyncio.timeout(request.connect_timeout + _HEAD):
+            async with _deadline(request) as pace:
                 return await self._opened().request(
                     request.method,
                     url,
                     headers=headers,
-                    data=request.form,
+                    data=request.form if request.body is None else pace.through(request.body),
                     allow_redirects=False,
                     ssl=context,
                     proxy=proxies.proxy_for(url, self.settings),
                     timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=request.connect_timeout, sock_read=SILENCE
+                        total=None, sock_connect=request.connect_timeout, sock_read=pace.silence
                     ),
                 )
         except failures.FAILURES as error:
+            if isinstance(error.__cause__, errdefs.WherryError):
+                raise error.__cause__ from None  # the body could not be had
             raise failures.translated(error, request.method, url, whole=url == request.url) from None
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -214,6 +228,37 @@ class Wire:
                 read_bufsize=_CHUNK,
             )
         return self._session
+
+
+class _Pace:
+    """The time that a request has: put off by each chunk that is taken of its body."""
+
+    def __init__(self, deadline: asyncio.Timeout, silence: float) -> None:
+        self.silence = silence
+        self.over = False
+        self._deadline = deadline
+
+    async def through(self, body: Body) -> AsyncIterator[bytes]:
+        """The body's bytes."""
+        async for chunk in body.open():
+            self._grant(SILENCE)
+            yield chunk
+        self._grant(_DIGESTED)
+
+    def _grant(self, seconds: float) -> None:
+        """From now on; an answer that came before the body's end has ended all waiting."""
+        if not self.over:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+@asynccontextmanager
+async def _deadline(request: Request) -> AsyncIterator[_Pace]:
+    async with asyncio.timeout(request.connect_timeout + _HEAD) as deadline:
+        pace = _Pace(deadline, SILENCE if request.body is None else _DIGESTED)
+        try:
+            yield pace
+        finally:
+            pace.over = True
 
 
 def _target(request: Request, url: URL, location: str) -> URL:

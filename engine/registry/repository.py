@@ -19,8 +19,9 @@ from engine.registry.blob import Blob
 from engine.registry.credentials import Credentials
 from engine.registry.exchange import Answer, Wire
 from engine.registry.failures import shown
-from engine.registry.hosts import Capability
+from engine.registry.hosts import Capability, Host
 from engine.registry.tokens import Tokens, scope
+from engine.registry.uploads import Uploads
 
 MAX_MANIFEST = 4 << 20
 MANIFEST_TYPES = (
@@ -66,7 +67,7 @@ class Repository:
         self._wire = wire
         self._tokens = tokens
         self._credentials = credentials
-        self._scopes = (scope(reference.path, actions),)
+        self._actions = actions
         self._voice = voice
         self._found: list[Access] | None = None
         self._finding = asyncio.Lock()
@@ -145,6 +146,14 @@ class Repository:
             except errors.Refusal as refused:
                 raise self._voice(refused, self.reference) from None
 
+    async def uploads(self) -> Uploads:
+        """The write side, at the first host that takes what is pushed and can be spoken to."""
+
+        async def itself(access: Access) -> Access:
+            return access
+
+        return Uploads(await self._first(Capability.PUSH, itself), self.reference.path)
+
     async def _opened(
         self, access: Access, url: URL, digest: str, offset: int, size: int, stack: AsyncExitStack
     ) -> Blob:
@@ -194,10 +203,18 @@ class Repository:
                 settings = self._wire.settings
                 read = directory.reader(settings.certs_directories)
                 found = await asyncio.to_thread(hosts.resolve, self.reference.domain, settings, read)
-                self._found = [
-                    Access(self._wire, self._tokens, host, self._credentials, self._scopes) for host in found
-                ]
+                self._found = [self._access(host) for host in found]
             return self._found
+
+    def _access(self, host: Host) -> Access:
+        return Access(
+            self._wire,
+            self._tokens,
+            host,
+            self._credentials,
+            (scope(self.reference.path, self._actions),),
+            placed="push" not in self._actions,
+        )
 
 
 def _verified(raw: bytes, answer: Answer, asked: str) -> Fetched:

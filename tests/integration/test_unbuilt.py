@@ -8,7 +8,6 @@ from tests.daemon import Wherryd
 pytestmark = pytest.mark.root
 
 COMMANDS = {
-    "POST /images/{name}/push": ("push", "busybox"),
     "GET /images/{name}/history": ("history", "busybox"),
     "GET /images/search": ("search", "x"),
     "POST /images/prune": ("image", "prune", "-f"),

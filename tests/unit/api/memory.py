@@ -293,6 +293,30 @@ class MemoryPulls:
 
 
 @dataclass
+class MemoryPushes:
+    """Pushes nothing; notes what is asked."""
+
+    messages: list[Message] = field(default_factory=list)
+    failure: Exception | None = None
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def push(
+        self,
+        name: str,
+        tag: str,
+        *,
+        platform: Platform | None,
+        credentials: Credentials | None,
+        progress: Progress,
+    ) -> None:
+        self.calls.append((name, tag, platform, credentials))
+        for message in self.messages:
+            await progress(message)
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
 class MemoryImages:
     records: list[Image] = field(default_factory=lambda: [image()])
     uploaded: bytes = b""
@@ -435,6 +459,7 @@ class MemoryEngine:
     execs: MemoryExecs = field(default_factory=MemoryExecs)
     images: MemoryImages = field(default_factory=MemoryImages)
     pulls: MemoryPulls = field(default_factory=MemoryPulls)
+    pushes: MemoryPushes = field(default_factory=MemoryPushes)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     system: MemorySystem = field(default_factory=MemorySystem)
     disk: MemoryDisk = field(default_factory=MemoryDisk)

@@ -4,12 +4,14 @@ import asyncio
 import base64
 import json
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
 import errdefs
 from api import hijack
 from engine.events.event import Event
+from engine.images.platforms import Platform
 from engine.progress import Message, ProgressDetail
 from engine.registry.credentials import Credentials
 from tests.unit.api.conftest import Served
@@ -288,6 +290,24 @@ async def test_a_pull_fails_by_status_or_in_its_stream(served: Served) -> None:
         assert answer.status == 200
         lines = [json.loads(line) for line in (await answer.text()).splitlines()]
     assert lines[1] == {"error": "manifest unknown", "errorDetail": {"message": "manifest unknown"}}
+
+
+async def test_push(served: Served) -> None:
+    pushes = served.engine.pushes
+    pushes.messages.append(Message(status="The push refers to repository [docker.io/library/bb]"))
+    auth = base64.urlsafe_b64encode(b'{"username": "u", "password": "p"}').decode()
+    platform = quote('{"os": "linux", "architecture": "arm64"}')
+    for version, asked in (("1.45", None), ("1.46", Platform(os="linux", architecture="arm64"))):
+        status, _ = await served.ask(
+            "POST",
+            f"/v{version}/images/a/bb/push?tag=1&platform={platform}",
+            headers={"X-Registry-Auth": auth},
+        )
+        assert status == 200
+        assert pushes.calls.pop() == ("a/bb", "1", asked, Credentials("u", "p"))
+    await served.ask("POST", "/images/bb/push")
+    assert pushes.calls.pop() == ("bb", "", None, None)
+    assert (await served.ask("POST", "/images/bb/push?platform=x"))[0] == 400
 
 
 @pytest.mark.parametrize("query", ["fromSrc=http://x/y.tar", ""])

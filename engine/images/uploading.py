@@ -1,0 +1,172 @@
+"""Blobs into registries: sent once for all pushes that want them there, gone on with where they broke off."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import aiofiles
+
+import errdefs
+from engine import faults
+from engine.images.reference import Reference
+from engine.images.sharing import Report, Sharing
+from engine.progress import Message
+from engine.registry.credentials import Credentials
+from engine.registry.errors import Transient
+from engine.registry.uploads import Content, Upload, Uploads
+from runtime.content.store import ContentStore
+
+STEPS = ("begun", "part", "blob")  # where the crash tests kill a push
+ATTEMPTS = 5
+"""In which a blob is sent, not counting those that brought something; as dockerd has it."""
+
+_log = logging.getLogger(__name__)
+_CHUNK = 1 << 20  # bytes read at once
+_SLICE = 128 << 10  # bytes given on at once: each has a minute to be taken
+_EVERY = 0.1  # seconds between two messages of a blob
+_ENOUGH = 64 << 10  # bytes for which an attempt was worth its while: the next comes at once, and counts anew
+_PATIENCE = 5  # seconds more before each further attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A repository that is pushed to, by whom, and its write side."""
+
+    name: Reference
+    credentials: Credentials | None
+    uploads: Uploads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """A blob to be sent, and the repositories of the registry that have it. `shown` names its line of progress."""
+
+    shown: str
+    digest: str
+    size: int
+    sources: Sequence[str] = ()
+
+
+class Sendings:
+    """All blobs of a daemon that are on their way into registries."""
+
+    def __init__(self, content: ContentStore, *, at_once: int) -> None:
+        self._content = content
+        self._sharing: Sharing[None] = Sharing()
+        self.configure(at_once=at_once)
+
+    def configure(self, *, at_once: int) -> None:
+        """Send so many blobs at once (0: all) from now on."""
+        self._slots = asyncio.Semaphore(at_once) if at_once else None
+
+    def send(
+        self, destination: Destination, parcel: Parcel, report: Report
+    ) -> AbstractAsyncContextManager[None]:
+        """Have a blob, which the caller holds, in a repository.
+
+        Only for the same credentials it is done for several. Failures in the registry's words, Transient after
+        all attempts.
+        """
+        key = f"{destination.name.name} {parcel.digest} {hash(destination.credentials)}"
+        return self._sharing.join(key, lambda tell: self._sent(destination, parcel, tell), report)
+
+    @asynccontextmanager
+    async def _sent(self, destination: Destination, parcel: Parcel, tell: Report) -> AsyncIterator[None]:
+        async with self._slot(parcel, tell):
+            await _Sending(self._content, destination, parcel, tell).run()
+        faults.hit("push.blob")
+        yield
+
+    @asynccontextmanager
+    async def _slot(self, parcel: Parcel, tell: Report) -> AsyncIterator[None]:
+        if self._slots is None:
+            yield
+            return
+        if self._slots.locked():
+            tell(Message.step(parcel.shown, "Waiting"))
+        async with self._slots:
+            yield
+
+
+class _Sending:
+    """One blob on its way."""
+
+    def __init__(self, content: ContentStore, destination: Destination, parcel: Parcel, tell: Report) -> None:
+        self._path = content.path(parcel.digest)
+        self._parcel = parcel
+        self._uploads = destination.uploads
+        self._tell = tell
+        self._told = 0.0
+
+    async def run(self) -> None:
+        parcel = self._parcel
+        content = Content(parcel.digest, parcel.size, self._read)
+        upload = self._uploads.upload(content, parcel.sources)
+        failures = 0
+        while True:
+            before = upload.kept
+            try:
+                await self._attempt(upload)
+                return
+            except Transient as failure:
+                if upload.kept - before >= _ENOUGH:
+                    failures = 0
+                    continue
+                failures += 1
+                _log.info(
+                    "upload of %s failed (%d/%d): %s", parcel.digest, failures, ATTEMPTS, failure.message
+                )
+                if failures >= ATTEMPTS:
+                    raise
+                await self._pause(
+                    failures * _PATIENCE if failure.retry_after is None else failure.retry_after
+                )
+
+    async def _attempt(self, upload: Upload) -> None:
+        """Send it unless it is there, also by an attempt of which the answer was lost."""
+        if await self._uploads.exists(self._parcel.digest):
+            self._step("Layer already exists")
+            return
+        faults.hit("push.begun")
+        await upload.attempt()
+        self._step(f"Mounted from {upload.source}" if upload.source else "Pushed")
+
+    def _step(self, status: str) -> None:
+        self._tell(Message.step(self._parcel.shown, status))
+
+    async def _read(self, begin: int, size: int) -> AsyncIterator[bytes]:
+        """The blob's bytes as they are sent, and told of."""
+        try:
+            async with aiofiles.open(self._path, "rb", buffering=0) as blob:
+                await blob.seek(begin)
+                left = size
+                while left:
+                    chunk = await blob.read(min(left, _CHUNK))
+                    if not chunk:
+                        raise errdefs.SystemFailure(f"the blob {self._parcel.digest} is shorter than it was")
+                    for at in range(0, len(chunk), _SLICE):
+                        yield chunk[at : at + _SLICE]
+                        left -= len(chunk[at : at + _SLICE])
+                        self._count(begin + size - left)
+                    faults.hit("push.part")
+        except OSError as error:
+            raise errdefs.SystemFailure(
+                f"cannot read the blob {self._parcel.digest}: {error.strerror}"
+            ) from error
+
+    def _count(self, current: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _EVERY or current == self._parcel.size:
+            self._told = now
+            self._tell(Message.counted(self._parcel.shown, "Pushing", current, self._parcel.size))
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next attempt, and tell how long."""
+        left = max(1, round(seconds))
+        while left:
+            self._step(f"Retrying in {left} second{'' if left == 1 else 's'}")
+            await asyncio.sleep(1)
+            left -= 1
