@@ -79,7 +79,10 @@ class Transactions:
         if len(batch) > _BUFFER:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 2 * len(batch))
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 2 * len(batch))
-        self._socket.send(batch)
+        try:
+            self._socket.send(batch)
+        except OSError as error:  # no buffers, or no table of ours to speak of any more
+            raise NftError(error.errno, error.strerror) from error
         self._check()
 
     def _numbered(self, kind: int, flags: int, body: bytes) -> bytes:

@@ -74,6 +74,13 @@ def test_all_or_nothing(transactions: Transactions) -> None:
     transactions.commit(elements.add(TABLE, PUBLISHED))  # no answer of before is taken for one to this
 
 
+def test_what_cannot_be_sent_is_a_refusal(transactions: Transactions) -> None:
+    transactions.close()
+    with pytest.raises(NftError) as failure:
+        transactions.commit(elements.add(TABLE, PUBLISHED))
+    assert failure.value.errno == errno.EBADF
+
+
 def test_every_port_at_once(transactions: Transactions) -> None:
     """More than a message, and than a socket's buffer, holds."""
     every = [Published("tcp", "", port, "172.17.0.2", port) for port in range(1, 65536)]
