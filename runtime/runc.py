@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ _MISMATCH = (
     ": Are you trying to mount a directory onto a file (or vice-versa)? "
     "Check if the specified host path exists and is the expected type"
 )
+_WORKING_DIRECTORY = re.compile(r": error during container init: mkdir (.+): (?:not a directory|file exists)")
 _DIRECTORY = ": permission denied"  # what Docker calls the execution of a directory
 _BAD_REQUEST = (
     "executable file not found",
@@ -101,8 +103,14 @@ class Runc:
 
 
 def create_error(log: bytes, code: int, text: str, runtime: str) -> WherryError:
-    """Return the error of a failed `create`: from the runtime's json log, else `text`, else its exit code."""
-    return _classify(_CREATE + _cause(log, code, text, runtime) + ": unknown")
+    """Return the error of a failed `create`: from the runtime's json log, else `text`, else its exit code.
+
+    A working directory that cannot be made is told as dockerd does, which looks for it when it creates a container.
+    """
+    cause = _cause(log, code, text, runtime)
+    if found := _WORKING_DIRECTORY.search(cause):
+        return InvalidArgument(f"Cannot mkdir: {found[1]} is not a directory")
+    return _classify(_CREATE + cause + ": unknown")
 
 
 def start_error(log: bytes, code: int, text: str, runtime: str) -> WherryError:

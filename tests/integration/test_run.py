@@ -110,6 +110,17 @@ def test_a_missing_network_is_found_out_at_the_start(wherryd: Wherryd) -> None:
     assert "network nosuch not found" in done.stderr
 
 
+@pytest.mark.parametrize("path", ["/bin/busybox", "/bin/busybox/", "/bin/busybox/x"])
+def test_a_working_directory_that_is_a_file(wherryd: Wherryd, path: str) -> None:
+    """dockerd, which looks when it creates the container, words it so."""
+    wherryd.docker("create", "--name", "file", "-w", path, "busybox", "true")
+    answer = wherryd.call("POST", "/containers/file/start")
+    assert answer.status == 400
+    assert answer.json["message"].startswith("Cannot mkdir: /bin/busybox")
+    assert answer.json["message"].endswith(" is not a directory")
+    wherryd.docker("rm", "file")
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
