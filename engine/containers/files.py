@@ -40,8 +40,8 @@ def _write(directory: Path, container: Container, plugged: Plugged, machinery: M
     extra = _extra_hosts(container, machinery)
     addresses = [endpoint.ipv4 for endpoint in plugged.endpoints.values() if endpoint.ipv4]
     text = hosts.build(hostname, container.config.domainname, addresses, extra)
-    if on_host:
-        text = _host_hosts() + "".join(f"{address}\t{name}\n" for name, address in extra).encode()
+    if on_host and not extra:
+        text = _host_hosts()
     _put(directory / "hostname", f"{hostname}\n".encode())
     _put(directory / "hosts", text)
     _put(directory / "resolv.conf", _resolv_conf(container, machinery, on_host=on_host))

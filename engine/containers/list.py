@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import errdefs
 from engine.containers import port_filter
 from engine.containers.container import Container
-from engine.containers.ports import parse_port
+from engine.containers.ports import exposed
 from engine.containers.state import Status
 from engine.filters import Filters
 
@@ -146,10 +146,7 @@ def _exposed(container: Container) -> set[tuple[int, str]]:
     if not container.endpoints:
         return set()
     found: set[tuple[int, str]] = {(port.container_port, port.proto) for port in container.ports}
-    for spec in container.config.exposed_ports or {}:
-        first, last, proto = parse_port(spec)
-        found |= {(port, proto) for port in range(first, last + 1)}
-    return found
+    return found.union(exposed(container.config))
 
 
 def _has(ports: set[tuple[int, str]], ranges: Iterable[PortRange]) -> bool:

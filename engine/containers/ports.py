@@ -39,10 +39,13 @@ def host_range(text: str) -> tuple[int, int]:
 
 
 def exposed(config: ContainerConfig) -> list[tuple[int, Protocol]]:
-    """Each exposed port and its protocol, ordered."""
+    """Each exposed port and its protocol, ordered. As in Docker, any text may be exposed, and only ports count."""
     found: set[tuple[int, Protocol]] = set()
     for spec in config.exposed_ports or {}:
-        first, last, proto = parse_port(spec)
+        try:
+            first, last, proto = parse_port(spec)
+        except errdefs.InvalidArgument:
+            continue
         found.update((port, proto) for port in range(first, last + 1))
     return sorted(found)
 

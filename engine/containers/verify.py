@@ -19,6 +19,8 @@ _ULIMITS = (
     "rttime", "sigpending", "stack",
 )  # fmt: skip
 _MILLISECOND = 1_000_000
+_MAX_PARENT = 3072
+"""What is left of the kernel's 4096 bytes for a path when the mount, our own group and the container's are told."""
 _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -70,7 +72,6 @@ def _verify_config(config: ContainerConfig) -> None:
         parse_signal(config.stop_signal)
     if config.healthcheck is not None:
         _verify_healthcheck(config.healthcheck)
-    ports.exposed(config)
 
 
 def _verify_healthcheck(check: Healthcheck) -> None:
@@ -193,6 +194,10 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
         'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
     )
     _refuse(".." in parent.split("/") or "\0" in parent, f"invalid cgroup parent: {parent}")
+    _refuse(
+        len(parent.encode()) > _MAX_PARENT,
+        f"invalid cgroup parent: it is longer than {_MAX_PARENT} bytes",
+    )
     for entry in host.extra_hosts or ():
         name, colon, address = entry.partition(":")
         _refuse(not (name and colon), f'bad format for add-host: "{entry}"')

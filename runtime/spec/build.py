@@ -143,7 +143,7 @@ def _device_rules(options: SpecOptions) -> list[dict[str, Any]]:
 
 def _sysctls(options: SpecOptions) -> dict[str, str]:
     result: dict[str, str] = {}
-    if options.domainname and options.namespaces.uts != HOST:
+    if options.domainname:
         # The spec has no NIS domain name; the sysctl is the same as setdomainname(2).
         result["kernel.domainname"] = options.domainname
     if options.namespaces.own_network and options.namespaces.network != HOST:

@@ -26,7 +26,7 @@ class SpecOptions:
     cgroups_path        the runtime's form (cgroups.path_for)
     cwd, user           of the first process; the user is resolved (user.resolve)
     terminal            a pty; `console_size` is (height, width) and counts only then
-    hostname            dropped with the host's UTS namespace, as is `domainname`
+    hostname            dropped with the host's UTS namespace; with a `domainname` the runtime refuses that
     readonly_rootfs     the root and the default mounts cannot be written; user mounts are as they say
     capabilities        bounding, effective and permitted alike; nothing is inheritable
     seccomp             the spec's linux.seccomp object; None is unconfined

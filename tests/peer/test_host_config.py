@@ -87,6 +87,7 @@ CREATED: list[Host] = [
     {"Mounts": [BIND | {"ReadOnly": False, "BindOptions": {"ReadOnlyNonRecursive": True}}]},
     {"Mounts": [BIND | {"ReadOnly": True, "BindOptions": FORCED | {"ReadOnlyNonRecursive": True}}]},
     {"Mounts": [BIND | {"Consistency": "bad"}]},
+    {"CgroupParent": "/a" * 2000},
 ]  # fmt: skip
 VERSIONED: list[Host] = [
     {"Binds": ["/usr:/b:ro"]},
@@ -178,6 +179,16 @@ def test_by_version(both: Both, version: str) -> None:
 
 def test_started(both: Both) -> None:
     require([line for host in STARTED for line in found(both, host, start=True)])
+
+
+def test_exposed_ports_that_are_none(both: Both) -> None:
+    """They are noted, and what is a port among them is."""
+    exposed = {"80/foo": {}, "foo": {}, "": {}, "90-80/tcp": {}, "0/tcp": {}, "7": {}}
+    require(found(both, {}, start=True, ExposedPorts=exposed))
+
+
+def test_the_hosts_uts_namespace_gets_no_domain_name(both: Both) -> None:
+    require(found(both, {"UTSMode": "host"}, start=True, Domainname="example"))
 
 
 def test_stop_signals(both: Both) -> None:

@@ -126,6 +126,14 @@ def test_all_of_it(both: Both, host: Host) -> None:
     require(of_values(Request("kernel", "1.45", json.dumps(host)), ours, theirs))
 
 
+@pytest.mark.parametrize("extra", [[], ["a:1.2.3.4", "b:host-gateway"]], ids=json.dumps)
+def test_hosts_of_the_hosts_network(both: Both, extra: list[str]) -> None:
+    """The host's own file, or one that is written for the container."""
+    require(run(both, "hc", {"NetworkMode": "host", "ExtraHosts": extra}))
+    ours, theirs = (facts(side, "hc")["files"]["/etc/hosts"] for side in (both.wherryd, both.peer))
+    assert ours == theirs
+
+
 @pytest.mark.parametrize("version", ["1.40", "1.43", "1.44", "1.45"])
 def test_read_only_binds(both: Both, version: str) -> None:
     found = []

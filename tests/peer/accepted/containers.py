@@ -20,9 +20,6 @@ EXEC_INSPECT = "GET /exec/{name}/json"
 
 
 _CREATE = (
-    Accepted(CREATE, "*", EARLY, '{"x/tcp"'),
-    Accepted(CREATE, "*", EARLY, '{"99999/tcp": {}'),
-    Accepted(CREATE, "*", "no such protocol; dockerd has no use for it when it starts", '{"80/foo"'),
     Accepted(
         CREATE, "*", "no signal has that number; dockerd fails when it is to be stopped", '"StopSignal": "99"'
     ),

@@ -23,6 +23,7 @@ LINES = (
             '"Config": {"tag": "{{.Nope"',
             '"ReadOnly": false, "BindOptions": {"ReadOnlyNonRecursive": true}',
             '{"ReadOnlyForceRecursive": true, "ReadOnlyNonRecursive": true}',
+            '"CgroupParent": "/a/a/a',
         )
     ),
     Accepted(
