@@ -183,7 +183,7 @@ def test_started(both: Both) -> None:
 
 def test_exposed_ports_that_are_none(both: Both) -> None:
     """They are noted, and what is a port among them is."""
-    exposed = {"80/foo": {}, "foo": {}, "": {}, "90-80/tcp": {}, "0/tcp": {}, "7": {}}
+    exposed: dict[str, Host] = {"80/foo": {}, "foo": {}, "": {}, "90-80/tcp": {}, "0/tcp": {}, "7": {}}
     require(found(both, {}, start=True, ExposedPorts=exposed))
 
 
