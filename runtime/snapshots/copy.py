@@ -34,7 +34,8 @@ class CopySnapshotter(DirectorySnapshotter):
         return [self._path(parent) / "fs" for parent in self._chain(self._known(key))[:1]]
 
     def _measure(self, info: Info) -> Usage:
-        parent = _Parent(self._path(self._index[info.parent]) / "fs" if info.parent is not None else None)
+        below = self._index.get(info.parent or "")
+        parent = _Parent(self._path(below) / "fs" if below is not None else None)
         inodes: set[tuple[int, int]] = set()
         size = directories = 0
         try:

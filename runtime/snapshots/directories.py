@@ -20,13 +20,14 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime import mount, tree
 from runtime.mount import Mount
 from runtime.placement import spread
 from runtime.settled import settled
+from runtime.snapshots.found import parents, read_meta, take_stock, write_meta
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 
 log = logging.getLogger(__name__)
@@ -54,19 +55,7 @@ class DirectorySnapshotter(ABC):
         for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
             directory.mkdir(exist_ok=True, mode=0o700)
         spread(self._root / "tmp")  # where all of them are made
-        for left in (self._root / "tmp").iterdir():
-            try:
-                tree.remove(left)
-            except OSError as error:  # an immutable file, say, must not keep the engine from starting
-                log.warning("cannot remove %s, what is left of a snapshot: %s", left, error.strerror)
-        for kind in Kind:
-            for directory in (self._root / kind).iterdir():
-                try:
-                    info = _read_meta(directory, kind)
-                except (OSError, ValueError):
-                    log.warning("%s is no snapshot of this engine and is left alone", directory)
-                else:
-                    self._index[info.name] = info
+        self._index = take_stock(self._root)
 
     @abstractmethod
     def _fill(self, staging: Path, info: Info) -> None:
@@ -113,7 +102,7 @@ class DirectorySnapshotter(ABC):
         try:
             staging.mkdir(mode=0o700)
             self._fill(staging, info)
-            _write_meta(staging / "meta", info)
+            write_meta(staging / "meta", info)
             os.rename(staging, self._path(info))
             _fsync(self._path(info).parent)
         except OSError as error:
@@ -143,7 +132,7 @@ class DirectorySnapshotter(ABC):
     def _look_again(self, info: Info, committed: Info) -> None:
         """Ask the disk what a commit has done, also when it was cancelled or its last fsync failed."""
         try:
-            self._index[info.name] = _read_meta(self._path(info), info.kind)
+            self._index[info.name] = read_meta(self._path(info), info.kind)
         except FileNotFoundError:
             del self._index[info.name]
             self._index[committed.name] = committed
@@ -163,7 +152,7 @@ class DirectorySnapshotter(ABC):
         try:
             self._stack(directory / "fs", stacked, inherit_root=inherit_root)
             (directory / "new-meta").unlink(missing_ok=True)
-            _write_meta(directory / "new-meta", stacked)
+            write_meta(directory / "new-meta", stacked)
             os.rename(directory / "new-meta", directory / "meta")
         except OSError as error:
             raise SystemFailure(f"cannot commit snapshot {stacked.name}: {error.strerror}") from error
@@ -233,7 +222,7 @@ class DirectorySnapshotter(ABC):
 
     def walk(self) -> list[Info]:
         """See Snapshotter."""
-        return sorted(self._index.values(), key=lambda info: (len(self._chain(info)), info.name))
+        return sorted(self._index.values(), key=lambda info: (len(parents(self._index, info)[0]), info.name))
 
     async def usage(self, name: str) -> Usage:
         """See Snapshotter."""
@@ -256,11 +245,10 @@ class DirectorySnapshotter(ABC):
         return info
 
     def _chain(self, info: Info) -> list[Info]:
-        """Return the snapshot's parents, the nearest first."""
-        chain = []
-        while info.parent is not None:
-            info = self._index[info.parent]
-            chain.append(info)
+        """Return the snapshot's parents, the nearest first. SystemFailure if one of them is gone."""
+        chain, lost = parents(self._index, info)
+        if lost is not None:
+            raise SystemFailure(f"snapshot {info.name} has lost what it stands on, {lost}")
         return chain
 
     def _path(self, info: Info) -> Path:
@@ -285,17 +273,6 @@ class DirectorySnapshotter(ABC):
             raise InvalidArgument(f"invalid name of a snapshot: {name!r}")
         if name in self._index or name in self._busy:
             raise Conflict(f"snapshot {name} exists already")
-
-
-def _write_meta(link: Path, info: Info) -> None:
-    os.symlink(f"1 {info.created} {info.parent or ''}", link)
-
-
-def _read_meta(directory: Path, kind: Kind) -> Info:
-    version, created, parent = os.readlink(directory / "meta").split(" ")
-    if version != "1":
-        raise SystemFailure(f"{directory} was made by a newer version of this engine")
-    return Info(name=unquote(directory.name), kind=kind, parent=parent or None, created=int(created))
 
 
 def _fsync(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -220,6 +221,33 @@ async def test_what_a_crash_left_is_swept_at_open(
     again = await reopen()
     assert list(temporary.iterdir()) == []
     assert again.walk() == snapshots.walk()
+
+
+async def test_what_is_damaged_goes_and_what_a_container_wrote_stays(
+    reopen: Open, snapshots: Snapshotter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("whole", "torn", "hollow"):
+        await layer(snapshots, name, None, {"f": "1"})
+    for key in ("c", "cut"):
+        await snapshots.prepare(key, "whole")
+        (snapshots.upper(key) / "mine").touch()
+    root = tmp_path / "snapshots"
+    (root / "committed" / "torn" / "meta").unlink()
+    shutil.rmtree(root / "committed" / "hollow" / "fs")
+    (root / "active" / "cut" / "meta").unlink()
+    (root / "committed" / "strangers" / "fs").mkdir(parents=True)
+    (root / "committed" / "strangers" / "notes").touch()
+    again = await reopen()
+    assert [info.name for info in again.walk()] == ["whole", "c"]
+    assert sorted(each.name for each in (root / "committed").iterdir()) == ["strangers", "whole"]
+    assert (root / "active" / "cut" / "fs" / "mine").exists()
+    told = sorted(record.getMessage().rpartition("/")[2] for record in caplog.records)
+    assert told == [
+        "cut is no snapshot of this engine and is left alone",
+        "hollow is damaged, and removed",
+        "strangers is no snapshot of this engine and is left alone",
+        "torn is damaged, and removed",
+    ]
 
 
 async def test_what_cannot_be_swept_or_read_does_not_stop_the_others(

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from errdefs import SystemFailure
 from runtime import tree
 from runtime.layers.lower import OPAQUE
 from runtime.mount import Mount, attach, unmount
@@ -25,6 +26,41 @@ async def test_a_layer_whose_root_is_opaque_hides_all_below(tmp_path: Path) -> N
     assert sorted(os.listdir(tmp_path / "m")) == ["b", "c"]
     assert not [name for name in os.listxattr(snapshots.upper("container")) if "opaque" in name]
     await snapshots.unmount(tmp_path / "m")
+
+
+@pytest.mark.parametrize("how", ["gone", "cycle"])
+async def test_what_has_lost_what_it_stands_on(tmp_path: Path, how: str) -> None:
+    """It is there, and told apart from a whole one where it is used; with the lost one it is whole again."""
+
+    async def layer(snapshots: OverlaySnapshotter, name: str, parent: str | None) -> None:
+        await snapshots.prepare("k", parent)
+        (snapshots.upper("k") / name).touch()
+        await snapshots.commit(name, "k")
+
+    first = await OverlaySnapshotter.open(tmp_path / "s")
+    await layer(first, "low", None)
+    await layer(first, "high", "low")
+    await first.prepare("container", "high")
+    (tmp_path / "m").mkdir()
+    low = tmp_path / "s" / "committed" / "low"
+    if how == "gone":
+        tree.remove(low)
+    else:
+        (low / "meta").unlink()
+        (low / "meta").symlink_to("1 1 high")
+    again = await OverlaySnapshotter.open(tmp_path / "s")
+    assert {info.name for info in again.walk()} == {"high", "container"} | (
+        {"low"} if how == "cycle" else set()
+    )
+    assert (await again.usage("high")).inodes
+    for use in (again.mount("container", tmp_path / "m"), again.prepare("other", "high")):
+        with pytest.raises(SystemFailure, match=r"snapshot \w+ has lost what it stands on, \w+"):
+            await use
+    if how == "gone":
+        await layer(again, "low", None)
+        await again.mount("container", tmp_path / "m")
+        assert sorted(os.listdir(tmp_path / "m")) == ["high", "low"]
+        await again.unmount(tmp_path / "m")
 
 
 def test_overlay_on_overlay_is_told_apart(tmp_path: Path) -> None:
