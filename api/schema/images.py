@@ -104,7 +104,7 @@ def summary(
         shown["Labels"] = image.labels
     if manifests:
         shown["Manifests"] = [manifest(image, listed.users, identity=identity)]
-    if version.before("1.44"):
+    if version.before("1.44") and image.size:
         shown["VirtualSize"] = image.size
     return shown
 
@@ -152,7 +152,8 @@ def platform(image: Image) -> dict[str, str]:
 
 def _by_version(shown: dict[str, Any], image: Image, version: Version, driver: str) -> None:
     if version.before("1.44"):
-        shown["VirtualSize"] = image.size
+        if image.size:
+            shown["VirtualSize"] = image.size
         shown["Created"] = shown["Created"] or ZERO
     if version.before("1.45"):
         shown["Container"] = image.config.container

@@ -30,6 +30,19 @@ TOKEN_SERVERS = (
     ),
 )
 
+CUT = {
+    "gzip-cut": "an archive that ends too early is refused",
+    "gzip-trailing": "an archive with something behind it is refused",
+}
+OLD = {"legacy": "later engines do not load what docker before 1.10 saved"}
+NAMES = dict.fromkeys(("bad-name", "bad-tag", "no-tag", "digest-name"), "refused is the image, too")
+BROKEN = (
+    (LOAD, CUT | OLD),
+    (IMPORT, CUT),
+    (INSPECT, CUT | OLD | NAMES),
+    ("DELETE /images/{name}", CUT),
+)
+
 LINES = (
     Accepted(LIST, "body.*.Created", OWN),
     Accepted(LIST, "*", "later engines have this filter", "label!"),
@@ -49,6 +62,17 @@ LINES = (
     Accepted(PRUNE, "status", CLIENTS_FAULT, "until"),
     Accepted("POST /containers/prune", "body.message", NEWER, "%22until%22%3A%20%5B%22%22%5D"),
     Accepted(LOAD, "body.error*", NO_ARCHIVE),
+    Accepted(LOAD, "body.*.stream", "dockerd tells again what it has told", "kind=several."),
+    Accepted(LOAD, "body!", "where there is nothing to tell there is no message", "kind=no-entries."),
+    Accepted(IMPORT, "status", CLIENTS_FAULT, "=gzip-twice."),
+    Accepted(IMPORT, "body.message", NO_ARCHIVE, "=gzip-twice."),
+    Accepted(IMPORT, "body.message", NEWER, "changes=EXPOSE"),
+    Accepted(INSPECT, "body.DockerVersion", "later engines do not say it of imports", "peer-body:1/json"),
+    *(
+        Accepted(endpoint, "*", reason, f"={kind}.")
+        for endpoint, kinds in BROKEN
+        for kind, reason in kinds.items()
+    ),
     Accepted(IMPORT, "status", CLIENTS_FAULT, "this is no archive"),
     Accepted(IMPORT, "body.message", NO_ARCHIVE, "this is no archive"),
     *(
