@@ -72,6 +72,11 @@ def packed(tree: Tree) -> Tree:
     }
 
 
+def timeless(file: File) -> File:
+    """The same, whenever it was changed."""
+    return replace(file, mtime=0)
+
+
 def _walk(root: Path, without: Container[str]) -> Iterator[str]:
     yield "."
     pending = [""]
