@@ -1,6 +1,9 @@
 """Platforms by name: `linux/amd64`, `arm64`, `linux/arm/v7`."""
 
 import platform as host_facts
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
 
 import msgspec
 
@@ -21,6 +24,11 @@ _IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}  # the variant of an arch
 _KNOWN = frozenset(
     {"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x", "wasm"}
 )
+_AMD64_LEVELS = (  # what the kernel calls the features that each level of x86-64 adds, from v2 on
+    frozenset(["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"]),
+    frozenset(["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"]),
+    frozenset(["avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl"]),
+)
 
 
 class Platform(msgspec.Struct, kw_only=True, frozen=True):
@@ -34,6 +42,27 @@ class Platform(msgspec.Struct, kw_only=True, frozen=True):
 def host() -> Platform:
     """What this machine runs."""
     return _normal("linux", host_facts.machine().lower(), "")
+
+
+@cache
+def capable() -> Platform:
+    """What this machine runs at most: of amd64 with the level of its processor."""
+    here = host()
+    if here.architecture != "amd64":
+        return here
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = set(next((line for line in lines if line.startswith("flags")), "").split())
+    return Platform(os=here.os, architecture=here.architecture, variant=f"v{amd64_level(flags)}")
+
+
+def amd64_level(flags: Collection[str]) -> int:
+    """The level of a processor with those flags of /proc/cpuinfo, 1 to 4."""
+    level = 1
+    for added in _AMD64_LEVELS:
+        if not added.issubset(flags):
+            break
+        level += 1
+    return level
 
 
 def parse(text: str) -> Platform:
@@ -92,7 +121,7 @@ def _served(architecture: str, variant: str) -> list[tuple[str, str]]:
 
 def warning(offered: Platform) -> list[str]:
     """Docker's warning of an image for another kind of machine than this one."""
-    here = host()
+    here = capable()
     if not offered.architecture or rank(offered, here) is not None:
         return []
     text = (

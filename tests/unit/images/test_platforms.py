@@ -47,10 +47,20 @@ def test_the_best_is_chosen_and_no_attestation() -> None:
 
 
 def test_the_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platforms, "host", lambda: parse("linux/amd64"))
-    assert warning(parse("linux/386")) == []
+    monkeypatch.setattr(platforms, "capable", lambda: parse("linux/amd64/v3"))
+    for served in ("linux/386", "linux/amd64", "linux/amd64/v3"):
+        assert warning(parse(served)) == []
+    assert warning(parse("linux/amd64/v4"))
     (said,) = warning(parse("linux/arm64"))
     assert said == (
-        "The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64) and "
-        "no specific platform was requested"
+        "The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64/v3) "
+        "and no specific platform was requested"
     )
+
+
+def test_the_level_of_a_processor() -> None:
+    second = "pni cx16 ssse3 sse4_1 sse4_2 popcnt lahf_lm"
+    third = f"{second} fma movbe xsave avx f16c abm bmi1 avx2 bmi2"
+    fourth = f"{third} avx512f avx512dq avx512cd avx512bw avx512vl"
+    for level, flags in enumerate(("fpu sse2", f"{second} avx", third, fourth), 1):
+        assert platforms.amd64_level(flags.split()) == level
