@@ -60,7 +60,9 @@ def decompress(stream: io.FileIO, compression: str) -> Iterator[bytes]:
         case "bzip2":
             return _members(stream, bz2.BZ2Decompressor)
         case "xz":
-            return _members(stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE))
+            return _members(
+                stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE)
+            )
         case "zstd":
             return _frames(stream)
         case _:
