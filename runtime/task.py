@@ -18,6 +18,10 @@ from runtime.exiting import exiting
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
 
 EXIT_KILLED = 128 + signal.SIGKILL
+_NO_THREADS = "read init-p: connection reset by peer"
+"""The runtime's process in the container died before it became the one that was asked for: where few processes are
+allowed (--pids-limit), its own threads are too many if they come after its move into the group, which is chance."""
+_EXEC_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +225,15 @@ class Task:
         Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not
         run.
         """
+        for _ in range(_EXEC_TRIES - 1):
+            try:
+                return await self._exec(request)
+            except SystemFailure as error:
+                if _NO_THREADS not in error.message:
+                    raise
+        return await self._exec(request)
+
+    async def _exec(self, request: ExecRequest) -> "ExecProcess":
         await asyncio.to_thread(self._write_process, request)
         ended: asyncio.Future[Exit] = self._loop.create_future()
         self._execs[request.id] = ended

@@ -93,6 +93,14 @@ def test_processes(run: Run) -> None:
         assert kernel.cgroup(box.pid, "pids.max") == limit
 
 
+@pytest.mark.parametrize("limit", [3, 5])
+def test_execs_where_few_processes_are_allowed(run: Run, limit: int) -> None:
+    """The runtime has threads of its own on the way: with luck they are there before the limit counts."""
+    box = run({"PidsLimit": limit})
+    for number in range(15):
+        assert box.shell(f"echo {number}") == f"{number}\n"
+
+
 def test_an_update_of_one_that_does_not_run(run: Run, wherryd: Wherryd) -> None:
     """It counts from the next start on."""
     box = run({"Memory": 64 * MIB})
