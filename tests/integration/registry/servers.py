@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import socket
 import ssl
@@ -50,7 +51,7 @@ class Seen:
     @classmethod
     async def of(cls, request: web.BaseRequest) -> "Seen":
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body = (await request.read()).decode()
+        body = (await request.content.read()).decode(errors="replace")
         return cls(request.method, request.path, list(request.query.items()), headers, body)
 
 
@@ -126,7 +127,8 @@ class Harm:
     """What is done to the answers of requests whose path has `to` in it, the first `times` times.
 
     `head` answers instead of the registry; `cut` ends the body after as many bytes, by RST if `reset`; `pause`
-    is seconds between bytes; `change` changes the body; `without` are request headers that are held back.
+    is seconds between bytes; `change` changes the body, `spoil` the request's; `without` are request headers that are
+    held back.
     """
 
     to: str
@@ -136,18 +138,22 @@ class Harm:
     reset: bool = False
     pause: float = 0.0
     change: Callable[[bytes], bytes] | None = None
+    spoil: Callable[[bytes], bytes] | None = None
     without: tuple[str, ...] = ()
 
 
 @dataclass
 class Proxy:
-    """Stands before a registry (`upstream` is "http://host:port") and does harm."""
+    """Stands before a registry (`upstream` is "http://host:port") and does harm; counts what is sent to it."""
 
     upstream: str
     harms: list[Harm] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    sent: int = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        given = await request.content.read()
+        self.sent += len(given)
         self.seen.append(await Seen.of(request))
         harm = next((one for one in self.harms if one.to in request.path and one.times > 0), Harm(""))
         harm.times -= 1
@@ -155,7 +161,7 @@ class Proxy:
             return harm.head(request)
         if harm.reset and harm.cut is None:
             return self._reset(request)
-        status, headers, body = await self._ask(request, harm)
+        status, headers, body = await self._ask(request, given, harm)
         if harm.change is not None:
             body = harm.change(body)
         if request.method != "HEAD":
@@ -172,7 +178,9 @@ class Proxy:
             return self._reset(request) if harm.reset else self._close(request)
         return response
 
-    async def _ask(self, request: web.BaseRequest, harm: Harm) -> tuple[int, dict[str, str], bytes]:
+    async def _ask(
+        self, request: web.BaseRequest, given: bytes, harm: Harm
+    ) -> tuple[int, dict[str, str], bytes]:
         headers = {
             name: value
             for name, value in request.headers.items()
@@ -181,7 +189,11 @@ class Proxy:
         async with (
             aiohttp.ClientSession(auto_decompress=False) as session,
             session.request(
-                request.method, self.upstream + request.path_qs, headers=headers, allow_redirects=False
+                request.method,
+                self.upstream + request.path_qs,
+                headers=headers,
+                data=io.BytesIO(given if harm.spoil is None else harm.spoil(given)),
+                allow_redirects=False,
             ) as answer,
         ):
             kept = {
@@ -189,6 +201,8 @@ class Proxy:
                 for name, value in answer.headers.items()
                 if name.lower() not in ("transfer-encoding", "connection", "date")
             }
+            if kept.get("Location", "").startswith(self.upstream):
+                kept["Location"] = f"http://{request.host}{kept['Location'].removeprefix(self.upstream)}"
             return answer.status, kept, await answer.read()
 
     async def _dribble(self, response: web.StreamResponse, body: bytes, pause: float) -> None:

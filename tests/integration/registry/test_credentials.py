@@ -15,6 +15,7 @@ from engine.registry import errors
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
 from engine.registry.repository import Repository
+from engine.registry.uploads import Content
 from tests.integration.registry.conftest import LAYER, read
 from tests.integration.registry.servers import IDENTITY, ISSUER, SERVICE, TokenServer, serve
 from tests.registries import PASSWORD, USER, Certificates, DebianRegistry, digest_of
@@ -268,3 +269,38 @@ async def test_addresses_that_are_none(clients: Callable[..., Registry], address
     with pytest.raises(errdefs.InvalidArgument, match=r"^unable to parse server address: ") as refused:
         await clients().login(KNOWN, address)
     assert "word" not in refused.value.message
+
+
+async def test_a_push_asks_for_what_it_needs(by_token: Guarded, clients: Callable[..., Registry]) -> None:
+    """Of its own repository to push and pull, of the one to mount from to pull; as Docker asks it."""
+    other = f"{by_token.registry.netloc}/y"
+    repository = clients().repository(parse(other), KNOWN, ("push", "pull"))
+    upload = (await repository.uploads()).upload(Content(digest_of(LAYER), len(LAYER), _unread), ["x"])
+    await upload.attempt()
+    assert upload.source == "x"
+    assert await read(repository, digest_of(LAYER), len(LAYER)) == (0, LAYER)
+    scopes = [[value for name, value in seen.query if name == "scope"] for seen in by_token.giver.seen]
+    assert scopes == [["repository:y:push,pull", "repository:x:pull"], ["repository:y:push,pull"]]
+
+
+async def _unread(begin: int, size: int) -> AsyncIterator[bytes]:
+    assert not size, f"what is mounted is not sent: {size} bytes from {begin} on"
+    yield b""
+
+
+@pytest.mark.parametrize("guard", ["password", "token"])
+async def test_nobody_pushes(
+    guarded: DebianRegistry, by_token: Guarded, clients: Callable[..., Registry], guard: str
+) -> None:
+    """In Docker's words, which do not say of which request."""
+    by_token.giver.refuse = web.Response(
+        status=401, body=json.dumps({"errors": [{"code": "UNAUTHORIZED", "message": "who?", "detail": {}}]})
+    )
+    name, text = {
+        "password": (f"{guarded.netloc}/x", "no basic auth credentials"),
+        "token": (by_token.name, "unauthorized: who?"),
+    }[guard]
+    writing = await clients().repository(parse(name), None, ("push", "pull")).uploads()
+    with pytest.raises(errdefs.SystemFailure) as failed:
+        await writing.exists(digest_of(LAYER))
+    assert failed.value.message == text
