@@ -170,7 +170,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         events=events,
         networks=machinery.network,
         registry=registry,
-        system=System(config, instance.id, store.count, images.count, machinery.supervisor, events),
+        system=System(
+            config, instance.id, store.count, images.count, images.warnings, machinery.supervisor, events
+        ),
         disk=Disk(config.data_root),
         _collector=collector,
         _machinery=machinery,

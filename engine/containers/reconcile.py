@@ -143,6 +143,7 @@ class Reconciler:
         await self._machinery.network.reconcile(running)
         await asyncio.to_thread(self._unmount_leftovers, running)
         await self._machinery.snapshots.sweep({each.snapshot for each in self._store.all()})
+        await self._machinery.images.sweep()
         await asyncio.to_thread(self._remove_directories)
 
     def _unmount_leftovers(self, running: set[str]) -> None:

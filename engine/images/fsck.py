@@ -24,13 +24,15 @@ class Fsck:
         self._blobs = blobs
 
     async def boot(self) -> None:
-        """Read the records, find what is damaged or lost, and sweep. Called once, before anybody works."""
+        """Read the records and find what is damaged or lost. Called once, first of all."""
         there = await self._content.walk()
         await self._store.load(lambda image: self._checked(image, there))
-        await self.sweep()
 
     async def sweep(self) -> None:
-        """Remove layers and blobs that nothing refers to, half unpacked ones, and what pulls left a day ago."""
+        """Remove layers and blobs that nothing refers to, half unpacked ones, and what pulls left a day ago.
+
+        Called once, before anybody works, when the snapshots of containers that are no more are gone.
+        """
         freed = await self._blobs.expire(pull.KEPT)
         if self._store.unreadable:
             _log.warning("nothing is swept while there are records of images that cannot be read")
@@ -38,10 +40,10 @@ class Fsck:
         half_done = await self._layers.sweep()
         layers, files = await self._layers.collect()
         freed += files + await self._blobs.drop_orphans()
-        if half_done or layers or freed:
+        if half_done or freed:
             _log.info(
-                "removed %d layers that were half unpacked and %d that no image needs, %d bytes in all with blobs",
-                *(len(half_done), len(layers), freed),
+                "removed %d layers that no image needs and %d that were half unpacked; gave back %d bytes",
+                *(len(layers), len(half_done), freed),
             )
 
     async def collect(self, age: float = 0.0) -> int:

@@ -58,10 +58,9 @@ class Images:
     async def open(
         cls, database: Database, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
     ) -> "Images":
-        """The images of a database that has `store.SCHEMA`; what a crash left of others is removed.
+        """The images of a database that has `store.SCHEMA`; what a crash left of others is for `sweep`.
 
-        `users` tells the containers of an image, by its id, from then on. Layers below containers' snapshots
-        stay, whether an image has them or not.
+        `users` tells the containers of an image, by its id, from then on.
         """
         images = cls(ImageStore(database), content, snapshots, events, users)
         await images._fsck.boot()
@@ -124,6 +123,14 @@ class Images:
     def lost(self) -> list[Image]:
         """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""
         return self._store.lost()
+
+    def warnings(self) -> list[str]:
+        """What somebody should look after, as `docker info` shows it."""
+        return [
+            f"WARNING: the image {', '.join(image.references) or image.id} has lost content:"
+            " load or pull it again, or remove it"
+            for image in self.lost()
+        ]
 
     def count(self) -> int:
         """How many images there are."""
@@ -277,6 +284,13 @@ class Images:
     def _all_users(self, image_id: str) -> list[User]:
         coming = [_Coming(container_id) for taken, container_id in self._taken if taken == image_id]
         return [*self._users(image_id), *coming]
+
+    async def sweep(self) -> None:
+        """Remove what a crash has left, and what pulls left a day ago. At boot, after containers' own snapshots.
+
+        Layers below those stay, whether an image has them or not.
+        """
+        await self._fsck.sweep()
 
     async def collect(self, age: float = 0.0) -> int:
         """Remove what nothing refers to, and what pulls left so many seconds ago; the bytes that were given back."""

@@ -41,7 +41,10 @@ class Counts(Protocol):
 
 
 class System:
-    """Gathers `/info` and `/version`. Everything is looked up when it is asked for."""
+    """Gathers `/info` and `/version`. Everything is looked up when it is asked for.
+
+    `warnings` are those of other parts of the engine.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class System:
         identifier: str,
         containers: Counts,
         images: Callable[[], int],
+        warnings: Callable[[], list[str]],
         supervisor: Supervisor,
         events: Events,
     ) -> None:
@@ -56,6 +60,7 @@ class System:
         self._id = identifier
         self._containers = containers
         self._images = images
+        self._warnings = warnings
         self._supervisor = supervisor
         self._events = events
         self._programs = Programs()
@@ -176,7 +181,7 @@ class System:
             init_commit=Commit(id=init or "N/A"),
             security_options=_security_options(config),
             firewall_backend=Firewall(driver="nftables"),
-            warnings=[*_warnings(config, runc), *able.warnings(hierarchy.version)] or None,
+            warnings=[*_warnings(config, runc), *able.warnings(hierarchy.version), *self._warnings()] or None,
         )
 
 

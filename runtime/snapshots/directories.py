@@ -234,9 +234,14 @@ class DirectorySnapshotter(ABC):
     async def sweep(self, keep: set[str]) -> list[str]:
         """See Snapshotter."""
         doomed = [info for info in self.walk() if info.kind is not Kind.COMMITTED and info.name not in keep]
+        swept: list[str] = []
         for info in doomed:
-            await self.remove(info.name)
-        return [info.name for info in doomed]
+            try:
+                await self.remove(info.name)
+                swept.append(info.name)
+            except SystemFailure as error:  # the others must not have to stay with it
+                log.warning("snapshot %s stays: %s", info.name, error)
+        return swept
 
     def _mountable(self, key: str) -> Info:
         info = self._known(key)

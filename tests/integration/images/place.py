@@ -46,6 +46,7 @@ class Place:
         events = await Events.open(database)
         users: dict[str, list[User]] = {}
         images = await Images.open(database, content, snapshots, events, lambda image: users.get(image, []))
+        await images.sweep()
         return cls(root, database, content, snapshots, events, images, users)
 
     async def close(self) -> None:

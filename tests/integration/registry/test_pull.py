@@ -140,13 +140,13 @@ async def test_what_nobody_comes_for_is_dropped(
     pull.proxy.harms = [Harm(LARGE, times=1, cut=700_000), Harm(LARGE, reset=True)]
     with pytest.raises(errdefs.SystemFailure):
         await pull("three/layers")
-    await pull.place.images._fsck.sweep()
+    await pull.place.images.sweep()
     kept = await pull.kept()
     assert len(kept) == 3, "it has not waited for long"
     freed = sum(each.size for each in kept.values()) + sum((await pull.place.content.walk()).values())
     if age:
         monkeypatch.setattr("engine.images.pull.KEPT", 0.0)
-        await pull.place.images._fsck.sweep()
+        await pull.place.images.sweep()
     else:
         assert await pull.place.images.collect() == freed >= 700_000
     assert await pull.kept() == {}

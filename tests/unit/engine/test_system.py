@@ -88,9 +88,8 @@ def _arguments(tmp_path: Path, *more: str) -> list[str]:
 def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) -> System:
     if not (tmp_path / "daemon.json").exists():
         (tmp_path / "daemon.json").write_text("{}")
-    return System(
-        load(_arguments(tmp_path, *more)), "0123abcd", lambda: COUNTS, lambda: 5, supervisor, events
-    )
+    config = load(_arguments(tmp_path, *more))
+    return System(config, "0123abcd", lambda: COUNTS, lambda: 5, lambda: ["WARNING: x"], supervisor, events)
 
 
 @pytest.mark.root
@@ -103,6 +102,7 @@ async def test_info_has_every_field_of_the_newest_api(
     assert set(shown) == INFO
     numbers = [shown[f"Containers{state}"] for state in ("", "Running", "Paused", "Stopped")]
     assert numbers == [8, 3, 1, 4]
+    assert "WARNING: x" in shown["Warnings"]
     assert (shown["Images"], shown["NEventsListener"]) == (5, 1)
     assert shown["Labels"] == ["a=b"]
     assert shown["ServerVersion"] == "29.7.2+wherry.0.1.0"
