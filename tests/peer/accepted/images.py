@@ -13,6 +13,7 @@ INSPECT = "GET /images/{name}/json"
 IMPORT = "POST /images/create"
 LOAD = "POST /images/load"
 GET = "GET /images/*get"
+PUSH = "POST /images/{name}/push"
 PRUNE = "POST /images/prune"
 SEARCH = "GET /images/search"
 
@@ -64,6 +65,7 @@ LINES = (
     Accepted(LOAD, "body.error*", NO_ARCHIVE),
     Accepted(LOAD, "body.*.stream", "dockerd tells again what it has told", "kind=several."),
     Accepted(LOAD, "body!", "where there is nothing to tell there is no message", "kind=no-entries."),
+    Accepted(PUSH, "*", "later engines take whoever names nobody for anybody", "/unasked/push"),
     Accepted(IMPORT, "status", CLIENTS_FAULT, "=gzip-twice."),
     Accepted(IMPORT, "body.message", NO_ARCHIVE, "=gzip-twice."),
     Accepted(IMPORT, "body.message", NEWER, "changes=EXPOSE"),
