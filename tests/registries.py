@@ -20,8 +20,16 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-_CONFIG = "application/vnd.docker.container.image.v1+json"
-_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+_TYPES = {  # of a manifest's config and layers
+    DOCKER_MANIFEST: (
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    ),
+    OCI_MANIFEST: (
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+    ),
+}
 
 
 def missing() -> str:
@@ -223,6 +231,7 @@ class DebianRegistry:
     ) -> tuple[bytes, str]:
         """Push an image of layers as they are; the bytes of its manifest, and their digest."""
         document = json.dumps({"architecture": "amd64", "os": "linux", **config}).encode()
+        of_config, of_layer = _TYPES[media_type]
         return self.put_manifest(
             repository,
             tag,
@@ -230,12 +239,12 @@ class DebianRegistry:
                 "schemaVersion": 2,
                 "mediaType": media_type,
                 "config": {
-                    "mediaType": _CONFIG,
+                    "mediaType": of_config,
                     "digest": self.put_blob(repository, document),
                     "size": len(document),
                 },
                 "layers": [
-                    {"mediaType": _LAYER, "digest": self.put_blob(repository, layer), "size": len(layer)}
+                    {"mediaType": of_layer, "digest": self.put_blob(repository, layer), "size": len(layer)}
                     for layer in layers
                 ],
             },
