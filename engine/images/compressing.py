@@ -16,6 +16,7 @@ import msgspec
 from isal import isal_zlib
 
 import errdefs
+from engine import faults
 from engine.images import layouts
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.image import Image, Layer
@@ -24,6 +25,7 @@ from engine.images.store import ImageStore
 from runtime.content.store import ContentStore
 from runtime.layers.inflate import inflate
 
+STEPS = ("packed",)  # where the crash tests kill a push
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 _FIT = frozenset({GZIP, "application/vnd.oci.image.layer.v1.tar+zstd"})
 _CHUNK = 1 << 20
@@ -57,6 +59,7 @@ class Compressing:
             manifest=await held.put(self._content, manifest),
             manifest_size=len(manifest),
         )
+        faults.hit("push.packed")
         return await self._store.save(packed)
 
     async def _fit(self, layer: Layer, done: list[Layer], held: BlobSession) -> Layer:
