@@ -40,10 +40,18 @@ class Connection:
         self.sock.close()
 
     def send(
-        self, method: str, target: str, body: bytes | BinaryIO = b"", upgrade: str = "", *, last: bool = False
+        self,
+        method: str,
+        target: str,
+        body: bytes | BinaryIO = b"",
+        upgrade: str = "",
+        *,
+        last: bool = False,
+        headers: Headers | None = None,
     ) -> None:
         """Send a request; `body` may be a file, to its end. `last`: the other side closes after the answer."""
-        extra = f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n" if upgrade else ""
+        extra = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        extra += f"Connection: Upgrade\r\nUpgrade: {upgrade}\r\n" if upgrade else ""
         extra += "Connection: close\r\n" if last else ""
         size = len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
         kind = "application/json" if isinstance(body, bytes) else "application/x-tar"

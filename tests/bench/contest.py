@@ -105,12 +105,22 @@ class Turn:
 def contest(rounds: int, idle: int) -> Iterator[Contest]:
     """Start both daemons with the image busybox, and take them away. Without a dockerd, wherry is alone."""
     load = os.getloadavg()[0]
-    daemons: dict[str, Wherryd | Peer] = {OURS: Wherryd(make_root())}
+    scratch = make_root("bench-")
+    try:
+        with started(make_root) as contenders:
+            yield Contest(contenders, rounds, idle, scratch, load)
+    finally:
+        shutil.rmtree(scratch)
+
+
+@contextmanager
+def started(make_root: Callable[[str], Path]) -> Iterator[list[Contender]]:
+    """Both daemons with the image busybox, each with a root that is made with that prefix; gone afterwards."""
+    daemons: dict[str, Wherryd | Peer] = {OURS: Wherryd(make_root("wherry-"))}
     if reason := missing():
         print(f"without dockerd, {reason}", file=sys.stderr)
     else:
         daemons[THEIRS] = Peer(make_root("peer-"))
-    scratch = make_root("bench-")
     script = REPOSITORY / "contrib/scripts/busybox_image.py"
     tar = subprocess.run([sys.executable, "-I", script], check=True, capture_output=True).stdout
     contenders = [Contender(name, daemon, Client(daemon.socket)) for name, daemon in daemons.items()]
@@ -118,9 +128,8 @@ def contest(rounds: int, idle: int) -> Iterator[Contest]:
         for contender in contenders:
             contender.daemon.start()
             contender.daemon.docker("import", "--change", 'CMD ["sh"]', "-", "busybox:latest", stdin=tar)
-        yield Contest(contenders, rounds, idle, scratch, load)
+        yield contenders
     finally:
         for contender in contenders:
             contender.client.close()
             contender.daemon.destroy()
-        shutil.rmtree(scratch)

@@ -1,5 +1,6 @@
 """How often the contenders see to it that what they were told is on the disk, counted by strace verb by verb."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -14,22 +15,29 @@ from tests.bench.groups.ends import ready
 from tests.bench.groups.execs import execute
 from tests.bench.measures import OURS
 from tests.bench.processes import processes
+from tests.bench.registry import put, registry
 
 CALLS = "fsync,fdatasync,syncfs,sync,sync_file_range,msync"
-DURABLE = ("create", "start", "remove", "tag", "load")
+DURABLE = ("create", "start", "remove", "tag", "load", "pull")
 """The verbs whose answer wherry gives only when a loss of power cannot undo it."""
 Counts = Mapping[str, Mapping[str, int]]
-FEW = 20  # files in the image that is loaded
+FEW = 20  # files in the image that is loaded and pulled
+PULLED = "bench/few"
 
 
 def count(contest: Contest) -> Counts:
     """The calls that each contender makes, by verb and name. Errors: WrongSample when wherry makes none for DURABLE."""
-    image = archive.write(contest.scratch / "small.tar", FEW)
+    image = contest.scratch / "small.tar"
+    content = archive.make(FEW)
+    content.write(image)
     counts: dict[str, dict[str, int]] = {}
-    for contender in contest.contenders:
-        for verb, number in _of_one(contender, image.path):
-            counts.setdefault(verb, {})[contender.name] = number
-    image.path.unlink()
+    with registry(contest.scratch / "registry", contest.contenders) as source:
+        put(source, PULLED, content)
+        for contender in contest.contenders:
+            for verb, number in _of_one(contender, image, f"{source.netloc}/{PULLED}"):
+                counts.setdefault(verb, {})[contender.name] = number
+    image.unlink()
+    shutil.rmtree(contest.scratch / "registry")
     for verb in DURABLE:
         expect(counts[verb][OURS] > 0, f"{OURS} answers a {verb} before it is on the disk")
     return counts
@@ -45,7 +53,7 @@ def table(counts: Counts) -> str:
     return "\n".join(lines)
 
 
-def _of_one(contender: Contender, image: Path) -> Iterator[tuple[str, int]]:
+def _of_one(contender: Contender, image: Path, pulled: str) -> Iterator[tuple[str, int]]:
     client = contender.client
     root = contender.daemon.root
 
@@ -63,7 +71,9 @@ def _of_one(contender: Contender, image: Path) -> Iterator[tuple[str, int]]:
     yield "remove", _during(root, lambda: client.remove(container))
     yield "load", _during(root, load)
     yield "tag", _during(root, lambda: client.raw("POST", "images/busybox/tag?repo=bench/tagged"))
-    for name in ("bench/tagged", archive.NAME):
+    client.raw("DELETE", f"images/{archive.NAME}")
+    yield "pull", _during(root, lambda: client.raw("POST", f"images/create?fromImage={pulled}&tag=latest"))
+    for name in ("bench/tagged", pulled):
         client.raw("DELETE", f"images/{name}")
 
 

@@ -11,14 +11,21 @@ from tests.bench.contest import REPOSITORY, Contest
 from tests.bench.measures import OURS, THEIRS, table
 from tests.roots import filesystem
 
+DURABILITY = (
+    "When wherry answers a pull or a load, all of the image is on the disk: blobs and the record by fsync, the files of "
+    "a layer by syncfs. dockerd syncs its metadata alone (seen by strace); the files of its layers reach the disk when "
+    "the kernel gets to them."
+)
 README = REPOSITORY / "README.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
 
 def report(contest: Contest, syncs: Mapping[str, Mapping[str, int]]) -> str:
-    """The machine and the versions, the table of measures and that of syncs."""
+    """The machine and the versions, the table of measures and that of syncs, and what those mean."""
     versions = {each.name: each.client.call("GET", "version") for each in contest.contenders}
-    return "\n\n".join([surroundings(versions, contest), table(contest.results), fsyncs.table(syncs)])
+    return "\n\n".join(
+        [surroundings(versions, contest), table(contest.results), fsyncs.table(syncs), DURABILITY]
+    )
 
 
 def surroundings(versions: Mapping[str, Mapping[str, Any]], contest: Contest) -> str:

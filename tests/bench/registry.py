@@ -1,0 +1,112 @@
+"""A registry for the contenders, and a wire to it that is counted and cut."""
+
+import gzip
+import json
+import socket
+import struct
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.bench.archive import Content, digest
+from tests.bench.contest import Contender
+from tests.peer.peer import Peer
+from tests.registries import DOCKER_MANIFEST, OCI_MANIFEST, DebianRegistry
+
+_CHUNK = 1 << 16
+_RESET = struct.pack("=ii", 1, 0)  # SO_LINGER: what was not sent is dropped, and the other side is told so
+
+
+@contextmanager
+def registry(root: Path, contenders: list[Contender]) -> Iterator[DebianRegistry]:
+    """Debian's docker-registry at one address for all: a process in each network namespace, on the same files."""
+    ours = DebianRegistry(root)
+    every = [ours]
+    every += [
+        DebianRegistry(root, port=ours.port, namespace=each.daemon.pid)
+        for each in contenders
+        if isinstance(each.daemon, Peer)
+    ]
+    with ExitStack() as running:
+        for one in every:
+            one.start()
+            running.callback(one.stop)
+        yield ours
+
+
+def put(registry: DebianRegistry, repository: str, content: Content) -> int:
+    """Put an image into the registry, gzipped: the bytes of its layers there."""
+    zipped = [gzip.compress(layer, 1, mtime=0) for layer in content.layers]
+    registry.put_image(repository, "latest", zipped, **content.config)
+    return sum(map(len, zipped))
+
+
+def pushed(registry: DebianRegistry, repository: str) -> tuple[str, list[str]]:
+    """The image that is in a repository as latest: its id, and the digests of its layers, unpacked."""
+    manifest = json.loads(_get(registry, f"{repository}/manifests/latest"))
+    blobs = [_get(registry, f"{repository}/blobs/{layer['digest']}") for layer in manifest["layers"]]
+    return manifest["config"]["digest"], [digest(gzip.decompress(blob)) for blob in blobs]
+
+
+def _get(registry: DebianRegistry, path: str) -> bytes:
+    accepted = {"Accept": f"{DOCKER_MANIFEST}, {OCI_MANIFEST}"}
+    asked = urllib.request.Request(f"http://{registry.netloc}/v2/{path}", headers=accepted)
+    with urllib.request.urlopen(asked, timeout=60) as answer:
+        data: bytes = answer.read()
+    return data
+
+
+class Wire:
+    """A way to a server that counts what comes back, and resets the connections on which much has come.
+
+    `cuts` is how often it does that still, each time after `after` bytes of one connection.
+    """
+
+    def __init__(self, port: int, cuts: int, after: int) -> None:
+        self.cuts = cuts
+        self.count = 0
+        self._port = port
+        self._after = after
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.netloc = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listening.accept()
+            except OSError:
+                return
+            # What is sent is to be on the wire, and not in a buffer of ours, when a connection is cut.
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHUNK)
+            far = socket.create_connection(("127.0.0.1", self._port))
+            threading.Thread(target=self._forth, args=(near, far), daemon=True).start()
+            threading.Thread(target=self._back, args=(near, far), daemon=True).start()
+
+    def _forth(self, near: socket.socket, far: socket.socket) -> None:
+        try:
+            while data := near.recv(_CHUNK):
+                far.sendall(data)
+            far.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # cut
+
+    def _back(self, near: socket.socket, far: socket.socket) -> None:
+        count = 0
+        with near, far:
+            while data := far.recv(_CHUNK):
+                near.sendall(data)
+                count += len(data)
+                self.count += len(data)
+                if self.cuts and count >= self._after:
+                    self.cuts -= 1
+                    near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    near.shutdown(socket.SHUT_RD)  # the other thread must let go of it
+                    return
