@@ -96,6 +96,14 @@ class Doors(Protocol):
         """Removal of the images that nothing needs."""
 
     @property
+    def network_prune(self) -> prune.NetworkPrune:
+        """Removal of the networks that nobody is in."""
+
+    @property
+    def build_prune(self) -> prune.BuildPrune:
+        """Removal of what was kept of builds."""
+
+    @property
     def volume_prune(self) -> volumes.VolumePrune:
         """What volumes take, and removal of those that nobody uses."""
 
@@ -153,7 +161,9 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_stats.ContainerStatsRoutes(engine.stats, engine.containers).routes(),
         *container_update.ContainerUpdateRoutes(engine.updates).routes(),
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
-        *prune.PruneRoutes(engine.container_prune, engine.image_prune).routes(),
+        *prune.PruneRoutes(
+            engine.container_prune, engine.image_prune, engine.network_prune, engine.build_prune
+        ).routes(),
         *disk_usage.DiskUsageRoutes(
             engine.containers, engine.images, engine.disk, summary, volume_routes.usage
         ).routes(),

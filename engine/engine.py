@@ -9,6 +9,7 @@ from pathlib import Path
 
 import errdefs
 from engine import faults
+from engine.build_prune import BuildPrune
 from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
 from engine.containers.containers import Containers
@@ -35,6 +36,7 @@ from engine.images.pull import Pulls
 from engine.images.push import Pushes
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
+from engine.network_prune import NetworkPrune
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from engine.system import System
@@ -64,6 +66,8 @@ class Engine:
     updates: Updates
     container_prune: ContainerPrune
     image_prune: ImagePrune
+    network_prune: NetworkPrune
+    build_prune: BuildPrune
     images: Images
     pulls: Pulls
     pushes: Pushes
@@ -159,6 +163,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         updates=Updates(machinery, store, lives, announcer),
         container_prune=ContainerPrune(containers, events),
         image_prune=ImagePrune(images, events),
+        network_prune=NetworkPrune(events),
+        build_prune=BuildPrune(events),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         images=images,
         pulls=images.pulls(

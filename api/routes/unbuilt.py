@@ -15,7 +15,6 @@ POST /containers/{name}/checkpoints: checkpoints
 DELETE /containers/{name}/checkpoints/{checkpoint}: checkpoints
 GET /images/{name}/attestations: attestations
 POST /build: builds
-POST /build/prune: builds
 POST /build/cancel: builds
 POST /session: BuildKit sessions
 POST /grpc: BuildKit
@@ -23,7 +22,6 @@ DELETE /networks/{name}: user-defined networks
 POST /networks/create: user-defined networks
 POST /networks/{name}/connect: user-defined networks
 POST /networks/{name}/disconnect: user-defined networks
-POST /networks/prune: pruning
 GET /plugins/privileges: plugins
 POST /plugins/pull: plugins
 POST /plugins/{name}/upgrade: plugins

@@ -322,10 +322,10 @@ class Containers:
         return table
 
     async def resize(self, reference: str, height: int, width: int) -> None:
-        """Set the terminal's size, in characters."""
+        """Set the terminal's size, in characters; of a container without one it changes nothing, as in Docker."""
         container = self._store.get(reference)
         container.require(Action.RESIZE)
-        if (task := self._lives.of(container.id).task) is not None:
+        if (task := self._lives.of(container.id).task) is not None and container.config.tty:
             await task.resize(height, width)
         await self._announcer.tell(container, "resize", height=str(height), width=str(width))
 

@@ -147,7 +147,7 @@ class Execs:
         return process, container, live
 
     async def resize(self, exec_id: str, height: int, width: int) -> None:
-        """Set the terminal's size, in characters. Waits for the process: clients ask early."""
+        """Set the terminal's size, in characters, if it has one. Waits for the process: clients ask early."""
         process = self.get(exec_id)
         try:
             async with asyncio.timeout(BEGIN_PATIENCE):
@@ -156,7 +156,8 @@ class Execs:
             raise errdefs.Conflict("timeout waiting for exec session ready") from None
         if process.process is None:
             raise errdefs.InvalidArgument("exec process is not started")
-        await process.process.resize(height, width)
+        if process.config.tty:
+            await process.process.resize(height, width)
 
     async def _watch(self, process: Exec, container: Container, running: ExecProcess) -> None:
         result = await running.wait()

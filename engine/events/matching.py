@@ -3,13 +3,6 @@
 from engine.events.event import Event
 from engine.filters import Filters
 
-FILTERS = frozenset(
-    {
-        *("config", "container", "daemon", "event", "image", "label", "network"),
-        *("node", "plugin", "scope", "secret", "service", "type", "volume"),
-    }
-)
-
 # Their actions go on with a colon and free text, so a filter names only how they begin.
 _OPEN_ENDED = frozenset({"exec_create", "exec_start", "health_status"})
 _ACTOR_KINDS = ("daemon", "container", "plugin", "volume", "network", "node", "service", "secret", "config")

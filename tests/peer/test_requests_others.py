@@ -86,6 +86,32 @@ GET /distribution/127.0.0.1:1/x/json
 GET /distribution/127.0.0.1:1/x:tag/json
 GET /distribution/127.0.0.1:1/UPPER/json
 
+POST /networks/prune
+POST /networks/prune?filters={"until":["1h"]}
+POST /networks/prune?filters={"label":["a"],"label!":["b=c"]}
+POST /networks/prune?filters={"until":["x"]}
+POST /networks/prune?filters={"until":["1h","2h"]}
+POST /networks/prune?filters={"dangling":["true"]}
+POST /networks/prune?filters={"nope":["x"]}
+POST /networks/prune?filters={
+
+POST /build/prune
+POST /build/prune?all=1
+POST /build/prune?all=x&keep-storage=
+POST /build/prune?keep-storage=5&filters={"id":["("],"inuse":["x"],"label":["a"]}
+POST /build/prune?filters={"unused-for":["24h"],"type":["x"],"shared":[]}
+POST /build/prune?filters={"until":["2020-01-01"]}
+POST /build/prune?keep-storage=x
+POST /build/prune?keep-storage=1.5
+POST /build/prune?filters={"until":["x"]}
+POST /build/prune?filters={"unused-for":[""]}
+POST /build/prune?filters={"until":["1h","2h"]}
+POST /build/prune?filters={"until":["1h"],"unused-for":["1h"]}
+POST /build/prune?filters={"id":["a","b"]}
+POST /build/prune?filters={"mutable":["a"]}
+POST /build/prune?filters={"nope":["x"]}
+POST /build/prune?filters={
+
 POST /images/prune?filters={"label":["nobody-has-it"]}
 POST /images/prune?filters={"dangling":["true"],"until":["1h"]}
 POST /images/prune?filters={"dangling":["x"]}

@@ -74,8 +74,6 @@ _VERBS = (
     Accepted(RESIZE, "body.message", NEWER),
     Accepted(RESIZE, "*", "refused by later engines, too", "h=-1&w=1"),
     Accepted(RESIZE, "*", "refused by later engines, too", "h=99999999999&w=1"),
-    Accepted(RESIZE, "*", "a container without a terminal has no size", "/run/resize?h=10&w=10"),
-    Accepted(RESIZE, "*", "a container without a terminal has no size", "/pa/resize?h=10&w=10"),
     Accepted("DELETE /containers/{name}", "status", CLIENTS_FAULT, "link=1"),
 )
 _TOP = (

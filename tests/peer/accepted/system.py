@@ -50,7 +50,6 @@ _EVENTS = (
     Accepted(EVENTS, "body.message", "names the parameter", "since=x"),
     Accepted(EVENTS, "status", CLIENTS_FAULT, "until=1.5.5"),
     Accepted(EVENTS, "body.message", "names the parameter", "until=1.5.5"),
-    Accepted(EVENTS, "*", "an unknown filter is told, not ignored", "nope"),
 )
 _OTHERS = (
     Accepted("* /_ping", "headers.builder-version!", "told once there is a builder"),
@@ -63,4 +62,8 @@ _OTHERS = (
     Accepted(ENABLE, "status", CLIENTS_FAULT),
 )
 
-LINES = (*_VERSION, *_INFO, *_EVENTS, *_OTHERS)
+_PRUNES = (
+    Accepted("POST /build/prune", "body.message", "as later engines say it", "%22unused-for%22:%5B%22%22%5D"),
+)
+
+LINES = (*_PRUNES, *_VERSION, *_INFO, *_EVENTS, *_OTHERS)

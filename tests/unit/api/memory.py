@@ -36,7 +36,14 @@ from network.drivers.driver import NetworkInfo
 from tests.unit.api.registry import MemoryRegistry
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
-from tests.unit.api.upkeep import MemoryContainerPrune, MemoryImagePrune, MemoryStats, MemoryUpdates
+from tests.unit.api.upkeep import (
+    MemoryBuildPrune,
+    MemoryContainerPrune,
+    MemoryImagePrune,
+    MemoryNetworkPrune,
+    MemoryStats,
+    MemoryUpdates,
+)
 
 
 class MemoryStream:
@@ -365,6 +372,9 @@ class MemoryImages:
         if self.failure is not None:
             raise self.failure
 
+    def require_name(self, repo: str, tag: str) -> object:
+        return None
+
     async def import_(
         self,
         archive: AsyncIterator[bytes],
@@ -468,6 +478,8 @@ class MemoryEngine:
     updates: MemoryUpdates = field(default_factory=MemoryUpdates)
     container_prune: MemoryContainerPrune = field(default_factory=MemoryContainerPrune)
     image_prune: MemoryImagePrune = field(default_factory=MemoryImagePrune)
+    network_prune: MemoryNetworkPrune = field(default_factory=MemoryNetworkPrune)
+    build_prune: MemoryBuildPrune = field(default_factory=MemoryBuildPrune)
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import errdefs
+from engine.filters import Filters
 from engine.images.reference import Reference
 from engine.registry.credentials import Credentials
+from engine.registry.download import Download, Source
 from engine.registry.inspect import Inspected, OfferedPlatform
+from engine.registry.search import Found
 
 DIGEST = "sha256:" + "d" * 64
 
@@ -36,3 +41,30 @@ class MemoryRegistry:
         ]
         kind = "application/vnd.oci.image.index.v1+json"
         return Inspected(kind, DIGEST, 1234, None if reference.digest else platforms)
+
+    async def search(
+        self, term: str, limit: int, wanted: Filters, credentials: Credentials | None
+    ) -> list[Found]:
+        self.asked.append(("search", term, limit, wanted.keys(), credentials))
+        return [Found(name=term, description="d", star_count=limit, is_official=True)]
+
+    @asynccontextmanager
+    async def download(self, source: Source) -> AsyncIterator[Download]:
+        self.asked.append(("download", str(source.url)))
+        if source.url.host == "nowhere":
+            raise errdefs.SystemFailure(f'Get "{source.url}": dial tcp: lookup nowhere: no such host')
+        yield File(b"tar")
+
+
+@dataclass
+class File:
+    """A file that is there already."""
+
+    data: bytes
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self.data

@@ -198,7 +198,7 @@ async def test_image_creates_are_hidden_before_146(served: Served) -> None:
 async def test_events_refuse_nonsense(served: Served) -> None:
     status, answer = await served.ask("GET", "/events?since=5&until=3")
     assert (status, answer["message"]) == (400, "`since` time (5) cannot be after `until` time (3)")
-    assert (await served.ask("GET", '/events?filters={"x":["y"]}'))[0] == 400
+    assert (await served.ask("GET", "/events?filters={"))[0] == 400
 
 
 async def test_the_server_ends_its_streams(served: Served) -> None:
@@ -310,11 +310,28 @@ async def test_push(served: Served) -> None:
     assert (await served.ask("POST", "/images/bb/push?platform=x"))[0] == 400
 
 
-@pytest.mark.parametrize("query", ["fromSrc=http://x/y.tar", ""])
-async def test_imports_of_urls_are_refused_by_name(served: Served, query: str) -> None:
-    status, answer = await served.ask("POST", f"/images/create?{query}")
-    assert status == 501
-    assert "is not supported by this version of wherry" in answer["message"]
+async def test_imports_of_urls(served: Served) -> None:
+    answer = await served.session.post("http://d/images/create?fromSrc=u:p@x/y.tar")
+    told = [json.loads(line) for line in (await answer.text()).splitlines()]
+    assert [line["status"] for line in told] == ["Downloading from http://x/y.tar", "Importing", IMAGE_ID]
+    assert told[1]["progressDetail"] == {"current": 3, "total": 3}
+    assert served.engine.images.calls == [("import", "", "", "Imported from x/y.tar", [], "")]
+
+
+@pytest.mark.parametrize(("source", "status"), [("http://nowhere/x", 500), ("ftp://x/y", 400), ("", 400)])
+async def test_imports_of_urls_fail_by_status(served: Served, source: str, status: int) -> None:
+    answered, answer = await served.ask("POST", f"/images/create?fromSrc={source}")
+    assert answered == status
+    assert answer["message"].startswith('Get "')
+
+
+async def test_searches(served: Served) -> None:
+    status, found = await served.ask("GET", '/images/search?term=x&limit=7&filters={"stars":["1"]}')
+    assert status == 200
+    shown = {"name": "x", "description": "d", "star_count": 7, "is_official": True, "is_automated": False}
+    assert found == [shown]
+    for query in ("limit=x", 'filters={"nope":["x"]}', "filters={"):
+        assert (await served.ask("GET", f"/images/search?term=x&{query}"))[0] == 400
 
 
 async def test_images_by_version(served: Served) -> None:

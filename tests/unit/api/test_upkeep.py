@@ -9,6 +9,7 @@ from api.schema import disk_usage
 from api.schema import stats as stats_schema
 from api.schema import update as update_schema
 from api.versions import Version
+from engine.build_prune import Pruned
 from engine.containers import prune as containers
 from engine.containers.stats import Sample
 from engine.images import prune as images
@@ -123,6 +124,24 @@ async def test_prunes(served: Served) -> None:
     status, body = await served.ask("POST", "/images/prune")
     assert status == 200
     assert body == {"ImagesDeleted": [{"Untagged": "a:1"}, {"Deleted": "x"}], "SpaceReclaimed": 0}
+    served.engine.network_prune.pruned = ["n"]
+    assert await served.ask("POST", "/networks/prune") == (200, {"NetworksDeleted": ["n"]})
+    served.engine.build_prune.pruned = Pruned(ids=["b"], reclaimed=3)
+    assert await served.ask("POST", "/build/prune") == (200, {"CachesDeleted": ["b"], "SpaceReclaimed": 3})
+
+
+@pytest.mark.parametrize(("version", "counts"), [("1.47", False), ("1.48", True)])
+async def test_sizes_of_a_build_prune(served: Served, version: str, counts: bool) -> None:
+    """Since 1.48 there are several (moby, router/build)."""
+    for size in ("reserved-space", "max-used-space", "min-free-space"):
+        status, body = await served.ask("POST", f"/v{version}/build/prune?{size}=x")
+        assert status == (400 if counts else 200)
+        if counts:
+            text = (
+                f'{size} is in bytes and expects an integer, got x: strconv.Atoi: parsing "x": invalid syntax'
+            )
+            assert body == {"message": text}
+    assert (await served.ask("POST", f"/v{version}/build/prune?keep-storage=x"))[0] == 400
 
 
 def test_disk_usage_of_volumes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from engine.build_prune import Pruned
 from engine.containers import prune as containers
 from engine.containers.config import HostConfig
 from engine.containers.stats import Sample, Watch
@@ -62,4 +63,24 @@ class MemoryImagePrune:
     pruned: images.Pruned = field(default_factory=images.Pruned)
 
     async def prune(self, filters: Filters) -> images.Pruned:
+        return self.pruned
+
+
+@dataclass
+class MemoryNetworkPrune:
+    """Says what it is told to say."""
+
+    pruned: list[str] = field(default_factory=list)
+
+    async def prune(self, filters: Filters) -> list[str]:
+        return self.pruned
+
+
+@dataclass
+class MemoryBuildPrune:
+    """Says what it is told to say."""
+
+    pruned: Pruned = field(default_factory=Pruned)
+
+    async def prune(self, filters: Filters) -> Pruned:
         return self.pruned
