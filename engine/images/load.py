@@ -78,11 +78,7 @@ class Load:
         candidate = await _candidate(raw)
         if not self._is_wanted(candidate):
             return None
-        expected, found = len(entry.layers), len(candidate.config.diff_ids)
-        if expected != found:
-            raise errdefs.InvalidArgument(
-                f"invalid manifest, layers length mismatch: expected {expected}, got {found}"
-            )
+        _require_as_many(len(entry.layers), candidate)
         return candidate
 
     async def _oci_layout(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
@@ -108,6 +104,7 @@ class Load:
         manifest = layouts.manifest(raw, "image manifest")
         candidate = await _candidate(await _verified(manifest.config, spool, "image config"))
         candidate.manifest = raw
+        _require_as_many(len(manifest.layers), candidate)
         candidate.blobs = [await _verified_blob(layer, spool) for layer in manifest.layers]
         return candidate
 
@@ -157,12 +154,22 @@ async def _candidate(raw: bytes) -> Candidate:
     return Candidate(raw_config=raw, config=await asyncio.to_thread(config.parse, raw), blobs=[])
 
 
+def _require_as_many(expected: int, candidate: Candidate) -> None:
+    """Before any layer is looked at: a manifest may name one of them ten thousand times."""
+    found = len(candidate.config.diff_ids)
+    if expected != found:
+        raise errdefs.InvalidArgument(
+            f"invalid manifest, layers length mismatch: expected {expected}, got {found}"
+        )
+
+
 async def _verified(descriptor: Descriptor, spool: Spool, what: str) -> bytes:
     raw = await spool.document(descriptor.path, what)
     found = config.digest_of(raw)
-    if found != descriptor.digest:
+    if found != descriptor.digest or len(raw) != descriptor.size:
         raise errdefs.InvalidArgument(
-            f"invalid archive: {what} has digest {found}, expected {descriptor.digest}"
+            f"invalid archive: {what} has digest {found} and {len(raw)} bytes, "
+            f"expected {descriptor.digest} and {descriptor.size} bytes"
         )
     return raw
 

@@ -9,7 +9,7 @@ import errdefs
 from engine.images import config, documents, layouts, platforms
 from engine.images.layouts import Descriptor
 from engine.images.platforms import Platform
-from engine.images.reference import Reference
+from engine.images.reference import Reference, validate_digest
 from engine.registry.errors import Transient
 from engine.registry.repository import Fetched, Repository
 
@@ -63,6 +63,7 @@ async def for_platform(
             raise errdefs.NotFound(
                 f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
             )
+        validate_digest(served.digest)
         found = await patiently(partial(repository.manifest, served.digest))
     raise errdefs.InvalidArgument("invalid image index: too many indexes, one in the other")
 

@@ -202,7 +202,10 @@ def show(name: bytes) -> str:
 
 
 def _checksum_fits(block: bytes, field: bytes) -> bool:
-    wanted = number(field)
+    try:
+        wanted = number(field)
+    except InvalidArgument:
+        return False
     found = sum(block) - sum(field) + 256
     if found == wanted:
         return True
