@@ -27,6 +27,7 @@ FIRST_ERROR = 400
 _MESSAGES = {
     ("POST", "/images/create"): "CreateImageInfo",
     ("POST", "/images/load"): "BuildInfo",
+    ("POST", "/images/{}/push"): "PushImageInfo",
 }
 # Entries that the contract names by their types in Go alone.
 _ENTRIES = {
