@@ -81,8 +81,8 @@ class DiskUsageRoutes:
     async def _of(self, kind: str, version: Version) -> schema.Usage:
         match kind:
             case "image":
+                stored = await self._images.stored()  # first: the lists must be of one moment
                 everything = self._images.list(Filters(), all_images=True)
-                stored = await self._images.stored()
                 return schema.images(self._images.list(Filters()), everything, stored, version)
             case "container":
                 containers = self._containers.list(ListQuery(all=True))
