@@ -45,7 +45,11 @@ class SmallDisk(Wherryd):
         self.fill()
         ballast = self.data_root / BALLAST
         os.truncate(ballast, max(0, ballast.stat().st_size - size))
-        os.sync()  # ext4 gives freed blocks out again once their end is on the disk
+        self.sync()  # ext4 gives freed blocks out again once their end is on the disk
+
+    def sync(self) -> None:
+        """Have all on this disk that belongs there, and nothing of others' disks."""
+        _run("sync", "--file-system", str(self.data_root))
 
     def free(self) -> None:
         """Give the space back."""
