@@ -19,6 +19,11 @@ class Memory:
         except NotThere:
             self._ends = None
 
+    @property
+    def tells_of_workers(self) -> bool:
+        """Whether the kernel tells of processes that end."""
+        return self._ends is not None
+
     def close(self) -> None:
         """Watch no more."""
         if self._ends is not None:
