@@ -11,7 +11,7 @@ from errdefs import InvalidArgument, SystemFailure, WherryError
 from runtime import spawn
 
 if TYPE_CHECKING:
-    from runtime.task import Runtime
+    from runtime.task_values import Runtime
 
 _MAX_LOG = 1 << 18
 _TIMEOUT = 60.0

@@ -7,106 +7,20 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
-from typing import Any
 
 from errdefs import Conflict, SystemFailure
 from runtime import runc
 from runtime.exiting import exiting
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
+from runtime.task_values import Attach, ExecRequest, Exit, Runtime
 
 EXIT_KILLED = 128 + signal.SIGKILL
 _NO_THREADS = "read init-p: connection reset by peer"
 """The runtime's process in the container died before it became the one that was asked for: where few processes are
 allowed (--pids-limit), its own threads are too many if they come after its move into the group, which is chance."""
 _EXEC_TRIES = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """An OCI runtime with runc's command line: `path` is absolute or looked up in PATH; `args` are global
-    options.
-    """
-
-    name: str
-    path: str
-    args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFile:
-    """A json-file log: rotated at `max_size` bytes (None: never), `max_files` kept including the current one.
-
-    `attrs` is an encoded JSON object put into each record, b"" for none.
-    """
-
-    path: Path
-    max_size: int | None = None
-    max_files: int = 1
-    attrs: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRequest:
-    """What to create: the bundle's config.json says the rest, and must agree on `terminal`.
-
-    `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width). `plain`: the spec has
-    a new PID namespace and no hooks (`runtime.spec.build.is_plain`).
-    """
-
-    id: str
-    bundle: Path
-    runtime: Runtime
-    terminal: bool = False
-    open_stdin: bool = False
-    stdin_once: bool = False
-    log: LogFile | None = None
-    console_size: tuple[int, int] | None = None
-    plain: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
-    """How a process ended: `code` 0..255, 128+n for signal n; `at` in unix ns; `oom`: the kernel killed for
-    memory.
-
-    `reason` says why no more is known than that it was killed (its shim was lost); "" when all is known.
-    """
-
-    code: int
-    at: int
-    oom: bool = False
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attach:
-    """Which streams a client takes part in."""
-
-    stdin: bool = False
-    stdout: bool = True
-    stderr: bool = True
-
-    @property
-    def wants(self) -> str:
-        """The protocol's letters for it."""
-        return "i" * self.stdin + "o" * self.stdout + "e" * self.stderr
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecRequest:
-    """A process to run in the container: `process` is the OCI process object, and must agree on `terminal`.
-
-    `id` is new, of letters and digits. Without `attach` its output is dropped.
-    """
-
-    id: str
-    process: dict[str, Any]
-    terminal: bool = False
-    open_stdin: bool = False
-    attach: Attach | None = None
 
 
 class Task:

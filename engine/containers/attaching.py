@@ -14,7 +14,7 @@ from engine.containers.attach import (
 from engine.containers.container import Container
 from engine.containers.live import Live
 from engine.containers.state import Action
-from runtime.task import Attach
+from runtime.task_values import Attach
 
 PARKED_LIMIT = 1000
 """Clients that may wait for one container's start."""

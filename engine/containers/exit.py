@@ -7,7 +7,7 @@ from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
-from runtime.task import Exit
+from runtime.task_values import Exit
 
 NANOSECOND = 1e-9
 

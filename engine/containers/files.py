@@ -12,7 +12,7 @@ from engine.containers.machinery import Machinery
 from engine.containers.networking import Plugged
 from engine.containers.store import ContainerStore
 from network import hosts, resolvconf
-from runtime.task import LogFile
+from runtime.task_values import LogFile
 
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"

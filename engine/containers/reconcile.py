@@ -20,7 +20,8 @@ from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.containers.watch import Watcher
 from runtime import cgroups, mount
-from runtime.task import Exit, Task
+from runtime.task import Task
+from runtime.task_values import Exit
 
 _log = logging.getLogger(__name__)
 LOST = 255

@@ -21,7 +21,8 @@ from engine.undo import Undo
 from runtime import cgroups
 from runtime.paths import read_in_root
 from runtime.spec import build, user
-from runtime.task import Attach, Runtime, Task, TaskRequest
+from runtime.task import Task
+from runtime.task_values import Attach, Runtime, TaskRequest
 
 STEPS = (
     "directory", "mount", "sandbox", "endpoint", "ports", "shm", "files", "bundle", "create", "attach", "start", "save",

@@ -21,7 +21,8 @@ from engine.containers.remove import remove
 from engine.containers.start import start
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
-from runtime.task import Exit, Task
+from runtime.task import Task
+from runtime.task_values import Exit
 
 _log = logging.getLogger(__name__)
 

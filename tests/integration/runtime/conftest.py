@@ -15,7 +15,8 @@ import uvloop
 from runtime.shim_client import Stream
 from runtime.spec.build import is_plain
 from runtime.supervisor import Supervisor
-from runtime.task import Attach, Exit, LogFile, Runtime, Task, TaskRequest
+from runtime.task import Task
+from runtime.task_values import Attach, Exit, LogFile, Runtime, TaskRequest
 from tests.integration.runtime.bundles import make_bundle, make_rootfs, new_id
 from tests.roots import make_root
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from runtime.supervisor import Supervisor
-from runtime.task import LogFile, Runtime, TaskRequest
+from runtime.task_values import LogFile, Runtime, TaskRequest
 
 
 async def main() -> None:

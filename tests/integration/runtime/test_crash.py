@@ -15,7 +15,8 @@ import pytest
 
 from errdefs import SystemFailure, WherryError
 from runtime.shim import faults
-from runtime.task import Attach, ExecRequest, Exit, Task
+from runtime.task import Task
+from runtime.task_values import Attach, ExecRequest, Exit
 from tests.integration.runtime.bundles import new_id, process
 from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
 

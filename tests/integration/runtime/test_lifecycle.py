@@ -12,7 +12,8 @@ import pytest
 
 from errdefs import InvalidArgument, SystemFailure
 from runtime import zygote
-from runtime.task import Attach, ExecRequest, LogFile, Runtime, Task
+from runtime.task import Task
+from runtime.task_values import Attach, ExecRequest, LogFile, Runtime
 from tests.integration.runtime.bundles import new_id, process
 from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
 

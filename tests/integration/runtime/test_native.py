@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from errdefs import SystemFailure
-from runtime.task import ExecRequest, Task
+from runtime.task import Task
+from runtime.task_values import ExecRequest
 from tests.integration.runtime.bundles import process
 from tests.integration.runtime.conftest import Containers
 

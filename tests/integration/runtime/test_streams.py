@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from errdefs import Conflict, SystemFailure
-from runtime.task import Attach
+from runtime.task_values import Attach
 from tests.integration.runtime.conftest import Containers, read_all, stdout_of
 
 pytestmark = pytest.mark.root
