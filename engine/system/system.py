@@ -21,9 +21,8 @@ from engine.system import host
 from engine.system.nouns import Commit, Component, Firewall, Info, Platform, Plugins, Runtime, Version
 from engine.system.programs import Programs, runc_warning
 from engine.system.registries import registry_config
-from runtime import cgroups
+from runtime import cgroups, task_values
 from runtime.supervisor import Supervisor
-from runtime.task_values import Runtime
 
 STORAGE_DRIVER = "overlayfs"
 
@@ -133,7 +132,9 @@ class System:
         """ "1.1.15+ds1" for what calls itself "runc version 1.1.15+ds1"; "" if it cannot be run."""
         one = self._config.runtimes[name]
         try:
-            said = await self._supervisor.version(Runtime(name=name, path=one.path, args=one.args))
+            said = await self._supervisor.version(
+                task_values.Runtime(name=name, path=one.path, args=one.args)
+            )
         except errdefs.SystemFailure:
             return ""
         return said.rpartition(" ")[2]
