@@ -122,6 +122,16 @@ class Wherryd:
         self.terminate()
         self.start()
 
+    def dies_at(self, point: str) -> None:
+        """Restart so that the daemon dies at a point (of the engine or of a shim); its next start is as usual."""
+        self.terminate()
+        flags, env = self.flags, self.env
+        self.flags, self.env = [*flags, "--fault-points"], {**env, "WHERRY_FAULT": point}
+        try:
+            self.start()
+        finally:
+            self.flags, self.env = flags, env
+
     def log_tail(self, lines: int = 40) -> str:
         """The end of the daemon's log."""
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -93,12 +93,7 @@ def dies(full: Wherryd) -> Callable[[str], None]:
     """Let the daemon make room and die at a point of that, and start it as usual."""
 
     def run(point: str) -> None:
-        full.terminate()
-        full.flags.append("--fault-points")
-        full.env["WHERRY_FAULT"] = point
-        full.start()
-        full.flags.remove("--fault-points")
-        full.env.clear()
+        full.dies_at(point)
         configure(full, {"image-gc": {**EMPTY_IT, "keep": KEEP}})
         until(lambda: not full.alive)
         full.config_file.write_text("{}")

@@ -2,14 +2,13 @@
 
 import gzip
 import random
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.images import pull, registration, transfer
+from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.registries import DebianRegistry, digest_of, missing
@@ -57,28 +56,11 @@ def stored(mortal: Wherryd) -> set[str]:
     }
 
 
-def dies(mortal: Wherryd, point: str, name: str) -> None:
-    """The daemon dies of the pull (a point that is never hit fails here), and is started again."""
-    mortal.terminate()
-    mortal.flags.append("--fault-points")
-    mortal.env["WHERRY_FAULT"] = point
-    mortal.start()
-    mortal.flags.remove("--fault-points")
-    mortal.env.clear()
-    worker = threading.Thread(target=mortal.docker, args=("pull", name), kwargs={"check": False})
-    worker.start()
-    deadline = time.monotonic() + 20
-    while mortal.alive:
-        assert time.monotonic() < deadline, "the point was never hit"
-        time.sleep(0.01)
-    worker.join(20)
-    mortal.start()
-
-
 @pytest.mark.parametrize("point", STEPS)
 def test_pull(mortal: Wherryd, name: str, point: str) -> None:
     before = stored(mortal)
-    dies(mortal, point, name)
+    mortal.dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("pull", name))
     if not there(mortal):
         kept = {path for path in stored(mortal) - before if path.startswith("content/retained/")}
         whole = {path.removesuffix(".whole") for path in kept if path.endswith(".whole")}

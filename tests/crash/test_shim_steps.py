@@ -25,16 +25,7 @@ def faulty(mortal: Wherryd) -> Iterator[Callable[[str], None]]:
     """Restart the daemon with a zygote in which one step kills; another container is there all the time."""
     mortal.docker("run", "-d", "--name", "witness", "busybox", "sleep", "1000")
     pid = state(mortal, "witness")["Pid"]
-
-    def arm(step: str) -> None:
-        mortal.terminate()
-        mortal.flags.append("--fault-points")
-        mortal.env["WHERRY_FAULT"] = step
-        mortal.start()
-        mortal.flags.remove("--fault-points")
-        mortal.env.clear()
-
-    yield arm
+    yield mortal.dies_at
     daemon = mortal.pid
     assert state(mortal, "witness")["Pid"] == pid
     mortal.restart()  # a zygote in which nothing kills

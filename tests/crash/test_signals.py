@@ -107,12 +107,7 @@ def test_an_exit_recorded_and_not_followed_is_followed_at_boot(mortal: Wherryd) 
     mortal.docker(
         "run", "-d", "--rm", "--name", "cc", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.1; done"
     )
-    mortal.terminate()
-    mortal.flags.append("--fault-points")
-    mortal.env["WHERRY_FAULT"] = "exit.recorded"
-    mortal.start()
-    mortal.flags.remove("--fault-points")
-    mortal.env.clear()
+    mortal.dies_at("exit.recorded")
     mortal.docker("exec", "cc", "touch", "/go", check=False)
     eventually(lambda: not mortal.alive)
     mortal.start()

@@ -1,9 +1,7 @@
 """Every verb is killed at every step of its undo stack: after the restart it is done or undone, nothing is left."""
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,6 +9,7 @@ from engine import faults
 from engine.containers import create, remove, start
 from engine.images import registration
 from runtime import mount
+from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
@@ -18,43 +17,6 @@ pytestmark = pytest.mark.root
 CREATE = [f"create.{step}" for step in create.STEPS]
 START = [f"start.{step}" for step in start.STEPS]
 REMOVE = [f"remove.{step}" for step in remove.STEPS]
-
-
-@pytest.fixture
-def dies_at(mortal: Wherryd) -> Iterator[Callable[[str], None]]:
-    """Restart the daemon so that it dies at a point; afterwards it runs as usual."""
-    flags = list(mortal.flags)
-
-    def arm(point: str) -> None:
-        mortal.terminate()
-        mortal.flags.append("--fault-points")
-        mortal.env["WHERRY_FAULT"] = point
-        mortal.start()
-        mortal.flags[:] = flags
-        mortal.env.clear()
-
-    yield arm
-    mortal.flags[:] = flags
-    mortal.env.clear()
-
-
-def is_killed_by(mortal: Wherryd, action: Callable[[], object]) -> None:
-    """The daemon dies of the action (a point that is never hit fails here), and is started again."""
-    worker = threading.Thread(target=_quietly, args=(action,), daemon=True)
-    worker.start()
-    deadline = time.monotonic() + 20
-    while mortal.alive:
-        assert time.monotonic() < deadline, "the point was never hit"
-        time.sleep(0.01)
-    mortal.start()
-    worker.join(20)
-
-
-def _quietly(action: Callable[[], object]) -> None:
-    try:
-        action()
-    except (OSError, AssertionError):
-        pass
 
 
 def state(mortal: Wherryd, name: str) -> dict[str, object]:
@@ -71,8 +33,8 @@ def agrees_with_the_kernel(mortal: Wherryd, name: str) -> None:
 
 
 @pytest.mark.parametrize("point", CREATE)
-def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    dies_at(point)
+def test_create(mortal: Wherryd, point: str) -> None:
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000"))
     if not state(mortal, "cc"):
         mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000")
@@ -81,10 +43,10 @@ def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> 
 
 
 @pytest.mark.parametrize("point", START)
-def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_start(mortal: Wherryd, point: str) -> None:
     options = ("--name", "cc", "-p", "18080:80", "--ipc", "shareable")
     mortal.docker("create", *options, "busybox", "sleep", "1000")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
     agrees_with_the_kernel(mortal, "cc")
     if not state(mortal, "cc")["Running"]:
@@ -94,12 +56,12 @@ def test_start(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> N
 
 
 @pytest.mark.parametrize("point", ["start.shm", "start.create", "start.start"])
-def test_a_start_that_joins(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_a_start_that_joins(mortal: Wherryd, point: str) -> None:
     """The donor's /dev/shm is whole, and nobody's bind of it is left but those of who runs."""
     mortal.docker("run", "-d", "--name", "donor", "--ipc", "shareable", "busybox", "sleep", "1000")
     mortal.docker("exec", "donor", "sh", "-c", "echo kept > /dev/shm/kept")
     mortal.docker("create", "--name", "cc", "--ipc", "container:donor", "busybox", "sleep", "1000")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
     running = set(mortal.docker("ps", "-q", "--no-trunc").stdout.split())
     mounted = [entry.target for entry in mount.mountinfo() if entry.target.startswith(f"{mortal.exec_root}/")]
@@ -111,35 +73,35 @@ def test_a_start_that_joins(mortal: Wherryd, dies_at: Callable[[str], None], poi
 
 
 @pytest.mark.parametrize("point", REMOVE)
-def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_remove(mortal: Wherryd, point: str) -> None:
     mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("rm", "cc"))
     assert mortal.get("/containers/cc/json").status == 404
 
 
 @pytest.mark.parametrize("point", ["exit.released", "exit.recorded"])
-def test_exit(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_exit(mortal: Wherryd, point: str) -> None:
     ends = "while [ ! -e /go ]; do sleep 0.1; done; exit 9"
     mortal.docker("run", "-d", "--name", "cc", "--ipc", "shareable", "busybox", "sh", "-c", ends)
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("exec", "cc", "touch", "/go"))
     found = state(mortal, "cc")
     assert (found["Status"], found["ExitCode"]) == ("exited", 9)
     mortal.docker("rm", "cc")
 
 
-def test_stop(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+def test_stop(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
-    dies_at("stop.marked")
+    mortal.dies_at("stop.marked")
     is_killed_by(mortal, lambda: mortal.docker("stop", "-t", "0", "cc"))
     agrees_with_the_kernel(mortal, "cc")
     mortal.docker("rm", "-f", "cc")
 
 
-def test_restart(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+def test_restart(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
-    dies_at("restart.stopped")
+    mortal.dies_at("restart.stopped")
     is_killed_by(mortal, lambda: mortal.docker("restart", "-t", "0", "cc"))
     deadline = time.monotonic() + 10
     while not state(mortal, "cc")["Running"]:
@@ -148,9 +110,9 @@ def test_restart(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
     mortal.docker("rm", "-f", "cc")
 
 
-def test_pause(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+def test_pause(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
-    dies_at("pause.frozen")
+    mortal.dies_at("pause.frozen")
     is_killed_by(mortal, lambda: mortal.docker("pause", "cc"))
     status = state(mortal, "cc")["Status"]
     done = mortal.docker("exec", "cc", "true", check=False)
@@ -158,10 +120,10 @@ def test_pause(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
     mortal.docker("rm", "-f", "cc")
 
 
-def test_commit(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
+def test_commit(mortal: Wherryd) -> None:
     """What the engine paused for itself goes on, and is not paused for the user."""
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
-    dies_at("commit.frozen")
+    mortal.dies_at("commit.frozen")
     is_killed_by(mortal, lambda: mortal.docker("commit", "cc", "committed"))
     assert state(mortal, "cc")["Status"] == "running"
     assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
@@ -170,9 +132,9 @@ def test_commit(mortal: Wherryd, dies_at: Callable[[str], None]) -> None:
 
 
 @pytest.mark.parametrize("step", registration.STEPS)
-def test_commit_is_whole_or_absent(mortal: Wherryd, dies_at: Callable[[str], None], step: str) -> None:
+def test_commit_is_whole_or_absent(mortal: Wherryd, step: str) -> None:
     mortal.docker("run", "--name", "cc", "busybox", "sh", "-c", "echo yes > /new")
-    dies_at(f"commit.{step}")
+    mortal.dies_at(f"commit.{step}")
     is_killed_by(mortal, lambda: mortal.docker("commit", "cc", "committed"))
     if step == "save":
         assert mortal.docker("run", "--rm", "committed", "cat", "/new").stdout == "yes\n"

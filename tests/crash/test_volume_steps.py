@@ -1,17 +1,16 @@
 """The daemon is killed at every step of making, filling and removing volumes: it is done or undone at the next boot."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from engine.containers import create, remove
 from engine.volumes import volumes
-from tests.crash.test_steps import dies_at, is_killed_by
+from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
 
 pytestmark = pytest.mark.root
-__all__ = ["dies_at"]
 
 MAKING = ("volume.recorded", "volume.made")
 REMOVING = ("volume.marked", "volume.gone")
@@ -48,8 +47,8 @@ def test_every_point_is_tested() -> None:
 
 
 @pytest.mark.parametrize("point", MAKING)
-def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
-    dies_at(point)
+def test_create(mortal: Wherryd, point: str) -> None:
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("volume", "create", "--label", "a=b", "vol"))
     assert named(mortal) == on_disk(mortal) == {"vol"}
     assert content(mortal, "vol") == []
@@ -57,9 +56,9 @@ def test_create(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> 
 
 
 @pytest.mark.parametrize("point", REMOVING)
-def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_remove(mortal: Wherryd, point: str) -> None:
     mortal.docker("run", "--rm", "-v", "vol:/v", "busybox", "touch", "/v/old")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("volume", "rm", "vol"))
     assert named(mortal) == on_disk(mortal) == set()
     mortal.docker("volume", "create", "vol")
@@ -67,9 +66,9 @@ def test_remove(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> 
 
 
 @pytest.mark.parametrize("point", [*MAKING, *CREATE])
-def test_create_of_a_container(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_create_of_a_container(mortal: Wherryd, point: str) -> None:
     asked = ("--name", "cc", "-v", "vol:/bin", "-v", "/anonymous", "busybox", "sleep", "1000")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("create", *asked))
     if exists(mortal, "cc"):
         mounts = mortal.get("/containers/cc/json").json["Mounts"]
@@ -84,14 +83,12 @@ def test_create_of_a_container(mortal: Wherryd, dies_at: Callable[[str], None], 
 
 
 @pytest.mark.parametrize("point", CREATE)
-def test_a_volume_that_was_there_is_filled_once(
-    mortal: Wherryd, dies_at: Callable[[str], None], point: str
-) -> None:
+def test_a_volume_that_was_there_is_filled_once(mortal: Wherryd, point: str) -> None:
     """An empty one is empty again, unless the container is there; one with data keeps it."""
     mortal.docker("volume", "create", "empty")
     mortal.docker("run", "--rm", "-v", "full:/f", "busybox", "touch", "/f/mine")
     asked = ("--name", "cc", "-v", "empty:/bin", "-v", "full:/etc", "busybox", "true")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("create", *asked))
     assert named(mortal) == on_disk(mortal) == {"empty", "full"}
     assert content(mortal, "full") == ["mine"]
@@ -105,10 +102,10 @@ def test_a_volume_that_was_there_is_filled_once(
 
 
 @pytest.mark.parametrize("point", [*REMOVING, *REMOVE])
-def test_remove_of_a_container(mortal: Wherryd, dies_at: Callable[[str], None], point: str) -> None:
+def test_remove_of_a_container(mortal: Wherryd, point: str) -> None:
     """What was begun with `-v` goes on with it: the anonymous volume goes, the named one stays."""
     mortal.docker("create", "--name", "cc", "-v", "vol:/v", "-v", "/anonymous", "busybox", "true")
-    dies_at(point)
+    mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("rm", "-v", "cc"))
     assert not exists(mortal, "cc")
     assert named(mortal) == on_disk(mortal) == {"vol"}
