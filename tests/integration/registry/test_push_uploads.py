@@ -396,3 +396,122 @@ async def test_nobody_answers(send: Send) -> None:
     assert failed.value.message == (
         'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "text"),
+    [
+        (  # ECR: nobody has made the repository
+            404,
+            {"errors": [{"code": "NAME_UNKNOWN", "message": "The repository with name 'a' does not exist"}]},
+            "name unknown: The repository with name 'a' does not exist",
+        ),
+        (  # Harbor: a quota
+            403,
+            {
+                "errors": [
+                    {"code": "DENIED", "message": "adding 8.0 MiB of storage resource will exceed the limit"}
+                ]
+            },
+            "denied: adding 8.0 MiB of storage resource will exceed the limit",
+        ),
+        (  # GHCR: a token that may not
+            403,
+            {"errors": [{"code": "DENIED", "message": "permission_denied: create_package"}]},
+            "denied: permission_denied: create_package",
+        ),
+        (405, {"errors": [{"code": "UNSUPPORTED"}]}, "unsupported"),
+    ],
+    ids=["ecr", "harbor", "ghcr", "read-only"],
+)
+async def test_what_registries_say(send: Send, status: int, body: dict[str, Any], text: str) -> None:
+    """It is told at once, and once."""
+    asked: list[str] = []
+
+    async def refusing(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.method)
+        if request.method == "POST":
+            return web.json_response(body, status=status)
+        return web.Response(status=200 if request.path == "/v2/" else 404)
+
+    async with serve(refusing) as netloc:
+        with pytest.raises(errdefs.SystemFailure) as failed:
+            await send(f"{netloc}/a/b")
+    assert failed.value.message == text
+    assert asked == ["GET", "HEAD", "POST"]
+
+
+async def test_docker_hubs_words(send: Send) -> None:
+    """Challenge and body both say something."""
+    challenge = (
+        'Bearer realm="{}/token",service="hub",scope="repository:a/b:pull,push",error="insufficient_scope"'
+    )
+
+    async def hub(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/token":
+            return web.json_response({"token": "of-anybody"})
+        known = request.headers.get("Authorization") == "Bearer of-anybody"
+        if request.method == "HEAD" and known:
+            return web.Response(status=404)
+        body = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required", "detail": []}]}
+        headers = {"WWW-Authenticate": challenge.format(f"http://{request.host}")}
+        return web.json_response(body, status=401, headers=headers)
+
+    async with serve(hub) as netloc:
+        with pytest.raises(errdefs.SystemFailure) as failed:
+            await send(f"{netloc}/a/b")
+    assert failed.value.message == (
+        "errors:\ndenied: requested access to the resource is denied\nunauthorized: authentication required\n"
+    )
+
+
+async def test_a_token_that_ends_on_the_way(send: Send) -> None:
+    """The body is sent once more, with a new one."""
+    taking, given = Taking(), ["third", "second", "first"]
+    good = ["first"]
+
+    async def by_token(request: web.BaseRequest) -> web.StreamResponse:
+        if request.path == "/token":
+            return web.json_response({"token": given.pop()})
+        if request.method == "PUT" and good == ["first"]:
+            await request.content.read()
+            good[0] = "second"
+        if request.headers.get("Authorization") != f"Bearer {good[0]}":
+            realm = f'Bearer realm="http://{request.host}/token",service="x"'
+            return web.Response(status=401, headers={"WWW-Authenticate": realm})
+        return await taking(request)
+
+    async with serve(by_token) as netloc:
+        assert await send(f"{netloc}/a/b") == ["Pushing", "Pushed"]
+    assert taking.blobs == {DIGEST: BLOB}
+    assert given == ["third"]
+
+
+async def test_a_file_that_is_not_what_it_was(send: Send, tmp_path: Path) -> None:
+    """Nothing is wrong with the registry: it is not tried again."""
+    (blob,) = (tmp_path / "content/blobs/sha256").iterdir()
+    taking = Taking()
+    async with serve(taking) as netloc:
+        blob.write_bytes(BLOB[:1000])
+        with pytest.raises(errdefs.SystemFailure, match="is shorter than it was"):
+            await send(f"{netloc}/a/b")
+        blob.unlink()
+        with pytest.raises(errdefs.SystemFailure, match="cannot read the blob"):
+            await send(f"{netloc}/a/b")
+    assert taking.blobs == {}
+    assert taking.methods.count("POST") == 2
+
+
+async def test_a_connection_that_went_meanwhile(send: Send) -> None:
+    """A server that closes idle connections as it likes costs an attempt, and no hanging."""
+    taking = Taking()
+
+    async def fickle(request: web.BaseRequest) -> web.StreamResponse:
+        answer = await taking(request)
+        if taking.methods in (["POST"], ["POST", "GET", "POST"]):
+            asyncio.get_running_loop().call_later(0, request.transport.abort)  # type: ignore[union-attr]
+        return answer
+
+    async with serve(fickle) as netloc, asyncio.timeout(30):
+        await send(f"{netloc}/a/b")
+    assert taking.blobs == {DIGEST: BLOB}
