@@ -16,7 +16,7 @@ with its source. The answer is compared whole at every version: a gate that is m
         add: {/path: value}              also `set`, `remove: [/path]`, and `status`, `type`, `body`, `asked` as a whole
 
 Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name yet
-(push, search, networks' create and connect, builds and their prune, /session and /grpc, attestations) or belongs to
+(networks' create and connect, builds and their prune, /session and /grpc, attestations) or belongs to
 swarms; fields that nothing here can fill (who built or signed an image); what Docker takes at every version (tmpfs
 options); what is deprecated and goes on (`error`, `progress`).
 """
