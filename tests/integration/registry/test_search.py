@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from docker import DockerClient
 
 import errdefs
 from engine.filters import Filters
@@ -231,3 +232,14 @@ async def test_docker_search(index: tuple[Index, str], wherryd: Wherryd) -> None
     assert done.stdout.count("\n") == 2
     done = await _docker(wherryd, "search", "--limit", "1000", f"{netloc}/x")
     assert "limit 1000 is outside the range of [1, 100]" in done.stderr
+
+
+async def test_docker_py_searches(index: tuple[Index, str], docker_py: DockerClient) -> None:
+    made, netloc = index
+    found = await asyncio.to_thread(docker_py.images.search, f"{netloc}/x", limit=2)
+    assert [(each["name"], each["star_count"], each["is_automated"]) for each in found] == [
+        ("x", 900, False),
+        ("a/x", 5, False),
+        ("b/x", 0, False),
+    ]
+    assert made.asked.query == [("q", "x"), ("n", "2")]
