@@ -12,9 +12,9 @@ from tests.bench.measures import OURS, THEIRS, table
 from tests.roots import filesystem
 
 DURABILITY = (
-    "When wherry answers a pull or a load, all of the image is on the disk: blobs and the record by fsync, the files of "
-    "a layer by syncfs. dockerd syncs its metadata alone (seen by strace); the files of its layers reach the disk when "
-    "the kernel gets to them."
+    "When wherry answers a pull or a load, all of the image is on the disk: blobs and the record by fsync, the files "
+    "of layers by syncfs. dockerd syncs its metadata alone (seen by strace); the files of its layers reach the disk "
+    "when the kernel gets to them."
 )
 README = REPOSITORY / "README.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
