@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 from errdefs import InvalidArgument
+from runtime.layers.decompress import CHUNK
 from runtime.layers.header import BLOCK, Extents, Header, pairs, pax_extents, pax_records, show
 
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
@@ -12,7 +13,7 @@ _EXTENSIONS = (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK)
 _MAX_EXTENSION = 1 << 20  # as in Go's archive/tar
 _MAX_SPARSE_NUMBERS = 1 << 20
 _ZEROS = bytes(BLOCK)
-_MANY_ZEROS = bytes(1 << 20)  # as many as come at once
+_MANY_ZEROS = bytes(CHUNK)
 
 
 class Source:
@@ -52,7 +53,7 @@ class Source:
         self._at = 0
 
     def copy(self, fd: int, count: int) -> None:
-        """Write the next `count` bytes to a descriptor, as they come. Megabytes of zeros become holes: a bomb of
+        """Write the next `count` bytes to a descriptor, as they come. Whole chunks of zeros become holes: a bomb of
         them takes no disk.
         """
         self.position += count
