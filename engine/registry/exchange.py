@@ -51,6 +51,12 @@ class Request:
     connect_timeout: float = 30.0
 
 
+def _left_in(content: aiohttp.StreamReader) -> bytes:
+    """What came before the connection broke: aiohttp has it, and tells of the failure first, for good."""
+    content.set_exception(None)  # type: ignore[arg-type]
+    return content.read_nowait()
+
+
 class Answer:
     """The head of an answer, and its body while the exchange is open."""
 
@@ -112,6 +118,8 @@ class Answer:
             try:
                 chunk = await content.readany()
             except failures.FAILURES as error:
+                if rest := _left_in(content):
+                    yield rest
                 raise self._failed(error) from None
             if not chunk:
                 return
