@@ -108,10 +108,17 @@ class Access:
         )
 
     def _learn(self, challenges: list[Challenge], key: _Key) -> bool:
-        """Take over what a refused request says; whether that, or a new token, may open the host."""
-        stale = key.wanted is not None and self._tokens.forget(key.wanted, self._credentials, key.token)
+        """Take over what a refused request says; whether that, or a new token, may open the host.
+
+        Who shows a token that is not known any more is told by Harbor of passwords alone: that is not taken over.
+        """
+        if key.wanted is not None:
+            self._tokens.forget(key.wanted, self._credentials, key.token)
+            if any(each.scheme == "bearer" for each in challenges):
+                self._challenges = challenges
+            return True
         known, self._challenges = self._challenges, challenges or self._challenges
-        return stale or [_demand(each) for each in challenges] != [_demand(each) for each in known or []]
+        return [_demand(each) for each in challenges] != [_demand(each) for each in known or []]
 
     async def _key(self, request: Request, scopes: tuple[str, ...]) -> _Key:
         """What opens the host, of what its challenges ask for; bearer tokens go before passwords."""

@@ -90,13 +90,11 @@ class Tokens:
             if waiting > 1:
                 self._locks[key] = lock, waiting - 1
 
-    def forget(self, wanted: Wanted, credentials: Credentials | None, token: str) -> bool:
-        """Drop a token that a registry did not take; whether it was one that had been kept."""
+    def forget(self, wanted: Wanted, credentials: Credentials | None, token: str) -> None:
+        """Drop a token that a registry did not take, unless another has come in its place."""
         key = wanted, self._mark(credentials)
-        if self._kept.get(key, ("", 0.0))[0] != token:
-            return False
-        del self._kept[key]
-        return True
+        if self._kept.get(key, ("", 0.0))[0] == token:
+            del self._kept[key]
 
     def _keep(self, key: tuple[Wanted, bytes], issued: Issued) -> None:
         now = _now()

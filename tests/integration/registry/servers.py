@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
 
 import aiohttp
 from aiohttp import web
@@ -72,9 +73,9 @@ class TokenServer:
                 status=self.refuse.status, body=self.refuse.body, headers={"Content-Type": "application/json"}
             )
         if seen.method == "POST":
-            form = await request.post()
+            form = dict(parse_qsl(seen.body))
             known = form.get("refresh_token") == IDENTITY
-            scopes = str(form.get("scope", "")).split()
+            scopes = form.get("scope", "").split()
         else:
             given = seen.headers.get("authorization", "")
             expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
