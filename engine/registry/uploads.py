@@ -52,7 +52,7 @@ class Uploads:
             async with self.access.ask("HEAD", self.url(f"blobs/{digest}")):
                 return True
         except errors.Refusal as refused:
-            if refused.passing or refused.by_token_server:
+            if refused.by_token_server or refused.status == HTTPStatus.TOO_MANY_REQUESTS:
                 raise errors.of_push(refused) from None
             return False
 

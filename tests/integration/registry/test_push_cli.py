@@ -325,11 +325,67 @@ class _Slow(Taking):
         return True
 
 
+async def test_an_image_that_is_removed_meanwhile(wherryd: Wherryd, loaded: str) -> None:
+    """The push comes to its end, and the image does not come back."""
+    taking = _Held()
+    async with serve(taking) as netloc:
+        target = f"{netloc}/a/b:1"
+        await asyncio.to_thread(wherryd.docker, "tag", loaded, target)
+        async with asyncio.TaskGroup() as group:
+            pushing = group.create_task(asyncio.to_thread(wherryd.docker, "push", target))
+            async with asyncio.timeout(20):
+                await taking.begun.wait()
+            await asyncio.to_thread(wherryd.docker, "rmi", "-f", loaded)
+            taking.going_on.set()
+        assert digest_of(taking.manifests["1"]) in pushing.result().stdout
+    assert wherryd.get(f"/images/{loaded}/json").status == 404
+
+
+class _Held(Taking):
+    """Waits with all bodies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.going_on = asyncio.Event(), asyncio.Event()
+
+    async def _take(self, request: Any, upload: bytearray) -> bool:
+        self.begun.set()
+        await self.going_on.wait()
+        return await super()._take(request, upload)
+
+
+def test_a_committed_image(wherryd: Wherryd, name: str) -> None:
+    """Its lower layer is the one that was pushed already: it is compressed once, and sent once."""
+    base = f"{name}-base"
+    wherryd.docker("create", "--name", "to-commit", "--label", "pushed=yes", "busybox")
+    try:
+        wherryd.docker("commit", "to-commit", f"{base}:1")
+        wherryd.docker("run", "--name", "to-push", f"{base}:1", "touch", "/made")
+        try:
+            wherryd.docker("commit", "to-push", f"{name}:1")
+        finally:
+            wherryd.docker("rm", "to-push")
+        wherryd.docker("push", f"{base}:1")
+        said = wherryd.docker("push", f"{name}:1").stdout
+    finally:
+        wherryd.docker("rm", "to-commit")
+    assert said.count(f": Mounted from {base.partition('/')[2]}") == 1
+    assert said.count(": Pushed") == 1
+    layers = [each["digest"] for each in json.loads(raw(f"{name}:1"))["layers"]]
+    assert layers[0] == json.loads(raw(f"{base}:1"))["layers"][0]["digest"]
+    wherryd.docker("rmi", f"{name}:1", f"{base}:1")
+    assert wherryd.docker("run", "--rm", f"{name}:1", "ls", "/made").stdout == "/made\n"
+
+
 def test_docker_py(docker_py: docker_package.DockerClient, name: str, loaded: str) -> None:
     lines = list(docker_py.images.push(name, tag="1", stream=True, decode=True))
     assert lines[0] == {"status": f"The push refers to repository [{name}]"}
     assert lines[-1]["aux"]["Digest"] == digest_of(raw(f"{name}:1"))
     assert lines[-1]["aux"]["Tag"] == "1"
+    both = [
+        line["aux"]["Tag"] for line in docker_py.images.push(name, stream=True, decode=True) if "aux" in line
+    ]
+    assert both == ["1", "2"]
     failed = list(docker_py.images.push(name, tag="9", stream=True, decode=True))
     assert failed[-1]["error"] == f"tag does not exist: {name}:9"
 

@@ -39,11 +39,16 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def send(tmp_path: Path, clients: Callable[..., Registry]) -> Send:
-    """Send the blob into a repository; what its line of progress said, each once."""
+async def sendings(tmp_path: Path) -> Sendings:
+    """Over a store with the blob."""
     content = await LocalContentStore.open(tmp_path / "content")
     await content.put(BLOB)
-    sendings = Sendings(content, at_once=3)
+    return Sendings(content, at_once=3)
+
+
+@pytest.fixture
+async def send(sendings: Sendings, clients: Callable[..., Registry]) -> Send:
+    """Send the blob into a repository; what its line of progress said, each once."""
 
     async def run(
         name: str, credentials: Credentials | None = None, sources: tuple[str, ...] = (), **settings: object
@@ -375,6 +380,49 @@ async def test_one_upload_for_all_who_want_it(send: Send) -> None:
         name = f"{netloc}/a/b"
         await asyncio.gather(*(send(name) for _ in range(5)))
         assert taking.methods == ["POST", "PUT"]
+
+
+async def test_who_goes_away_ends_nobody_elses_upload(
+    sendings: Sendings, clients: Callable[..., Registry]
+) -> None:
+    taking = Taking()
+    begun, going_on = asyncio.Event(), asyncio.Event()
+
+    async def waiting(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "PUT":
+            begun.set()
+            await going_on.wait()
+        return await taking(request)
+
+    async with serve(waiting) as netloc, asyncio.TaskGroup() as group:
+        name = parse(f"{netloc}/a/b")
+        writing = await clients().repository(name, None, ("push", "pull")).uploads()
+        destination = Destination(name=name, credentials=None, uploads=writing)
+        parcel = Parcel(shown="layer", digest=DIGEST, size=len(BLOB))
+
+        async def one() -> None:
+            async with sendings.send(destination, parcel, lambda _: None):
+                pass
+
+        first, second = group.create_task(one()), group.create_task(one())
+        await begun.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        going_on.set()
+        await second
+    assert taking.blobs == {DIGEST: BLOB}
+    assert taking.methods == ["POST", "PUT"]
+
+
+async def test_a_look_that_fails_says_nothing(send: Send) -> None:
+    """What cannot be told of a blob by HEAD is told when it is sent."""
+    taking = Taking()
+
+    async def blind(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=500) if request.method == "HEAD" else await taking(request)
+
+    async with serve(blind) as netloc:
+        assert await send(f"{netloc}/a/b") == ["Pushing", "Pushed"]
 
 
 async def test_mirrors_are_not_pushed_to(send: Send, tmp_path: Path) -> None:
