@@ -49,16 +49,17 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
 
 
 def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
-    """Return a regular file's bytes, None when nothing regular is there; never hangs on a fifo or a device.
+    """Return a regular file's bytes, None when nothing is there; never hangs on a fifo or a device.
 
-    InvalidArgument when the file is larger than `limit` bytes; SystemFailure when the host cannot read it.
+    InvalidArgument when something else is there, on which the runtime may hang that reads it, too, or when the file
+    is larger than `limit` bytes; SystemFailure when the host cannot read it.
     """
     with ExitStack() as fds:
         try:
             root_fd = _keep(fds, os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             found = _keep(fds, open_in_root(root_fd, path, os.O_PATH))
             if not stat.S_ISREG(os.fstat(found).st_mode):
-                return None
+                raise InvalidArgument(f"{path} in the container's root is no regular file")
             # Only now is it opened for real: opening a fifo blocks, opening a device may act.
             readable = _keep(fds, os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
             data = _read(readable, limit + 1)
