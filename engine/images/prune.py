@@ -16,6 +16,7 @@ from engine.prune import Turn, until
 
 _log = logging.getLogger(__name__)
 
+STEPS = ("image", "collected")  # where the crash tests kill it
 FILTERS = frozenset(("dangling", "label", "label!", "until"))
 
 
@@ -53,6 +54,7 @@ class ImagePrune:
                 if not filters.without("dangling") and not (dangling and lost.references):
                     await self._remove(lost.id, pruned)
             pruned.reclaimed += await self._images.collect()
+            faults.hit("prune.collected")
             await self._events.publish("image", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 

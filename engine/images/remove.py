@@ -1,6 +1,6 @@
 """Removing names of images, and images: what is refused, what goes."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,7 +16,7 @@ from engine.images.layers import Layers
 from engine.images.reference import Reference, short_id
 from engine.images.store import ImageStore
 
-STEPS = ("untag", "delete", "layers", "content")  # where the crash tests kill a removal
+STEPS = ("delete", "layers", "content")  # where the crash tests kill a removal; beside them "untag"
 
 
 class User(Protocol):
@@ -73,59 +73,68 @@ class Removal:
         """Remove what `asked` names of the image. Conflict, with Docker's texts, for what is in use."""
         names = self._store.names_of(image.id)
         if image.id.startswith(asked) or image.id.removeprefix("sha256:").startswith(asked):
-            if _single(names):
-                self._require_unused(image, references=False, stopped=not self._force)
-                await self._untag(image, names)
-            await self._delete(image, force=self._force, quiet=False)
+            going = names if _single(names) else []
+            await self._delete(image, force=self._force, quiet=False, going=going)
             return self._removed
         self._require_name_unused(image, names, asked)
         name = reference.parse(asked).stored()
-        await self._untag(image, [name])
-        if not await self._remaining(image, name):
-            await self._delete(image, force=self._force, quiet=True)
+        going = [name, *_digests_left(names, name)]
+        if set(names) - set(going):
+            await self._untag(image, going)
+        else:
+            await self._delete(image, force=self._force, quiet=True, going=going, told=[name])
         return self._removed
 
-    async def _remaining(self, image: Image, name: Reference) -> list[Reference]:
-        """The names left; digests of a repository go with its last tag."""
-        names = self._store.names_of(image.id)
-        if name.digest or any(each.tag and each.name == name.name for each in names):
-            return names
-        digests = [each for each in names if each.digest and each.name == name.name]
-        if digests:
-            await self._store.unname(digests)
-            self._removed += [Removed(untagged=each.familiar) for each in digests]
-        return [each for each in names if each not in digests]
-
-    async def _untag(self, image: Image, names: list[Reference]) -> None:
-        await self._store.unname(names)
+    async def _untag(
+        self, image: Image, going: list[Reference], told: Sequence[Reference] | None = None
+    ) -> None:
+        await self._store.unname(going)
         faults.hit("rmi.untag")
-        await self._tell_untagged(image, names)
+        await self._tell_untagged(image, going, going[:1] if told is None else told)
 
-    async def _tell_untagged(self, image: Image, names: list[Reference]) -> None:
+    async def _tell_untagged(
+        self, image: Image, names: Iterable[Reference], told: Sequence[Reference] | None = None
+    ) -> None:
+        """Answer that names are gone, and publish it: of those in `told`, or of all."""
         for name in names:
             self._removed.append(Removed(untagged=name.familiar))
-            await announce(self._events, "untag", image)
+            if told is None or name in told:
+                await announce(self._events, "untag", image)
 
-    async def _delete(self, image: Image, *, force: bool, quiet: bool) -> None:
+    async def _delete(
+        self,
+        image: Image,
+        *,
+        force: bool,
+        quiet: bool,
+        going: list[Reference] | None = None,
+        told: Sequence[Reference] | None = None,
+    ) -> None:
+        """Delete an image and the names that are `going`, at once; those alone, if it is in use."""
+        going = going or []
+        others = set(self._store.names_of(image.id)) - set(going)
         try:
-            self._require_unused(image, references=not force, stopped=not force)
+            self._require_unused(image, references=bool(others) and not force, stopped=not force)
         except _InUse as conflict:
-            dangling = not self._store.names_of(image.id) and not self._store.children(image.id)
-            if quiet and (not dangling or conflict.by_container):
+            if not quiet:
+                raise
+            if going:
+                await self._untag(image, going, told)
+            if others or self._store.children(image.id) or conflict.by_container:
                 return
             raise
-        await self._delete_now(image)
+        await self._delete_now(image, told)
         if self._prune and image.parent:
             async with self._store.lock(image.parent):
                 parent = self._store.find(image.parent)
                 if parent is not None:
                     await self._delete(parent, force=False, quiet=True)
 
-    async def _delete_now(self, image: Image) -> None:
+    async def _delete_now(self, image: Image, told: Sequence[Reference] | None) -> None:
         names = self._store.names_of(image.id)
         await self._store.delete(image)
         faults.hit("rmi.delete")
-        await self._tell_untagged(image, names)
+        await self._tell_untagged(image, names, told)
         await announce(self._events, "delete", image, labels=False)
         self._removed.append(Removed(deleted=image.id))
         sizes = {layer.chain_id: layer.size for layer in image.layers}
@@ -154,7 +163,7 @@ class Removal:
         if running is not None:
             reason = f"image is being used by running container {short_id(running.id)}"
             raise _InUse(image, "cannot be forced", reason, by_container=True)
-        if references and self._store.names_of(image.id):
+        if references:
             raise _InUse(image, "must be forced", "image is referenced in multiple repositories")
         if stopped and idle is not None:
             reason = f"image is being used by stopped container {short_id(idle.id)}"
@@ -165,6 +174,12 @@ class _InUse(errdefs.Conflict):
     def __init__(self, image: Image, remedy: str, reason: str, *, by_container: bool = False) -> None:
         super().__init__(f"conflict: unable to delete {short_id(image.id)} ({remedy}) - {reason}")
         self.by_container = by_container
+
+
+def _digests_left(names: list[Reference], name: Reference) -> list[Reference]:
+    """The digests of a repository that go with a name, since it is the last tag there."""
+    same = [each for each in names if each.name == name.name and each != name]
+    return [] if name.digest or any(each.tag for each in same) else same
 
 
 def _single(names: list[Reference]) -> bool:

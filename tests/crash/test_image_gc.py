@@ -103,7 +103,8 @@ def dies(full: Wherryd) -> Callable[[str], None]:
 
 
 @pytest.mark.parametrize(
-    "point", [*(f"gc.{step}" for step in collector.STEPS), *(f"rmi.{step}" for step in remove.STEPS)]
+    "point",
+    [*(f"gc.{step}" for step in collector.STEPS), *(f"rmi.{step}" for step in ("untag", *remove.STEPS))],
 )
 def test_killed(full: Wherryd, dies: Callable[[str], None], point: str) -> None:
     """An image is whole or absent: what is left of one that was to go still runs."""

@@ -283,11 +283,14 @@ def test_with_credentials(wherryd: Wherryd, session_root: Path, layers: list[byt
         registry.stop()
 
 
-def test_skopeo_fills_the_registry(wherryd: Wherryd, plain: DebianRegistry, tmp_path: Path) -> None:
+def test_skopeo_fills_the_registry(
+    wherryd: Wherryd, plain: DebianRegistry, tmp_path: Path, busybox_tar: Path
+) -> None:
     """What skopeo makes of an archive of ours, in both formats and with zstd, is pulled as the same image."""
     saved = tmp_path / "saved.tar"
-    wherryd.docker("save", "-o", str(saved), "busybox")
-    layer = json.loads(wherryd.docker("inspect", "busybox").stdout)[0]["RootFS"]
+    wherryd.docker("import", "--change", "LABEL pulled=yes", str(busybox_tar), "skopeo:1")
+    wherryd.docker("save", "-o", str(saved), "skopeo:1")
+    layer = json.loads(wherryd.docker("inspect", "skopeo:1").stdout)[0]["RootFS"]
     for number, how in enumerate((["v2s2"], ["oci"], ["oci", "--dest-compress-format", "zstd"])):
         name = f"{plain.netloc}/skopeo/busybox:{number}"
         subprocess.run(
