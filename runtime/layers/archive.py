@@ -7,7 +7,7 @@ their end.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.layers.header import BLOCK, DIRECTORY, REGULAR
+from runtime.layers.header import BLOCK, DIRECTORY, REGULAR, checksum
 
 END = bytes(2 * BLOCK)
 """What closes an archive."""
@@ -110,8 +110,7 @@ def _block(
         *device,
         prefix.ljust(_PREFIX_SIZE + 12, b"\0"),
     )
-    checksum = sum(before) + 8 * 32 + sum(after)
-    return before + b"%06o\0 " % checksum + after
+    return before + b"%06o\0 " % checksum(before + b" " * 8 + after) + after
 
 
 def _ascii(name: bytes) -> bytes:

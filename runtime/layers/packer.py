@@ -24,6 +24,7 @@ from runtime.tree import Move, Step
 
 _DIRECTORY, _OUT, _REPORT = 3, 4, 5
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
+_GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
@@ -43,7 +44,8 @@ class Packer:
         self._out = out
         self._leave_out = frozenset(os.fsencode(path.strip("/")) for path in leave_out)
         self._whiteouts = whiteouts
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._waiting = 0  # bytes in `_pending`
         self._path: list[bytes] = []
         self._links: dict[tuple[int, int], bytes] = {}
 
@@ -136,21 +138,25 @@ class Packer:
             if error.errno != errno.EINVAL:
                 raise
         data = os.read(fd, count)
-        self._pending += data
+        self._emit(data)
         self.flush()
         return len(data)
 
     def _emit(self, data: bytes) -> None:
-        self._pending += data
-        if len(self._pending) > _SMALL:
+        self._pending.append(data)
+        self._waiting += len(data)
+        if self._waiting > _GATHERED or len(self._pending) == _PIECES:
             self.flush()
 
     def flush(self) -> None:
         """Write what was gathered."""
-        view = memoryview(bytes(self._pending))
-        self._pending.clear()
-        while view:
-            view = view[os.write(self._out, view) :]
+        wanted, self._waiting = self._waiting, 0
+        pieces, self._pending = self._pending, []
+        written = os.writev(self._out, pieces) if pieces else 0
+        if written < wanted:
+            view = memoryview(b"".join(pieces))[written:]
+            while view:
+                view = view[os.write(self._out, view) :]
 
     def end(self) -> None:
         """Close the archive."""
