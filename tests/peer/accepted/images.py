@@ -56,6 +56,7 @@ LINES = (
     Accepted(INSPECT, "body.GraphDriver.Data!", OURS),
     Accepted(INSPECT, "body.GraphDriver.Name", OURS),
     Accepted("GET /images/{name}/history", "body.*.Created", OWN),
+    Accepted("POST /containers/create", "body.message", NEWER, "name=peer-machine&platform="),
     Accepted(GET, "status", CLIENTS_FAULT, "/UPPER/get"),
     Accepted(GET, "status", CLIENTS_FAULT, "names="),
     Accepted(GET, "body.message", "dockerd tells of a file of its own that it cannot open", "sha256:aaa"),
@@ -75,6 +76,12 @@ LINES = (
         for endpoint, kinds in BROKEN
         for kind, reason in kinds.items()
     ),
+    *(
+        Accepted(IMPORT, "status", CLIENTS_FAULT, f"fromSrc={source}")
+        for source in ("ftp", "file", "%2Fetc", "http%3A%2F%2F&", "&")
+    ),
+    Accepted(IMPORT, "body.message", "tells where it was sent from", "%2Faway"),
+    Accepted(INSPECT, "body.DockerVersion", "later engines do not say it of imports", "peer-url:1/json"),
     Accepted(IMPORT, "status", CLIENTS_FAULT, "this is no archive"),
     Accepted(IMPORT, "body.message", NO_ARCHIVE, "this is no archive"),
     *(
