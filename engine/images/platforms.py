@@ -132,8 +132,11 @@ def warning(offered: Platform) -> list[str]:
 
 
 def require(offered: Platform, wanted: Platform, name: str) -> None:
-    """Pass if the image `name` for one platform serves the other; else NotFound in Docker's words."""
-    if not matches(offered, wanted):
+    """Pass if the image `name` for one platform serves the other; else NotFound in Docker's words.
+
+    A machine that is asked for is served by what runs on it: an arm64 by programs of an arm.
+    """
+    if rank(offered, wanted) is None and not matches(offered, wanted):
         raise errdefs.NotFound(
             f"image with reference {name} was found but its platform ({render(offered)}) does not match the "
             f"specified platform ({render(wanted)})"

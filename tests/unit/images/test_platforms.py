@@ -2,6 +2,7 @@
 
 import pytest
 
+import errdefs
 from engine.images import layouts, platforms
 from engine.images.layouts import Descriptor
 from engine.images.platforms import parse, rank, warning
@@ -56,6 +57,22 @@ def test_the_warning(monkeypatch: pytest.MonkeyPatch) -> None:
         "The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64/v3) "
         "and no specific platform was requested"
     )
+
+
+def test_an_image_that_serves_what_is_asked_for() -> None:
+    for offered, wanted in (
+        ("linux/arm/v6", "linux/arm64"),
+        ("linux/386", "linux/amd64"),
+        ("arm64", "linux/arm64/v8"),
+    ):
+        platforms.require(parse(offered), parse(wanted), "it")
+    for offered, wanted in (
+        ("linux/amd64", "linux/386"),
+        ("linux/arm64", "linux/arm"),
+        ("linux/arm/v7", "linux/arm/v6"),
+    ):
+        with pytest.raises(errdefs.NotFound, match=r"image with reference it was found but its platform \("):
+            platforms.require(parse(offered), parse(wanted), "it")
 
 
 def test_the_level_of_a_processor() -> None:
