@@ -376,10 +376,17 @@ async def test_a_registry_that_mounts_nothing(send: Send, status: int) -> None:
 async def test_one_upload_for_all_who_want_it(send: Send) -> None:
     """With the same credentials; who has others is not let in by them."""
     taking = Taking()
-    async with serve(taking) as netloc:
+    others = asyncio.Barrier(2)
+
+    async def meeting(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "POST":
+            await others.wait()
+        return await taking(request)
+
+    async with serve(meeting) as netloc, asyncio.timeout(30):
         name = f"{netloc}/a/b"
-        await asyncio.gather(*(send(name) for _ in range(5)))
-        assert taking.methods == ["POST", "PUT"]
+        await asyncio.gather(*(send(name, who) for who in (None, KNOWN, None, KNOWN)))
+        assert taking.methods.count("PUT") == 2
 
 
 async def test_who_goes_away_ends_nobody_elses_upload(
