@@ -146,6 +146,29 @@ GET /images/odd-two/history?platform=x
 GET /images/odd-two/history?platform={AMD64}
 HEAD /images/odd-two/history
 """
+PULL = f"""
+POST /images/create?fromImage=127.0.0.1:1/x
+POST /images/create?fromImage=127.0.0.1:1/x:1
+POST /images/create?fromImage=127.0.0.1:1/x:1&tag=2
+POST /images/create?fromImage=127.0.0.1:1/x&tag={digest(b"x")}
+POST /images/create?fromImage=127.0.0.1:1/x@{digest(b"x")}
+POST /images/create?fromImage=127.0.0.1:1/x@{digest(b"x")}&tag=1
+POST /images/create?fromImage=127.0.0.1:1/x:1@{digest(b"x")}
+POST /images/create?fromImage=127.0.0.1:1/x@sha256:12
+POST /images/create?fromImage=127.0.0.1:1/x&tag=sha256:12
+POST /images/create?fromImage=127.0.0.1:1/x&fromSrc=-
+POST /images/create?fromImage=127.0.0.1:1/x&repo=y&message=z&changes=NOPE
+POST /images/create?fromImage=127.0.0.1:1/x&tag=-x
+POST /images/create?fromImage=127.0.0.1:1/x&tag=a%20b
+POST /images/create?fromImage=127.0.0.1:1/X
+POST /images/create?fromImage=127.0.0.1:1/x/
+POST /images/create?fromImage=127.0.0.1:1//x
+POST /images/create?fromImage=http://127.0.0.1:1/x
+POST /images/create?fromImage={"a" * 64}
+POST /images/create?fromImage=scratch
+POST /images/create?fromImage=%20
+POST /images/create?fromImage=-
+"""
 WRITE = f"""
 POST /images/odd-two/tag?repo=odd-tag
 POST /images/odd-two/tag?repo=odd-tag&tag=
@@ -238,6 +261,6 @@ def _images(both: Both) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("block", [b for text in (LIST, READ, WRITE) for b in blocks(text)], ids=name)
+@pytest.mark.parametrize("block", [b for text in (LIST, READ, PULL, WRITE) for b in blocks(text)], ids=name)
 def test_asked(both: Both, block: list[Line], version: str) -> None:
     require(list(found(both, block, version)))
