@@ -11,10 +11,10 @@ from isal import igzip_lib
 import errdefs
 from runtime.layers.decompress import XZ_BESIDE, detect
 from runtime.layers.limits import DEFAULT, WINDOW, Limits
+from runtime.layers.zstd import SKIPPABLE, block_size, checksum_size, header_size
 
-PIECE = 1 << 20  # bytes that come out at once, at most but for zstd
+PIECE = 1 << 20  # bytes that come out at once, at most
 HEAD = 6  # bytes that tell how the others are compressed
-_ZSTD_SLICE = 4096  # one block makes up to 128 KiB out of four bytes, so it is fed little by little
 _FAULTS: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # the stub has an instance there
     OSError,
     EOFError,
@@ -105,11 +105,18 @@ class Decompression:
 
 
 class _Zstd:
-    """zstandard's object with the bounded calls of the others."""
+    """zstandard's object with the bounded calls of the others: it is fed block by block, each of 128 KiB at most.
+
+    Four bytes may be a block, so that any fixed number of bytes would come to a thousand times as much.
+    """
 
     def __init__(self) -> None:
         self._object = zstandard.ZstdDecompressor(max_window_size=WINDOW).decompressobj()
-        self._waiting = memoryview(b"")
+        self._waiting = b""
+        self._at = 0
+        self._left = 0  # bytes to come of what is being fed
+        self._descriptor: int | None = None  # of the frame whose blocks come
+        self._starved = False
 
     @property
     def eof(self) -> bool:
@@ -117,17 +124,37 @@ class _Zstd:
 
     @property
     def needs_input(self) -> bool:
-        return not self._waiting
+        return self._starved or self._at == len(self._waiting)
 
     @property
     def unused_data(self) -> bytes:
-        return self._object.unused_data + bytes(self._waiting)
+        return self._object.unused_data + self._waiting[self._at :]
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         del max_length
-        self._waiting = memoryview(data) if data else self._waiting
-        piece, self._waiting = self._waiting[:_ZSTD_SLICE], self._waiting[_ZSTD_SLICE:]
-        return self._object.decompress(bytes(piece))
+        if data:
+            self._waiting, self._at = self._waiting[self._at :] + data, 0
+        if not self._left:
+            self._left = self._next()
+        piece = self._waiting[self._at : self._at + self._left]
+        self._starved = not piece
+        self._at += len(piece)
+        self._left -= len(piece)
+        return self._object.decompress(piece) if piece else b""
+
+    def _next(self) -> int:
+        """Bytes of the header or block that comes next, 0 when too little is here to tell."""
+        head = self._waiting[self._at : self._at + 8]
+        if self._descriptor is not None:
+            if len(head) < 3:
+                return 0
+            return block_size(head[:3]) + (checksum_size(self._descriptor) if head[0] & 1 else 0)
+        if len(head) < 8:
+            return 0
+        if head[1:4] == SKIPPABLE:
+            return 8 + int.from_bytes(head[4:8], "little")
+        self._descriptor = head[4]
+        return header_size(head[4])
 
 
 def _codec(kind: str) -> _Codec:

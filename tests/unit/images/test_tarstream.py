@@ -133,7 +133,7 @@ def test_decompression(kind: str, data: bytes, sizes: list[int]) -> None:
 
 def test_pieces_are_bounded() -> None:
     zeros = bytes(64 << 20)
-    for kind in ("gzip", "bzip2", "xz"):
+    for kind in ("gzip", "bzip2", "xz", "zstd"):
         stream = Decompression()
         assert max(len(piece) for piece in stream.feed(PACKED[kind](zeros))) <= 1 << 20
 
