@@ -1,4 +1,4 @@
-"""A registry on this machine that has one image, `one:1`, of one layer."""
+"""A registry on this machine that has one image, `one:1`, of one layer; it takes it back."""
 
 import hashlib
 import json
@@ -61,6 +61,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     do_HEAD = do_GET
+
+    def do_PUT(self) -> None:
+        """A manifest, of which it has the blobs."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         """Quiet."""

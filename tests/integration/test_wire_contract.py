@@ -141,6 +141,8 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
         wherryd.get(f"/distribution/{registry}/none/json")
         wherryd.call("POST", f"/images/create?fromImage={registry}/one&tag=1")
         wherryd.call("POST", f"/images/create?fromImage={registry}/none&tag=1")
+        assert b'"aux"' in wherryd.call("POST", f"/images/{registry}/one/push?tag=1").body
+        wherryd.call("POST", f"/images/{registry}/one/push?tag=2")
         wherryd.call("DELETE", f"/images/{registry}/one:1")
 
 
