@@ -20,6 +20,7 @@ from engine.images.import_archive import Import, default_platform
 from engine.images.layers import Layers
 from engine.images.listing import Listed, list_images
 from engine.images.load import Load
+from engine.images.locked import Locked
 from engine.images.platforms import Platform
 from engine.images.pull import Pulls
 from engine.images.push import Pushes
@@ -235,7 +236,7 @@ class Images:
         if wanted is None:
             raise errdefs.InvalidArgument("invalid reference format")
         require_tag(wanted)
-        async with _Locked(lambda: self.get(name), self._store) as image:
+        async with Locked(lambda: self.get(name), self._store) as image:
             await tag(self._store, self._events, image, wanted)
 
     async def remove(self, name: str, *, force: bool = False, prune: bool = True) -> list[Removed]:
@@ -252,7 +253,7 @@ class Images:
         """Remove as `remove` does; what went, and the bytes that were given back."""
         if not name.strip():
             raise errdefs.InvalidArgument("image name cannot be blank")
-        async with _Locked(lambda: self._removable(name), self._store) as image:
+        async with Locked(lambda: self._removable(name), self._store) as image:
             removal = Removal(
                 self._store,
                 self._layers,
@@ -325,29 +326,3 @@ class _Coming:
 
     id: str
     running: bool = False
-
-
-class _Locked:
-    """The lock of the image that goes by a name; entered, the image as it is then."""
-
-    def __init__(self, find: Callable[[], Image], store: ImageStore) -> None:
-        self._find = find
-        self._store = store
-
-    async def __aenter__(self) -> Image:
-        image = self._find()
-        while True:
-            self._lock = self._store.lock(image.id)
-            await self._lock.acquire()
-            try:
-                found = self._find()
-            except BaseException:
-                self._lock.release()
-                raise
-            if found.id == image.id:
-                return found
-            self._lock.release()  # the name went to another one meanwhile
-            image = found
-
-    async def __aexit__(self, *error: object) -> None:
-        self._lock.release()
