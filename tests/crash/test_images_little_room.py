@@ -62,14 +62,20 @@ def taken(mortal: SmallDisk) -> int:
     return (found.f_blocks - found.f_bfree) * found.f_frsize - of_ballast
 
 
+def stored(mortal: SmallDisk) -> set[Path]:
+    """Every file and directory of the image store."""
+    return {path for part in ("content", "snapshots") for path in (mortal.data_root / part).rglob("*")}
+
+
 def fails_for_want_of_room(mortal: SmallDisk, room: int, ask: Callable[[], Response]) -> None:
     """With so many bytes free it fails, says why, and leaves nothing; the disk is free afterwards."""
-    before = taken(mortal)
+    before, files = taken(mortal), stored(mortal)
     mortal.leave(room)
     answer = ask()
     assert answer.status in (200, 500), answer
     assert b"no space left on device" in answer.body.lower(), answer
     assert mortal.get("/_ping").status == 200
+    assert stored(mortal) == files
     assert taken(mortal) <= before + SLACK
     mortal.free()
 
@@ -144,11 +150,12 @@ def test_commit_and_push(mortal: SmallDisk, registry: DebianRegistry) -> None:
     assert mortal.get("/images/grown:1/json").status == 404
     succeeds(commit())
     mortal.docker("tag", "grown:1", f"{registry.netloc}/grown:1")
-    before = taken(mortal)
+    before, files = taken(mortal), stored(mortal)
     mortal.leave(64 << 10)
     told = push()
     if b"errorDetail" in told.body:
         assert b"no space left on device" in told.body.lower(), told
+        assert stored(mortal) == files
     assert taken(mortal) <= before + SLACK
     mortal.free()
     assert b'"aux"' in succeeds(push())
