@@ -54,6 +54,7 @@ def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
     InvalidArgument when something else is there, on which the runtime may hang that reads it, too, or when the file
     is larger than `limit` bytes; SystemFailure when the host cannot read it.
     """
+    root_fd = -1
     with ExitStack() as fds:
         try:
             root_fd = _keep(fds, os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -65,11 +66,32 @@ def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
             data = _read(readable, limit + 1)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+                if _leads_to_kernel(root_fd, path):
+                    raise InvalidArgument(f"{path} in the container's root is no regular file") from None
                 return None
             raise SystemFailure(f"cannot read {path} in the container's root: {error.strerror}") from error
     if len(data) > limit:
         raise InvalidArgument(f"{path} in the container's root is larger than {limit} bytes")
     return data
+
+
+def _leads_to_kernel(root_fd: int, path: str) -> bool:
+    """Tell whether links lead to where the runtime mounts what is no file, such as /proc/kmsg, which has no end."""
+    for _ in range(_MAX_LINKS):
+        try:
+            link = open_in_root(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            return False
+        try:
+            target = os.readlink("", dir_fd=link)
+        except OSError:
+            return False  # no link
+        finally:
+            os.close(link)
+        path = os.path.normpath(os.path.join("/", os.path.dirname(path), target))
+        if path.startswith(("/proc/", "/dev/", "/sys/")):
+            return path != "/dev/null"
+    return False
 
 
 def make_mountpoint(root: Path, path: str, directory: bool) -> None:

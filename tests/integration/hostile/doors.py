@@ -15,6 +15,7 @@ from tests.integration.hostile.shelf import Shelf
 from tests.integration.images.archives import Made, descriptor, docker_archive, oci_files, tar
 from tests.registries import OCI_MANIFEST, digest_of
 
+LIES = ("manifest verification failed for digest", "the answer is larger than")
 CONFIG, LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -54,9 +55,11 @@ class Gate:
         return self._told(answer, f"{name}:{tag}")
 
     def _told(self, answer: Any, name: str) -> Outcome:
-        assert answer.status < 500, answer.body[:500]
         if answer.status >= 400:
-            return Outcome(answer.json["message"])
+            told = answer.json["message"]
+            # A registry that lies is no fault of the client's: dockerd answers 500, too.
+            assert answer.status < 500 or any(text in told for text in LIES), told
+            return Outcome(told)
         lines = [json.loads(line) for line in answer.body.splitlines()]
         if (last := lines[-1] if lines else {}).get("errorDetail"):
             assert last["errorDetail"]["message"] == last["error"]

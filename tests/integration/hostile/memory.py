@@ -1,5 +1,6 @@
 """The most memory that the daemon and its workers had, as the kernel counted it."""
 
+import errno
 from pathlib import Path
 
 from tests.bench.taskstats import NotThere, Taskstats
@@ -38,5 +39,13 @@ class Memory:
     @property
     def workers(self) -> int:
         """The largest peak of a worker that has ended, in megabytes; 0 for none, or where the kernel does not tell."""
-        ended = self._ends.drain() if self._ends is not None else []
-        return max((each.peak for each in ended if each.parent == self._pid), default=0) >> 20
+        if self._ends is None:
+            return 0
+        while True:
+            try:
+                ended = self._ends.drain()
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:  # so much ended meanwhile that some of it is not told
+                    raise
+            else:
+                return max((each.peak for each in ended if each.parent == self._pid), default=0) >> 20

@@ -34,7 +34,9 @@ def test_only_regular_files_are_read_and_nothing_hangs(root: Path) -> None:
     (root / "loop").symlink_to("loop")
     for path in ("loop", "absent", "etc/passwd/x", "x" * 300):
         assert read_in_root(root, path) is None
-    for path in ("fifo", "etc"):
+    (root / "kernel").symlink_to("../../proc/kmsg")
+    (root / "chain").symlink_to("kernel")
+    for path in ("fifo", "etc", "kernel", "chain"):
         with pytest.raises(InvalidArgument, match="is no regular file"):
             read_in_root(root, path)
 
