@@ -1,5 +1,6 @@
 """`docker commit`, the image's side: one more layer, and a config of its own, on the image of a container."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,10 +9,11 @@ from dataclasses import dataclass
 
 from engine.containers.config import ContainerConfig
 from engine.images import config, platforms, timestamps
+from engine.images.abreast import abreast
 from engine.images.config import History, ImageConfig, RootFS
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.image import Image
-from engine.images.layers import Layers
+from engine.images.layers import Layers, LayerSession, Unpacking
 from engine.images.reference import Reference
 from engine.images.registration import Blob, Candidate, Registrar
 from engine.images.store import ImageStore
@@ -19,6 +21,7 @@ from engine.progress import ignore
 from engine.version import ENGINE
 from runtime.content.store import ContentStore, Descriptor
 from runtime.layers.archive import END
+from runtime.layers.growing import Growing
 
 _EMPTY = config.digest_of(END)
 """The layer of a container that changed nothing: Docker keeps none for it."""
@@ -59,8 +62,10 @@ class Committer:
         async with self._blobs.session() as blobs, self._layers.session() as layers:
             for digest in parent.blobs if parent else ():
                 blobs.keep(digest)
-            found = await self._store_layer(layer, blobs)
-            await read()
+            for each in parent.layers if parent else ():
+                layers.hold(each.chain_id)
+            diff_ids = parent.config.diff_ids if parent else []
+            found = await self._store_layer(layer, diff_ids, blobs, layers, read)
             own = [] if found.digest == _EMPTY else [Blob(digest=found.digest, size=found.size)]
             layers_below = parent.layers if parent else ()
             below = [Blob(digest=each.blob, size=each.blob_size) for each in layers_below]
@@ -74,15 +79,42 @@ class Committer:
             )
             return await self._registrar.register("commit", candidate, names, blobs, layers, ignore)
 
-    async def _store_layer(self, layer: AsyncIterator[bytes], blobs: BlobSession) -> Descriptor:
-        """A plain archive: its digest is the layer's diff id."""
+    async def _store_layer(
+        self,
+        layer: AsyncIterator[bytes],
+        below: list[str],
+        blobs: BlobSession,
+        layers: LayerSession,
+        read: Callable[[], Awaitable[None]],
+    ) -> Descriptor:
+        """Store a plain archive, and unpack it meanwhile: its digest is the layer's diff id."""
+        parent = config.chain_ids(below)[-1] if below else ""
+        whole: asyncio.Future[Unpacking | None] = asyncio.get_running_loop().create_future()
         async with (
             aclosing(layer) as chunks,  # type: ignore[type-var]
             await self._content.ingest(f"commit-{secrets.token_hex(8)}") as ingest,
         ):
-            async for chunk in chunks:
-                await ingest.write(chunk)
-            return await blobs.finish(ingest)
+            with Growing(await ingest.follow()) as archive:
+                async with abreast([self._layers.follow(layers, archive, parent, whole)]):
+                    async for chunk in chunks:
+                        await ingest.write(chunk)
+                        archive.grown()
+                    await read()
+                    found = await blobs.finish(ingest)
+                    archive.end()
+                    whole.set_result(self._unpacking(found, below, parent))
+            return found
+
+    def _unpacking(self, found: Descriptor, below: list[str], parent: str) -> Unpacking | None:
+        if found.digest == _EMPTY:
+            return None
+        return Unpacking(
+            position=len(below),
+            diff_id=found.digest,
+            chain_id=config.chain_ids([*below, found.digest])[-1],
+            parent=parent,
+            blob=self._content.path(found.digest),
+        )
 
 
 def _of_nothing() -> ImageConfig:

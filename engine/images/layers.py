@@ -9,7 +9,7 @@ import logging
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 import errdefs
 from runtime.layers.apply import Applied, apply
+from runtime.layers.growing import Growing
 from runtime.snapshots.snapshotter import Info, Kind, Snapshotter
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class LayerSession:
     def __init__(self, held: Counter[str]) -> None:
         self._held = held
         self.chain_ids: list[str] = []
+        self.sizes: dict[tuple[str, Path], int] = {}
+        """Bytes of the files of what it unpacked itself, by chain id and blob."""
 
     def hold(self, chain_id: str) -> None:
         """Need a layer from now on."""
@@ -85,7 +88,7 @@ class Layers:
     async def ensure(
         self, session: LayerSession, layer: Unpacking, progress: Callable[[int], None] | None
     ) -> int | None:
-        """Have a layer, unpacked now unless it is there (None); else the bytes of its files.
+        """Have a layer, unpacked in this session unless it is there (None); else the bytes of its files.
 
         Waits until its parent is there, which the caller has to see to at the same time: whatever keeps that from
         coming must cancel this. InvalidArgument for a hostile or broken archive, or one that is not the layer it
@@ -96,7 +99,7 @@ class Layers:
         session.hold(layer.chain_id)
         async with self._lock(layer.chain_id):
             if self.exists(layer.chain_id):
-                return None
+                return session.sizes.get((layer.chain_id, layer.blob))
             async with self._filled(layer.parent, layer.blob, progress) as (key, applied):
                 _require_diff_id(layer, applied)
                 await self._arrival(layer.parent)
@@ -118,7 +121,26 @@ class Layers:
             async with self._lock(applied.diff_id):
                 if not self.exists(applied.diff_id):
                     await self._commit(applied.diff_id, key, applied, "")
+        session.sizes[applied.diff_id, blob] = applied.size
         return applied
+
+    async def follow(
+        self, session: LayerSession, archive: Growing, parent: str, whole: Awaitable[Unpacking | None]
+    ) -> None:
+        """Make a layer of an archive while that is written; `whole` then tells what it is, None for nothing to keep.
+
+        The parent must be there, and be held.
+        """
+        async with self._filled(parent, archive, None) as (key, applied):
+            layer = await whole
+            if layer is None:
+                return
+            _require_diff_id(layer, applied)
+            session.hold(layer.chain_id)
+            async with self._lock(layer.chain_id):
+                if not self.exists(layer.chain_id):
+                    await self._commit(layer.chain_id, key, applied, parent)
+            session.sizes[layer.chain_id, layer.blob] = applied.size
 
     async def prune(self, chain_ids: list[str]) -> list[str]:
         """Remove those layers, given from the lowest up, that nothing needs; what was removed."""
@@ -173,7 +195,7 @@ class Layers:
 
     @asynccontextmanager
     async def _filled(
-        self, parent: str, blob: Path, progress: Callable[[int], None] | None
+        self, parent: str, blob: Path | Growing, progress: Callable[[int], None] | None
     ) -> AsyncIterator[tuple[str, Applied]]:
         """A snapshot that is filled, by its key; gone at the end if it is not committed."""
         key = _UNPACKING + secrets.token_hex(8)

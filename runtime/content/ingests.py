@@ -51,10 +51,21 @@ class LocalIngest:
         self._size += len(data)
         view = memoryview(data)
         try:
-            if self._fd < 0:
-                self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            self._make()
             while view:
                 view = view[os.write(self._fd, view) :]
+        except OSError as error:
+            raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
+
+    def _make(self) -> None:
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+
+    async def follow(self) -> int:
+        """See Ingest."""
+        try:
+            await self._in_thread(self._make)
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
 

@@ -54,6 +54,9 @@ class Ingest(Protocol):
     async def write(self, data: bytes) -> None:
         """Append bytes; SystemFailure when the disk refuses."""
 
+    async def follow(self) -> int:
+        """Return a descriptor, for the caller to close, that reads what was stored up to now, and later the rest."""
+
     async def commit(
         self, *, expected_digest: str | None = None, expected_size: int | None = None
     ) -> Descriptor:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import errdefs
 from errdefs import InvalidArgument, SystemFailure
+from runtime.layers.growing import Growing
 from runtime.layers.limits import DEFAULT, Limits
 from runtime.layers.process import Worker, worker
 
@@ -29,7 +30,7 @@ class Applied:
 
 
 async def apply(
-    blob: Path,
+    blob: Path | Growing,
     target: Path,
     *,
     expected_diff_id: str | None = None,
@@ -39,25 +40,29 @@ async def apply(
 ) -> Applied:
     """Unpack a layer archive into an existing directory that nobody else changes meanwhile.
 
-    `whiteouts` is the snapshotter's; "overlay" wants a directory that holds nothing else. `progress` gets
-    the bytes of the blob read so far, about ten times a second. InvalidArgument for an archive that is
-    broken, hostile, beyond `limits` or not what was expected; SystemFailure for the host's faults. On
-    failure, and when cancelled, no process is left, and `target` holds whatever was unpacked until then:
-    remove it.
+    The archive may be one that is `Growing`; it stays the caller's. `whiteouts` is the snapshotter's; "overlay"
+    wants a directory that holds nothing else. `progress` gets the bytes of the blob read so far, about ten times a
+    second. InvalidArgument for an archive that is broken, hostile, beyond `limits` or not what was expected;
+    SystemFailure for the host's faults. On failure, and when cancelled, no process is left, and `target` holds
+    whatever was unpacked until then: remove it.
     """
-    order = {"limits": list(limits), "whiteouts": whiteouts}
+    growing = isinstance(blob, Growing)
+    order = {"limits": list(limits), "whiteouts": whiteouts, "growing": growing}
     with ExitStack() as opened:
         try:
-            archive = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
-            opened.callback(os.close, archive)
             directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             opened.callback(os.close, directory)
+            if isinstance(blob, Growing):
+                passed = [blob.archive, directory, blob.more]
+            else:
+                passed = [os.open(blob, os.O_RDONLY | os.O_CLOEXEC), directory]
+                opened.callback(os.close, passed[0])
         except OSError as error:
             raise SystemFailure(f"cannot unpack {blob} into {target}: {error.strerror}") from error
         try:
             async with (
                 asyncio.timeout(limits.seconds),
-                worker("runtime.layers.worker", order, [archive, directory]) as unpacking,
+                worker("runtime.layers.worker", order, passed) as unpacking,
             ):
                 applied = await _outcome(unpacking, progress)
         except TimeoutError:

@@ -1,8 +1,9 @@
 """The process that unpacks one layer: `python -I -m runtime.layers.worker ORDER`.
 
-ORDER is a JSON object {"limits": [...], "whiteouts": "overlay"|"remove"}. Descriptors: 3 the archive, 4
-the directory to unpack into, 5 a pipe for lines of JSON: {"read": compressed bytes so far}, and as the
-last one {"applied": {…}} or {"error": {"kind": …, "message": …}}. All modules and files are open before
+ORDER is a JSON object {"limits": [...], "whiteouts": "overlay"|"remove", "growing": bool}. Descriptors: 3 the
+archive, 4 the directory to unpack into, 5 a pipe for lines of JSON: {"read": compressed bytes so far}, and as
+the last one {"applied": {…}} or {"error": {"kind": …, "message": …}}. If the archive is growing, 5 is the pipe
+that tells so (runtime.layers.growing), and 6 is for the lines. All modules and files are open before
 the root changes; afterwards nothing is imported, nothing of the host is opened, and nothing inside is
 ever executed.
 """
@@ -30,12 +31,27 @@ _REPORT_EVERY = 0.1  # seconds
 _CHUNKS_AHEAD = 4
 
 
+class Grower(io.FileIO):
+    """A file at whose end one waits until the pipe tells that there is more, or that this is the end."""
+
+    def __init__(self, fd: int, more: int) -> None:
+        """Neither descriptor is closed."""
+        super().__init__(fd, closefd=False)
+        self._more = more
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read up to `size` bytes, none at the end."""
+        while not (data := super().read(size)) and os.read(self._more, 1 << 12):
+            pass
+        return data or super().read(size) or b""
+
+
 class Inflow:
     """The archive's bytes, decompressed, digested and counted by a thread of their own, some chunks ahead."""
 
-    def __init__(self, stream: io.FileIO, limits: Limits) -> None:
+    def __init__(self, stream: io.FileIO, compression: str, limits: Limits) -> None:
         """Start reading."""
-        self.compression = detect(os.pread(stream.fileno(), 10, 0))
+        self.compression = compression
         self._stream = stream
         self._limits = limits
         self._digest = hashlib.sha256()
@@ -106,9 +122,15 @@ def _apply(order: dict[str, object]) -> dict[str, object]:
     confine.end_with_parent()
     confine.limit(limits)
     os.umask(0)
-    stream = io.FileIO(ARCHIVE, closefd=False)
+    if order["growing"]:
+        stream: io.FileIO = Grower(ARCHIVE, os.dup(REPORT))
+        os.dup2(REPORT + 1, REPORT)
+        compression = ""
+    else:
+        stream = io.FileIO(ARCHIVE, closefd=False)
+        compression = detect(os.pread(ARCHIVE, 10, 0))
     confine.enter(TARGET)
-    inflow = Inflow(stream, limits)
+    inflow = Inflow(stream, compression, limits)
     source = Source(iter(inflow))
     extractor = Extractor(source, whiteouts, limits.size)
     extractor.extract(entries(source, limits.entries))
