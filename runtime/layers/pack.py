@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from errdefs import SystemFailure
-from runtime.layers.process import receive, worker
+from runtime.layers.process import worker
+from runtime.pipe import receive
 
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -37,7 +38,7 @@ async def pack(
         reading, writing = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _CHUNK)
         sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
-        archive, transport = await receive(reading, _CHUNK)
+        archive, transport = receive(reading, _CHUNK)
         opened.callback(transport.close)
         order = {"whiteouts": whiteouts, "leave_out": list(leave_out)}
         async with worker("runtime.layers.packer", order, [source, writing]) as packing:

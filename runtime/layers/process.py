@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from errdefs import SystemFailure
+from runtime.pipe import receive
 
 _FIRST_PASSED = 3  # the worker finds its descriptors from here on
 _ABOVE = 32  # ours are moved above, so that none is overwritten before it is passed
@@ -74,22 +75,13 @@ async def worker(module: str, order: dict[str, Any], passed: Sequence[int]) -> A
     reading, writing = os.pipe2(os.O_CLOEXEC)
     with ExitStack() as opened:
         with os.fdopen(writing, "wb", buffering=0):
-            messages, transport = await receive(reading, _MAX_LINE)
+            messages, transport = receive(reading, _MAX_LINE)
             opened.callback(transport.close)
             running = Worker(_spawn(module, order, [*passed, writing]), messages)
         try:
             yield running
         finally:
             await running.end()
-
-
-async def receive(reading: int, limit: int) -> tuple[asyncio.StreamReader, asyncio.BaseTransport]:
-    """Read a pipe's end, which the transport owns from now on, ahead by no more than twice `limit` bytes."""
-    stream = asyncio.StreamReader(limit=limit)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
-    )
-    return stream, transport
 
 
 def _spawn(module: str, order: dict[str, Any], passed: Sequence[int]) -> int:
