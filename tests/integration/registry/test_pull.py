@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import os
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -96,6 +97,36 @@ async def test_what_is_pulled_is_whole_and_alone(pull: Pulled) -> None:
     assert await pull.kept() == {}
     await pull.place.images.remove(image.id, force=True)
     assert await pull.place.files() == set()
+
+
+async def test_a_layer_does_not_wait_for_those_below_it(pull: Pulled) -> None:
+    """It is unpacked while the lowest is still on its way; when the pull is given up nothing is left of it."""
+    pull.proxy.harms = [Harm(digest_of(ZIPPED[0]), pause=0.2)]
+    snapshots = pull.place.snapshots
+
+    def unpacked() -> set[str]:
+        return {name for info in snapshots.walk() for name in os.listdir(snapshots.upper(info.name))}
+
+    async with asyncio.TaskGroup() as group:
+        going = group.create_task(pull("three/layers"))
+        for _ in range(3000):
+            if {"large", "etc"} <= unpacked():
+                break
+            await asyncio.sleep(0.01)
+        else:
+            pytest.fail("nothing was unpacked")
+        going.cancel()
+    assert snapshots.walk() == []
+
+
+async def test_a_layer_that_fails_ends_those_above_it(pull: Pulled, filled: DebianRegistry) -> None:
+    """They wait for it, unpacked."""
+    filled.put_image("bad/lowest", "1", ZIPPED, **config([LAYERS[2], *LAYERS[1:]]))
+    before = await pull.place.files()
+    with pytest.raises(errdefs.InvalidArgument, match="invalid diffID for layer 0"):
+        await pull("bad/lowest")
+    assert await pull.place.files() == before
+    assert await pull.kept() == {}
 
 
 async def test_what_is_current_is_looked_at_and_not_fetched(pull: Pulled) -> None:

@@ -1,5 +1,6 @@
 """What a layer's archive becomes on disk, as Docker would have it."""
 
+import asyncio
 import bz2
 import gzip
 import hashlib
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 import zstandard
 
+from engine.images.abreast import abreast
 from errdefs import InvalidArgument, SystemFailure
 from runtime.layers.apply import Applied, apply
+from runtime.layers.growing import Growing
 from runtime.mount import Mount, attach, unmount
 from tests.integration.storage.archives import directory, hardlink, member, symlink, tar
 
@@ -64,6 +67,31 @@ async def test_every_compression_is_told_and_the_diff_id_is_of_the_plain_archive
     assert seen
     assert seen == sorted(seen)
     assert seen[-1] <= len(packed)
+
+
+async def written_slowly(archive: bytes, target: Path) -> Applied:
+    """Unpack an archive while it is written piece by piece."""
+    blob = target.parent / "growing"
+    with blob.open("wb", buffering=0) as file, Growing(os.open(blob, os.O_RDONLY)) as growing:
+        async with abreast([apply(growing, target)]) as (unpacking,):
+            for at in range(0, len(archive), 7_000):
+                file.write(archive[at : at + 7_000])
+                growing.grown()
+                await asyncio.sleep(0.01)
+            assert not unpacking.done()
+            growing.end()
+        return unpacking.result()
+
+
+async def test_an_archive_can_be_unpacked_while_it_is_written(target: Path) -> None:
+    archive = tar([member("a", data=b"x" * 100_000), directory("d"), member("d/b", data=b"y")])
+    assert (await written_slowly(archive, target)).diff_id == f"sha256:{hashlib.sha256(archive).hexdigest()}"
+    assert ((target / "a").stat().st_size, (target / "d/b").read_bytes()) == (100_000, b"y")
+
+
+async def test_an_archive_whose_writer_ends_too_early_is_broken(target: Path) -> None:
+    with pytest.raises(InvalidArgument, match="truncated"):
+        await written_slowly(tar([member("a", data=b"x" * 100_000)])[:60_000], target)
 
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "bzip2", "xz"])
