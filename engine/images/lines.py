@@ -46,9 +46,9 @@ class Lines:
                 task.cancel()
             if unfinished:
                 await asyncio.wait(unfinished)
-        if not working.cancelled() and (failure := working.exception()) is not None:
-            sending.exception()
-            raise failure
+            failed = [task.exception() for task in (working, sending) if not task.cancelled()]
+        if not working.cancelled() and failed[0] is not None:
+            raise failed[0]
         sending.result()
         return working.result()
 
