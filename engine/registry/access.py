@@ -12,7 +12,7 @@ import errdefs
 from engine.registry import errors, failures
 from engine.registry.challenge import Challenge
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Answer, Body, Request, Wire
+from engine.registry.exchange import HEAD, Answer, Body, Request, Wire
 from engine.registry.hosts import Host
 from engine.registry.tokens import Tokens, Wanted, redacted
 
@@ -76,6 +76,7 @@ class Access:
         headers: Mapping[str, str] | None = None,
         *,
         body: Body | None = None,
+        patience: float = HEAD,
         scopes: tuple[str, ...] = (),
     ) -> AsyncIterator[Answer]:
         """A request with what opens the host, for `scopes` besides its own; to another origin with nothing.
@@ -83,7 +84,7 @@ class Access:
         Errors: `Refusal` for any answer but success, errdefs.
         """
         await self.ready()
-        request = replace(self._request(method, url), headers=headers or {}, body=body)
+        request = replace(self._request(method, url), headers=headers or {}, body=body, patience=patience)
         if url.origin() != URL(self.host.url).origin():
             request = replace(request, secret_headers={}, tls=self.host.tls.without_clients())
             async with self._wire.ask(request) as answer:

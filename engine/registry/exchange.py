@@ -18,9 +18,10 @@ from engine.registry.hosts import Settings, Tls
 SILENCE = 60.0
 """Seconds without a byte after which an answer is given up."""
 
+HEAD = 60.0
+"""Seconds from a connection, or a body's last byte, to an answer's whole head."""
+
 _CHUNK = 1 << 20
-_HEAD = 60.0  # seconds from a connection to an answer's whole head
-_DIGESTED = 600.0  # seconds from a body's last byte to an answer: the registry makes a blob of it
 _SMALL_BODY = 60.0  # seconds for a body that is held in memory
 _IDLE = 1.0  # seconds for which a connection that nobody uses is kept
 _MAX_REDIRECTS = 10
@@ -38,7 +39,10 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to ask. `authorization` and `secret_headers` go to the origin of `url` alone, as do client certificates."""
+    """What to ask; `patience` is in seconds, as `HEAD`.
+
+    `authorization` and `secret_headers` go to the origin of `url` alone, as do client certificates.
+    """
 
     method: str
     url: URL
@@ -49,6 +53,7 @@ class Request:
     form: Mapping[str, str] | None = field(default=None, repr=False)
     body: Body | None = None
     connect_timeout: float = 30.0
+    patience: float = HEAD
 
 
 def _left_in(content: aiohttp.StreamReader) -> bytes:
@@ -241,17 +246,18 @@ class Wire:
 class _Pace:
     """The time that a request has: put off by each chunk that is taken of its body."""
 
-    def __init__(self, deadline: asyncio.Timeout, silence: float) -> None:
-        self.silence = silence
+    def __init__(self, deadline: asyncio.Timeout, patience: float) -> None:
+        self.silence = SILENCE + patience - HEAD
         self.over = False
         self._deadline = deadline
+        self._patience = patience
 
     async def through(self, body: Body) -> AsyncIterator[bytes]:
         """The body's bytes."""
         async for chunk in body.open():
             self._grant(SILENCE)
             yield chunk
-        self._grant(_DIGESTED)
+        self._grant(self._patience)
 
     def _grant(self, seconds: float) -> None:
         """From now on; an answer that came before the body's end has ended all waiting."""
@@ -261,8 +267,8 @@ class _Pace:
 
 @asynccontextmanager
 async def _deadline(request: Request) -> AsyncIterator[_Pace]:
-    async with asyncio.timeout(request.connect_timeout + _HEAD) as deadline:
-        pace = _Pace(deadline, SILENCE if request.body is None else _DIGESTED)
+    async with asyncio.timeout(request.connect_timeout + request.patience) as deadline:
+        pace = _Pace(deadline, request.patience)
         try:
             yield pace
         finally:

@@ -20,6 +20,7 @@ from engine.registry.tokens import scope
 PART = 8 << 20
 """Bytes of a part, of a blob that is not sent in one. Some registries take none of less than 5 MiB."""
 
+_DIGESTING = 600.0  # seconds in which a registry makes a blob, or keeps a part, of what it was sent
 _LARGEST_PART = 64 << 20
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,19})")
 _BYTES = {"Content-Type": "application/octet-stream"}
@@ -201,7 +202,8 @@ class Upload:
         while (begin := self.kept) < self._content.size:
             size = min(self._part, self._content.size - begin)
             headers = {"Content-Range": f"{begin}-{begin + size - 1}", **_BYTES}
-            async with self._access.ask("PATCH", self._at, headers, body=self._body(begin, size)) as answer:
+            body = self._body(begin, size)
+            async with self._access.ask("PATCH", self._at, headers, body=body, patience=_DIGESTING) as answer:
                 self._follow(answer)
                 kept = _kept(answer)
             if kept is not None and not begin < kept <= begin + size:
@@ -216,7 +218,7 @@ class Upload:
         assert self._at is not None
         glue = "&" if self._at.raw_query_string else "?"
         url = URL(f"{self._at}{glue}digest={quote(self._content.digest, safe='')}", encoded=True)
-        async with self._access.ask("PUT", url, _BYTES, body=body):
+        async with self._access.ask("PUT", url, _BYTES, body=body, patience=_DIGESTING):
             pass
 
     def _body(self, begin: int, size: int) -> Body:
