@@ -183,6 +183,7 @@ class Wire:
 
         errdefs in Go's words, Transient where another try may do. A redirect from TLS to none is refused.
         """
+        failures.require_port(request.method, request.url)
         response, url = await self._follow(request)
         try:
             yield Answer(response, request, url)

@@ -61,6 +61,18 @@ def translated(error: BaseException, method: str, url: URL, *, whole: bool = Tru
     return _malformed(error, what)
 
 
+def require_port(method: str, url: URL) -> None:
+    """Pass unless a URL has a port that cannot be: yarl refuses to say anything of such a one. SystemFailure."""
+    try:
+        url.port  # noqa: B018 - it raises
+    except ValueError:
+        netloc = url.raw_authority.rpartition("@")[2]
+        raise errdefs.SystemFailure(
+            f'{method.capitalize()} "{url.scheme}://{netloc}{url.raw_path_qs}": '
+            f"dial tcp: address {netloc.rpartition(':')[2]}: invalid port"
+        ) from None
+
+
 def host_port(url: URL) -> str:
     """The host and port that a URL leads to."""
     host = url.host or ""

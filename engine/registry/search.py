@@ -62,7 +62,7 @@ async def search(
         raise errdefs.InvalidArgument(f"limit {limit} is outside the range of [1, {_MAX_LIMIT}]")
     domain, name = split(term)
     host = await _host(wire, domain)
-    url = URL(f"{host.url}/search").with_query(q=name, n=limit)
+    url = URL(f"{host.url}/search", encoded=True).with_query(q=name, n=limit)
     async with _asked(wire, tokens, host, url, credentials) as answer:
         if answer.status != HTTPStatus.OK:
             raise errdefs.SystemFailure(f"Unexpected status code {answer.status}")
@@ -102,7 +102,7 @@ async def _host(wire: Wire, domain: str) -> Host:
     failures: list[str] = []
     for host in indexes:
         try:
-            async with wire.ask(_request(host, URL(f"{host.url}/_ping"))):
+            async with wire.ask(_request(host, URL(f"{host.url}/_ping", encoded=True))):
                 return host
         except errdefs.WherryError as error:
             failures.append(error.message)

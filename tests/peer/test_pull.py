@@ -217,6 +217,7 @@ ERRORS = [
     "scratch&tag=1",
     "UPPER&tag=1",
     "127.0.0.1:1/x&tag=1",
+    "127.0.0.1:99999/x&tag=1",
 ]
 
 

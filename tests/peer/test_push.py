@@ -163,9 +163,10 @@ def test_headers(both: Both, header: dict[str, str]) -> None:
     same(both, "POST", "/images/unasked/push?tag=1", headers=header)
 
 
-def test_nobody_answers(both: Both, made: Made) -> None:
-    both("POST", f"/images/{made.id}/tag?repo=127.0.0.1:1/x&tag=1")
-    same(both, "POST", "/images/127.0.0.1:1/x/push?tag=1", headers=AUTH)
+@pytest.mark.parametrize("port", [1, 99999])
+def test_nobody_answers(both: Both, made: Made, port: int) -> None:
+    both("POST", f"/images/{made.id}/tag?repo=127.0.0.1:{port}/x&tag=1")
+    same(both, "POST", f"/images/127.0.0.1:{port}/x/push?tag=1", headers=AUTH)
 
 
 def test_events(both: Both, netloc: str, made: Made) -> None:

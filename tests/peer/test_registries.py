@@ -114,7 +114,8 @@ def test_a_look_by_digest(both: Both, registries: dict[str, DebianRegistry]) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["UPPER", "scratch", "a%20b", "a" * 64, "sha256:" + "a" * 64, "127.0.0.1:1/x"]
+    "name",
+    ["UPPER", "scratch", "a%20b", "a" * 64, "sha256:" + "a" * 64, "127.0.0.1:1/x", "127.0.0.1:99999/x"],
 )
 def test_looks_at_nothing(both: Both, name: str) -> None:
     require(differences(both, "GET", f"/distribution/{name}/json"))

@@ -227,6 +227,7 @@ GET /events?filters={
 POST /auth {
 POST /auth []
 POST /auth {"serveraddress":"127.0.0.1:1","username":"u","password":"p"}
+POST /auth {"serveraddress":"127.0.0.1:99999","username":"u","password":"p"}
 POST /auth {"serveraddress":"http://127.0.0.1:1/v2/","username":"u","password":"p"}
 POST /auth {"serveraddress":5}
 

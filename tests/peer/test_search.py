@@ -95,7 +95,10 @@ ASKED: list[tuple[str, str, dict[str, str], dict[str, str]]] = [
     ("guarded", "x", {}, KNOWN),
     ("guarded", "x", {}, WRONG),
     ("moved", "x", {}, KNOWN),
-    *((host, "x", {}, {}) for host in ("127.0.0.1:1", "http://127.0.0.1:1", "-a.b", "a.b-")),
+    *(
+        (host, "x", {}, {})
+        for host in ("127.0.0.1:1", "127.0.0.1:99999", "http://127.0.0.1:1", "-a.b", "a.b-")
+    ),
 ]
 
 
