@@ -57,7 +57,7 @@ def end_shim(shim: FoundShim) -> bool:
 
     False when there was no container: the shim was about to leave, or not there any more.
     """
-    children = [int(word) for word in _read(f"/proc/{shim.pid}/task/{shim.pid}/children").split()]
+    children = list(_descendants(shim.pid))
     folders: set[Path] = set()
     for child in children:
         try:
@@ -77,6 +77,14 @@ def end_shim(shim: FoundShim) -> bool:
         os.close(pidfd)
     _remove(folder for folder in folders if shim.container_id in folder.name)
     return bool(children)
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Below a shim: a runtime that is at work has the container's init as its child, or a hook, which has others."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        for word in _read(str(thread)).split():
+            yield int(word)
+            yield from _descendants(int(word))
 
 
 def remove_sockets(state_dir: Path) -> None:

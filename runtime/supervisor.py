@@ -15,6 +15,7 @@ import signal
 import struct
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from socket import SO_PEERCRED, SOL_SOCKET, socket
@@ -34,6 +35,7 @@ from runtime.zygote import Zygote
 
 _ANSWER = 30.0  # seconds in which a shim must say hello; `runc create` may be in the way
 _TRIES = 4
+_GRACE = 1.0  # seconds in which a create that is given up may come to its end
 _PAUSE = 0.05  # seconds, and more each time: a zygote in its last moment still takes an order
 _SHIM_DIED = "its shim died, and the container was killed"
 _REMOVED = "its runtime directory was removed, and the container was killed"
@@ -132,13 +134,18 @@ class Supervisor:
         raise AssertionError("unreachable")
 
     async def _give_up(self, task: Task) -> None:
-        """End what a cancelled create has begun, whatever comes of it."""
+        """End what a cancelled create has begun, whatever comes of it.
+
+        A runtime that hangs, or what it waits for, is left to `_remove`, which kills it together with its shim.
+        """
         try:
-            await task.created()
-            await task.kill(signal.SIGKILL)
-        except (RefusedError, ShimLostError):
+            async with asyncio.timeout(_GRACE):
+                with suppress(RefusedError, ShimLostError):
+                    await task.created()
+                    await task.kill(signal.SIGKILL)
+                await task.left()
+        except TimeoutError:
             pass
-        await task.left()
         task.disconnect()
 
     async def adopt(self, id: str, state_dir: Path, runtime: Runtime) -> Task | Exit | None:  # noqa: A002

@@ -21,6 +21,7 @@ _NO_THREADS = "read init-p: connection reset by peer"
 """The runtime's process in the container died before it became the one that was asked for: where few processes are
 allowed (--pids-limit), its own threads are too many if they come after its move into the group, which is chance."""
 _EXEC_TRIES = 8
+_PATIENCE = 10.0  # seconds that the kernel gets to end what was killed
 
 
 class Task:
@@ -180,9 +181,19 @@ class Task:
         await self._gone.wait()
 
     async def abandon(self) -> None:
-        """End a container that was not started, and remove its state directory. May be called again."""
+        """End a container that was not started, and remove its state directory. May be called again.
+
+        SystemFailure if the kernel does not let go of it.
+        """
         await self.kill(signal.SIGKILL)
-        await self.gone()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self.gone()
+        except TimeoutError:
+            raise SystemFailure(
+                f"container {self.id} PID {self.pid} was killed and does not end: "
+                "it may be waiting for a disk or network file system"
+            ) from None
         await asyncio.to_thread(shutil.rmtree, self.state_dir, ignore_errors=True)
 
     # -- inside

@@ -26,8 +26,9 @@ from engine.containers.machinery import Machinery
 from engine.containers.remove import remove
 from engine.containers.signals import parse_signal
 from engine.containers.start import start
+from engine.containers.starting import PATIENCE
 from engine.containers.state import Action, Status, refusal
-from engine.containers.stop import await_end, kill_for_good, stop
+from engine.containers.stop import await_end, kill_for_good, patience, stop
 from engine.containers.store import ContainerStore
 from engine.containers.top import Top, top
 from engine.containers.watch import Watcher
@@ -184,9 +185,11 @@ class Containers:
     async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
         """Stop a container, with patience in seconds before SIGKILL; NotModified if it does not run."""
         container = self._store.get(reference)
-        container.require(Action.STOP)
         if signal:
             parse_signal(signal)
+        await self._end_start(container.id, patience(container, timeout))
+        container = self._store.get(container.id)
+        container.require(Action.STOP)
         container, live = await self._meant_to_end(container.id, Action.STOP)
         if container.running:
             await stop(container, live, self._announcer, signal_name=signal, timeout=timeout)
@@ -200,6 +203,11 @@ class Containers:
             container = _replace(container, restart_wanted=live.restarting_by_user > 0)
             container = await self._call_off(container, live)
         return container, live
+
+    async def _end_start(self, container_id: str, seconds: float | None) -> bool:
+        """Let a start that is under way come to its end for so long; whether it had to be called off."""
+        starting = self._lives.of(container_id).starting
+        return starting is not None and await starting.settle(seconds)
 
     async def _call_off(self, container: Container, live: Live) -> Container:
         """Save that the container is meant to end; a pending restart will not be. The lock is held."""
@@ -229,6 +237,8 @@ class Containers:
     async def kill(self, reference: str, signal: str = "") -> None:
         """Send a signal; Conflict if the container does not run. SIGKILL, the default, waits for the end."""
         number = parse_signal(signal or "SIGKILL")
+        if number == SIGKILL and await self._end_start(self._store.get(reference).id, PATIENCE):
+            return
         async with self._locked(reference) as (container, live):
             if not container.running and container.state.status is not Status.RESTARTING:
                 raise errdefs.Conflict(
@@ -301,6 +311,7 @@ class Containers:
     async def _end_by_force(self, container: Container) -> None:
         if container.state.status is Status.DEAD:  # a removal failed half way: there is nothing to end
             return
+        await self._end_start(container.id, PATIENCE)
         try:
             container, live = await self._meant_to_end(container.id, Action.STOP)
         except errdefs.NotModified:

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.containers.attach import Parked
 from engine.containers.container import Container
+from engine.containers.starting import Starting
 from engine.containers.wait import Waits
 from runtime.task import Task
 
@@ -27,6 +28,8 @@ class Live:
     """Seconds that the restart policy waited the last time."""
     got: Container | None = None
     """What a start that is under way has got so far: its endpoints, and its mounts once they are there."""
+    starting: Starting | None = None
+    """A start that is under way."""
     removing: bool = False
     """A removal is under way."""
     timer: asyncio.Task[None] | None = None

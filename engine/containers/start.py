@@ -15,6 +15,7 @@ from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
 from engine.containers.oci import Surroundings, spec_options
+from engine.containers.starting import Starting
 from engine.containers.state import Action, Status
 from engine.containers.store import ContainerStore
 from engine.undo import Undo
@@ -37,17 +38,26 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     """
     container.require(Action.START)
     machinery.supervisor.expect()
+    live.starting = starting = Starting(container.id)
     try:
         container = networking.with_shared_name(container, store)
         with donors.joining(container.host_config, store) as joined:
-            return await _start(container, joined, live, machinery, store)
+            return await _start(container, joined, live, starting, machinery, store)
     except OSError as error:
         on = f"{error.filename}: " if error.filename else ""  # a write does not know its file's name
         raise errdefs.SystemFailure(f"cannot start container {container.id}: {on}{error.strerror}") from error
+    finally:
+        live.starting = None
+        starting.over()
 
 
 async def _start(
-    container: Container, joined: dict[str, str], live: Live, machinery: Machinery, store: ContainerStore
+    container: Container,
+    joined: dict[str, str],
+    live: Live,
+    starting: Starting,
+    machinery: Machinery,
+    store: ContainerStore,
 ) -> Container:
     container = msgspec.structs.replace(container, starts=container.starts + 1)
     live.got = None
@@ -64,22 +74,23 @@ async def _start(
         around = await _surroundings(container, plugged, machinery)
         around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
-        await mounts.make_sources(container, machinery.volumes)
+        await starting.part(mounts.make_sources(container, machinery.volumes))
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
         await bundle.write(directory, spec)
         undo.step("bundle")
-        task = await machinery.supervisor.create(
+        creating = machinery.supervisor.create(
             task_request(container, machinery, plain=build.is_plain(spec)),
             machinery.state_dir(container.id, container.starts),
         )
+        task = await starting.part(creating)
         undo.step("create", task.abandon)
         await asyncio.to_thread(plugged.follow, task.pid)
         await _join(live, task)
         undo.step("attach")
         # The true time is before the first instruction of the container: its output is not older than its start.
         started_at = time.time_ns()
-        await task.start()
+        await starting.part(task.start())
         undo.step("start")
         running = msgspec.structs.replace(
             container,
