@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import aiofiles
 import msgspec
@@ -18,7 +19,7 @@ from isal import isal_zlib
 import errdefs
 from engine import faults
 from engine.images import layouts
-from engine.images.holds import BlobHolds, BlobSession
+from engine.images.holds import BlobSession
 from engine.images.image import Image, Layer
 from engine.images.registration import own_manifest
 from engine.images.store import ImageStore
@@ -34,18 +35,42 @@ _FORMAT = 31  # gzip, with the largest window
 
 
 class Compressing:
-    """Makes images fit to be pushed."""
+    """Makes images fit to be pushed. Each is compressed once, and can be used, named and removed meanwhile."""
 
-    def __init__(self, store: ImageStore, content: ContentStore, blobs: BlobHolds) -> None:
+    def __init__(self, store: ImageStore, content: ContentStore) -> None:
         self._store = store
         self._content = content
-        self._blobs = blobs
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def run(self, image: Image, held: BlobSession) -> Image:
-        """The image with layers that are compressed, which are held; call it under the image's lock.
+    async def run(self, image_id: str, held: BlobSession) -> Image:
+        """The image as it is now, with layers that are compressed, all of it held.
 
-        SystemFailure if a blob is not what it was.
+        SystemFailure if it is not there, or a blob is not what it was. If it is removed meanwhile, it does not come
+        back.
         """
+        async with self._locks.setdefault(image_id, asyncio.Lock()):
+            image = await self._take(image_id, held)
+            while (packed := await self._packed(image, held)) is not image:
+                async with self._store.lock(image_id):
+                    known = self._store.find(image_id)
+                    if known is None:
+                        return packed
+                    if known.manifest == image.manifest:
+                        return await self._store.save(_over(known, packed))
+                image = await self._take(image_id, held)  # a pull has brought the registry's own blobs
+            return image
+
+    async def _take(self, image_id: str, held: BlobSession) -> Image:
+        async with self._store.lock(image_id):
+            image = self._store.find(image_id)
+            if image is None:
+                raise errdefs.SystemFailure(f"could not find the image {image_id}: it was removed meanwhile")
+            for digest in image.blobs:
+                held.keep(digest)
+            return image
+
+    async def _packed(self, image: Image, held: BlobSession) -> Image:
+        """The image of compressed layers; itself if it is fit as it is."""
         raw = await self._content.read(image.manifest)
         if not _is_own(image, raw) or (_is_versioned(raw) and _is_fit(image)):
             return image
@@ -60,15 +85,15 @@ class Compressing:
             manifest_size=len(manifest),
         )
         faults.hit("push.packed")
-        return await self._store.save(packed)
+        return packed
 
     async def _fit(self, layer: Layer, done: list[Layer], held: BlobSession) -> Layer:
         if layer.media_type in _FIT:
             return layer
-        others = (each for image in self._store.all() for each in image.layers)
+        others = [each for image in self._store.all() for each in image.layers]
         for other in (*done, *others):
-            if other.diff_id == layer.diff_id and other.media_type in _FIT:
-                held.keep(other.blob)
+            fits = other.diff_id == layer.diff_id and other.media_type in _FIT
+            if fits and await held.take(other.blob):
                 return _of(layer, other.blob, other.blob_size, other.media_type)
         return await self._compressed(layer, held)
 
@@ -124,6 +149,13 @@ def _is_versioned(raw: bytes) -> bool:
 
 def _is_fit(image: Image) -> bool:
     return all(layer.media_type in _FIT for layer in image.layers)
+
+
+def _over(known: Image, packed: Image) -> Image:
+    """The record of now, of the layers that were compressed meanwhile."""
+    return msgspec.structs.replace(
+        known, layers=packed.layers, manifest=packed.manifest, manifest_size=packed.manifest_size
+    )
 
 
 def _of(layer: Layer, blob: str, size: int, media_type: str) -> Layer:

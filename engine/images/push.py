@@ -1,6 +1,5 @@
 """`docker push`: images into registries, with the manifest and the blobs that they came with."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import takewhile
@@ -9,8 +8,9 @@ import errdefs
 from engine import faults
 from engine.events import Events
 from engine.images import layouts, platforms, reference
+from engine.images.abreast import abreast
 from engine.images.compressing import Compressing
-from engine.images.holds import BlobHolds, BlobSession
+from engine.images.holds import BlobHolds
 from engine.images.image import Image
 from engine.images.layouts import Descriptor, Manifest
 from engine.images.lines import Lines
@@ -44,7 +44,7 @@ class Pushes:
         self.content = content
         self.blobs = blobs
         self.sendings = sendings
-        self.compressing = Compressing(store, content, blobs)
+        self.compressing = Compressing(store, content)
         self._events = events
         self._registry = registry
 
@@ -130,7 +130,7 @@ class Push:
         for layer in reversed(image.layers):
             self._lines.post(Message.step(short_id(layer.diff_id), "Preparing"))
         async with pushes.blobs.session() as held:
-            image = await self._fit(image, held)
+            image = await pushes.compressing.run(image.id, held)
             faults.hit("push.compressed")
             raw = await pushes.content.read(image.manifest)
             manifest = layouts.manifest(raw, "image manifest")
@@ -145,29 +145,17 @@ class Push:
         told = {"Tag": name.tag, "Digest": image.manifest, "Size": len(raw)}
         self._lines.post(Message(progress_detail=ProgressDetail(), aux=told))
 
-    async def _fit(self, image: Image, held: BlobSession) -> Image:
-        """The image as it is now, compressed, all of it held."""
-        pushes = self._pushes
-        async with pushes.store.lock(image.id):
-            known = pushes.store.find(image.id)
-            if known is None:
-                raise errdefs.SystemFailure(f"could not find the image {image.id}: it was removed meanwhile")
-            for digest in known.blobs:
-                held.keep(digest)
-            return await pushes.compressing.run(known, held)
-
     async def _send(self, image: Image, manifest: Manifest) -> None:
         """Have all blobs there, side by side; the highest layer is begun first."""
         lines = {layer.blob: short_id(layer.diff_id) for layer in image.layers}
         wanted = {each.digest: each for each in reversed(manifest.layers)}
         sources = self._sources([*wanted, manifest.config.digest])
-        try:
-            async with asyncio.TaskGroup() as group:
-                for digest, descriptor in wanted.items():
-                    shown = lines.get(digest, short_id(digest))
-                    group.create_task(self._sent(shown, descriptor, sources[digest]))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        works = [
+            self._sent(lines.get(digest, short_id(digest)), descriptor, sources[digest])
+            for digest, descriptor in wanted.items()
+        ]
+        async with abreast(works):
+            pass
         parcel = _parcel("", manifest.config, sources[manifest.config.digest])
         async with self._pushes.sendings.send(self._destination, parcel, lambda _: None):
             pass

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import random
 import subprocess
 import time
@@ -352,6 +353,23 @@ class _Held(Taking):
         self.begun.set()
         await self.going_on.wait()
         return await super()._take(request, upload)
+
+
+def test_an_image_that_is_used_while_it_is_compressed(wherryd: Wherryd, name: str, loaded: str) -> None:
+    """A layer comes as slowly as it can, from a fifo: what is asked of the image meanwhile does not wait for it."""
+    blob = wherryd.data_root / "content/blobs/sha256" / digest_of(LAYERS[1]).removeprefix("sha256:")
+    blob.unlink()
+    os.mkfifo(blob)
+    argv = ["docker", "push", "-q", f"{name}:1"]
+    with subprocess.Popen(argv, env=wherryd.client_env, stdout=subprocess.PIPE) as pushing:
+        with blob.open("wb") as layer:  # it is being read
+            wherryd.docker("tag", f"{name}:1", f"{name}:3", timeout=20)
+            wherryd.docker("rm", wherryd.docker("create", loaded, "x", timeout=20).stdout.strip())
+            layer.write(LAYERS[1])
+        assert pushing.wait(60) == 0
+    assert wherryd.docker("image", "inspect", "-f", "{{len .RepoTags}}", loaded).stdout == "3\n"
+    wherryd.docker("rmi", f"{name}:1", f"{name}:2", f"{name}:3")
+    wherryd.docker("pull", "-q", f"{name}:1")
 
 
 def test_a_committed_image(wherryd: Wherryd, name: str) -> None:
