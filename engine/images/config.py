@@ -90,7 +90,12 @@ def encode(config: ImageConfig) -> bytes:
 
 def chain_ids(diff_ids: list[str]) -> list[str]:
     """The names of the snapshots, from the lowest up: sha256 of "parent's chain id, space, diff id"."""
-    return list(accumulate(diff_ids, _chained))
+    return list(accumulate(diff_ids, chain_id))
+
+
+def chain_id(parent: str, diff_id: str) -> str:
+    """The name of a snapshot on that of its parent, "" for none."""
+    return digest_of(f"{parent} {diff_id}".encode()) if parent else diff_id
 
 
 def digest_of(data: bytes) -> str:
@@ -102,10 +107,6 @@ def is_sha256(text: str) -> bool:
     """Whether this is a whole sha256 digest, the one kind that stores here name things by."""
     algorithm, _, encoded = text.partition(":")
     return algorithm == "sha256" and len(encoded) == 64 and _DIGITS.issuperset(encoded)
-
-
-def _chained(parent: str, diff_id: str) -> str:
-    return digest_of(f"{parent} {diff_id}".encode())
 
 
 def _check_layers(config: ImageConfig) -> None:

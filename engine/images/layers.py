@@ -16,6 +16,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 import errdefs
+from engine.images import config
 from runtime.layers.apply import Applied, apply
 from runtime.layers.growing import Growing
 from runtime.snapshots.snapshotter import Info, Kind, Snapshotter
@@ -113,15 +114,23 @@ class Layers:
             return applied.size
 
     async def discover(
-        self, session: LayerSession, blob: Path, progress: Callable[[int], None] | None
+        self,
+        session: LayerSession,
+        blob: Path,
+        progress: Callable[[int], None] | None,
+        parent: str = "",
     ) -> Applied:
-        """Make a lowest layer whose diff id only its archive tells. InvalidArgument as `ensure`."""
-        async with self._filled("", blob, progress) as (key, applied):
-            session.hold(applied.diff_id)
-            async with self._lock(applied.diff_id):
-                if not self.exists(applied.diff_id):
-                    await self._commit(applied.diff_id, key, applied, "")
-        session.sizes[applied.diff_id, blob] = applied.size
+        """Make a layer whose diff id only its archive tells. InvalidArgument as `ensure`.
+
+        The parent must be there, and be held; "" is none.
+        """
+        async with self._filled(parent, blob, progress) as (key, applied):
+            chain_id = config.chain_id(parent, applied.diff_id)
+            session.hold(chain_id)
+            async with self._lock(chain_id):
+                if not self.exists(chain_id):
+                    await self._commit(chain_id, key, applied, parent)
+        session.sizes[chain_id, blob] = applied.size
         return applied
 
     async def follow(

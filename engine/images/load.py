@@ -1,15 +1,17 @@
-"""`docker load`: images out of an archive, docker-archive or OCI layout, compressed or not."""
+"""`docker load`: images out of an archive, docker-archive new or old or OCI layout, compressed or not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import errdefs
 from engine.events import Events
-from engine.images import config, layouts, platforms
+from engine.images import config, layouts, legacy_archive, platforms
 from engine.images.announce import announce
+from engine.images.config import ImageConfig
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.layers import Layers, LayerSession
 from engine.images.layouts import ArchivedImage, Descriptor
+from engine.images.legacy_load import LegacyImages
 from engine.images.platforms import Platform
 from engine.images.reference import Reference
 from engine.images.registration import Blob, Candidate, Registrar, require_runnable
@@ -56,6 +58,8 @@ class Load:
                 await self._docker_archive(spool, blobs, layers)
             elif layouts.INDEX in spool:
                 await self._oci_layout(spool, blobs, layers)
+            elif legacy_archive.REPOSITORIES in spool:
+                await self._legacy_archive(spool, blobs, layers)
             else:
                 raise errdefs.InvalidArgument(f"invalid archive: does not contain a {layouts.MANIFEST}")
 
@@ -69,14 +73,14 @@ class Load:
                 continue
             found = [await spool.blob(path, "layer") for path in entry.layers]
             candidate.blobs = [Blob(digest=each.digest, size=each.size) for each in found]
-            made.append((await self._make(candidate, names, blobs, layers), entry.parent))
+            made.append((await self._make(candidate, names, blobs, layers, self._meter), entry.parent))
         await self._set_parents(made)
 
     async def _archived(self, entry: ArchivedImage, spool: Spool) -> Candidate | None:
         """What an entry of manifest.json makes, its layers left open; None if nobody wants it."""
         raw = await spool.document(entry.config, "image config")
         candidate = await _candidate(raw)
-        if not self._is_wanted(candidate):
+        if not self._is_wanted(candidate.config):
             return None
         _require_as_many(len(entry.layers), candidate)
         return candidate
@@ -87,8 +91,17 @@ class Load:
             name = layouts.name_of(entry)
             manifest = await self._resolve(entry, spool)
             candidate = await self._manifested(manifest, spool)
-            if self._is_wanted(candidate):
-                await self._make(candidate, [name] if name else [], blobs, layers)
+            if self._is_wanted(candidate.config):
+                await self._make(candidate, [name] if name else [], blobs, layers, self._meter)
+
+    async def _legacy_archive(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
+        images = LegacyImages(spool, self._content, self._layers, layers, self._meter)
+        for planned in await images.plan(self._is_wanted):
+            candidate = await images.candidate(planned)
+            if planned.is_top or planned.names:
+                await self._make(candidate, planned.names, blobs, layers, ignore)
+            else:  # there for others to stand on
+                await self._registrar.register("load", candidate, [], blobs, layers, ignore)
 
     async def _resolve(self, entry: Descriptor, spool: Spool) -> Descriptor:
         """The manifest that an entry means, through the indexes between."""
@@ -109,12 +122,17 @@ class Load:
         return candidate
 
     async def _make(
-        self, candidate: Candidate, names: list[Reference], blobs: BlobSession, layers: LayerSession
+        self,
+        candidate: Candidate,
+        names: list[Reference],
+        blobs: BlobSession,
+        layers: LayerSession,
+        meter: Progress,
     ) -> str:
         for name in names:
             require_tag(name)
         former = [self._store.named(name) for name in names]
-        image = await self._registrar.register("load", candidate, names, blobs, layers, self._meter)
+        image = await self._registrar.register("load", candidate, names, blobs, layers, meter)
         for name, other in zip(names, former, strict=True):
             if other is not None and other.id != image.id:
                 await self._stream(
@@ -144,10 +162,9 @@ class Load:
     def _platform(self) -> Platform:
         return self._wanted[0] if self._wanted else platforms.host()
 
-    def _is_wanted(self, candidate: Candidate) -> bool:
-        require_runnable(candidate.config)
-        made_for = candidate.config.platform
-        return not self._wanted or any(platforms.matches(made_for, each) for each in self._wanted)
+    def _is_wanted(self, made: ImageConfig) -> bool:
+        require_runnable(made)
+        return not self._wanted or any(platforms.matches(made.platform, each) for each in self._wanted)
 
 
 async def _candidate(raw: bytes) -> Candidate:

@@ -5,7 +5,7 @@ Members are entries of a table, never files at paths that the archive chose; lin
 
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -61,6 +61,11 @@ class Spool:
 
     def __contains__(self, path: str) -> bool:
         return path in self._entries
+
+    @property
+    def paths(self) -> Collection[str]:
+        """The members that are files or links."""
+        return self._entries.keys()
 
     async def document(self, path: str, what: str) -> bytes:
         """The bytes of a small member. InvalidArgument naming `what` if it is missing or too large."""

@@ -76,25 +76,12 @@ def links(files: Files) -> bytes:
     return buffer.getvalue()
 
 
-def legacy() -> bytes:
-    """What docker before 1.10 saved: layers by id, and names in `repositories` alone."""
-    first, second = "a" * 64, "b" * 64
-    files: Files = {}
-    for name, parent, layer in ((first, "", ROOTFS), (second, first, MADE.layers[1])):
-        said = {"id": name, "created": "2015-01-02T03:04:05Z", "architecture": "amd64", "os": "linux"}
-        files[f"{name}/VERSION"] = b"1.0"
-        files[f"{name}/json"] = json.dumps({**said, **({"parent": parent} if parent else {})}).encode()
-        files[f"{name}/layer.tar"] = layer
-    return tar({**files, "repositories": json.dumps({"peer-body": {"legacy": second}}).encode()})
-
-
 LOADED: dict[str, bytes] = {
     **{name: pack(docker_archive(MADE)) for name, pack in PACKERS.items()},
     "several": docker_archive(MADE, OTHER, UNNAMED),
     "unnamed": docker_archive(UNNAMED),
     "packed-layers": docker_archive(Made(MADE.layers, MADE.tags, blobs=[gzip.compress(x) for x in MADE.layers])),
     "links": links(without(docker_files(MADE), "manifest.json")),
-    "legacy": legacy(),
     "empty": b"",
     "text": b"this is no archive",
     "blocks": bytes(10240),
@@ -124,7 +111,6 @@ def _nothing(both: Both) -> Iterator[None]:
     yield
     for made in (MADE, OTHER, UNNAMED):
         both("DELETE", f"/images/{made.id}?force=1")
-    both("DELETE", "/images/peer-body:legacy?force=1")
 
 
 @pytest.mark.usefixtures("_nothing")
@@ -133,7 +119,7 @@ def _nothing(both: Both) -> Iterator[None]:
 def test_load(both: Both, kind: str, version: str) -> None:
     path = f"/images/load?quiet=1&kind={kind}."
     told = differences(both, "POST", path, LOADED[kind], version=version)
-    for name in (MADE.id, OTHER.id, UNNAMED.id, "peer-body:legacy"):
+    for name in (MADE.id, OTHER.id, UNNAMED.id):
         told += differences(both, "GET", f"/images/{name}/json?kind={kind}.", version=version)
     require(told)
 

@@ -120,3 +120,30 @@ def oci_files(*images: Made, annotations: dict[str, str] | None = None) -> Files
 
 def descriptor(data: bytes, media_type: str) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest(data), "size": len(data)}
+
+
+@dataclass
+class Old:
+    """An image of docker before 1.10: one layer, what its `json` says, and the old id that it is known by."""
+
+    id: str
+    layer: bytes
+    parent: str = ""
+    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def json(self) -> bytes:
+        base = {"id": self.id, "created": "2015-01-02T03:04:05Z", "architecture": "amd64", "os": "linux"}
+        return json.dumps(
+            {**base, **({"parent": self.parent} if self.parent else {}), **self.said}, ensure_ascii=False
+        ).encode()
+
+
+def legacy_files(images: Sequence[Old], repositories: dict[str, dict[str, str]]) -> Files:
+    """The members of an archive that docker before 1.10 saved."""
+    files: Files = {}
+    for image in images:
+        files[f"{image.id}/VERSION"] = b"1.0"
+        files[f"{image.id}/json"] = image.json
+        files[f"{image.id}/layer.tar"] = image.layer
+    return {**files, "repositories": json.dumps(repositories).encode()}

@@ -224,7 +224,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "does not contain a manifest.json"),
     "no tar": (b"x" * 2000, "invalid|malformed|not a tar"),
     "no image": (tar({"a": b"b"}), "does not contain a manifest.json"),
-    "legacy": (tar({"repositories": b"{}"}), "does not contain a manifest.json"),
     "cut in a member": (GOOD[:1500], "unexpected EOF"),
     "cut gzip": (gzip.compress(GOOD)[:-20], "unexpected EOF|broken|gzip"),
     "broken gzip": (gzip.compress(GOOD)[:200] + b"x" * 200, "invalid archive|not a tar"),

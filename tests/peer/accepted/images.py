@@ -31,20 +31,30 @@ TOKEN_SERVERS = (
     ),
 )
 
+OLD_ARCHIVES = (
+    *(
+        Accepted(LOAD, where, "of old archives, too, it says which images they had", "&old=")
+        for where in ("body!", "headers.content-length!", "headers.transfer-encoding!")
+    ),
+    *(
+        Accepted(INSPECT, f"body.Config{what}!", NEWER, "?old=")
+        for what in ("", ".MacAddress", ".StopTimeout")
+    ),
+)
 CUT = {
     "gzip-cut": "an archive that ends too early is refused",
     "gzip-trailing": "an archive with something behind it is refused",
 }
-OLD = {"legacy": "later engines do not load what docker before 1.10 saved"}
 NAMES = dict.fromkeys(("bad-name", "bad-tag", "no-tag", "digest-name"), "refused is the image, too")
 BROKEN = (
-    (LOAD, CUT | OLD),
+    (LOAD, CUT),
     (IMPORT, CUT),
-    (INSPECT, CUT | OLD | NAMES),
+    (INSPECT, CUT | NAMES),
     ("DELETE /images/{name}", CUT),
 )
 
 LINES = (
+    *OLD_ARCHIVES,
     Accepted(LIST, "body.*.Created", OWN),
     Accepted(LIST, "*", "later engines have this filter", "label!"),
     Accepted(LIST, "body*!", "later engines look at whole names, too", "%2A/%2A/%2A:1"),
