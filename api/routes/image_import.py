@@ -34,7 +34,6 @@ class Images(Protocol):
         message: str,
         changes: Sequence[str],
         platform: str,
-        progress: Progress,
     ) -> str:
         """Make an image of a root file system; returns its ID."""
 
@@ -94,7 +93,6 @@ class ImageImport:
             message=call.query.text("message") or f"Imported from {source}",
             changes=call.query.all("changes"),
             platform=platform,
-            progress=stream,
         )
         await stream(Message(status=identifier))
 

@@ -183,7 +183,6 @@ class Images:
         message: str = "",
         changes: Sequence[str] = (),
         platform: str = "",
-        progress: Progress = ignore,
     ) -> str:
         """Make an image of a root filesystem's archive; its id.
 
@@ -197,7 +196,6 @@ class Images:
             message=message or "Imported from -",
             changes=list(changes),
             platform=default_platform(platform),
-            progress=progress,
         )
         if name is not None:
             await announce(self._events, "tag", image, name.familiar)

@@ -16,7 +16,7 @@ from engine.images.platforms import Platform
 from engine.images.reference import Reference
 from engine.images.registration import Blob, Candidate, Registrar
 from engine.images.store import ImageStore
-from engine.progress import Progress
+from engine.progress import ignore
 from runtime.content.store import ContentStore, Descriptor
 
 
@@ -37,7 +37,6 @@ class Import:
         message: str,
         changes: list[str],
         platform: Platform,
-        progress: Progress,
     ) -> Image:
         """Make the image. InvalidArgument for bad changes, before a byte is read, and for a bad archive."""
         if platform.os != "linux":
@@ -53,7 +52,7 @@ class Import:
                 blobs=[Blob(digest=found.digest, size=found.size)],
                 tagged=time.time_ns() if names else 0,
             )
-            return await self._registrar.register("import", candidate, names, blobs, layers, progress)
+            return await self._registrar.register("import", candidate, names, blobs, layers, ignore)
 
     async def _store_archive(self, archive: AsyncIterator[bytes], blobs: BlobSession) -> Descriptor:
         async with await self._content.ingest(f"import-{secrets.token_hex(8)}") as ingest:

@@ -30,7 +30,7 @@ from engine.images.platforms import Platform
 from engine.images.remove import Removed
 from engine.images.usage import Stored
 from engine.logs.reader import LogQuery
-from engine.progress import Message, Progress
+from engine.progress import Message, Progress, ignore
 from engine.registry.credentials import Credentials
 from network.drivers.driver import NetworkInfo
 from tests.unit.api.registry import MemoryRegistry
@@ -384,10 +384,9 @@ class MemoryImages:
         message: str,
         changes: Sequence[str],
         platform: str,
-        progress: Progress,
     ) -> str:
         self.calls.append(("import", repo, tag, message, list(changes), platform))
-        await self._take(archive, progress)
+        await self._take(archive, ignore)
         return IMAGE_ID
 
     async def _take(self, archive: AsyncIterator[bytes], progress: Progress) -> None:
