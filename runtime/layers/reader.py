@@ -1,17 +1,17 @@
 """A tar archive as a stream of entries: one pass, no seeks, bounded memory."""
 
-import itertools
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 from errdefs import InvalidArgument
+from runtime.layers import sparse
 from runtime.layers.decompress import CHUNK
-from runtime.layers.header import BLOCK, Extents, Header, pairs, pax_extents, pax_records, show
+from runtime.layers.header import BLOCK, Header, pax_records
 
 _PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK, _VOLUME = b"x", b"g", b"L", b"K", b"V"
 _EXTENSIONS = (_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK)
 _MAX_EXTENSION = 1 << 20  # as in Go's archive/tar
-_MAX_SPARSE_NUMBERS = 1 << 20
 _ZEROS = bytes(BLOCK)
 _MANY_ZEROS = bytes(CHUNK)
 
@@ -135,7 +135,8 @@ def _next_entry(source: Source) -> Header | None:
     header.link = link if link is not None else header.link
     if records:
         header.apply(records)
-    _apply_sparse(source, header, records)
+    if sparse.is_sparse(header, records):
+        _apply_sparse(source, header, records)
     header.settle()
     return header
 
@@ -150,47 +151,9 @@ def _extension(source: Source, header: Header) -> bytes:
 
 
 def _apply_sparse(source: Source, header: Header, records: list[tuple[bytes, bytes]]) -> None:
-    while header.extents_follow:
-        block = source.take(BLOCK)
-        if not block:
-            raise InvalidArgument("the archive is truncated")
-        header.add_extents(block)
-        if header.extents and len(header.extents) > _MAX_SPARSE_NUMBERS:
-            raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
-    if not any(key.startswith(b"GNU.sparse.") for key, _ in records):
-        return
-    fields = dict(records)
-    real_size = fields.get(b"GNU.sparse.realsize", fields.get(b"GNU.sparse.size"))
-    header.name = fields.get(b"GNU.sparse.name", header.name).replace(b"\0", b"")
-    if fields.get(b"GNU.sparse.major") == b"1":
-        header.extents = _extents_in_data(source, header)
-    else:
-        header.extents = pax_extents(records)
-    if real_size is None or not real_size.isdigit() or header.extents is None:
-        raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")
-    header.real_size = int(real_size[:20])
-
-
-def _extents_in_data(source: Source, header: Header) -> Extents:
-    """Read the map of pax format 1.0: decimal lines before the data, padded to a block."""
-    numbers = _map_numbers(source, header)
-    count = 2 * next(numbers)
-    if count > _MAX_SPARSE_NUMBERS:
-        raise InvalidArgument(f"the sparse map of {show(header.name)} is too large")
-    return pairs(itertools.islice(numbers, count))
-
-
-def _map_numbers(source: Source, header: Header) -> Iterator[int]:
-    rest = b""
-    while True:
-        block = source.take(BLOCK)
-        header.size -= BLOCK
-        if not block or header.size < 0:
-            raise InvalidArgument("the archive is truncated")
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if not line.isdigit() or len(line) > 20:
-                raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")
-            yield int(line)
-        if len(rest) > BLOCK:
-            raise InvalidArgument(f"the sparse map of {show(header.name)} is broken")
+    blocks = sparse.complete(header, records)
+    with suppress(StopIteration):
+        next(blocks)
+        while block := source.take(BLOCK):
+            blocks.send(block)
+        raise InvalidArgument("the archive is truncated")

@@ -2,8 +2,10 @@ import bz2
 import gzip
 import io
 import lzma
+import subprocess
 import tarfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -144,3 +146,54 @@ def test_a_window_of_two_gigabytes_is_refused() -> None:
     frame = packed.compress(b"x" * 100) + packed.flush()
     with pytest.raises(errdefs.InvalidArgument):
         unpack(frame, [])
+
+
+def sparse(tmp: Path, options: list[str], holes: list[tuple[int, bytes]], size: int) -> tuple[bytes, bytes]:
+    """What GNU tar makes of a file with holes and of one after it; and the bytes of the file."""
+    with (tmp / "sparse").open("wb") as file:
+        for offset, data in holes:
+            file.seek(offset)
+            file.write(data)
+        file.truncate(size)
+    (tmp / "after").write_bytes(b"after")
+    command = ["tar", "--sparse", *options, "-cf", "-", "-C", str(tmp), "sparse", "after"]
+    return subprocess.run(command, check=True, capture_output=True).stdout, (tmp / "sparse").read_bytes()
+
+
+SPARSE_FORMATS = [
+    ["--format=gnu"],
+    *(["--format=pax", f"--sparse-version={v}"] for v in ("0.0", "0.1", "1.0")),
+]
+HOLES: dict[str, tuple[list[tuple[int, bytes]], int]] = {
+    "at both ends": ([(1 << 20, b"middle")], 3 << 20),
+    "none but one": ([], 1 << 20),
+    "of many parts": ([(at << 16, b"part %d" % at) for at in range(60)], 5 << 20),
+}
+
+
+@pytest.mark.parametrize("options", SPARSE_FORMATS)
+@pytest.mark.parametrize("case", HOLES)
+def test_sparse_files_as_gnu_tar_writes_them(tmp_path: Path, options: list[str], case: str) -> None:
+    packed, plain = sparse(tmp_path, options, *HOLES[case])
+    assert len(packed) < 1 << 20
+    for sizes in ([], [1] * 600, [511, 513, 1024, 700]):
+        assert read(split(packed, sizes)) == [("sparse", plain), ("after", b"after")]
+    for length in range(512, packed.index(b"after"), 512):
+        with pytest.raises(errdefs.InvalidArgument):
+            read([packed[: length + 1]])
+
+
+def test_holes_are_bounded() -> None:
+    """Together: each of them could come of a few bytes."""
+    fields = {"GNU.sparse.size": str(5 << 30), "GNU.sparse.map": "0,0"}
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        for name in ("a", "b"):
+            info = tarfile.TarInfo(name)
+            info.pax_headers = fields
+            made.addfile(info)
+    events = TarStream().feed(buffer.getvalue())
+    assert isinstance(next(events), Member)
+    with pytest.raises(errdefs.InvalidArgument, match="holes of more than"):
+        for _ in events:
+            pass
