@@ -5,6 +5,7 @@ from tests.peer.accepted.line import Accepted
 CLIENTS_FAULT = "a client's fault is a 400"
 NEWER = "as later engines say it"
 OWN = "each daemon's own"
+KEPT = "what is used of the disk: the blobs that images came as are kept, too"
 
 INFO = "GET /info"
 VERSION = "GET /version"
@@ -54,6 +55,8 @@ _EVENTS = (
 _OTHERS = (
     Accepted("* /_ping", "headers.builder-version!", "told once there is a builder"),
     Accepted(DF, "body.Images.*.Created", "each side has made its own"),
+    *(Accepted(DF, f"body.{field}", KEPT) for field in ("LayersSize", "Images.*.Size")),
+    Accepted(DF, "body.Images.*.VirtualSize", KEPT, until="1.43"),
     Accepted("POST /auth", "status", CLIENTS_FAULT, "/auth "),
     Accepted("POST /auth", "body.message", "all bodies that are no JSON are told alike", "/auth "),
     Accepted("GET /networks*", "body.*Options.com.docker.network.bridge.name", "two daemons share no bridge"),
