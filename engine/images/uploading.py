@@ -1,18 +1,16 @@
 """Blobs into registries: sent once for all pushes that want them there, gone on with where they broke off."""
 
 import asyncio
-import logging
 import os
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 import errdefs
 from engine import faults
+from engine.images.attempts import Attempts, Slots
 from engine.images.reference import Reference
 from engine.images.sharing import Report, Sharing
-from engine.progress import Message
 from engine.registry.credentials import Credentials
 from engine.registry.errors import Transient
 from engine.registry.uploads import Content, Upload, Uploads
@@ -22,12 +20,8 @@ STEPS = ("begun", "part", "blob")  # where the crash tests kill a push
 ATTEMPTS = 5
 """In which a blob is sent, not counting those that brought something; as dockerd has it."""
 
-_log = logging.getLogger(__name__)
 _CHUNK = 1 << 20  # bytes read at once
 _SLICE = 128 << 10  # bytes given on at once: each has a minute to be taken
-_EVERY = 0.1  # seconds between two messages of a blob
-_ENOUGH = 64 << 10  # bytes for which an attempt was worth its while: the next comes at once, and counts anew
-_PATIENCE = 5  # seconds more before each further attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +53,7 @@ class Sendings:
 
     def configure(self, *, at_once: int) -> None:
         """Send so many blobs at once (0: all) from now on."""
-        self._slots = asyncio.Semaphore(at_once) if at_once else None
+        self._slots = Slots(at_once)
 
     def send(
         self, destination: Destination, parcel: Parcel, report: Report
@@ -74,20 +68,10 @@ class Sendings:
 
     @asynccontextmanager
     async def _sent(self, destination: Destination, parcel: Parcel, tell: Report) -> AsyncIterator[None]:
-        async with self._slot(parcel, tell):
+        async with self._slots.one(parcel.shown, tell):
             await _Sending(self._content, destination, parcel, tell).run()
         faults.hit("push.blob")
         yield
-
-    @asynccontextmanager
-    async def _slot(self, parcel: Parcel, tell: Report) -> AsyncIterator[None]:
-        if self._slots is None:
-            yield
-            return
-        if self._slots.locked():
-            tell(Message.step(parcel.shown, "Waiting"))
-        async with self._slots:
-            yield
 
 
 class _Sending:
@@ -97,44 +81,28 @@ class _Sending:
         self._path = content.path(parcel.digest)
         self._parcel = parcel
         self._uploads = destination.uploads
-        self._tell = tell
-        self._told = 0.0
+        self._attempts = Attempts(f"upload of {parcel.digest}", parcel.shown, parcel.size, ATTEMPTS, tell)
 
     async def run(self) -> None:
         parcel = self._parcel
         content = Content(parcel.digest, parcel.size, self._read)
         upload = self._uploads.upload(content, parcel.sources)
-        failures = 0
         while True:
             before = upload.kept
             try:
                 await self._attempt(upload)
                 return
             except Transient as failure:
-                if upload.kept - before >= _ENOUGH:
-                    failures = 0
-                    continue
-                failures += 1
-                _log.info(
-                    "upload of %s failed (%d/%d): %s", parcel.digest, failures, ATTEMPTS, failure.message
-                )
-                if failures >= ATTEMPTS:
-                    raise
-                await self._pause(
-                    failures * _PATIENCE if failure.retry_after is None else failure.retry_after
-                )
+                await self._attempts.another(failure, upload.kept - before)
 
     async def _attempt(self, upload: Upload) -> None:
         """Send it unless it is there, also by an attempt of which the answer was lost."""
         if await self._uploads.exists(self._parcel.digest):
-            self._step("Layer already exists")
+            self._attempts.step("Layer already exists")
             return
         faults.hit("push.begun")
         await upload.attempt()
-        self._step(f"Mounted from {upload.source}" if upload.source else "Pushed")
-
-    def _step(self, status: str) -> None:
-        self._tell(Message.step(self._parcel.shown, status))
+        self._attempts.step(f"Mounted from {upload.source}" if upload.source else "Pushed")
 
     async def _read(self, begin: int, size: int) -> AsyncIterator[bytes]:
         """The blob's bytes as they are sent, and told of.
@@ -146,7 +114,7 @@ class _Sending:
             chunk = await asyncio.to_thread(self._read_at, begin, min(end - begin, _CHUNK))
             for at in range(0, len(chunk), _SLICE):
                 yield chunk[at : at + _SLICE]
-                self._count(begin + min(at + _SLICE, len(chunk)))
+                self._attempts.count("Pushing", begin + min(at + _SLICE, len(chunk)))
             begin += len(chunk)
             faults.hit("push.part")
 
@@ -163,17 +131,3 @@ class _Sending:
         if not chunk:
             raise errdefs.SystemFailure(f"the blob {digest} is shorter than it was")
         return chunk
-
-    def _count(self, current: int) -> None:
-        now = time.monotonic()
-        if now - self._told >= _EVERY or current == self._parcel.size:
-            self._told = now
-            self._tell(Message.counted(self._parcel.shown, "Pushing", current, self._parcel.size))
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next attempt, and tell how long."""
-        left = max(1, round(seconds))
-        while left:
-            self._step(f"Retrying in {left} second{'' if left == 1 else 's'}")
-            await asyncio.sleep(1)
-            left -= 1

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 import errdefs
-from engine.images import sharing, transfer
+from engine.images import attempts, sharing
 from engine.images.pull import KEPT, Pulls
 from engine.progress import Message, Progress
 from engine.registry.client import Registry
@@ -77,7 +77,7 @@ async def pull(
     filled: DebianRegistry, clients: Callable[..., Registry], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Pulled]:
     """Pulls into an empty place."""
-    monkeypatch.setattr(transfer, "_PATIENCE", 0.1)
+    monkeypatch.setattr(attempts, "_PATIENCE", 0.1)
     root = make_root()
     place = await Place.open(root)
     proxy = Proxy(f"http://{filled.netloc}")

@@ -11,6 +11,7 @@ from aiohttp import web
 
 import errdefs
 from engine.images import uploading
+from engine.images.attempts import Attempts
 from engine.images.reference import parse
 from engine.images.uploading import Destination, Parcel, Sendings
 from engine.progress import Message
@@ -35,7 +36,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(self: object, seconds: float) -> None:
         del self, seconds
 
-    monkeypatch.setattr(uploading._Sending, "_pause", at_once)
+    monkeypatch.setattr(Attempts, "_wait", at_once)
 
 
 @pytest.fixture
