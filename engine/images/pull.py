@@ -25,7 +25,7 @@ from engine.images.transfer import Downloads
 from engine.progress import Message, Progress
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
-from engine.registry.errors import Transient
+from engine.registry.errors import PutOff, Transient
 from engine.registry.repository import Repository
 
 STEPS = ("manifest", "config", "layer", "unneeded")  # where the crash tests kill it
@@ -153,7 +153,7 @@ class Pull:
             try:
                 unpacked = await self._layers(candidate, blobs, layers)
                 image = await pulls.registrar.record("pull", candidate, unpacked, names, blobs)
-            except Transient:
+            except (PutOff, Transient):
                 raise
             except Exception:
                 await pulls.blobs.release(digests)

@@ -71,6 +71,10 @@ class Transient(errdefs.SystemFailure):
         self.retry_after = retry_after
 
 
+class PutOff(errdefs.SystemFailure):
+    """The registry says when it may be asked again, and that is later than anybody waits for."""
+
+
 class Throttled(errdefs.TooManyRequests, Transient):
     """The registry has had enough of us for the moment."""
 
@@ -185,6 +189,8 @@ def of_pull(refused: Refusal, reference: Reference) -> errdefs.WherryError:
         }.get(first.code)
         if around:
             return errdefs.NotFound(f"{around}: {first.text}")
+    if (refused.retry_after or 0) > LONGEST_WAIT:
+        return PutOff(refused.text)
     return errdefs.SystemFailure(refused.text)
 
 

@@ -193,6 +193,18 @@ async def test_a_busy_registry_is_asked_again(pull: Pulled, status: int) -> None
     assert "Retrying in 1 second" in await pull("three/layers")
 
 
+async def test_who_is_put_off_for_an_hour_hears_it_and_keeps_what_came(pull: Pulled) -> None:
+    """A registry that counts pulls has counted enough of them, in the middle of one."""
+
+    def enough(_: web.BaseRequest) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": "3600"})
+
+    pull.proxy.harms = [Harm(LARGE, times=1, cut=700_000), Harm(LARGE, head=enough)]
+    with pytest.raises(errdefs.SystemFailure, match="toomanyrequests"):
+        await pull("three/layers")
+    assert (await pull.kept())[LARGE].size >= 700_000
+
+
 async def test_a_registry_that_knows_no_ranges(pull: Pulled) -> None:
     pull.proxy.harms = [Harm(LARGE, times=1, cut=700_000), Harm(LARGE, without=("range",))]
     await pull("three/layers")

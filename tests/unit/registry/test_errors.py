@@ -97,12 +97,12 @@ DENIED = {"code": "DENIED", "message": "requested access to the resource is deni
         ),
         (
             _refusal(429, {"code": "TOOMANYREQUESTS", "message": "slow down"}, retry_after="61"),
-            errdefs.SystemFailure("toomanyrequests: slow down"),
+            errors.PutOff("toomanyrequests: slow down"),
             errdefs.TooManyRequests("toomanyrequests: slow down"),
         ),
         (
             errors.refusal(500, b"", retry_after="3600"),
-            errdefs.SystemFailure("received unexpected HTTP status: 500 Internal Server Error"),
+            errors.PutOff("received unexpected HTTP status: 500 Internal Server Error"),
             errdefs.SystemFailure("received unexpected HTTP status: 500 Internal Server Error"),
         ),
     ],
