@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiohttp import StreamReader, web
 
 from api import errors
+from api.boundary import Boundary
 from api.trimming import Trimming
 from api.upgrade import Splitter
 
@@ -52,6 +53,7 @@ class Connection(web.RequestHandler):
 
     __slots__ = (
         "_begun",
+        "_boundary",
         "_busy",
         "_early",
         "_half_closed",
@@ -70,6 +72,7 @@ class Connection(web.RequestHandler):
         self._half_closed = False
         self._last_body: StreamReader | None = None
         self._early: bytearray | None = None
+        self._boundary = Boundary()
         self._splitter = Splitter()
         self._head_timer: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
@@ -95,7 +98,7 @@ class Connection(web.RequestHandler):
         if self._early is not None:
             self._hold(data)
             return
-        data, behind = self._splitter.feed(data)
+        data, behind = self._splitter.feed(self._boundary.feed(data))
         if behind:
             self.hold()
             self._hold(behind)
@@ -134,6 +137,7 @@ class Connection(web.RequestHandler):
         """The handler is done; a client that has half-closed asks for nothing more."""
         self._busy = False
         self._server.trimming.soon()
+        self._boundary.answered(alone=self._body_is_whole and self._request_count == self._begun)
         self._splitter.reset()
         if self._half_closed or self._early is not None:
             self.close()
@@ -194,8 +198,11 @@ class Connection(web.RequestHandler):
 
     def _pending(self) -> bool:
         """Whether a request has come whole and is not answered yet."""
-        whole = self._last_body is None or self._last_body.is_eof()
-        return whole and (self._busy or self._request_count != self._begun)
+        return self._body_is_whole and (self._busy or self._request_count != self._begun)
+
+    @property
+    def _body_is_whole(self) -> bool:
+        return self._last_body is None or self._last_body.is_eof()
 
     def _head_is_late(self) -> None:
         self._head_timer = None

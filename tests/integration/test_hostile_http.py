@@ -76,7 +76,16 @@ GOOD = json.dumps({"Image": "busybox"}).encode()
         POST + b"Content-Length: 0x14\r\n\r\n" + GOOD,
         POST + b"Content-Length: +20\r\n\r\n" + GOOD,
         POST + b"Content-Length: 99999999999999999999999\r\n\r\n" + GOOD,
-        POST + b"Transfer-Encoding: chunked\r\nContent-Length: 20\r\n\r\n14\r\n" + GOOD + b"\r\n0\r\n\r\n",
+        POST
+        + b"Transfer-Encoding: chunked\r\nContent-Length: 20, 20\r\n\r\n14\r\n"
+        + GOOD
+        + b"\r\n0\r\n\r\n",
+        POST + b"Transfer-Encoding: xchunked\r\nContent-Length: 20\r\n\r\n" + GOOD,
+        POST + b"Transfer-Encoding: chunked\r\nContent-Length : 20\r\n\r\n14\r\n" + GOOD + b"\r\n0\r\n\r\n",
+        POST
+        + b"Transfer-Encoding: chunked\r\nContent-Length:\r\n 20\r\n\r\n14\r\n"
+        + GOOD
+        + b"\r\n0\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + GOOD + b"\r\n0\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n" + GOOD,
         POST + b"Transfer-Encoding: gzip, chunked, chunked\r\n\r\n14\r\n" + GOOD + b"\r\n0\r\n\r\n",
@@ -108,6 +117,47 @@ def test_a_request_behind_a_body_is_its_own(wherryd: Wherryd) -> None:
     inner = b"GET /version HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"
     body = b"{" + b" " * 20 + b"x"
     answer = talk(wherryd, POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + inner)
+    assert status(answer) == 400
+    assert answer.count(b"HTTP/1.1 ") == 2
+
+
+INNER = b"GET /version HTTP/1.1\r\nHost: d\r\n\r\n"
+BAD_JSON = b"{ x" + b" " * 40
+
+
+@pytest.mark.parametrize(
+    "first", [b"", INNER, POST + b"Content-Length: 3\r\n\r\n{ x"], ids=["new", "get", "post"]
+)
+@pytest.mark.parametrize("length", [0, 5, len(BAD_JSON), 1000])
+def test_of_a_length_and_chunks_the_chunks_count(wherryd: Wherryd, first: bytes, length: int) -> None:
+    """And nothing behind them is a request: the connection ends with the answer."""
+    head = POST + b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n" % length
+    chunks = b"%x\r\n" % len(BAD_JSON) + BAD_JSON + b"\r\n0\r\n\r\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(20)
+        client.connect(str(wherryd.socket))
+        if first:
+            client.sendall(first)
+            time.sleep(0.3)
+            client.recv(1 << 16)
+        client.sendall(head)
+        time.sleep(0.1)
+        client.sendall(chunks + INNER)
+        answer = b""
+        while data := client.recv(1 << 16):
+            answer += data
+    assert status(answer) == 400
+    assert b"invalid" in answer
+    assert b"malformed request" not in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_head_in_a_body_is_no_head(wherryd: Wherryd) -> None:
+    """What a body holds reaches the handler as it was sent, wherever the packets begin."""
+    inner = POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
+    head = b"POST /images/create?fromSrc=-&repo=smuggled HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n"
+    behind = b"GET /version HTTP/1.1\r\nHost: d\r\nConnection: close\r\n\r\n"
+    answer = talk(wherryd, head % len(inner), inner, behind)
     assert status(answer) == 400
     assert answer.count(b"HTTP/1.1 ") == 2
 
