@@ -54,6 +54,7 @@ class Connection(web.RequestHandler):
     __slots__ = (
         "_begun",
         "_boundary",
+        "_broken",
         "_busy",
         "_early",
         "_half_closed",
@@ -73,6 +74,7 @@ class Connection(web.RequestHandler):
         self._last_body: StreamReader | None = None
         self._early: bytearray | None = None
         self._boundary = Boundary()
+        self._broken: StreamReader | None = None
         self._splitter = Splitter()
         self._head_timer: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
@@ -102,7 +104,11 @@ class Connection(web.RequestHandler):
         if behind:
             self.hold()
             self._hold(behind)
+        requests, body = self._request_count, self._last_body
         super().data_received(data)
+        if self._request_count > requests and body is not None and not body.is_eof():
+            body.set_exception(web.RequestPayloadError("it is not framed as its head says"))
+            self._broken = body
         if self._messages:
             self._last_body = self._messages[-1][1]
         if not self._busy and self._head_timer is None:
@@ -139,7 +145,9 @@ class Connection(web.RequestHandler):
         self._server.trimming.soon()
         self._boundary.answered(alone=self._body_is_whole and self._request_count == self._begun)
         self._splitter.reset()
-        if self._half_closed or self._early is not None:
+        if self._broken is not None:
+            self._broken.feed_eof()  # aiohttp is not to wait for the rest
+        if self._half_closed or self._early is not None or self._broken is not None:
             self.close()
         elif self.transport is not None:
             self._server.idle[self] = self._loop.time()

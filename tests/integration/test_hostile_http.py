@@ -152,6 +152,24 @@ def test_of_a_length_and_chunks_the_chunks_count(wherryd: Wherryd, first: bytes,
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
+@pytest.mark.parametrize("target", ["/containers/create", "/images/create?fromSrc=-", "/images/load"])
+def test_a_body_that_breaks_off_its_framing_is_no_end_to_wait_for(wherryd: Wherryd, target: str) -> None:
+    """The handler has the head by then, and reads."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(10)
+        client.connect(str(wherryd.socket))
+        head = f"POST {target} HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
+        client.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        time.sleep(0.3)
+        client.sendall(b"zz\r\nno chunk")
+        answer = b""
+        while data := client.recv(1 << 16):
+            answer += data
+    assert status(answer) == (200 if target == "/images/load" else 400)  # a load has begun to tell by then
+    assert b"malformed request body" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_head_in_a_body_is_no_head(wherryd: Wherryd) -> None:
     """What a body holds reaches the handler as it was sent, wherever the packets begin."""
     inner = POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
