@@ -1,4 +1,4 @@
-"""A registry on this machine that has one image, `one:1`, of one layer; it takes it back."""
+"""A registry on this machine that has one image, `one:1`, of one layer; it takes it back, and finds it."""
 
 import hashlib
 import json
@@ -40,7 +40,10 @@ MANIFEST = json.dumps(
         ],
     }
 ).encode()
+FOUND = [{"name": "one", "description": "", "star_count": 1, "is_official": False, "is_automated": False}]
 PLACES = {
+    "/v1/_ping": (b"{}", "application/json"),
+    "/v1/search?q=one&n=25": (json.dumps({"results": FOUND}).encode(), "application/json"),
     "/v2/": (b"{}", "application/json"),
     "/v2/one/manifests/1": (MANIFEST, MANIFEST_TYPE),
     f"/v2/one/manifests/{digest_of(MANIFEST)}": (MANIFEST, MANIFEST_TYPE),
@@ -63,9 +66,29 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_PUT(self) -> None:
-        """A manifest, of which it has the blobs."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(201)
+        """A manifest, or the end of a blob."""
+        self._take(201)
+
+    def do_POST(self) -> None:
+        """The begin of a blob that it does not have."""
+        self._take(202)
+
+    def do_PATCH(self) -> None:
+        """A part of it."""
+        self._take(202)
+
+    def _take(self, status: int) -> None:
+        got = 0
+        if "chunked" in self.headers.get("Transfer-Encoding", ""):
+            while size := int(self.rfile.readline(), 16):
+                got += len(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+        else:
+            got = len(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        self.send_response(status)
+        self.send_header("Location", "/v2/one/blobs/uploads/1")
+        self.send_header("Range", f"0-{max(got - 1, 0)}")
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -115,6 +115,8 @@ def _containers(wherryd: Wherryd) -> None:
     wherryd.get(f"/containers/{wherryd.call('POST', '/containers/create', privileged).json['Id']}/json")
     for _ in range(2):
         wherryd.call("POST", "/containers/prune")
+    for target in ("/networks/prune", "/build/prune"):
+        wherryd.call("POST", target)
 
 
 def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
@@ -139,10 +141,14 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
         answer = wherryd.get(f"/distribution/{registry}/one:1/json")
         assert answer.json["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
         wherryd.get(f"/distribution/{registry}/none/json")
+        assert wherryd.get(f"/images/search?term={registry}/one").json[0]["name"] == "one"
         wherryd.call("POST", f"/images/create?fromImage={registry}/one&tag=1")
         wherryd.call("POST", f"/images/create?fromImage={registry}/none&tag=1")
         assert b'"aux"' in wherryd.call("POST", f"/images/{registry}/one/push?tag=1").body
         wherryd.call("POST", f"/images/{registry}/one/push?tag=2")
+        wherryd.call("POST", f"/images/busybox/tag?repo={registry}/one&tag=3")
+        assert b'"Pushing"' in wherryd.call("POST", f"/images/{registry}/one/push?tag=3").body
+        wherryd.call("DELETE", f"/images/{registry}/one:3")
         wherryd.call("DELETE", f"/images/{registry}/one:1")
 
 

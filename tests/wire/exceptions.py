@@ -53,6 +53,8 @@ EXCEPTIONS: list[Exception_] = [
     *_null("POST /containers/{}/update", "", "Warnings", _NIL),
     *_null("POST /containers/prune", "", "ContainersDeleted", _NIL),
     *_null("POST /images/prune", "", "ImagesDeleted", _NIL),
+    *_null("POST /networks/prune", "", "NetworksDeleted", _NIL),
+    *_null("POST /build/prune", "", "CachesDeleted", _NIL),
     Exception_(
         "POST /images/*",
         ".error",
