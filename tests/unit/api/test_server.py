@@ -154,7 +154,7 @@ async def test_the_unexpected_is_told_without_detail(
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET /_ping HTTP/9.9\r\nHost: d\r\n\r\n",
         b"GET /_ping HTTP/1.1\r\nHost: d\r\nContent-Length: x\r\n\r\n",
-        b"POST /_ping HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST /_ping HTTP/1.1\r\nHost: d\r\nContent-Length: 3, 3\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET /_ping HTTP/1.1\r\nHost: d\r\nX: " + b"y" * 300_000 + b"\r\n\r\n",
         b"GET /" + b"y" * 300_000 + b" HTTP/1.1\r\nHost: d\r\n\r\n",
         b"GET /_ping HTTP/1.1\r\nHost: d\r\n" + b"".join(b"X%d: y\r\n" % n for n in range(1000)) + b"\r\n",
