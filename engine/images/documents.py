@@ -5,9 +5,11 @@ decoder, for which they were written, is loose: names of fields match without re
 zero value.
 """
 
+import asyncio
 import json
 import re
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -18,7 +20,16 @@ MAX_BYTES = 4 << 20
 MAX_VALUES = 100_000
 """In one document: each takes up to 200 bytes here, however short it is. The manifest.json of 300 images has them."""
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_AT_ONCE = 64 << 10  # bytes that are read in a millisecond; 4 MiB may take a tenth of a second
 _T = TypeVar("_T")
+_More = TypeVarTuple("_More")
+
+
+async def off_loop(reader: Callable[[bytes, *_More], _T], raw: bytes, *more: *_More) -> _T:
+    """What `reader` makes of a document, by a thread where it is large."""
+    if len(raw) <= _AT_ONCE:
+        return reader(raw, *more)
+    return await asyncio.to_thread(reader, raw, *more)
 
 
 def decode(raw: bytes, what: str) -> Any:

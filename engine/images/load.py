@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import errdefs
 from engine.events import Events
-from engine.images import config, layouts, legacy_archive, platforms
+from engine.images import config, documents, layouts, legacy_archive, platforms
 from engine.images.announce import announce
 from engine.images.config import ImageConfig
 from engine.images.holds import BlobHolds, BlobSession
@@ -66,7 +66,7 @@ class Load:
     async def _docker_archive(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
         raw = await spool.document(layouts.MANIFEST, "manifest")
         made: list[tuple[str, str]] = []
-        for entry in layouts.archived_images(raw):
+        for entry in await documents.off_loop(layouts.archived_images, raw):
             names = layouts.tags(entry.repo_tags)
             candidate = await self._archived(entry, spool)
             if candidate is None:
@@ -87,7 +87,8 @@ class Load:
 
     async def _oci_layout(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
         raw = await spool.document(layouts.INDEX, "index")
-        for entry in _per_name(layouts.descriptors(raw, "archive: index.json"), self._platform):
+        entries = await documents.off_loop(layouts.descriptors, raw, "archive: index.json")
+        for entry in _per_name(entries, self._platform):
             name = layouts.name_of(entry)
             manifest = await self._resolve(entry, spool)
             candidate = await self._manifested(manifest, spool)
@@ -109,12 +110,13 @@ class Load:
             if not entry.is_index:
                 return entry
             raw = await _verified(entry, spool, "image index")
-            entry = layouts.choose(layouts.descriptors(raw, "image index"), self._platform)
+            entries = await documents.off_loop(layouts.descriptors, raw, "image index")
+            entry = layouts.choose(entries, self._platform)
         raise errdefs.InvalidArgument("invalid archive: too many indexes, one in the other")
 
     async def _manifested(self, descriptor: Descriptor, spool: Spool) -> Candidate:
         raw = await _verified(descriptor, spool, "image manifest")
-        manifest = layouts.manifest(raw, "image manifest")
+        manifest = await documents.off_loop(layouts.manifest, raw, "image manifest")
         candidate = await _candidate(await _verified(manifest.config, spool, "image config"))
         candidate.manifest = raw
         _require_as_many(len(manifest.layers), candidate)

@@ -49,23 +49,31 @@ async def for_platform(
     NotFound if none does, InvalidArgument for what is no image or of Docker's first schema.
     """
     for _ in range(_MAX_INDEXES):
-        if layouts.is_schema_1(found.raw, found.media_type):
-            raise errdefs.InvalidArgument(
-                "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support "
-                f"is not there any more. Suggest the author of {name.canonical} to upgrade the image to the OCI "
-                "Format or Docker Image manifest v2, schema 2. More information at "
-                "https://docs.docker.com/go/deprecated-image-specs/"
-            )
-        if not layouts.is_index(found.raw, found.media_type):
-            return found
-        served = layouts.serving(layouts.descriptors(found.raw, "image index"), platform)
+        served = await documents.off_loop(_served, found.raw, found.media_type, platform, name)
         if served is None:
-            raise errdefs.NotFound(
-                f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
-            )
-        validate_digest(served.digest)
-        found = await patiently(partial(repository.manifest, served.digest))
+            return found
+        found = await patiently(partial(repository.manifest, served))
     raise errdefs.InvalidArgument("invalid image index: too many indexes, one in the other")
+
+
+def _served(raw: bytes, media_type: str, platform: Platform, name: Reference) -> str | None:
+    """The digest that an index has for a platform; None for a manifest."""
+    if layouts.is_schema_1(raw, media_type):
+        raise errdefs.InvalidArgument(
+            "[DEPRECATION NOTICE] Docker Image Format v1 and Docker Image manifest version 2, schema 1 support "
+            f"is not there any more. Suggest the author of {name.canonical} to upgrade the image to the OCI "
+            "Format or Docker Image manifest v2, schema 2. More information at "
+            "https://docs.docker.com/go/deprecated-image-specs/"
+        )
+    if not layouts.is_index(raw, media_type):
+        return None
+    served = layouts.serving(layouts.descriptors(raw, "image index"), platform)
+    if served is None:
+        raise errdefs.NotFound(
+            f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
+        )
+    validate_digest(served.digest)
+    return served.digest
 
 
 async def config_of(repository: Repository, descriptor: Descriptor) -> bytes:

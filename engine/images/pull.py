@@ -10,7 +10,7 @@ import msgspec
 import errdefs
 from engine import faults
 from engine.events import Events
-from engine.images import config, layouts, manifests, platforms, reference
+from engine.images import config, documents, layouts, manifests, platforms, reference
 from engine.images.abreast import abreast
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.image import Image, Layer
@@ -131,7 +131,7 @@ class Pull:
         self._lines.post(Message(id=where, status=f"Pulling from {name.path}"))
 
     async def _image(self, raw: bytes, names: list[Reference]) -> Image:
-        manifest = layouts.manifest(raw, "image manifest")
+        manifest = await documents.off_loop(layouts.manifest, raw, "image manifest")
         pulls = self._pulls
         async with pulls.blobs.session() as blobs, pulls.store.lock(manifest.config.digest):
             known = pulls.store.find(manifest.config.digest)
