@@ -102,16 +102,17 @@ class Answer:
     async def body(self, limit: int) -> bytes:
         """The whole body. SystemFailure when it is larger than `limit` bytes, Transient when it breaks off."""
         parts = bytearray()
+        too_large = (self.length or 0) > limit
         try:
             async with asyncio.timeout(_SMALL_BODY):
-                async for chunk in self._response.content.iter_any():
+                while not too_large and (chunk := await self._response.content.readany()):
                     parts += chunk
-                    if len(parts) > limit:
-                        raise errdefs.SystemFailure(
-                            f"{self._shown()}: the answer is larger than {limit} bytes"
-                        )
+                    too_large = len(parts) > limit
         except failures.FAILURES as error:
             raise self._failed(error) from None
+        if too_large:
+            parts.clear()  # the failure's traceback holds on to it, until somebody looks for garbage
+            raise errdefs.SystemFailure(f"{self._shown()}: the answer is larger than {limit} bytes")
         return bytes(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
