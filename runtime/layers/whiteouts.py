@@ -10,8 +10,13 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from errdefs import InvalidArgument
 from runtime import tree
+from runtime.layers.header import show
 from runtime.layers.lower import OPAQUE
+
+_MEMORY = 16 << 20  # about 100,000 files of usual names
+_ENTRY = 100  # bytes beside a name
 
 
 class Whiteouts(Protocol):
@@ -63,18 +68,23 @@ class OverlayWhiteouts:
 
 
 class RemovingWhiteouts:
-    """On a plain copy of the lower layers: deleted at once, but for what the layer brought before."""
+    """On a plain copy of the lower layers: deleted at once, but for what the layer brought before.
 
-    def __init__(self) -> None:
-        """Nothing is the layer's own yet."""
+    Of that, so many bytes are remembered. Where a layer brings more, a deletion that would have to know the rest is an
+    InvalidArgument: it may stand before what the layer brings, as tools write it.
+    """
+
+    def __init__(self, memory: int = _MEMORY) -> None:
+        """Nothing is the layer's own yet; at most `memory` bytes of it are remembered."""
         self._own: set[bytes] = set()
+        self._left = memory
 
     def hide(self, path: bytes) -> None:
         """See Whiteouts."""
         if path in self._own:
             self.hide_content(path)
         elif os.path.lexists(path):
-            delete(path)
+            self._delete(path)
 
     def hide_content(self, directory: bytes) -> None:
         """See Whiteouts."""
@@ -88,7 +98,7 @@ class RemovingWhiteouts:
                 if path in self._own:
                     pending.append(path)
                 else:
-                    delete(path)
+                    self._delete(path)
 
     def replace(self, path: bytes) -> bool:  # noqa: ARG002 - here a deletion leaves nothing
         """See Whiteouts."""
@@ -99,9 +109,17 @@ class RemovingWhiteouts:
 
     def made(self, path: bytes) -> None:
         """See Whiteouts."""
-        while path and path not in self._own:
+        while path and path not in self._own and self._left > 0:
             self._own.add(path)
+            self._left -= len(path) + _ENTRY
             path = path.rpartition(b"/")[0]
+
+    def _delete(self, path: bytes) -> None:
+        if self._left <= 0:
+            raise InvalidArgument(
+                f"layer entry {show(path)}: a whiteout after more files than are remembered"
+            )
+        delete(path)
 
 
 def delete(path: bytes) -> None:
