@@ -9,6 +9,7 @@ import pytest
 from tests.daemon import Wherryd
 from tests.integration.hostile.doors import Gate
 from tests.integration.hostile.shelf import Serving, Shelf
+from tests.leftovers import Leftovers, scope_of
 from tests.roots import make_root
 
 
@@ -21,6 +22,15 @@ def canary() -> Iterator[Path]:
     (root / "link").symlink_to("etc")
     yield root
     shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
+    """Look at the whole world once for a file: it takes longer than most tests here, and `gate` looks at the stores."""
+    before = Leftovers(scope_of(wherryd))
+    yield
+    if left := before.settle(scope_of(wherryd)):
+        pytest.fail("the file's tests left:\n  " + "\n  ".join(left), pytrace=False)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ class Gate:
     def send_back(self) -> None:
         """Remove what came in, with its containers."""
         for name in self.brought:
-            self.daemon.docker("rmi", "-f", name, check=False)
+            self.daemon.call("DELETE", f"/images/{name}?force=1")
         self.brought.clear()
 
     @contextmanager

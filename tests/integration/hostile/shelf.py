@@ -66,7 +66,7 @@ class Serving:
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         shelf.netloc = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=lambda: self._server.serve_forever(0.01), daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -110,8 +110,8 @@ def test_parents_in_a_circle(gate: Gate) -> None:
     assert gate.daemon.get("/images/json?all=1").status == 200
 
 
-def test_the_same_image_a_thousand_times(gate: Gate) -> None:
-    entries = json.loads(manifest_json(MADE)) * 1000
+def test_the_same_image_many_times(gate: Gate) -> None:
+    entries = json.loads(manifest_json(MADE)) * 200
     assert gate.load(tar({**docker_files(MADE), "manifest.json": json.dumps(entries).encode()})).error == ""
 
 

@@ -65,6 +65,14 @@ def test_names_without_a_value_bring_nothing_of_the_host(gate: Gate, busybox: by
     assert found["A"] == "b"
 
 
+def test_a_value_without_a_name_is_refused(gate: Gate, busybox: bytes) -> None:
+    """dockerd makes such a container, which its runtime then cannot start; an empty entry both pass over."""
+    for told, expected in ((["=x", "A=b"], "invalid environment variable: =x"), (["", "A=b"], "")):
+        status, _, err = run(gate, image(gate, {"Env": told}, busybox), "true")
+        assert (status, expected in err) == (125 if expected else 0, True)
+        gate.send_back()
+
+
 WORKDIRS = ["/w", "/w/new", "/w/etc/new", "/up/new", "/../../../../../../tmp/x", "/loop/x"]
 
 

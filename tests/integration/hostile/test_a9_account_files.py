@@ -74,7 +74,7 @@ def test_account_files_that_change_under_an_exec(gate: Gate, busybox_tar: Path) 
         gate.daemon.docker("exec", started, "sh", "-c", swap)
         for user in ("canary", "7"):
             done = gate.daemon.docker("exec", "--user", user, started, "id", check=False, timeout=20)
-            assert "is no regular file" in done.stderr
+            assert "is no regular file" in done.stdout + done.stderr
     finally:
         gate.daemon.docker("rm", "-f", started)
 
