@@ -9,15 +9,18 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from enum import Enum
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from errdefs import Conflict
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_BATCH = 256  # directories that are handed out at once, so that few are remembered of however many there are
 _COPY_FALLBACK = (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -69,8 +72,11 @@ class Cursor:
         os.close(self.fd)
 
 
-def walk(root: Path | str) -> Iterator[Step]:
-    """Yield all below `root`: a directory's ENTER, what is in it, its LEAVE. What vanishes is left out."""
+def walk(root: Path | str, into: Callable[[str], bool] | None = None) -> Iterator[Step]:
+    """Yield all below `root`: a directory's ENTER, what is in it, its LEAVE. What vanishes is left out.
+
+    So is what is in directories that `into` does not want by their path ("/etc").
+    """
     cursor = Cursor(root)
     try:
         pending = [iter(sorted(os.listdir(cursor.fd)))]
@@ -78,7 +84,7 @@ def walk(root: Path | str) -> Iterator[Step]:
         while True:
             name = next(pending[-1], None)
             if name is not None:
-                yield from _visit(cursor, name, pending, entered)
+                yield from _visit(cursor, name, pending, entered, into)
                 continue
             pending.pop()
             if not pending:
@@ -90,7 +96,11 @@ def walk(root: Path | str) -> Iterator[Step]:
 
 
 def _visit(
-    cursor: Cursor, name: str, pending: list[Iterator[str]], entered: list[tuple[str, os.stat_result]]
+    cursor: Cursor,
+    name: str,
+    pending: list[Iterator[str]],
+    entered: list[tuple[str, os.stat_result]],
+    into: Callable[[str], bool] | None,
 ) -> Iterator[Step]:
     try:
         found = os.stat(name, dir_fd=cursor.fd, follow_symlinks=False)
@@ -100,19 +110,28 @@ def _visit(
         yield Step(Move.OBJECT, cursor.fd, name, found)
         return
     yield Step(Move.ENTER, cursor.fd, name, found)
+    wanted = into is None or into("/" + "/".join([*(above for above, _ in entered), name]))
     try:
-        cursor.down(name)
+        if wanted:
+            cursor.down(name)
     except (FileNotFoundError, NotADirectoryError):
+        wanted = False
+    if not wanted:
         yield Step(Move.LEAVE, cursor.fd, name, found)
         return
     entered.append((name, found))
     pending.append(iter(sorted(os.listdir(cursor.fd))))
 
 
-def remove(root: Path) -> None:
+Each = Callable[[Callable[[str], list[str]], list[str]], Iterable[list[str]]]
+"""How a function is called with each of some names: `map`, or that of an executor."""
+
+
+def remove(root: Path, each: Each = map) -> None:
     """Remove a tree, however deep; nothing when it is not there.
 
-    Directories that are not empty are moved up into `root` first, so no more than two levels are ever open.
+    Directories that are not empty are moved up into `root` first, so no more than two levels are open for each
+    that is removed at the same time.
     """
     try:
         top = os.open(root, _DIRECTORY)
@@ -121,16 +140,22 @@ def remove(root: Path) -> None:
     try:
         remaining = _clear(top, top)
         while remaining:
-            name = remaining.pop()
-            below = os.open(name, _DIRECTORY, dir_fd=top)
-            try:
-                remaining += _clear(below, top)
-            finally:
-                os.close(below)
-            os.rmdir(name, dir_fd=top)
+            some, remaining = remaining[-_BATCH:], remaining[:-_BATCH]
+            remaining += chain.from_iterable(each(partial(_remove_below, top), some))
     finally:
         os.close(top)
     os.rmdir(root)
+
+
+def _remove_below(top: int, name: str) -> list[str]:
+    """Remove a directory of `top`; the names of what is to be removed after it, as in `top`."""
+    below = os.open(name, _DIRECTORY, dir_fd=top)
+    try:
+        left = _clear(below, top)
+    finally:
+        os.close(below)
+    os.rmdir(name, dir_fd=top)
+    return left
 
 
 def _clear(directory: int, top: int) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from engine.containers.changes import changed_files
+from engine.containers.changes import own_files
 from engine.containers.config import ContainerConfig
 from engine.containers.container import Container
 from engine.images.changes import apply_changes
@@ -44,8 +44,8 @@ def plan(container: Container, request: CommitRequest) -> Commit:
 
 async def changed_layer(container: Container, snapshots: Snapshotter) -> AsyncIterator[bytes]:
     """What the container changed as a layer's archive, without what the engine made for it."""
-    found = await changed_files(container, snapshots)
+    own = await own_files(container, snapshots)
     upper = snapshots.upper(container.snapshot)
-    async with aclosing(pack(upper, whiteouts=True, leave_out=found.own)) as chunks:
+    async with aclosing(pack(upper, whiteouts=True, leave_out=own)) as chunks:
         async for chunk in chunks:
             yield chunk

@@ -35,8 +35,7 @@ class Filesystem:
 
     async def changes(self, reference: str) -> list[Change]:
         """What the container changed of its image's files, directories before what is in them."""
-        found = await changed_files(self._store.get(reference), self._machinery.snapshots)
-        return found.shown
+        return await changed_files(self._store.get(reference), self._machinery.snapshots)
 
     async def export(self, reference: str) -> AsyncIterator[bytes]:
         """The container's root as one archive, in chunks; it may start and end meanwhile.

@@ -7,7 +7,7 @@ deleted with its directory only the uppermost path is told; of what was added ev
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -33,31 +33,42 @@ class Change:
     kind: Kind
 
 
-@dataclass(slots=True)
-class Changes:
-    """`shown` in the order of a walk, directories before what is in them; `own` are the paths below the snapshot's
-    directory that the engine made and that say nothing: mount points, and directories that hold nothing else.
-    """
-
-    shown: list[Change]
-    own: list[str]
-
-
 def changes(
     upper: Path, below: Sequence[Path], *, whole: bool = False, mount_points: frozenset[str] = frozenset()
-) -> Changes:
-    """Compare the directory `upper` with the stack `below`, the uppermost layer first. Blocks.
+) -> list[Change]:
+    """Compare the directory `upper` with the stack `below`, the uppermost layer first; directories before what is
+    in them. Blocks.
 
     With `whole` the upper directory is a copy of all rather than an overlay's part. An empty file or directory
     at one of `mount_points` is not shown unless it was there before.
     """
+    return _walked(upper, below, whole, mount_points, None).shown
+
+
+def own(
+    upper: Path, below: Sequence[Path], *, whole: bool = False, mount_points: frozenset[str] = frozenset()
+) -> list[str]:
+    """What `changes` does not show: empty files and directories that were made at `mount_points`, and directories
+    that hold nothing else. Absolute paths from `upper`. Blocks, but not for long: it looks at nothing else.
+    """
+    return _walked(upper, below, whole, mount_points, lambda path: _is_above(path, mount_points)).own
+
+
+def _walked(
+    upper: Path,
+    below: Sequence[Path],
+    whole: bool,
+    mount_points: frozenset[str],
+    into: Callable[[str], bool] | None,
+) -> "_Walk":
     walk = _Walk(upper, below, whole=whole, mount_points=mount_points)
     try:
-        for step in tree.walk(upper):
+        for step in tree.walk(upper, into):
             walk.take(step)
-        return walk.end()
+        walk.end()
     finally:
         walk.close()
+    return walk
 
 
 def different(before: os.stat_result, after: os.stat_result) -> bool:
@@ -92,16 +103,15 @@ class _Walk:
     ) -> None:
         self._lower = Lower(below)
         self._mount_points = mount_points
-        self._shown: list[Change] = []
-        self._own: list[str] = []
+        self.shown: list[Change] = []
+        self.own: list[str] = []
         self._levels = [_Level("", 0, told=True, hides=whole or is_opaque(os.fspath(upper)))]
 
     def close(self) -> None:
         self._lower.close()
 
-    def end(self) -> Changes:
+    def end(self) -> None:
         self._delete_unmet(self._levels[0])
-        return Changes(self._shown, self._own)
 
     def take(self, step: Step) -> None:
         if step.move is Move.LEAVE:
@@ -114,7 +124,7 @@ class _Walk:
         if step.move is Move.ENTER:
             self._enter(step, path, before)
         elif before is None and path in self._mount_points and _is_empty_file(step.stat):
-            self._own.append(path)
+            self.own.append(path)
         else:
             level.bare = False
             self._object(step, path, before)
@@ -144,7 +154,7 @@ class _Walk:
         known = before is not None and stat.S_ISDIR(before.st_mode)
         made = before is None and _is_above(path, self._mount_points)
         same = known and before is not None and not different(before, step.stat)
-        level = _Level(path, len(self._shown), told=not made and not same)
+        level = _Level(path, len(self.shown), told=not made and not same)
         if level.told:
             self._compare(path, before, step.stat)
         level.hides = known and (
@@ -156,12 +166,12 @@ class _Walk:
     def _leave(self, level: _Level) -> None:
         self._delete_unmet(level)
         self._lower.leave()
-        if len(self._shown) > level.place:
+        if len(self.shown) > level.place:
             level.bare = False
-        if not level.told and len(self._shown) > level.place:
-            self._shown.insert(level.place, Change(level.path, Kind.MODIFIED))
+        if not level.told and len(self.shown) > level.place:
+            self.shown.insert(level.place, Change(level.path, Kind.MODIFIED))
         if not level.told and level.bare and _is_above(level.path, self._mount_points):
-            self._own.append(level.path)
+            self.own.append(level.path)
         else:
             self._levels[-1].bare = False
 
@@ -180,7 +190,7 @@ class _Walk:
             self._show(path, Kind.MODIFIED)
 
     def _show(self, path: str, kind: Kind) -> None:
-        self._shown.append(Change(path, kind))
+        self.shown.append(Change(path, kind))
 
 
 def _is_above(path: str, mount_points: frozenset[str]) -> bool:

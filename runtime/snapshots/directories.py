@@ -17,6 +17,7 @@ import re
 import secrets
 import time
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -32,6 +33,7 @@ from runtime.snapshots.snapshotter import Info, Kind, Usage
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_REMOVERS = 4  # threads for one snapshot
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -191,7 +193,9 @@ class DirectorySnapshotter(ABC):
         except OSError as error:
             raise SystemFailure(f"cannot remove snapshot {directory}: {error.strerror}") from error
         try:
-            tree.remove(doomed)
+            # A filesystem makes whoever unlinks wait, for its journal mostly: several wait together.
+            with ThreadPoolExecutor(_REMOVERS) as removers:
+                tree.remove(doomed, removers.map)
         except OSError as error:
             raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
 

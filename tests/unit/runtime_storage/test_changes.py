@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from runtime.layers import changes as module
-from runtime.layers.changes import Kind, changes
+from runtime.layers.changes import Kind, changes, own
 from runtime.layers.lower import OPAQUE, Lower
 
 pytestmark = pytest.mark.root
+
+enter = Lower.enter
 
 POINTS = frozenset({"/etc/hosts", "/etc/hostname", "/proc", "/dev/shm"})
 TIME = 1_700_000_000
@@ -36,7 +38,7 @@ def fill(root: Path, *entries: str) -> Path:
 
 def shown(upper: Path, *below: Path, **options: object) -> list[str]:
     found = changes(upper, below, mount_points=POINTS, **options)  # type: ignore[arg-type]
-    return [f"{'CAD'[each.kind]} {each.path}" for each in found.shown]
+    return [f"{'CAD'[each.kind]} {each.path}" for each in found]
 
 
 @pytest.fixture
@@ -89,17 +91,26 @@ def test_a_file_changed_by_its_capabilities_alone(tmp_path: Path, low: Path) -> 
     assert shown(upper, low) == []
 
 
-def test_what_the_engine_made_is_told_apart(tmp_path: Path, low: Path) -> None:
-    upper = fill(tmp_path / "upper", "etc/hosts", "proc/", "dev/shm/", "tmp/", "a/b")
-    found = changes(upper, [low], mount_points=POINTS)
-    assert sorted(found.own) == ["/dev", "/dev/shm", "/etc", "/etc/hosts", "/proc"]
+def test_what_the_engine_made_is_told_apart(
+    tmp_path: Path, low: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upper = fill(tmp_path / "upper", "etc/hosts", "proc/", "dev/shm/", "tmp/", "a/b/c")
+
+    def made() -> list[str]:
+        return sorted(own(upper, [low], mount_points=POINTS))
+
+    assert made() == ["/dev", "/dev/shm", "/etc", "/etc/hosts", "/proc"]
     fill(upper, "etc/new", "dev/shm/x")
-    found = changes(upper, [low], mount_points=POINTS)
-    assert sorted(found.own) == ["/etc/hosts", "/proc"]
+    assert made() == ["/etc/hosts", "/proc"]
     # The same in size and time, and yet maybe another file: its directory is to be kept.
     fill(upper, "etc/passwd=y")
     (upper / "etc/new").unlink()
-    assert sorted(changes(upper, [low], mount_points=POINTS).own) == ["/etc/hosts", "/proc"]
+    assert made() == ["/etc/hosts", "/proc"]
+    # Nothing else is looked at: it may be a lot.
+    monkeypatch.setattr(
+        Lower, "enter", lambda self, name: pytest.fail(name) if name == "b" else enter(self, name)
+    )
+    assert made() == ["/etc/hosts", "/proc"]
 
 
 def test_layers_on_layers(tmp_path: Path) -> None:
@@ -132,8 +143,8 @@ def test_depth_costs_no_descriptors(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     found = changes(upper, [low])
     assert len(os.listdir("/proc/self/fd")) == before
-    assert [each.kind for each in found.shown] == [Kind.MODIFIED] * 601
-    assert found.shown[-1].path == f"/{deep}/x"
+    assert [each.kind for each in found] == [Kind.MODIFIED] * 601
+    assert found[-1].path == f"/{deep}/x"
 
 
 def test_numbers_are_dockers() -> None:
