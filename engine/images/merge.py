@@ -48,6 +48,8 @@ def _union(own: dict[str, _T] | None, given: dict[str, _T] | None) -> dict[str, 
 
 
 def _environment(own: list[str] | None, given: list[str] | None) -> list[str] | None:
+    """Without what an image has of empty entries: a client may not send such, and they say nothing."""
+    given = [entry for entry in given if entry] if given else given
     if not own:
         return given
     named = {entry.partition("=")[0] for entry in own}

@@ -181,6 +181,15 @@ def test_urls_of_layers_are_never_asked(gate: Gate, kind: str, media_type: str) 
     assert not any("trap" in path for path in gate.shelf.asked)
 
 
+def test_a_layer_that_may_be_elsewhere_is_fetched_from_the_registry(gate: Gate) -> None:
+    """As dockerd does for Linux, where the registry has it; pushed it is as all others, since Docker 28."""
+    kind = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+    layer = {**descriptor(MADE.stored[0], kind), "urls": [f"http://{gate.shelf.netloc}/trap"]}
+    gate.put_document({"layers": [layer]}, MADE)
+    assert gate.pull().error == ""
+    assert not any("trap" in path for path in gate.shelf.asked)
+
+
 def lying_digest(gate: Gate) -> str:
     gate.put(MADE)
     gate.shelf.manifests[NOWHERE] = (edited(), OCI_MANIFEST)
