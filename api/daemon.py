@@ -1,6 +1,7 @@
 """The daemon: listeners, the engine, signals, and the order in which they come and go."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -51,6 +52,7 @@ class Daemon:
         acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
         for listener in opened:
             _log.info("API listens on %s", listener.address)
+        gc.freeze()  # what lives as long as the daemon need not be looked through for garbage; see Trimming
         self._notifier.ready()
         number = await self._until_ended(engine)
         stop_containers = number == STOP_CONTAINERS or await _host_goes_down()
