@@ -43,7 +43,9 @@ def test_mount_of_a_directory_onto_a_file() -> None:
 
 @pytest.mark.parametrize("why", ["not a directory", "file exists"])
 def test_working_directory_that_is_a_file(why: str) -> None:
-    cause = f"runc create failed: unable to start container process: error during container init: mkdir /a: {why}"
+    cause = (
+        f"runc create failed: unable to start container process: error during container init: mkdir /a: {why}"
+    )
     error = runc.create_error(log(cause), 1, "", "runc")
     assert isinstance(error, InvalidArgument)
     assert error.message == "Cannot mkdir: /a is not a directory"
