@@ -6,7 +6,7 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
-SIZE = 1 << 20
+SIZE = 2 << 20
 SLICE = 64 * 1024
 """Bytes given back at once: many times what a removal writes, and others may take of it, too."""
 _PLENTY = 4

@@ -12,7 +12,7 @@ import errdefs
 from engine.database.reserve import Reserve
 
 _GROUP_LIMIT = 256  # verbs in one transaction: bounds how long the first waits for the last
-_SLICES = 4  # of the reserve for one verb, at most: others may take what was given back
+_SLICES = 8  # of the reserve for one verb, at most: others may take what was given back
 
 
 @dataclass(slots=True, eq=False)

@@ -20,7 +20,7 @@ class Disk:
 
     def _logs(self, container_id: str) -> int:
         directory = self._root / "containers" / container_id
-        return sum(entry.stat().st_size for entry in _entries(directory) if _is_log(entry))
+        return sum(_size(entry) for entry in _entries(directory) if _is_log(entry))
 
     async def own(self) -> int:
         """The bytes of what the engine itself keeps.
@@ -31,7 +31,7 @@ class Disk:
         return await asyncio.to_thread(self._own)
 
     def _own(self) -> int:
-        return sum(entry.stat(follow_symlinks=False).st_size for entry in self._records())
+        return sum(map(_size, self._records()))
 
     def _records(self) -> Iterator[os.DirEntry[str]]:
         yield from _files(self._root)
@@ -47,6 +47,13 @@ class Disk:
 
 def _is_log(entry: os.DirEntry[str]) -> bool:
     return "-json.log" in entry.name
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:  # gone meanwhile
+        return 0
 
 
 def _files(directory: str | Path) -> Iterator[os.DirEntry[str]]:

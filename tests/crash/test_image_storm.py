@@ -5,6 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from urllib.parse import quote
 
 import pytest
@@ -47,7 +48,7 @@ class Worker:
         while not over():
             try:
                 self._dice.choice(verbs)()
-            except OSError:
+            except (OSError, HTTPException):
                 return
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> Response:
