@@ -133,6 +133,9 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
         "/images/contracted:2/history",
     ):
         wherryd.get(target)
+    wherryd.call("DELETE", "/images/contracted:2")
+    wherryd.call("POST", "/images/load", saved)
+    wherryd.get("/images/contracted:2/history")  # now its parent is not known
     wherryd.call("POST", "/images/load", b"no archive")
     wherryd.call("DELETE", "/images/contracted:1")
     wherryd.call("DELETE", "/images/contracted:2")
