@@ -185,6 +185,8 @@ class Containers:
     async def stop(self, reference: str, *, signal: str = "", timeout: int | None = None) -> None:
         """Stop a container, with patience in seconds before SIGKILL; NotModified if it does not run."""
         container = self._store.get(reference)
+        if self._lives.of(container.id).starting is None:
+            container.require(Action.STOP)
         if signal:
             parse_signal(signal)
         await self._end_start(container.id, patience(container, timeout))

@@ -1,4 +1,4 @@
-"""A registry on this machine that has one image, `one:1`, of one layer; it takes it back, and finds it."""
+"""A registry on this machine that has one image, `one:1` or `one:oci`, of one layer; it takes it back, and finds it."""
 
 import hashlib
 import json
@@ -40,6 +40,8 @@ MANIFEST = json.dumps(
         ],
     }
 ).encode()
+OCI_TYPE = "application/vnd.oci.image.manifest.v1+json"
+OCI_MANIFEST = MANIFEST.replace(MANIFEST_TYPE.encode(), OCI_TYPE.encode())
 FOUND = [{"name": "one", "description": "", "star_count": 1, "is_official": False, "is_automated": False}]
 PLACES = {
     "/v1/_ping": (b"{}", "application/json"),
@@ -47,6 +49,8 @@ PLACES = {
     "/v2/": (b"{}", "application/json"),
     "/v2/one/manifests/1": (MANIFEST, MANIFEST_TYPE),
     f"/v2/one/manifests/{digest_of(MANIFEST)}": (MANIFEST, MANIFEST_TYPE),
+    "/v2/one/manifests/oci": (OCI_MANIFEST, OCI_TYPE),
+    f"/v2/one/manifests/{digest_of(OCI_MANIFEST)}": (OCI_MANIFEST, OCI_TYPE),
     f"/v2/one/blobs/{digest_of(CONFIG)}": (CONFIG, "application/octet-stream"),
     f"/v2/one/blobs/{digest_of(LAYER)}": (LAYER, "application/octet-stream"),
 }

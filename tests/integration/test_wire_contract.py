@@ -143,6 +143,7 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
     with one_image_registry() as registry:
         answer = wherryd.get(f"/distribution/{registry}/one:1/json")
         assert answer.json["Platforms"] == [{"architecture": "amd64", "os": "linux"}]
+        assert wherryd.get(f"/distribution/{registry}/one:oci/json").json["Platforms"] is None
         wherryd.get(f"/distribution/{registry}/none/json")
         assert wherryd.get(f"/images/search?term={registry}/one").json[0]["name"] == "one"
         wherryd.call("POST", f"/images/create?fromImage={registry}/one&tag=1")

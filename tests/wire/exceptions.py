@@ -52,6 +52,7 @@ EXCEPTIONS: list[Exception_] = [
     *_null("GET /containers/{}/stats", ".blkio_stats", "io_service_bytes_recursive", _NIL),
     *_null("POST /containers/{}/update", "", "Warnings", _NIL),
     *_null("POST /containers/prune", "", "ContainersDeleted", _NIL),
+    *_null("GET /distribution/{}/json", "", "Platforms", _NIL),
     *_null("GET /images/{}/history", ".*", "Tags", _NIL),
     *_null("POST /images/prune", "", "ImagesDeleted", _NIL),
     *_null("POST /networks/prune", "", "NetworksDeleted", _NIL),
