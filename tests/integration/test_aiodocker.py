@@ -111,6 +111,9 @@ async def test_exec_on_a_terminal(sleeper: Any) -> None:
 
 async def test_events(aio: Docker) -> None:
     subscriber = aio.events.subscribe()
+    async with asyncio.timeout(20):  # it begins to listen in a task of its own
+        while not (await aio.system.info())["NEventsListener"]:
+            await asyncio.sleep(0.05)
     container = await aio.containers.run(config("true"), name="told")
     await container.wait()
     await container.delete()
