@@ -111,9 +111,10 @@ async def test_exec_on_a_terminal(sleeper: Any) -> None:
 
 async def test_events(aio: Docker) -> None:
     subscriber = aio.events.subscribe()
-    async with asyncio.timeout(20):  # it begins to listen in a task of its own
-        while not (await aio.system.info())["NEventsListener"]:
-            await asyncio.sleep(0.05)
+    for _ in range(200):  # it begins to listen in a task of its own
+        if (await aio.system.info())["NEventsListener"]:
+            break
+        await asyncio.sleep(0.1)
     container = await aio.containers.run(config("true"), name="told")
     await container.wait()
     await container.delete()
