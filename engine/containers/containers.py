@@ -189,7 +189,8 @@ class Containers:
             container.require(Action.STOP)
         if signal:
             parse_signal(signal)
-        await self._end_start(container.id, patience(container, timeout))
+        seconds = patience(container, timeout)  # of which a start gets some, even if a run gets none
+        await self._end_start(container.id, None if seconds is None else max(seconds, PATIENCE))
         container = self._store.get(container.id)
         container.require(Action.STOP)
         container, live = await self._meant_to_end(container.id, Action.STOP)
