@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 INTERFACE = "eth0"
@@ -11,20 +12,33 @@ INTERFACE = "eth0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRequest:
-    """Attach a container to a network. `ipv4` and `mac` are wishes; without them the driver chooses."""
+    """Attach a container to a network. Addresses are wishes; without them the driver chooses.
+
+    `network` is the name. `names` are what other containers of the network may ask the embedded DNS for, the first
+    one being the container's own name; `links` are (alias, name) pairs that this container alone may ask for. The
+    endpoint with the highest `gateway_priority` gives the default route. `sysctls` hold IFNAME for the interface.
+    """
 
     network: str
     container_id: str
     endpoint_name: str
     ipv4: str | None = None
+    ipv6: str | None = None
+    link_local: tuple[str, ...] = ()
     mac: str | None = None
+    names: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    gateway_priority: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An attachment, as it is stored and shown: "" and 0 where the network gives no such thing (host, none).
 
-    `dns` holds the nameservers of the host at that time, for the container's resolv.conf.
+    `dns` holds the nameservers of the host at that time, for the container's resolv.conf. `interface` is the name
+    inside the sandbox.
     """
 
     id: str
@@ -33,13 +47,18 @@ class Endpoint:
     sandbox_id: str
     network_id: str
     network: str
+    interface: str = INTERFACE
     ipv4: str = ""
     prefix_len: int = 0
     gateway: str = ""
     ipv6: str = ""
     ipv6_prefix_len: int = 0
     ipv6_gateway: str = ""
+    link_local: tuple[str, ...] = ()
     mac: str = ""
+    names: tuple[str, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+    gateway_priority: int = 0
     dns: tuple[str, ...] = ()
 
 

@@ -16,7 +16,7 @@ import errdefs
 from network import netlink, netns, resolvconf, sysctl
 from network.drivers import bridge_device
 from network.drivers.bridge_device import Device
-from network.drivers.driver import NetworkInfo
+from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import INTERFACE, Endpoint, EndpointRequest, mac_of, new_id
 from network.ipam.addresses import Addresses
 from network.netlink import NetlinkError, Rtnetlink
@@ -59,8 +59,7 @@ class BridgeDriver:
             id=network_id,
             driver="bridge",
             created=created,
-            subnets=(str(subnet),),
-            gateway=str(device.address.ip),
+            pools=(Pool(subnet=str(subnet), gateway=str(device.address.ip)),),
             bridge=device.name,
             options={
                 "com.docker.network.bridge.default_bridge": "true",

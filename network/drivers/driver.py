@@ -11,6 +11,7 @@ twice.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -20,21 +21,49 @@ from network.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """One subnet of a network (`IPAM.Config` of the API): as asked, each field may be ""; as made, subnet and gateway
+    are known. `subnet` and `ip_range` in CIDR form, `aux_addresses` by name.
+    """
+
+    subnet: str = ""
+    ip_range: str = ""
+    gateway: str = ""
+    aux_addresses: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInfo:
-    """A network as it is shown. `subnets` in CIDR form, `bridge` "" where there is none."""
+    """A network as it is asked for, stored and shown. `bridge` is its interface on the host, "" where it has none."""
 
     name: str
     id: str
     driver: str
     created: datetime
     scope: str = "local"
-    subnets: tuple[str, ...] = ()
-    gateway: str = ""
+    pools: tuple[Pool, ...] = ()
+    ipam_driver: str = "default"
+    ipam_options: Mapping[str, str] | None = None
     bridge: str = ""
     internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    enable_ipv4: bool = True
     enable_ipv6: bool = False
-    labels: dict[str, str] = field(default_factory=dict)
-    options: dict[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def subnets(self) -> tuple[str, ...]:
+        """In CIDR form, IPv4 and IPv6."""
+        return tuple(pool.subnet for pool in self.pools if pool.subnet)
+
+    @property
+    def gateway(self) -> str:
+        """The gateway of the first IPv4 subnet, "" without one."""
+        return next((pool.gateway for pool in self.pools if "." in pool.gateway), "")
 
 
 class Driver(Protocol):

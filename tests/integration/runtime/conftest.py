@@ -204,7 +204,8 @@ async def containers(rootfs: Path) -> AsyncIterator[Containers]:
     shutil.rmtree(root, ignore_errors=True)
     if left:
         pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
-    assert len(os.listdir("/proc/self/fd")) == descriptors, "the supervisor leaks descriptors"
+    # Fewer is no leak: garbage of an earlier test may have held one.
+    assert len(os.listdir("/proc/self/fd")) <= descriptors, "the supervisor leaks descriptors"
 
 
 @pytest.fixture

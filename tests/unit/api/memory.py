@@ -32,7 +32,7 @@ from engine.images.usage import Stored
 from engine.logs.reader import LogQuery
 from engine.progress import Message, Progress, ignore
 from engine.registry.credentials import Credentials
-from network.drivers.driver import NetworkInfo
+from network.drivers.driver import NetworkInfo, Pool
 from tests.unit.api.registry import MemoryRegistry
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
@@ -453,8 +453,7 @@ class MemoryNetworks:
                 id=NETWORK_ID,
                 driver="bridge",
                 created=created,
-                subnets=("172.17.0.0/16",),
-                gateway="172.17.0.1",
+                pools=(Pool(subnet="172.17.0.0/16", gateway="172.17.0.1"),),
                 bridge="wherry0",
             ),
             NetworkInfo(name="host", id="40" * 32, driver="host", created=created),
