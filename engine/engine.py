@@ -37,6 +37,7 @@ from engine.images.push import Pushes
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
 from engine.network_prune import NetworkPrune
+from engine.networks.networks import Networks
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from engine.system import System
@@ -131,13 +132,15 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
     images = await Images.open(database, content, snapshots, events, store.of_image)
     volumes = await _open_volumes(config, instance.id, database, events, store)
+    network = await _open_network(config, instance.id, stack)
     machinery = Machinery(
         config=config,
         supervisor=await _open_supervisor(config, stack),
         snapshots=snapshots,
         images=images,
         volumes=volumes,
-        network=await _open_network(config, instance.id, stack),
+        network=network,
+        networks=Networks(network),
         hierarchy=cgroups.detect(),
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),

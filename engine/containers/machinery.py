@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.config import Config
 from engine.images.images import Images
+from engine.networks.networks import Networks
 from engine.volumes.volumes import Volumes
 from network.controller import Controller
 from runtime.cgroups import Hierarchy, HostCapabilities
@@ -22,6 +23,7 @@ class Machinery:
     images: Images
     volumes: Volumes
     network: Controller
+    networks: Networks
     hierarchy: Hierarchy
     limits: HostCapabilities
     seccomp_profile: bytes | None = None

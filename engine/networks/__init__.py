@@ -1,0 +1,1 @@
+"""Networks that users make: stored, made again at boot, found by name or ID."""
