@@ -1,0 +1,94 @@
+"""The addresses of one network, over all its subnets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Literal
+
+import errdefs
+from network.drivers.driver import NetworkInfo, Pool
+from network.ipam.subnet import Subnet, parse_address
+
+Version = Literal[4, 6]
+_MAX_COUNT = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address as an endpoint has it; `gateway` is that of its subnet, "" where it has none."""
+
+    address: str
+    prefix_len: int
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How many addresses of a subnet are taken (with those that are never given), and how many can be chosen yet."""
+
+    in_use: int
+    available: int
+
+
+class Leases:
+    """Which addresses of a network's subnets are taken. Pure, in memory; built again from what is stored at boot."""
+
+    def __init__(self, info: NetworkInfo) -> None:
+        """`info` as made: its pools are complete."""
+        self._shown = f"{info.name} ({info.id})"
+        self._subnets = [(_subnet(pool), pool) for pool in info.pools]
+
+    def serves(self, version: Version) -> bool:
+        """Whether the network has a subnet of that family."""
+        return any(subnet.network.version == version for subnet, _ in self._subnets)
+
+    def take(self, version: Version, wanted: str | None = None) -> Lease:
+        """Take the wanted address, else the lowest free one of the first subnet that has one.
+
+        Raises Forbidden when it is taken, InvalidArgument when it is none or of no subnet, Conflict when none is free.
+        """
+        if wanted:
+            return self._take_wanted(version, wanted)
+        for subnet, pool in self._subnets:
+            if subnet.network.version == version and (address := subnet.take_any()) is not None:
+                return _lease(str(address), pool, subnet)
+        raise errdefs.Conflict(
+            f"no available IPv{version} addresses on this network's address pools: {self._shown}"
+        )
+
+    def free(self, address: str) -> None:
+        """Give an address back; "" and one that is not taken are no failure."""
+        parsed = parse_address(address)
+        for subnet, _ in self._subnets:
+            if parsed is not None and parsed in subnet:
+                subnet.free(parsed)
+
+    def usage(self) -> Mapping[str, Usage]:
+        """By subnet, in CIDR form; counts end at 2**64-1, as in the API."""
+        return {
+            str(subnet.network): Usage(min(subnet.in_use, _MAX_COUNT), min(subnet.available, _MAX_COUNT))
+            for subnet, _ in self._subnets
+        }
+
+    def _take_wanted(self, version: Version, wanted: str) -> Lease:
+        address = parse_address(wanted)
+        if address is None or address.version != version:
+            raise errdefs.InvalidArgument(f"invalid IPv{version} address: {wanted}")
+        for subnet, pool in self._subnets:
+            if address in subnet:
+                return _lease(str(subnet.take(address)), pool, subnet)
+        raise errdefs.InvalidArgument(
+            f"invalid address {wanted}: It does not belong to any of this network's subnets"
+        )
+
+
+def _subnet(pool: Pool) -> Subnet:
+    texts = (pool.gateway, *pool.aux_addresses.values())
+    fixed = [address for text in texts if (address := parse_address(text)) is not None]
+    return Subnet(ip_network(pool.subnet), ip_network(pool.ip_range) if pool.ip_range else None, fixed)
+
+
+def _lease(address: str, pool: Pool, subnet: Subnet) -> Lease:
+    return Lease(address, subnet.network.prefixlen, pool.gateway)
