@@ -1,0 +1,1 @@
+"""Plugins by Docker's protocol: found, activated, called. What they do is known elsewhere."""

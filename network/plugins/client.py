@@ -1,0 +1,159 @@
+"""Calls to one plugin: POST /Method with a JSON object, answered by a JSON object.
+
+A plugin that is not there (refused, no such socket) is tried again after 1, 2, 4 and 8 seconds, as Docker does; one
+that answers nothing is waited for two minutes. What it sends beyond a MiB is a failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+import errdefs
+from network.plugins.discovery import Address, Tls
+
+_log = logging.getLogger(__name__)
+
+MIME: Final = "application/vnd.docker.plugins.v1.2+json"
+PATIENCE: Final = (1.0, 2.0, 4.0, 8.0)
+_HOST: Final = "plugin.moby.localhost"  # what Docker calls a plugin behind a socket
+_SECONDS: Final = 120.0
+_MAX_BODY: Final = 1 << 20
+
+
+class PluginFailure(errdefs.SystemFailure):
+    """The plugin said no, or nothing that can be understood. `status` is that of its answer, 0 without one."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PluginAway(PluginFailure):
+    """Nothing answers at the plugin's address, or not in time."""
+
+
+class Client:
+    """Speaks to a plugin until close()."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(
+        self, method: str, arguments: Mapping[str, Any] | None = None, *, patience: Sequence[float] = PATIENCE
+    ) -> dict[str, Any]:
+        """The answer to a call; `patience` are the seconds to wait before each further try.
+
+        Raises PluginAway, PluginFailure.
+        """
+        for seconds in patience:
+            try:
+                return await self._once(method, arguments)
+            except OSError as error:
+                _log.warning(
+                    "cannot reach plugin: %s; trying again in %g s", self._why(method, error), seconds
+                )
+                await asyncio.sleep(seconds)
+        try:
+            return await self._once(method, arguments)
+        except OSError as error:
+            raise PluginAway(self._why(method, error)) from error
+
+    async def close(self) -> None:
+        """End what is under way; idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _once(self, method: str, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Lets OSError through when there was no connection, and nothing was sent."""
+        body = b"" if arguments is None else json.dumps(arguments).encode()
+        try:
+            session = await self._opened()
+            async with session.post(self._url(method), data=body) as response:
+                raw = await _bounded(response.content)
+                if raw is None:
+                    raise PluginFailure(f"{method}: the plugin's answer is longer than {_MAX_BODY} bytes")
+                return _parsed(method, response.status, raw)
+        except aiohttp.ClientConnectorError as error:
+            raise error.os_error from error
+        except TimeoutError as error:
+            raise PluginAway(f"{method}: the plugin did not answer in {_SECONDS:g} seconds") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise PluginAway(f"{method}: the plugin broke off: {error}") from error
+
+    async def _opened(self) -> aiohttp.ClientSession:
+        """A connection a call: a plugin that was restarted has closed those of before, and a call is not sent twice."""
+        if self._session is None:
+            socket = self._address.socket
+            context = await asyncio.to_thread(_context, self._address.tls) if self._secure else True
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(socket, force_close=True)
+                if socket
+                else aiohttp.TCPConnector(ssl=context, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept": MIME, "Accept-Encoding": "identity", "User-Agent": "wherry"},
+                skip_auto_headers=("Content-Type",),
+                timeout=aiohttp.ClientTimeout(total=_SECONDS),
+            )
+        return self._session
+
+    def _url(self, method: str) -> str:
+        host = _HOST if self._address.socket else urlsplit(self._address.url).netloc
+        return f"{'https' if self._secure else 'http'}://{host}/{method}"
+
+    @property
+    def _secure(self) -> bool:
+        return urlsplit(self._address.url).scheme == "https"
+
+    def _why(self, method: str, error: OSError) -> str:
+        """In Go's words, which clients of Docker know."""
+        parts = urlsplit(self._address.url)
+        where = f"unix {self._address.socket}" if self._address.socket else f"tcp {parts.netloc}"
+        reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
+        return f'Post "{self._url(method)}": dial {where}: connect: {reason}'
+
+
+async def _bounded(stream: aiohttp.StreamReader) -> bytes | None:
+    chunks = bytearray()
+    async for chunk in stream.iter_any():
+        chunks += chunk
+        if len(chunks) > _MAX_BODY:
+            return None
+    return bytes(chunks)
+
+
+def _parsed(method: str, status: int, raw: bytes) -> dict[str, Any]:
+    text = raw.decode(errors="replace")
+    answer: Any = text
+    with contextlib.suppress(ValueError, RecursionError):
+        answer = json.loads(text)
+    if status != 200:
+        said = answer.get("Err") if isinstance(answer, dict) else None
+        raise PluginFailure(f"{method}: {said or text}", status)
+    if answer is None:
+        return {}
+    if not isinstance(answer, dict):
+        raise PluginFailure(f"{method}: the plugin's answer is not a JSON object: {text[:200]!r}")
+    return answer
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    """What an https address is spoken to with. Reads files; raises OSError (ssl.SSLError is one)."""
+    made = ssl.create_default_context(cafile=tls.ca_file or None)
+    if not tls.verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    if tls.cert_file:
+        made.load_cert_chain(tls.cert_file, tls.key_file or None)
+    return made
