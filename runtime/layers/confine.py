@@ -13,6 +13,9 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # xattrs), MKNOD, SETFCAP.
 _KEPT = sum(1 << number for number in (0, 1, 2, 3, 4, 21, 27, 31))
 
+_M_MMAP_THRESHOLD = -3
+_LARGE = 4 << 20  # bytes that are asked for as mappings of their own
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,6 +35,9 @@ def limit(limits: Limits) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(name, (value, value))
+    # Left to itself glibc learns sizes: what one window has freed it then keeps while the next one is mapped.
+    if mallopt := getattr(_libc, "mallopt", None):  # glibc's
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def enter(directory: int) -> None:

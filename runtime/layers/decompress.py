@@ -6,6 +6,7 @@ No chunk is larger than `CHUNK` however hard it was packed. Broken input is an I
 import bz2
 import io
 import lzma
+import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from isal import igzip_lib
 
 from errdefs import InvalidArgument
 from runtime.layers.limits import WINDOW
+from runtime.layers.windows import too_large
 from runtime.layers.zstd import zstd_complete
 
 CHUNK = 1 << 18
@@ -80,11 +82,12 @@ def _members(stream: io.FileIO, make: Callable[[], _Decoder]) -> Iterator[bytes]
     data = stream.read(_READ) or b""
     while data:
         decoder = make()
+        head = data
         while not decoder.eof:
             try:
                 chunk = decoder.decompress(data, CHUNK)
             except _BROKEN as error:
-                raise InvalidArgument(f"the compressed stream is broken: {error}") from error
+                raise _refused(error, head) from error
             if chunk:
                 yield chunk
             data = b""
@@ -92,9 +95,7 @@ def _members(stream: io.FileIO, make: Callable[[], _Decoder]) -> Iterator[bytes]
                 data = stream.read(_READ) or b""
                 if not data:
                     raise InvalidArgument("the compressed stream is truncated")
-        data = decoder.unused_data or stream.read(_READ) or b""
-        if not data.strip(b"\0"):
-            data = _after_padding(stream)
+        data = decoder.unused_data.lstrip(b"\0") or _after_padding(stream)
 
 
 def _after_padding(stream: io.FileIO) -> bytes:
@@ -105,6 +106,11 @@ def _after_padding(stream: io.FileIO) -> bytes:
     return b""
 
 
+def _refused(error: Exception, head: bytes) -> InvalidArgument:
+    window = too_large(error, detect(head), head)
+    return InvalidArgument(window or f"the compressed stream is broken: {error}")
+
+
 def _frames(stream: io.FileIO) -> Iterator[bytes]:
     start = stream.tell()
     decoder = zstandard.ZstdDecompressor(max_window_size=WINDOW)
@@ -113,7 +119,7 @@ def _frames(stream: io.FileIO) -> Iterator[bytes]:
             try:
                 chunk = reader.read(CHUNK)
             except zstandard.ZstdError as error:
-                raise InvalidArgument(f"the compressed stream is broken: {error}") from error
+                raise _refused(error, os.pread(stream.fileno(), _READ, start)) from error
             if not chunk:
                 break
             yield chunk

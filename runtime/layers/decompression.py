@@ -11,10 +11,12 @@ from isal import igzip_lib
 import errdefs
 from runtime.layers.decompress import XZ_BESIDE, detect
 from runtime.layers.limits import DEFAULT, WINDOW, Limits
+from runtime.layers.windows import too_large
 from runtime.layers.zstd import SKIPPABLE, block_size, checksum_size, header_size
 
 PIECE = 1 << 20  # bytes that come out at once, at most
 HEAD = 6  # bytes that tell how the others are compressed
+MEMBER = 1 << 10  # bytes of a member in which its window is told
 _FAULTS: tuple[type[Exception], ...] = (  # type: ignore[assignment]  # the stub has an instance there
     OSError,
     EOFError,
@@ -43,6 +45,7 @@ class Decompression:
         self._head = bytearray()
         self._kind: str | None = None
         self._codec: _Codec | None = None
+        self._member = b""  # the first bytes of what is being unpacked
         self._taken = 0
         self._given = 0
 
@@ -78,7 +81,8 @@ class Decompression:
                 self._require_bounded()
                 yield piece
         except _FAULTS as error:
-            raise errdefs.InvalidArgument(f"invalid archive: {self._kind}: {error}") from None
+            told = too_large(error, self._kind, self._member) or f"{self._kind}: {error}"
+            raise errdefs.InvalidArgument(f"invalid archive: {told}") from None
 
     def _require_bounded(self) -> None:
         limits = self._limits
@@ -96,6 +100,7 @@ class Decompression:
                 if not data:
                     return
                 self._codec = _codec(self._kind or "")
+                self._member = data[:MEMBER]
             yield self._codec.decompress(data, PIECE)
             while not self._codec.needs_input and not self._codec.eof:
                 yield self._codec.decompress(b"", PIECE)

@@ -1,4 +1,4 @@
-"""Compressed archives on their way in: unpacked by a confined process, which holds their window of up to 128 MiB."""
+"""Compressed archives on their way in: unpacked by a confined process, which holds their window."""
 
 import asyncio
 import contextlib

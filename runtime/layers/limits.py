@@ -5,11 +5,11 @@ A NamedTuple: workers start faster without dataclasses.
 
 from typing import NamedTuple
 
-WINDOW = 128 << 20
-"""Bytes of history that zstd and xz may ask for, which the worker must hold.
+WINDOW = 32 << 20
+"""Bytes of history that zstd and xz may ask for, which the worker must hold: with them it stays under 60 MB.
 
-What tools for images write asks for up to 32 MiB (BuildKit's best zstd), `xz -9` for 64, `zstd --ultra -22` for
-128; zstd itself takes no more unless told to. Beyond 32 a worker exceeds its 60 MB by the window.
+What tools for images write asks for no more (BuildKit's best zstd does, and `xz -8`); `xz -9` asks for 64 MiB,
+`zstd --ultra -22` for 128.
 """
 
 

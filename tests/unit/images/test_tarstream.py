@@ -144,7 +144,7 @@ def test_a_window_of_two_gigabytes_is_refused() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=31, enable_ldm=True)
     packed = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     frame = packed.compress(b"x" * 100) + packed.flush()
-    with pytest.raises(errdefs.InvalidArgument):
+    with pytest.raises(errdefs.InvalidArgument, match="a window of 2048 MiB"):
         unpack(frame, [])
 
 
