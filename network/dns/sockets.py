@@ -1,0 +1,166 @@
+"""Sockets that belong to a container's namespace, made there by a thread and used on the daemon's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from concurrent.futures import Executor
+from functools import partial
+from typing import Final, NamedTuple
+
+from network import netns
+from network.dns import redirect
+from network.dns.redirect import Ports
+from network.nftables.transaction import Transactions
+
+_BACKLOG: Final = 64
+_AT_ONCE: Final = 8  # a visit to the namespace takes a thread: a tenth of a millisecond
+_IDLE_SECONDS: Final = 5.0
+
+Kind = tuple[socket.AddressFamily, socket.SocketKind]
+
+
+class Listening(NamedTuple):
+    """The pair that queries are led to."""
+
+    udp: socket.socket
+    tcp: socket.socket
+
+    def close(self) -> None:
+        """Close both."""
+        self.udp.close()
+        self.tcp.close()
+
+
+class Opened(NamedTuple):
+    """`spent` is to be closed where nobody waits: it takes up to 30 ms after a change. None when nothing changed."""
+
+    listening: Listening
+    spent: Transactions | None
+
+
+def listen(fd: int, *, adopt: bool) -> Opened:
+    """Bind both sockets in the namespace `fd`, which is closed, and lead port 53 to them. Blocks; raises OSError.
+
+    `adopt`: on the ports that the table there leads to, as far as they are free, so that the table may stay.
+    """
+    try:
+        return netns.inside(fd, lambda: _listen(redirect.read() if adopt else redirect.ANY_PORTS))
+    finally:
+        os.close(fd)
+
+
+def _listen(before: Ports) -> Opened:
+    udp = _bound(socket.SOCK_DGRAM, before.udp)
+    try:
+        tcp = _bound(socket.SOCK_STREAM, before.tcp)
+    except BaseException:
+        udp.close()
+        raise
+    listening = Listening(udp, tcp)
+    try:
+        tcp.listen(_BACKLOG)
+        now = Ports(udp.getsockname()[1], tcp.getsockname()[1])
+        return Opened(listening, _lead(now) if now != before else None)
+    except BaseException:
+        listening.close()
+        raise
+
+
+def _lead(ports: Ports) -> Transactions:
+    transactions = Transactions()
+    try:
+        transactions.commit(redirect.table(ports))
+    except BaseException:
+        transactions.close()
+        raise
+    return transactions
+
+
+def _bound(kind: socket.SocketKind, port: int) -> socket.socket:
+    """A bound socket; on another port when that one has been taken."""
+    bound = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        if kind == socket.SOCK_STREAM:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((redirect.ADDRESS, port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == 0:
+                raise
+            bound.bind((redirect.ADDRESS, 0))
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+class Outgoing:
+    """Unbound sockets of a namespace, each taken once: connecting it gives it a random port."""
+
+    def __init__(self, fd: int, threads: Executor) -> None:
+        """`fd` of the namespace; a copy is kept until close()."""
+        self._fd = os.dup(fd)
+        self._threads = threads
+        self._idle: dict[Kind, list[socket.socket]] = {}
+        self._filling: dict[Kind, asyncio.Future[list[socket.socket]]] = {}
+        self._expiry: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def take(self, kind: Kind) -> socket.socket:
+        """A non-blocking socket, the caller's from now on. Raises OSError."""
+        while not self._idle.get(kind):
+            await asyncio.shield(self._filling.get(kind) or self._fill(kind))
+        return self._idle[kind].pop()
+
+    def close(self) -> None:
+        """Close what is idle, or comes later; whoever waits is to be cancelled."""
+        self._closed = True
+        self._expire()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _fill(self, kind: Kind) -> asyncio.Future[list[socket.socket]]:
+        if self._closed:
+            raise OSError(errno.EBADF, "the namespace is gone")
+        loop = asyncio.get_running_loop()
+        # A copy of its own: close() may come meanwhile, and the number be another namespace's.
+        filling = loop.run_in_executor(self._threads, partial(_make, os.dup(self._fd), kind))
+        self._filling[kind] = filling
+        filling.add_done_callback(partial(self._filled, kind))
+        return filling
+
+    def _filled(self, kind: Kind, filling: asyncio.Future[list[socket.socket]]) -> None:
+        del self._filling[kind]
+        if filling.cancelled() or filling.exception() is not None:
+            return
+        self._idle.setdefault(kind, []).extend(filling.result())
+        if self._closed:
+            self._expire()
+        elif self._expiry is None:
+            self._expiry = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._expire)
+
+    def _expire(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        for sockets in self._idle.values():
+            for each in sockets:
+                each.close()
+            sockets.clear()
+
+
+def _make(fd: int, kind: Kind) -> list[socket.socket]:
+    count = _AT_ONCE if kind[1] == socket.SOCK_DGRAM else 1
+    try:
+        return netns.inside(fd, lambda: [make(kind) for _ in range(count)])
+    finally:
+        os.close(fd)
+
+
+def make(kind: Kind) -> socket.socket:
+    """A non-blocking socket in the namespace of the calling thread."""
+    return socket.socket(kind[0], kind[1] | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
