@@ -27,11 +27,13 @@ RTM_GETROUTE: Final = 26
 
 NLM_F_REQUEST: Final = 0x1
 NLM_F_ACK: Final = 0x4
+NLM_F_REPLACE: Final = 0x100
 NLM_F_CREATE: Final = 0x400
 NLM_F_EXCL: Final = 0x200
 NLM_F_DUMP: Final = 0x300
 NLA_F_NESTED: Final = 0x8000
 CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
+REPLACE: Final = NLM_F_CREATE | NLM_F_REPLACE
 
 _SOL_NETLINK: Final = 270
 _NETLINK_CAP_ACK: Final = 10
@@ -42,6 +44,7 @@ _NLMSG_DONE: Final = 3
 _NLM_F_ACK_TLVS: Final = 0x200
 _NLM_F_CAPPED: Final = 0x100
 _NLMSGERR_ATTR_MSG: Final = 1
+_IFA_F_NODAD: Final = 0x02
 _HEADER: Final = struct.Struct("=IHHII")
 _RECEIVE: Final = 1 << 17
 
@@ -194,13 +197,21 @@ def link(
 
 
 def address(index: int, ip: str, prefix_len: int, *, broadcast: str | None = None) -> Message:
-    """An ifaddrmsg for an IPv4 address."""
+    """An ifaddrmsg. An IPv6 address is valid at once: it is ours, nobody is asked whether it is a duplicate."""
     message = ifaddrmsg()
-    message["family"], message["prefixlen"], message["index"] = socket.AF_INET, prefix_len, index
+    message["prefixlen"], message["index"] = prefix_len, index
     message["attrs"] = [("IFA_ADDRESS", ip), ("IFA_LOCAL", ip)]
+    message["family"] = family_of(ip)
+    if message["family"] == socket.AF_INET6:
+        message["flags"] = _IFA_F_NODAD
     if broadcast is not None:
         message["attrs"].append(("IFA_BROADCAST", broadcast))
     return message
+
+
+def family_of(ip: str) -> int:
+    """AF_INET or AF_INET6, of an address or a subnet."""
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
 
 def addresses_of(family: int = socket.AF_INET) -> Message:
@@ -211,9 +222,9 @@ def addresses_of(family: int = socket.AF_INET) -> Message:
 
 
 def default_route(index: int, gateway: str) -> Message:
-    """An rtmsg: the IPv4 default route by a gateway on an interface, as `ip route add default` makes it."""
+    """An rtmsg: the default route by a gateway on an interface, as `ip route add default` makes it."""
     message = rtmsg()
-    message["family"], message["table"], message["proto"], message["type"] = socket.AF_INET, 254, 3, 1
+    message["family"], message["table"], message["proto"], message["type"] = family_of(gateway), 254, 3, 1
     message["attrs"] = [("RTA_GATEWAY", gateway), ("RTA_OIF", index)]
     return message
 

@@ -1,204 +1,155 @@
-"""The ruleset of this instance in the kernel: changed with each published port, put back when somebody removes it.
+"""The rules of this instance: changed with each bridge, port and link, put back when somebody removes them.
 
 Until `settle()` it is not known which of the elements found in the table belong to running containers, so all stay.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Final
+from collections.abc import Iterable, Sequence
 
-import errdefs
-from network import ports
 from network.forwarding import Forwarding
-from network.nftables import elements
-from network.nftables import ruleset as text
-from network.nftables.ruleset import Published, Ruleset
-from network.nftables.transaction import Message, NftError
-from network.nftables.watch import Change, Generation, Watch
+from network.nftables import bridge as bridges
+from network.nftables.bridge import Bridge
+from network.nftables.element import NUMBERS, Element
+from network.nftables.entry import Entry, Published
+from network.nftables.ruleset import Ruleset
+from network.nftables.table import Table
+from network.nftables.transaction import NftError
+from network.nftables.watch import Change
+from network.repair import Repair
 from network.worker import Worker
-
-_log = logging.getLogger(__name__)
-
-_GATHER_SECONDS: Final = 0.05  # a firewall's reload is many transactions
-_RETRY_SECONDS: Final = 1.0
-_REMEMBERED: Final = 4096
 
 
 class Rules:
-    """Owner of the table and of the watch on it. `add` and `remove` block: for the worker's thread."""
+    """What changes the rules blocks: it is for the worker's thread. Each change is one transaction."""
 
     def __init__(self, worker: Worker, ruleset: Ruleset, forwarding: Forwarding) -> None:
         self._worker = worker
         self._ruleset = ruleset
         self._forwarding = forwarding
-        self._settled = False
-        self._ours: deque[int] = deque(maxlen=_REMEMBERED)
-        self._changes: list[Change] = []
-        self._task: asyncio.Task[None] | None = None
+        self._repair = Repair(worker, ruleset.table, self._judge)
 
     async def open(self) -> None:
         """Put the rules there, keeping elements of an earlier daemon, and watch them."""
         await self._worker.run(self._open)
-        self._watch.start(self._changed)
+        self._repair.start()
 
     async def settle(self) -> None:
-        """All containers are known: the table holds their ports and nothing else, changed in one transaction."""
+        """All containers are known: the table holds what is theirs and nothing else, changed in one transaction."""
         await self._worker.run(self._settle)
 
     async def close(self) -> None:
         """Stop watching; the rules stay."""
-        self._stop()
+        self._repair.stop()
         await self._worker.run(self._close)
 
     async def dismantle(self) -> None:
         """Remove the table and the rule that lets marked packets through; nothing is put back any more."""
-        self._stop()
+        self._repair.stop()
         await self._worker.run(self._dismantle)
 
-    def add(self, published: Iterable[Published]) -> None:
-        """Lead ports to a container. Raises SystemFailure; the container's ports are not published then."""
-        new = set(published)
-        self._ruleset.published |= new
-        try:
-            self._change(elements.add(self._ruleset.table, new))
-        except NftError:  # the table has just been removed, or was changed: say what the whole is
-            self._restore(new)
+    def add_bridge(self, bridge: Bridge) -> None:
+        """Containers of this bridge meet the rules from now on; to be called before it has any.
 
-    def _restore(self, new: set[Published]) -> None:
+        What a bridge of this name was before is replaced. Raises SystemFailure; nothing is changed then.
+        """
+        before = self._ruleset.bridges.get(bridge.name)
+        self._ruleset.bridges[bridge.name] = bridge
         try:
-            self._assert()
+            if before not in (None, bridge):
+                self._table.replace()
+            else:
+                self._add(list(bridges.elements(bridge)))
         except BaseException:
-            self._ruleset.published -= new
+            if before is None:
+                del self._ruleset.bridges[bridge.name]
+            else:
+                self._ruleset.bridges[bridge.name] = before
             raise
 
-    def expect(self, published: Iterable[Published]) -> None:
-        """These ports are to be there, and will be with `settle()`."""
-        self._ruleset.published |= set(published)
+    def remove_bridge(self, name: str) -> None:
+        """Forget a bridge; idempotent."""
+        bridge = self._ruleset.bridges.pop(name, None)
+        if bridge is not None:
+            self._remove(bridges.elements(bridge))
 
-    def remove(self, published: Iterable[Published]) -> None:
-        """Take ports away; idempotent."""
-        gone = self._ruleset.published & set(published)
-        self._ruleset.published -= gone
+    def bridge_of(self, network_id: str) -> Bridge | None:
+        """The bridge of a network, None for a network without one."""
+        found = (each for each in self._ruleset.bridges.values() if each.network_id == network_id)
+        return next(found, None)
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Publish, open or link ports. Raises SystemFailure; none is then."""
+        new = set(entries)
+        self._ruleset.entries |= new
         try:
-            self._change(elements.remove(self._ruleset.table, gone))
+            self._add([each.element() for each in new])
+        except BaseException:
+            self._ruleset.entries -= new
+            raise
+
+    def expect(self, entries: Iterable[Entry]) -> None:
+        """These are to be there, and will be with `settle()`."""
+        self._ruleset.entries |= set(entries)
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Take ports and links away; idempotent."""
+        gone = self._ruleset.entries & set(entries)
+        self._ruleset.entries -= gone
+        self._remove(each.element() for each in gone)
+
+    def _add(self, added: Sequence[Element]) -> None:
+        try:
+            self._table.add(added)
+        except NftError:  # the table has just been removed, or was changed: say what the whole is
+            self._assert()
+
+    def _remove(self, removed: Iterable[Element]) -> None:
+        try:
+            self._table.remove(removed)
         except NftError:  # an element was not there: say what the whole is
             self._assert()
 
     def _open(self) -> None:
-        self._generation = Generation()
-        self._watch = Watch()
+        self._table = Table(self._ruleset, self._worker.nft, self._worker.elements)
         try:
+            self._repair.open()
             self._assert()
         except BaseException:
             self._close()
             raise
 
-    def _stop(self) -> None:
-        self._watch.stop()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _dismantle(self) -> None:
-        self._run(text.delete(self._ruleset.table))
-        self._forwarding.dismantle()
-
     def _close(self) -> None:
-        self._watch.close()
-        self._generation.close()
+        self._repair.close()
+        self._table.close()
 
     def _settle(self) -> None:
-        self._settled = True
+        self._table.settled = True
         self._assert()
 
-    def _change(self, messages: list[Message]) -> None:
-        if messages:
-            self._transact(partial(self._worker.elements.commit, messages))
-
-    def _run(self, commands: str) -> None:
-        self._transact(partial(self._worker.nft.run, commands))
-
-    def _transact(self, transaction: Callable[[], object]) -> None:
-        """One transaction, remembered as ours by its generation (unless another came in between)."""
-        before = self._generation.current()
-        transaction()
-        after = self._generation.current()
-        if after == (before + 1) & 0xFFFFFFFF:
-            self._ours.append(after)
+    def _dismantle(self) -> None:
+        self._table.delete()
+        self._forwarding.dismantle()
 
     def _assert(self) -> None:
         """The whole ruleset, as it is to be."""
-        try:
-            self._run(text.replace(self._ruleset, keep_ports=not self._settled))
-        except NftError as error:
-            if self._settled or not self._exists():
-                self._recreate()
-            else:
-                _log.warning(
-                    "nftables: rules of an older version stay until containers are known: %s", error.strerror
-                )
+        self._table.replace()
         self._forwarding.ensure()
 
-    def _recreate(self) -> None:
-        try:
-            self._run(text.recreate(self._ruleset))
-        except NftError as error:
-            raise errdefs.SystemFailure(f"nftables: cannot apply the rules: {error.strerror}") from error
-
-    def _exists(self) -> bool:
-        tables = [each["table"] for each in self._worker.nft.query("list tables inet") if "table" in each]
-        return any(each["name"] == self._ruleset.table for each in tables)
-
-    def _changed(self, change: Change) -> None:
+    def _judge(self, changes: list[Change]) -> bool:
+        """Put back what others changed; in the worker's thread, where our own transactions are known by now."""
+        foreign = [each for each in changes if not self._table.is_ours(each)]
         ours = ("inet", self._ruleset.table)
-        if change.generation is not None and not change.tables & {ours, ("ip", "filter")}:
-            return
-        self._changes.append(change)
-        if self._task is None:
-            self._start_repair()
-
-    def _start_repair(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._repair())
-        self._task.add_done_callback(self._repaired)
-
-    def _repaired(self, task: asyncio.Task[None]) -> None:
-        self._task = None
-        if not task.cancelled() and self._changes:  # they came while it ended
-            self._start_repair()
-
-    async def _repair(self) -> None:
-        """The first change is answered at once; what follows within a moment, together."""
-        while self._changes:
-            changes, self._changes = self._changes, []
-            try:
-                await self._worker.run(partial(self._judge, changes))
-            except (OSError, errdefs.WherryError):
-                _log.exception("nftables: cannot restore the rules, next try in a second")
-                self._changes.append(Change(None, frozenset()))
-                await asyncio.sleep(_RETRY_SECONDS)
-            await asyncio.sleep(_GATHER_SECONDS)
-
-    def _judge(self, changes: list[Change]) -> None:
-        """In the worker's thread, where our own transactions are known by now."""
-        foreign = [each for each in changes if each.generation not in self._ours]
-        if not foreign:
-            return
-        ours = ("inet", self._ruleset.table)
-        if any(each.generation is None or ours in each.tables for each in foreign):
-            _log.warning(
-                "nftables: the table %s was changed by another program: restored", self._ruleset.table
-            )
+        broken = any(each.generation is None or ours in each.tables for each in foreign)
+        if broken:
             self._assert()
             self._forget_udp()
-        else:
+        elif foreign:
             self._forwarding.ensure()
+        return broken
 
     def _forget_udp(self) -> None:
         """Flows that began without rules would never meet them."""
-        for each in self._ruleset.published:
-            if each.proto == "udp":
-                self._worker.conntrack.forget_port(ports.NUMBERS[each.proto], each.host_port)
+        for each in self._ruleset.entries:
+            if isinstance(each, Published) and each.proto == "udp":
+                self._worker.conntrack.forget_port(NUMBERS[each.proto], each.host_port)

@@ -63,7 +63,7 @@ async def plug(container: Container, undo: Undo, network: Controller, store: Con
         return Plugged(namespace=HOST if on_host else sandbox.path, own=not on_host, sandbox=sandbox)
     endpoint = await network.connect(sandbox, _request(container, mode))
     undo.step("endpoint")
-    given = await network.publish(endpoint, ports.wanted(container.config, container.host_config))
+    given = await network.publish(container.id, ports.wanted(container.config, container.host_config))
     undo.step("ports")
     return Plugged(
         namespace=HOST if on_host else sandbox.path,

@@ -117,9 +117,10 @@ class Reconciler:
             await self._connect_again(container, task)
 
     async def _connect_again(self, container: Container, task: Task) -> None:
-        for endpoint in container.endpoints.values():
-            warnings = await self._machinery.network.adopt(container.id, task.pid, endpoint, container.ports)
-            for warning in warnings:
+        endpoints = list(container.endpoints.values())
+        if endpoints:
+            network = self._machinery.network
+            for warning in await network.adopt(container.id, task.pid, endpoints, container.ports):
                 _log.warning("container %s: %s", container.id[:12], warning)
         if container.to_go_on:
             await asyncio.to_thread(cgroups.thaw, task.pid)

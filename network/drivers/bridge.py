@@ -1,14 +1,10 @@
-"""Networks behind a Linux bridge of the host; today the default one, with IPv4 alone."""
+"""Networks behind a Linux bridge of the host."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
-import secrets
 import socket
-from collections.abc import Sequence
-from datetime import datetime
 from ipaddress import IPv4Network
 from typing import Final
 
@@ -16,86 +12,70 @@ import errdefs
 from network import netlink, netns, resolvconf, sysctl
 from network.drivers import bridge_device
 from network.drivers.bridge_device import Device
-from network.drivers.driver import NetworkInfo, Pool
-from network.endpoint import INTERFACE, Endpoint, EndpointRequest, mac_of, new_id
+from network.drivers.driver import NetworkInfo
+from network.drivers.veth import Veths
+from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id
 from network.ipam.addresses import Addresses
-from network.netlink import NetlinkError, Rtnetlink
+from network.netlink import Rtnetlink
+from network.rules import Rules
 from network.sandbox import Sandbox
+from network.worker import Worker
 
 _IFF_UP: Final = 1
-_MTU: Final = "1500"
-_ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
-_NAME_TRIES: Final = 100
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-# A port that neither hears nor is heard. "Disabled" (0) alone is not enough: a late carrier event enables it again.
-_SILENCED: Final = [
-    ("IFLA_BRPORT_STATE", 0),
-    ("IFLA_BRPORT_LEARNING", 0),
-    ("IFLA_BRPORT_UNICAST_FLOOD", 0),
-    ("IFLA_BRPORT_MCAST_FLOOD", 0),
-    ("IFLA_BRPORT_BCAST_FLOOD", 0),
-    ("IFLA_BRPORT_LOCKED", 1),
-    ("IFLA_BRPORT_FLUSH", None),
-]
 
 
 class BridgeDriver:
-    """One bridge; endpoints are veth pairs whose host ends are named `veth<instance><random>` (15 characters)."""
+    """One bridge; each endpoint is a pair of interfaces."""
 
-    def __init__(
-        self, rtnl: Rtnetlink, device: Device, network_id: str, instance: str, created: datetime
-    ) -> None:
-        self._rtnl = rtnl
+    def __init__(self, worker: Worker, veths: Veths, rules: Rules, device: Device, info: NetworkInfo) -> None:
+        self._worker = worker
+        self._veths = veths
+        self._rules = rules
         self._device = device
-        self._prefix = f"veth{instance}"
-        self._ports: dict[str, str] = {}  # endpoint id -> name of the host's end
         self._taken: dict[str, str] = {}  # endpoint id -> its address
-        self._retired: set[str] = set()
-        subnet = device.address.network
-        self.subnet: IPv4Network = subnet
-        self._addresses = Addresses(subnet, device.address.ip, "bridge")
-        self.info = NetworkInfo(
-            name="bridge",
-            id=network_id,
-            driver="bridge",
-            created=created,
-            pools=(Pool(subnet=str(subnet), gateway=str(device.address.ip)),),
-            bridge=device.name,
-            options={
-                "com.docker.network.bridge.default_bridge": "true",
-                "com.docker.network.bridge.enable_icc": "true",
-                "com.docker.network.bridge.enable_ip_masquerade": "true",
-                "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-                "com.docker.network.bridge.name": device.name,
-                "com.docker.network.driver.mtu": _MTU,
-            },
-        )
+        self._subnet = device.address.network
+        self._addresses = Addresses(self._subnet, device.address.ip, info.name)
+        self.info = info
 
-    def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
-        """A veth pair, its inner end `eth0` with address and default route; hairpin on its port of the bridge."""
+    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
+        """A veth pair, with hairpin on its port of the bridge."""
         if request.mac is not None and not _MAC.fullmatch(request.mac):
             raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
-        endpoint = self._endpoint(sandbox, request)
+        return await self._worker.run(lambda: self._connect(sandbox, request, interface))
+
+    async def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
+        """Take the endpoint's address again and find its port of the bridge from inside."""
+        await self._worker.run(lambda: self._adopt(sandbox, endpoint))
+
+    async def disconnect(self, _: Sandbox, endpoint: Endpoint, /, *, hot: bool) -> None:
+        """Silence or remove the port of the bridge and free the address."""
+        await self._worker.run(lambda: self._disconnect(endpoint, hot=hot))
+
+    async def remove(self) -> None:
+        """Remove the bridge when this instance made it, and what the rules say of it."""
+        await self._worker.run(self._remove)
+
+    # What follows runs in the worker's thread.
+
+    def _connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
+        endpoint = self._endpoint(sandbox, request, interface)
         try:
-            name = self._make_pair(sandbox.fd, endpoint.mac)
-            self._ports[endpoint.id] = name
-            self._set_port(name, [("IFLA_BRPORT_MODE", 1)])
+            self._veths.plug(endpoint.id, self._device.index, sandbox.fd, interface, endpoint.mac, 0)
             netns.inside(sandbox.fd, lambda: _configure(endpoint))
         except BaseException as error:
-            self._undo(endpoint)
+            self._disconnect(endpoint, hot=True)
             if isinstance(error, OSError):
                 raise errdefs.SystemFailure(
-                    f"cannot attach endpoint {endpoint.name} to bridge: {error.strerror}"
+                    f"cannot attach endpoint {endpoint.name} to {self.info.name}: {error.strerror}"
                 ) from error
             raise
         return endpoint
 
-    def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
-        """Take the endpoint's address again and find its port of the bridge from inside."""
-        self._ports[endpoint.id] = ""
+    def _adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
         try:
-            index = netns.inside(sandbox.fd, _outer_index)
-            self._ports[endpoint.id] = socket.if_indextoname(index)
+            index = netns.inside(sandbox.fd, lambda: _outer_index(endpoint.interface))
+            self._veths.adopt(endpoint.id, index)
         except OSError as error:
             raise errdefs.SystemFailure(
                 f"endpoint {endpoint.name} has lost its interface: {error.strerror}"
@@ -103,53 +83,25 @@ class BridgeDriver:
         finally:
             self._take(endpoint.id, endpoint.ipv4)
 
-    def disconnect(self, endpoint: Endpoint) -> None:
-        """Silence the port of the bridge and free the address.
+    def _disconnect(self, endpoint: Endpoint, *, hot: bool) -> None:
+        address = self._taken.pop(endpoint.id, None)
+        if address is not None:
+            self._addresses.free(address)
+        if hot:
+            self._veths.unplug(endpoint.id)
+        else:
+            self._veths.retire(endpoint.id)
 
-        The interface goes with its namespace, by the kernel; removing it here would take 15-30 ms under the rtnl lock.
-        One that stays (another container shares the namespace) is removed by `sweep`.
-        """
-        self._free(endpoint)
-        name = self._ports.pop(endpoint.id, "")
-        if not name:
-            return
-        with contextlib.suppress(OSError):  # it has gone already
-            self._set_port(name, _SILENCED)
-        self._retired.add(name)
-
-    def sweep(self) -> None:
-        """Remove host ends of disconnected endpoints that the kernel has not removed yet."""
-        for name in self._retired & {name for _, name in socket.if_nameindex()}:
-            self._delete(name)
-        self._retired.clear()
-
-    def remove_strays(self) -> list[str]:
-        """Remove and name this instance's interfaces that belong to no endpoint known."""
-        known = set(self._ports.values())
-        strays = [
-            each for _, each in socket.if_nameindex() if each.startswith(self._prefix) and each not in known
-        ]
-        for name in strays:
-            self._delete(name)
-        return strays
-
-    def dismantle(self) -> None:
-        """Remove all endpoints' interfaces, and the bridge when this instance made it."""
-        self._ports.clear()
-        self.remove_strays()
-        bridge_device.remove(self._rtnl, self._device)
+    def _remove(self) -> None:
+        self._rules.remove_bridge(self._device.name)
+        bridge_device.remove(self._worker.rtnl, self._device)
 
     def _take(self, endpoint_id: str, wanted: str | None) -> str:
         address = self._addresses.take(wanted)
         self._taken[endpoint_id] = address
         return address
 
-    def _free(self, endpoint: Endpoint) -> None:
-        address = self._taken.pop(endpoint.id, None)
-        if address is not None:
-            self._addresses.free(address)
-
-    def _endpoint(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
+    def _endpoint(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
         endpoint_id = new_id()
         address = self._take(endpoint_id, request.ipv4)
         return Endpoint(
@@ -159,53 +111,24 @@ class BridgeDriver:
             sandbox_id=sandbox.id,
             network_id=self.info.id,
             network=self.info.name,
+            interface=interface,
             ipv4=address,
-            prefix_len=self.subnet.prefixlen,
-            gateway=self.info.gateway,
+            prefix_len=self._subnet.prefixlen,
+            gateway="" if self.info.internal else self.info.gateway,
             mac=request.mac or mac_of(address),
+            names=request.names,
+            links=request.links,
+            gateway_priority=request.gateway_priority,
             dns=tuple(resolvconf.parse(resolvconf.read_host()[0]).nameservers),
         )
 
-    def _make_pair(self, fd: int, mac: str) -> str:
-        """Both ends in one message, the inner one in its namespace from the start; its name is not to be up yet."""
-        peer = netlink.link(attrs=[("IFLA_IFNAME", INTERFACE), ("IFLA_ADDRESS", mac), ("IFLA_NET_NS_FD", fd)])
-        data = {"attrs": [("VETH_INFO_PEER", peer)]}
-        info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
-        for _ in range(_NAME_TRIES):
-            name = self._prefix + "".join(secrets.choice(_ALPHABET) for _ in range(15 - len(self._prefix)))
-            attrs = [("IFLA_IFNAME", name), ("IFLA_MASTER", self._device.index), ("IFLA_LINKINFO", info)]
-            message = netlink.link(flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
-            try:
-                self._rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, message)])
-            except NetlinkError as error:
-                if error.errno != errno.EEXIST or name not in {each for _, each in socket.if_nameindex()}:
-                    raise
-            else:
-                return name
-        raise errdefs.SystemFailure("no free name for a veth interface")
-
-    def _set_port(self, name: str, attrs: Sequence[tuple[str, int | None]]) -> None:
-        """By the bridge family: as slave data of the link, the kernel would enable a disabled port again at once."""
-        info = ("IFLA_PROTINFO", {"attrs": attrs}, netlink.NLA_F_NESTED)
-        message = netlink.link(socket.if_nametoindex(name), family=socket.AF_BRIDGE, attrs=[info])
-        self._rtnl.batch([(netlink.RTM_SETLINK, 0, message)])
-
-    def _undo(self, endpoint: Endpoint) -> None:
-        name = self._ports.pop(endpoint.id, None)
-        if name is not None:
-            self._delete(name)
-        self._free(endpoint)
-
-    def _delete(self, name: str) -> None:
-        with contextlib.suppress(NetlinkError):  # the kernel was faster
-            self._rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(attrs=[("IFLA_IFNAME", name)]))])
-
 
 def _configure(endpoint: Endpoint) -> None:
-    """Inside the sandbox: no IPv6 on the interface, then up, address and route in one write."""
+    """Inside the sandbox: no IPv6 on the interface, then up and address in one write."""
+    name = endpoint.interface
     with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-        sysctl.write(f"ipv6/conf/{INTERFACE}/disable_ipv6", "1")
-    index = socket.if_nametoindex(INTERFACE)
+        sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "1")
+    index = socket.if_nametoindex(name)
     broadcast = str(IPv4Network(f"{endpoint.ipv4}/{endpoint.prefix_len}", strict=False).broadcast_address)
     own = netlink.address(index, endpoint.ipv4, endpoint.prefix_len, broadcast=broadcast)
     with Rtnetlink() as rtnl:
@@ -213,14 +136,13 @@ def _configure(endpoint: Endpoint) -> None:
             [
                 (netlink.RTM_SETLINK, 0, netlink.link(index, flags=_IFF_UP, change=_IFF_UP)),
                 (netlink.RTM_NEWADDR, netlink.CREATE, own),
-                (netlink.RTM_NEWROUTE, netlink.CREATE, netlink.default_route(index, endpoint.gateway)),
             ]
         )
 
 
-def _outer_index() -> int:
+def _outer_index(interface: str) -> int:
     """Inside the sandbox: the index, in the host, of the other end of its interface."""
     with Rtnetlink() as rtnl:
-        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", INTERFACE)]))
+        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", interface)]))
     index: int = found.get_attr("IFLA_LINK")
     return index

@@ -1,12 +1,17 @@
 """The contract of a kind of network.
 
-A driver attaches a sandbox to one network and takes it off again. Its methods block and are called in the network's
-worker thread, one at a time, so a driver needs no locks. Addresses are its own business; published ports, the ruleset
-and conntrack are not: the controller does those, for what the endpoint says.
+A `Kind` makes the networks of one kind, a `Driver` is one network: it attaches sandboxes to it and takes them off.
+All methods are awaited by the controller on the loop; kernel calls go through `Worker.run`, whose thread takes one
+after the other, so what is touched there alone needs no locks. The controller never cancels a call: it lets it end and
+then calls the inverse. Calls for one sandbox come one after the other, those for different sandboxes may overlap.
+
+Default routes, published ports and names are not a driver's business: the controller does those, for what the endpoint
+says.
 
 Life cycle of an endpoint: `connect` makes it whole or raises and leaves nothing. After a restart of the daemon `adopt`
 takes a connected one over without touching its traffic. `disconnect` may be called for one that is half gone, and
-twice.
+twice. A network is alike: `create` makes it whole or leaves nothing, `restore` takes over what is there and makes what
+is missing, `remove` may be called for one that is half gone, and twice.
 """
 
 from __future__ import annotations
@@ -16,20 +21,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from network.endpoint import Endpoint, EndpointRequest
+from network.endpoint import Endpoint, EndpointRequest, new_id
 from network.sandbox import Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
     """One subnet of a network (`IPAM.Config` of the API): as asked, each field may be ""; as made, subnet and gateway
-    are known. `subnet` and `ip_range` in CIDR form, `aux_addresses` by name.
+    are known. `subnet` and `ip_range` in CIDR form, `aux_addresses` by name. `id` and `space` are what an IPAM plugin
+    calls it and where it lies.
     """
 
     subnet: str = ""
     ip_range: str = ""
     gateway: str = ""
     aux_addresses: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
+    space: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,24 +75,51 @@ class NetworkInfo:
 
 
 class Driver(Protocol):
-    """One network of some kind."""
+    """One network of some kind. `info` is what it became: subnets, gateways and the bridge's name are known."""
 
     info: NetworkInfo
 
-    def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
-        """Attach the sandbox. Raises errdefs (address taken, none free) or SystemFailure; nothing is left then."""
+    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str, /) -> Endpoint:
+        """Attach the sandbox by an interface of that name, with its addresses and without a default route.
 
-    def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
-        """Take over an endpoint that an earlier daemon connected. Raises errdefs when its address is another's."""
+        Raises errdefs (address taken, none free) or SystemFailure; nothing is left then.
+        """
 
-    def disconnect(self, endpoint: Endpoint) -> None:
-        """Take the endpoint off the network and free its address. Idempotent."""
+    async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
+        """Take over an endpoint that an earlier daemon connected.
+
+        Raises errdefs when its interface is gone or its address is another's; it is to be disconnected all the same.
+        """
+
+    async def disconnect(self, sandbox: Sandbox, endpoint: Endpoint, /, *, hot: bool) -> None:
+        """Take the endpoint off the network and free its addresses. `hot`: the sandbox lives on without it, so its
+        interface goes now. Idempotent.
+        """
+
+    async def remove(self) -> None:
+        """The network goes, nothing is connected to it any more: its device, its rules, its subnets. Idempotent."""
 
 
-def bare(info: NetworkInfo, sandbox: Sandbox, request: EndpointRequest, endpoint_id: str) -> Endpoint:
-    """An endpoint without addresses, as the host and none networks give."""
+class Kind(Protocol):
+    """Makes the networks of one kind."""
+
+    async def create(self, asked: NetworkInfo, /) -> Driver:
+        """A new network; id and name are given, pools may be partial. Raises errdefs in Docker's words."""
+
+    async def restore(self, made: NetworkInfo, /) -> Driver:
+        """A network of an earlier daemon, at boot. Raises errdefs when it can be no more."""
+
+    async def sweep(self) -> None:
+        """Some time after endpoints were disconnected: remove what the kernel has not removed by itself."""
+
+    async def remove_strays(self) -> list[str]:
+        """All networks are restored, all endpoints adopted: remove and name what this instance has besides them."""
+
+
+def bare(info: NetworkInfo, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
+    """An endpoint without interface and addresses, as the host and none networks give."""
     return Endpoint(
-        id=endpoint_id,
+        id=new_id(),
         name=request.endpoint_name,
         container_id=request.container_id,
         sandbox_id=sandbox.id,

@@ -68,7 +68,7 @@ def starter(ground: Ground, controller: Controller) -> Start:
         endpoint = await controller.connect(sandbox, request)
         if serve:
             ground.serve(sandbox, name)
-        return Container(name, sandbox, endpoint, await controller.publish(endpoint, wanted))
+        return Container(name, sandbox, endpoint, await controller.publish(name, wanted))
 
     return start
 

@@ -11,7 +11,7 @@ import msgspec
 
 from network.controller import Controller, NetworkConfig
 from network.endpoint import EndpointRequest
-from network.nftables.ruleset import Protocol
+from network.nftables.element import Protocol
 from network.ports import PortRequest
 
 SERVER = Path(__file__).with_name("server.py")
@@ -38,7 +38,7 @@ async def start(controller: Controller, name: str, port: int) -> dict[str, objec
         PortRequest(proto=each, container_port=80, host_port_start=port, host_port_end=port)
         for each in protocols
     ]
-    bindings = await controller.publish(endpoint, wanted)
+    bindings = await controller.publish(name, wanted)
     return {"pid": pid, "endpoint": msgspec.to_builtins(endpoint), "bindings": msgspec.to_builtins(bindings)}
 
 

@@ -65,9 +65,9 @@ async def test_a_namespace_made_by_another(
     assert process.stdout is not None
     process.stdout.readline()
     sandbox = await controller.create_sandbox("made", pid=process.pid)
-    endpoint = await controller.connect(sandbox, request("made"))
+    await controller.connect(sandbox, request("made"))
     ground.serve(sandbox, "made")
-    await controller.publish(endpoint, [tcp(8080)])
+    await controller.publish("made", [tcp(8080)])
     assert await ground.ask(ground.client, HOST4, 8080) == f"made {CLIENT4} x"
     assert "lo               UNKNOWN        127.0.0.1/8" in run(
         "nsenter", "-t", str(process.pid), "-n", "ip", "-br", "addr"
@@ -89,7 +89,7 @@ async def test_host_and_none(controller: Controller, ground: Ground) -> None:
     host = await controller.create_sandbox("host", host=True)
     endpoint = await controller.connect(host, request("host", "host"))
     assert (endpoint.ipv4, endpoint.network, len(endpoint.id)) == ("", "host", 64)
-    assert await controller.publish(endpoint, [tcp(8080)]) == []
+    assert await controller.publish("host", [tcp(8080)]) == []
     none = await controller.create_sandbox("none")
     await controller.connect(none, request("none", "none"))
     ground.serve(none, "none")

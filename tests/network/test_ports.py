@@ -46,7 +46,7 @@ async def test_another_container_has_the_port(start: Start, controller: Controll
     await start("one", [tcp(8080)], serve=False)
     with pytest.raises(PortInUse) as caught:
         await start("two", [tcp(8081), tcp(8080)], serve=False)
-    endpoint = controller._attachments["two"].endpoints[0]
+    endpoint = controller._attachments.get("two").endpoints[0]
     assert caught.value.message == (
         f"driver failed programming external connectivity on endpoint two ({endpoint.id}): "
         "Bind for 0.0.0.0:8080 failed: port is already allocated"

@@ -113,7 +113,7 @@ async def test_nothing_fails_from_kill_to_reconcile(
         assert (await ground.ask(ground.client, HOST4, 8081)) == "c1 x"
         for each in daemon.containers:
             assert (
-                await controller.adopt(each.endpoint.container_id, each.pid, each.endpoint, each.bindings)
+                await controller.adopt(each.endpoint.container_id, each.pid, [each.endpoint], each.bindings)
                 == []
             )
         await controller.reconcile({each.endpoint.container_id for each in daemon.containers})
@@ -142,8 +142,8 @@ async def test_what_belongs_to_nobody_is_removed(
     kept, lost = daemon.containers
     controller = await Controller.open(config)
     try:
-        await controller.adopt("c0", kept.pid, kept.endpoint, kept.bindings)
-        assert await controller.adopt("c1", lost.pid, lost.endpoint, lost.bindings) == []
+        await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings)
+        assert await controller.adopt("c1", lost.pid, [lost.endpoint], lost.bindings) == []
         await controller.reconcile({"c0"})
         assert await ground.ask(ground.client, HOST4, 8081, seconds=0.3) == ""
         assert await ground.ask(ground.client, HOST4, 8080) == "c0 x"
@@ -165,7 +165,7 @@ async def test_a_container_that_was_never_adopted_loses_its_interface(
     kept = daemon.containers[0]
     controller = await Controller.open(config)
     try:
-        await controller.adopt("c0", kept.pid, kept.endpoint, kept.bindings)
+        await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings)
         await controller.reconcile({"c0", "c1"})
         assert await eventually(lambda: sum("veth" in name for _, name in socket.if_nameindex()) == 1)
         assert await ground.ask(ground.client, HOST4, 8081, seconds=0.3) == ""
@@ -184,7 +184,7 @@ async def test_adopted_containers_are_released_like_others(
     controller = await Controller.open(config)
     try:
         for each in daemon.containers:
-            await controller.adopt(each.endpoint.container_id, each.pid, each.endpoint, each.bindings)
+            await controller.adopt(each.endpoint.container_id, each.pid, [each.endpoint], each.bindings)
         await controller.reconcile({"c0", "c1"})
         for each in daemon.containers:
             os.kill(each.pid, signal.SIGKILL)
@@ -209,7 +209,7 @@ async def test_a_port_taken_meanwhile_is_a_warning(
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("0.0.0.0", 8080))
             other.listen()
-            warnings = await controller.adopt("c0", kept.pid, kept.endpoint, kept.bindings)
+            warnings = await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings)
             assert warnings == [
                 "endpoint c0: Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use"
             ]
@@ -230,7 +230,7 @@ async def test_a_process_that_is_gone_is_not_found(
     kept = daemon.containers[0]
     try:
         with pytest.raises(errdefs.NotFound):
-            await controller.adopt("c0", gone.pid, kept.endpoint, kept.bindings)
+            await controller.adopt("c0", gone.pid, [kept.endpoint], kept.bindings)
         await controller.reconcile(set())
     finally:
         await controller.dismantle()
@@ -249,7 +249,7 @@ async def test_a_table_of_an_older_version_is_replaced(
     controller = await Controller.open(config)
     kept = daemon.containers[0]
     try:
-        await controller.adopt("c0", kept.pid, kept.endpoint, kept.bindings)
+        await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings)
         await controller.reconcile({"c0"})
         assert await ground.ask(ground.client, HOST4, 8080) == "c0 x"
         assert "old" not in run("nft", "list", "table", *table.split())
@@ -266,7 +266,7 @@ async def test_a_container_of_another_subnet_keeps_its_interface(
     kept = daemon.containers[0]
     controller = await Controller.open(replace(config, bip="10.9.0.1/24"))
     try:
-        warnings = await controller.adopt("c0", kept.pid, kept.endpoint, [])
+        warnings = await controller.adopt("c0", kept.pid, [kept.endpoint], [])
         assert warnings == ["invalid address 172.17.0.2: it does not belong to subnet 10.9.0.0/24"]
         await controller.reconcile({"c0"})
         assert sum("veth" in name for _, name in socket.if_nameindex()) == 1

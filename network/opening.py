@@ -1,0 +1,75 @@
+"""What a controller finds or makes when it opens: the default bridge, forwarding, rules, the predefined networks."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import errdefs
+from network.drivers import bridge_device
+from network.drivers.bridge_device import Device
+from network.drivers.driver import NetworkInfo
+from network.forwarding import Forwarding
+from network.nftables.bridge import Bridge
+from network.nftables.ruleset import Ruleset, table_name
+from network.rules import Rules
+from network.worker import Worker
+
+_MAX_NAME: Final = 15
+_DRIVERS: Final = {"host": "host", "none": "null"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConfig:
+    """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets."""
+
+    instance: str
+    exec_root: Path
+    bridge: str = "wherry0"
+    bip: str | None = None
+    mark: int = 0x02000000
+
+
+def check(config: NetworkConfig) -> None:
+    """Raises InvalidArgument for what no daemon can have."""
+    if not re.fullmatch(r"[0-9a-f]{8}", config.instance):
+        raise errdefs.InvalidArgument(f"invalid instance {config.instance!r}: 8 hex digits are needed")
+    name = config.bridge
+    if not 0 < len(name) <= _MAX_NAME or name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9_.@-]+", name):
+        raise errdefs.InvalidArgument(f"invalid bridge name {name!r}")
+
+
+def network_id(config: NetworkConfig, name: str) -> str:
+    """Ids of the predefined networks: the same after each restart, different for each instance."""
+    return hashlib.sha256(f"wherry network {config.instance} {name}".encode()).hexdigest()
+
+
+def predefined(config: NetworkConfig, name: str, created: datetime) -> NetworkInfo:
+    """The network `host` or `none`."""
+    return NetworkInfo(name=name, id=network_id(config, name), driver=_DRIVERS[name], created=created)
+
+
+def bridge(worker: Worker, config: NetworkConfig) -> Device:
+    """The default bridge, found or made, on a host that forwards. Blocks: for the worker's thread."""
+    _forwarding(worker, config).enable()
+    try:
+        return bridge_device.ensure(worker.rtnl, config.bridge, config.bip, f"wherry:{config.instance}")
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot set up bridge {config.bridge}: {error.strerror}") from error
+
+
+def rules(worker: Worker, config: NetworkConfig, device: Device) -> Rules:
+    """The rules of a daemon that has the default bridge, not yet applied."""
+    default = Bridge(
+        name=device.name, network_id=network_id(config, "bridge"), subnets=(device.address.network,)
+    )
+    ruleset = Ruleset(table_name(config.instance), config.mark, {device.name: default})
+    return Rules(worker, ruleset, _forwarding(worker, config))
+
+
+def _forwarding(worker: Worker, config: NetworkConfig) -> Forwarding:
+    return Forwarding(worker.nft, config.mark, table_name(config.instance))
