@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
+from network.ports import PortRequest
+
 INTERFACE = "eth0"
 
 
@@ -17,6 +19,7 @@ class EndpointRequest:
     `network` is the name. `names` are what other containers of the network may ask the embedded DNS for, the first
     one being the container's own name; `links` are (alias, name) pairs that this container alone may ask for. The
     endpoint with the highest `gateway_priority` gives the default route. `sysctls` hold IFNAME for the interface.
+    `exposed` (protocol, port) and `published` are told to plugins, who publish ports themselves.
     """
 
     network: str
@@ -31,6 +34,8 @@ class EndpointRequest:
     gateway_priority: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    exposed: tuple[tuple[str, int], ...] = ()
+    published: tuple[PortRequest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,7 @@ class Endpoint:
     """An attachment, as it is stored and shown: "" and 0 where the network gives no such thing (host, none).
 
     `dns` holds the nameservers of the host at that time, for the container's resolv.conf. `interface` is the name
-    inside the sandbox.
+    inside the sandbox; `source` that on the host of one which a plugin made, and gets back.
     """
 
     id: str
@@ -48,6 +53,7 @@ class Endpoint:
     network_id: str
     network: str
     interface: str = INTERFACE
+    source: str = ""
     ipv4: str = ""
     prefix_len: int = 0
     gateway: str = ""
