@@ -36,8 +36,9 @@ from engine.images.pull import Pulls
 from engine.images.push import Pushes
 from engine.images.store import SCHEMA as IMAGES
 from engine.instance import Instance, directory
-from engine.network_prune import NetworkPrune
 from engine.networks.networks import Networks
+from engine.networks.prune import NetworkPrune
+from engine.networks.store import SCHEMA as NETWORKS
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from engine.system import System
@@ -53,7 +54,13 @@ from runtime.supervisor import Supervisor
 from volumes.local import LocalDriver
 
 _log = logging.getLogger(__name__)
-MIGRATIONS = (*EVENTS, Migration(2, CONTAINERS), Migration(3, IMAGES), Migration(4, VOLUMES))
+MIGRATIONS = (
+    *EVENTS,
+    Migration(2, CONTAINERS),
+    Migration(3, IMAGES),
+    Migration(4, VOLUMES),
+    Migration(5, NETWORKS),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +82,7 @@ class Engine:
     volumes: Volumes
     volume_prune: VolumePrune
     events: Events
-    networks: Controller
+    networks: Networks
     registry: Registry
     system: System
     disk: Disk
@@ -133,6 +140,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     images = await Images.open(database, content, snapshots, events, store.of_image)
     volumes = await _open_volumes(config, instance.id, database, events, store)
     network = await _open_network(config, instance.id, stack)
+    networks = await Networks.open(database, network, events, store.networks_used)
     machinery = Machinery(
         config=config,
         supervisor=await _open_supervisor(config, stack),
@@ -140,7 +148,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         images=images,
         volumes=volumes,
         network=network,
-        networks=Networks(network),
+        networks=networks,
         hierarchy=cgroups.detect(),
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
@@ -166,7 +174,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         updates=Updates(machinery, store, lives, announcer),
         container_prune=ContainerPrune(containers, events),
         image_prune=ImagePrune(images, events),
-        network_prune=NetworkPrune(events),
+        network_prune=NetworkPrune(networks, events),
         build_prune=BuildPrune(events),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         images=images,
@@ -177,7 +185,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),
         events=events,
-        networks=machinery.network,
+        networks=networks,
         registry=registry,
         system=System(
             config, instance.id, store.count, images.count, images.warnings, machinery.supervisor, events

@@ -9,10 +9,11 @@ import errdefs
 from api.call import Call
 from api.routes.images import removal
 from api.routing import Route
-from engine import build_prune, filters, network_prune
+from engine import build_prune, filters
 from engine.containers import prune as containers
 from engine.filters import Filters
 from engine.images import prune as images
+from engine.networks import prune as networks
 
 _OLD_SIZES = ("keep-storage",)
 _SIZES = ("reserved-space", *_OLD_SIZES, "max-used-space", "min-free-space")  # of caches that are to stay
@@ -79,7 +80,7 @@ class PruneRoutes:
 
     async def networks(self, call: Call) -> web.StreamResponse:
         """Networks that no container is in."""
-        wanted = filters.parse(call.query.text("filters"), network_prune.FILTERS)
+        wanted = filters.parse(call.query.text("filters"), networks.FILTERS)
         return call.answer({"NetworksDeleted": list(await self._networks.prune(wanted)) or None})
 
     async def builds(self, call: Call) -> web.StreamResponse:

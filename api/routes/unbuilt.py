@@ -18,10 +18,8 @@ POST /build: builds
 POST /build/cancel: builds
 POST /session: BuildKit sessions
 POST /grpc: BuildKit
-DELETE /networks/{name}: user-defined networks
-POST /networks/create: user-defined networks
-POST /networks/{name}/connect: user-defined networks
-POST /networks/{name}/disconnect: user-defined networks
+POST /networks/{name}/connect: attaching containers that are there
+POST /networks/{name}/disconnect: attaching containers that are there
 GET /plugins/privileges: plugins
 POST /plugins/pull: plugins
 POST /plugins/{name}/upgrade: plugins

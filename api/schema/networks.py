@@ -1,33 +1,112 @@
-"""Networks as list and inspect show them."""
+"""Networks as requests make them, and as list and inspect show them."""
 
-import ipaddress
 from collections.abc import Iterable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
+import msgspec
+
+import errdefs
 from api.versions import Version
 from engine.containers.container import Container
-from network.drivers.driver import NetworkInfo
+from engine.networks import create
+from network.drivers.driver import NetworkInfo, Pool
+from network.ipam.leases import Leases
+
+
+class IPAMConfig(msgspec.Struct, rename="pascal"):
+    """One subnet of `CreateOptions`."""
+
+    subnet: str = ""
+    ip_range: str = msgspec.field(default="", name="IPRange")
+    gateway: str = ""
+    auxiliary_addresses: dict[str, str] | None = None
+
+
+class IPAM(msgspec.Struct, rename="pascal"):
+    """The addresses of `CreateOptions`."""
+
+    driver: str = ""
+    options: dict[str, str] | None = None
+    config: list[IPAMConfig] | None = None
+
+
+class ConfigReference(msgspec.Struct, rename="pascal"):
+    """The config-only network that another one is made from."""
+
+    network: str = ""
+
+
+class CreateOptions(msgspec.Struct, rename="pascal"):
+    """The body of `POST /networks/create`. `CheckDuplicate` is read alone: no two networks have one name."""
+
+    name: str = ""
+    check_duplicate: bool = False
+    driver: str = ""
+    scope: str = ""
+    enable_ipv4: bool | None = msgspec.field(default=None, name="EnableIPv4")
+    enable_ipv6: bool | None = msgspec.field(default=None, name="EnableIPv6")
+    ipam: IPAM | None = msgspec.field(default=None, name="IPAM")
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    config_only: bool = False
+    config_from: ConfigReference | None = None
+    options: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
+
+
+def request(body: CreateOptions, version: Version) -> create.CreateRequest:
+    """What a body asks for; `EnableIPv4` counts from 1.48 on."""
+    ipam = body.ipam or IPAM()
+    return create.CreateRequest(
+        name=body.name,
+        driver=body.driver,
+        scope=body.scope,
+        internal=body.internal,
+        attachable=body.attachable,
+        ingress=body.ingress,
+        config_only=body.config_only,
+        config_from=body.config_from.network if body.config_from else "",
+        enable_ipv4=None if version.before("1.48") else body.enable_ipv4,
+        enable_ipv6=body.enable_ipv6,
+        pools=tuple(_pool(each) for each in ipam.config or ()),
+        ipam_driver=ipam.driver,
+        ipam_options=ipam.options,
+        options=body.options or {},
+        labels=body.labels or {},
+    )
+
+
+def _pool(asked: IPAMConfig) -> Pool:
+    return Pool(
+        subnet=asked.subnet,
+        ip_range=asked.ip_range,
+        gateway=asked.gateway,
+        aux_addresses=asked.auxiliary_addresses or {},
+    )
 
 
 def inspect(info: NetworkInfo, containers: Iterable[Container], version: Version) -> dict[str, Any]:
     """A network, with those of the containers that are attached to it."""
-    addressed = [{"Subnet": subnet} for subnet in info.subnets]
-    if addressed and info.gateway:
-        addressed[0]["Gateway"] = info.gateway
     shown = {
         "Name": info.name,
         "Id": info.id,
         "Created": info.created.isoformat().replace("+00:00", "Z"),
         "Scope": info.scope,
         "Driver": info.driver,
-        "EnableIPv4": True,
+        "EnableIPv4": info.enable_ipv4,
         "EnableIPv6": info.enable_ipv6,
-        "IPAM": {"Driver": "default", "Options": None, "Config": addressed or None},
+        "IPAM": {
+            "Driver": info.ipam_driver,
+            "Options": info.ipam_options,
+            "Config": [_config(pool) for pool in info.pools] or None,
+        },
         "Internal": info.internal,
-        "Attachable": False,
-        "Ingress": False,
-        "ConfigFrom": {"Network": ""},
-        "ConfigOnly": False,
+        "Attachable": info.attachable,
+        "Ingress": info.ingress,
+        "ConfigFrom": {"Network": info.config_from},
+        "ConfigOnly": info.config_only,
         "Options": info.options,
         "Labels": info.labels,
         "Containers": _attached(info, containers),
@@ -35,6 +114,16 @@ def inspect(info: NetworkInfo, containers: Iterable[Container], version: Version
     if version.before("1.48"):
         del shown["EnableIPv4"]
     return shown
+
+
+def _config(pool: Pool) -> dict[str, Any]:
+    shown = {
+        "Subnet": pool.subnet,
+        "IPRange": pool.ip_range,
+        "Gateway": pool.gateway,
+        "AuxiliaryAddresses": pool.aux_addresses,
+    }
+    return {key: value for key, value in shown.items() if value}
 
 
 def summary(info: NetworkInfo, containers: Iterable[Container], version: Version) -> dict[str, Any]:
@@ -46,29 +135,40 @@ def summary(info: NetworkInfo, containers: Iterable[Container], version: Version
 
 
 def status(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any]:
-    """How many addresses of each subnet are taken (gateway, network and broadcast address included) and left."""
-    taken = [
-        endpoint.ipv4 for each in containers for name, endpoint in each.endpoints.items() if name == info.name
-    ]
-    subnets = {}
-    for text in info.subnets:
-        subnet = ipaddress.ip_network(text)
-        used = sum(bool(address) and ipaddress.ip_address(address) in subnet for address in taken)
-        used += 3 if subnet.version == 4 else 2
-        subnets[text] = {"IPsInUse": used, "DynamicIPsAvailable": max(subnet.num_addresses - used, 0)}
+    """How many addresses of each subnet are taken (those that are never given included) and how many can be chosen."""
+    if info.config_only or info.ipam_driver != "default":
+        return {"IPAM": {}}
+    leases = Leases(info)
+    for container in containers:
+        for endpoint in container.endpoints.values():
+            if endpoint.network_id == info.id:
+                _count(leases, 4, endpoint.ipv4)
+                _count(leases, 6, endpoint.ipv6)
+    subnets = {
+        subnet: {"IPsInUse": usage.in_use, "DynamicIPsAvailable": usage.available}
+        for subnet, usage in leases.usage().items()
+    }
     return {"IPAM": {"Subnets": subnets} if subnets else {}}
+
+
+def _count(leases: Leases, version: Literal[4, 6], address: str) -> None:
+    with suppress(
+        errdefs.WherryError
+    ):  # one that two have, or that is of no subnet of the network's, takes none
+        if address:
+            leases.take(version, address)
 
 
 def _attached(info: NetworkInfo, containers: Iterable[Container]) -> dict[str, Any]:
     shown = {}
     for container in containers:
-        endpoint = container.endpoints.get(info.name)
-        if endpoint is not None:
-            shown[container.id] = {
-                "Name": container.name,
-                "EndpointID": endpoint.id,
-                "MacAddress": endpoint.mac,
-                "IPv4Address": f"{endpoint.ipv4}/{endpoint.prefix_len}" if endpoint.ipv4 else "",
-                "IPv6Address": f"{endpoint.ipv6}/{endpoint.ipv6_prefix_len}" if endpoint.ipv6 else "",
-            }
+        for endpoint in container.endpoints.values():
+            if endpoint.network_id == info.id:
+                shown[container.id] = {
+                    "Name": container.name,
+                    "EndpointID": endpoint.id,
+                    "MacAddress": endpoint.mac,
+                    "IPv4Address": f"{endpoint.ipv4}/{endpoint.prefix_len}" if endpoint.ipv4 else "",
+                    "IPv6Address": f"{endpoint.ipv6}/{endpoint.ipv6_prefix_len}" if endpoint.ipv6 else "",
+                }
     return shown

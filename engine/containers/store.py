@@ -12,6 +12,7 @@ import errdefs
 from engine.containers.container import Container
 from engine.containers.state import Status
 from engine.database import Database
+from engine.networks.remove import User
 from volumes.mount_point import VOLUME
 
 _log = logging.getLogger(__name__)
@@ -89,6 +90,14 @@ class ContainerStore:
             for container in self._by_id.values()
             for point in container.mounts
             if point.type == VOLUME
+        ]
+
+    def networks_used(self) -> list[User]:
+        """The endpoints of every running container."""
+        return [
+            User(endpoint.network_id, endpoint.id, container.name)
+            for container in self._by_id.values()
+            for endpoint in container.endpoints.values()
         ]
 
     def name_taken(self, name: str) -> bool:

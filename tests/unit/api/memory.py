@@ -30,6 +30,10 @@ from engine.images.platforms import Platform
 from engine.images.remove import Removed
 from engine.images.usage import Stored
 from engine.logs.reader import LogQuery
+from engine.networks.create import CreateRequest, compose
+from engine.networks.find import find
+from engine.networks.remove import require_removable
+from engine.networks.select import select as select_networks
 from engine.progress import Message, Progress, ignore
 from engine.registry.credentials import Credentials
 from network.drivers.driver import NetworkInfo, Pool
@@ -445,9 +449,11 @@ _AnyInfo = msgspec.defstruct("_AnyInfo", [(name, Any, msgspec.UNSET) for name in
 
 
 class MemoryNetworks:
-    def networks(self) -> list[NetworkInfo]:
+    """The predefined networks, and what is made; `calls` are those of verbs."""
+
+    def __init__(self) -> None:
         created = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-        return [
+        self.records = [
             NetworkInfo(
                 name="bridge",
                 id=NETWORK_ID,
@@ -459,6 +465,23 @@ class MemoryNetworks:
             NetworkInfo(name="host", id="40" * 32, driver="host", created=created),
             NetworkInfo(name="none", id="4f" * 32, driver="null", created=created),
         ]
+        self.asked: list[CreateRequest] = []
+
+    def all(self) -> list[NetworkInfo]:
+        return self.records
+
+    def list(self, filters: Filters) -> list[NetworkInfo]:
+        return select_networks(self.records, filters, set())
+
+    async def create(self, request: CreateRequest) -> NetworkInfo:
+        self.asked.append(request)
+        self.records.append(compose(request, self.records))
+        return self.records[-1]
+
+    async def remove(self, reference: str) -> None:
+        network = find(self.records, reference)
+        require_removable(network, self.records, ())
+        self.records.remove(network)
 
 
 @dataclass
