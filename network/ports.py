@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import errdefs
-from network.nftables.ruleset import Protocol
+from network.nftables.element import NUMBERS, Protocol
 
 WILDCARD4: Final = "0.0.0.0"
 WILDCARD6: Final = "::"
-NUMBERS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
 _KINDS: Final = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_STREAM}
 _BACKLOG: Final = 1024
 _NO_PROTOCOL: Final = (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT)

@@ -9,9 +9,10 @@ from ipaddress import ip_address
 import errdefs
 from network import portproxy
 from network.endpoint import Endpoint
-from network.nftables.ruleset import Published
+from network.nftables.element import NUMBERS
+from network.nftables.entry import Published
 from network.portproxy import Proxy
-from network.ports import NUMBERS, WILDCARD4, Held, PortBinding, PortInUse, PortRequest, Ports
+from network.ports import WILDCARD4, Held, PortBinding, PortInUse, PortRequest, Ports
 from network.rules import Rules
 from network.worker import Worker
 

@@ -4,7 +4,7 @@ import re
 
 import errdefs
 from engine.containers.config import ContainerConfig, HostConfig, PortBinding
-from network.nftables.ruleset import Protocol
+from network.nftables.element import Protocol
 from network.ports import PortRequest
 
 _SPEC = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?:/(?P<proto>[A-Za-z]+))?", re.ASCII)

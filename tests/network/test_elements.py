@@ -2,27 +2,28 @@
 
 import ctypes
 import errno
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from network.nftables import elements, ruleset
+from network.nftables import bridge, element, elements, ruleset
 from network.nftables.apply import Nft
-from network.nftables.ruleset import Published, Ruleset
+from network.nftables.entry import Published
+from network.nftables.ruleset import Ruleset
 from network.nftables.transaction import NftError, Transactions
 from tests.network.ground import Ground, run
+from tests.unit.network.test_ruleset import example
 
 pytestmark = pytest.mark.root
 
 TABLE = "wherry_0badcafe"
-PUBLISHED = [
-    Published("tcp", "", 8080, "172.17.0.2", 80),
-    Published("udp", "", 53, "172.17.0.3", 5353),
-    Published("sctp", "", 65535, "10.255.0.1", 1),
-    Published("tcp", "127.0.0.1", 8081, "172.17.0.2", 443),
-    Published("udp", "192.0.2.2", 9, "10.1.2.3", 65535),
-]
+PORTS = [each.element() for each in example().entries]
+BRIDGES = [each for one in example().bridges.values() for each in bridge.elements(one)]
+EVERYTHING = [*PORTS, *BRIDGES]
+FIRST = Published("tcp", "", 8080, "172.17.0.2", 80).element()
+REST = [each for each in EVERYTHING if each != FIRST]
 
 
 @pytest.fixture
@@ -34,35 +35,37 @@ def transactions(ground: Ground) -> Iterator[Transactions]:
 
 
 def shown() -> str:
-    return run("nft", "-s", "list", "table", "inet", TABLE)
+    """What nft lists, sorted, for some sets have no order."""
+    listed = run("nft", "-s", "list", "table", "inet", TABLE)
+    return "\n".join(sorted(part.strip() for part in re.split(r"[,{}\n]", listed)))
 
 
 def test_nft_reads_what_it_would_have_written(transactions: Transactions) -> None:
-    Nft().run("\n".join(ruleset.add(TABLE, PUBLISHED)))
+    Nft().run("\n".join(element.text(TABLE, EVERYTHING)))
     by_nft = shown()
     Nft().run(ruleset.replace(Ruleset(TABLE, 1)))
     empty = shown()
-    transactions.commit(elements.add(TABLE, PUBLISHED))
+    transactions.commit(elements.add(TABLE, EVERYTHING))
     assert shown() == by_nft != empty
-    transactions.commit(elements.add(TABLE, PUBLISHED))  # they are there already
-    transactions.commit(elements.remove(TABLE, PUBLISHED))
+    transactions.commit(elements.add(TABLE, EVERYTHING))  # they are there already
+    transactions.commit(elements.remove(TABLE, EVERYTHING))
     assert shown() == empty
 
 
 def test_what_nft_added_can_be_removed(transactions: Transactions) -> None:
     empty = shown()
-    Nft().run("\n".join(ruleset.add(TABLE, PUBLISHED)))
-    transactions.commit(elements.remove(TABLE, PUBLISHED))
+    Nft().run("\n".join(element.text(TABLE, EVERYTHING)))
+    transactions.commit(elements.remove(TABLE, EVERYTHING))
     assert shown() == empty
 
 
 def test_all_or_nothing(transactions: Transactions) -> None:
-    transactions.commit(elements.add(TABLE, PUBLISHED[:1]))
+    transactions.commit(elements.add(TABLE, [FIRST]))
     before = shown()
-    other = Published("tcp", "", 8080, "172.17.0.9", 80)
+    other = Published("tcp", "", 8080, "172.17.0.9", 80).element()
     refused = {
-        errno.EEXIST: elements.add(TABLE, [*PUBLISHED[1:], other]),
-        errno.ENOENT: elements.remove(TABLE, PUBLISHED),
+        errno.EEXIST: elements.add(TABLE, [*REST, other]),
+        errno.ENOENT: elements.remove(TABLE, EVERYTHING),
     }
     for code, messages in refused.items():
         with pytest.raises(NftError) as failure:
@@ -70,20 +73,20 @@ def test_all_or_nothing(transactions: Transactions) -> None:
         assert failure.value.errno == code
         assert shown() == before
     with pytest.raises(NftError):
-        transactions.commit(elements.add("wherry_missing", PUBLISHED))
-    transactions.commit(elements.add(TABLE, PUBLISHED))  # no answer of before is taken for one to this
+        transactions.commit(elements.add("wherry_missing", EVERYTHING))
+    transactions.commit(elements.add(TABLE, EVERYTHING))  # no answer of before is taken for one to this
 
 
 def test_what_cannot_be_sent_is_a_refusal(transactions: Transactions) -> None:
     transactions.close()
     with pytest.raises(NftError) as failure:
-        transactions.commit(elements.add(TABLE, PUBLISHED))
+        transactions.commit(elements.add(TABLE, EVERYTHING))
     assert failure.value.errno == errno.EBADF
 
 
 def test_every_port_at_once(transactions: Transactions) -> None:
     """More than a message, and than a socket's buffer, holds."""
-    every = [Published("tcp", "", port, "172.17.0.2", port) for port in range(1, 65536)]
+    every = [Published("tcp", "", port, "172.17.0.2", port).element() for port in range(1, 65536)]
     transactions.commit(elements.add(TABLE, every))
     assert shown().count("tcp . ") == len(every)
     transactions.commit(elements.remove(TABLE, every))

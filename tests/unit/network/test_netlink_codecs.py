@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from network import conntrack, netlink
 from network.nftables import elements
-from network.nftables.ruleset import Published
+from network.nftables.entry import Published
 from network.nftables.watch import Change, Parser
 
 
@@ -76,7 +76,7 @@ def test_conntrack_requests_name_what_to_match() -> None:
 
 
 def test_an_element_is_a_key_and_a_target_of_whole_registers() -> None:
-    one = Published("udp", "192.0.2.2", 53, "172.17.0.3", 5353)
+    one = Published("udp", "192.0.2.2", 53, "172.17.0.3", 5353).element()
     (added,), (removed,) = elements.add("t", [one]), elements.remove("t", [one])
     key = attribute(1 | 0x8000, attribute(1, bytes([192, 0, 2, 2, 17, 0, 0, 0, 0, 53, 0, 0])))
     target = attribute(2 | 0x8000, attribute(1, bytes([172, 17, 0, 3, 0x14, 0xE9, 0, 0])))
@@ -88,7 +88,9 @@ def test_an_element_is_a_key_and_a_target_of_whole_registers() -> None:
 
 def test_no_message_is_longer_than_an_attribute_can_be() -> None:
     every = [
-        Published("tcp", host, port, "172.17.0.2", 1) for host in ("", "192.0.2.2") for port in range(1001)
+        Published("tcp", host, port, "172.17.0.2", 1).element()
+        for host in ("", "192.0.2.2")
+        for port in range(1001)
     ]
     messages = elements.add("t", every)
     assert len(messages) == 6

@@ -1,0 +1,80 @@
+"""Elements of sets and maps as values, in nft's language and in the kernel's bytes. Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, Literal
+
+Protocol = Literal["tcp", "udp", "sctp"]
+Family = Literal["ipv4", "ipv6"]
+
+NUMBERS: Final = {"tcp": 6, "udp": 17, "sctp": 132}
+_BYTES: Final = NUMBERS | {"ipv4": 2, "ipv6": 10}
+_NAME_LENGTH: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The name of an interface, as a part of a key."""
+
+    name: str
+
+
+Network = IPv4Network | IPv6Network
+Part = Interface | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Protocol | Family | int
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element of set or map `of`. A part that is a network makes it an interval; `target` is a map's data."""
+
+    of: str
+    key: tuple[Part, ...]
+    target: tuple[Part, ...] = ()
+
+
+def text(table: str, elements: Iterable[Element]) -> list[str]:
+    """Commands that add elements, one for each set; they fail when a map has one with another target."""
+    sets: dict[str, list[str]] = {}
+    for each in elements:
+        target = f" : {_words(each.target)}" if each.target else ""
+        sets.setdefault(each.of, []).append(_words(each.key) + target)
+    return [
+        f"add element inet {table} {name} {{ {', '.join(sorted(those))} }}"
+        for name, those in sorted(sets.items())
+    ]
+
+
+def low(parts: tuple[Part, ...]) -> bytes:
+    """The bytes of a key or target, the first of an interval: each part fills registers of four bytes."""
+    return b"".join(_first(part) for part in parts)
+
+
+def high(parts: tuple[Part, ...]) -> bytes:
+    """The bytes of the last key of an interval."""
+    return b"".join(
+        part.broadcast_address.packed if isinstance(part, IPv4Network | IPv6Network) else _first(part)
+        for part in parts
+    )
+
+
+def is_interval(parts: tuple[Part, ...]) -> bool:
+    """Whether there is a network among the parts."""
+    return any(isinstance(part, IPv4Network | IPv6Network) for part in parts)
+
+
+def _words(parts: tuple[Part, ...]) -> str:
+    return " . ".join(f'"{part.name}"' if isinstance(part, Interface) else str(part) for part in parts)
+
+
+def _first(part: Part) -> bytes:
+    if isinstance(part, Interface):
+        return part.name.encode().ljust(_NAME_LENGTH, b"\0")
+    if isinstance(part, int):
+        return struct.pack(">Hxx", part)
+    if isinstance(part, str):
+        return struct.pack(">Bxxx", _BYTES[part])
+    return part.network_address.packed if isinstance(part, IPv4Network | IPv6Network) else part.packed

@@ -1,0 +1,91 @@
+"""The table of one instance in the kernel: single elements by netlink, the whole by libnftables. For one thread."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+import errdefs
+from network.nftables import elements
+from network.nftables import ruleset as text
+from network.nftables.apply import Nft
+from network.nftables.element import Element
+from network.nftables.ruleset import Ruleset
+from network.nftables.transaction import Message, NftError, Transactions
+from network.nftables.watch import Change, Generation
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED: Final = 4096
+
+
+class Table:
+    """Remembers which transactions were its own. Until `settled` it adds and replaces, but removes nothing it finds."""
+
+    def __init__(self, ruleset: Ruleset, nft: Nft, transactions: Transactions) -> None:
+        self.ruleset = ruleset
+        self.settled = False
+        self._nft = nft
+        self._transactions = transactions
+        self._generation = Generation()
+        self._ours: deque[int] = deque(maxlen=_REMEMBERED)
+
+    def close(self) -> None:
+        """Close what is held; the table stays."""
+        self._generation.close()
+
+    def add(self, added: Iterable[Element]) -> None:
+        """In one transaction. Raises NftError; nothing is changed then."""
+        self._commit(elements.add(self.ruleset.table, added))
+
+    def remove(self, removed: Iterable[Element]) -> None:
+        """In one transaction. Raises NftError, also when one is not there; nothing is changed then."""
+        self._commit(elements.remove(self.ruleset.table, removed))
+
+    def replace(self) -> None:
+        """Make the table the whole ruleset, in one transaction. Raises SystemFailure."""
+        try:
+            self._run(text.replace(self.ruleset, keep=not self.settled))
+        except NftError as error:
+            if self.settled or not self._exists():
+                self._recreate()
+            else:
+                _log.warning(
+                    "nftables: rules of an older version stay until containers are known: %s", error.strerror
+                )
+
+    def delete(self) -> None:
+        """Remove the table; idempotent."""
+        self._run(text.delete(self.ruleset.table))
+
+    def is_ours(self, change: Change) -> bool:
+        """Whether this was one of our own transactions."""
+        return change.generation in self._ours
+
+    def _recreate(self) -> None:
+        try:
+            self._run(text.recreate(self.ruleset))
+        except NftError as error:
+            raise errdefs.SystemFailure(f"nftables: cannot apply the rules: {error.strerror}") from error
+
+    def _exists(self) -> bool:
+        tables = [each["table"] for each in self._nft.query("list tables inet") if "table" in each]
+        return any(each["name"] == self.ruleset.table for each in tables)
+
+    def _commit(self, messages: list[Message]) -> None:
+        if messages:
+            self._transact(partial(self._transactions.commit, messages))
+
+    def _run(self, commands: str) -> None:
+        self._transact(partial(self._nft.run, commands))
+
+    def _transact(self, transaction: Callable[[], object]) -> None:
+        """One transaction, remembered as ours by its generation (unless another came in between)."""
+        before = self._generation.current()
+        transaction()
+        after = self._generation.current()
+        if after == (before + 1) & 0xFFFFFFFF:
+            self._ours.append(after)
