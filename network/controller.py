@@ -19,6 +19,7 @@ from typing import Final
 import errdefs
 from network import opening, routes, sysctl
 from network.attachments import DEFAULT_PREFIX, Attachment, Attachments
+from network.dns.resolver import Resolver
 from network.drivers import bridge_device
 from network.drivers.bridge import BridgeDriver
 from network.drivers.bridge_kind import BridgeKind
@@ -27,7 +28,7 @@ from network.drivers.paper import PaperDriver, PaperKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
 from network.nftables.transaction import Transactions
-from network.opening import NetworkConfig
+from network.opening import PREDEFINED, NetworkConfig
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
 from network.publisher import Publisher
 from network.routes import Gateways
@@ -73,6 +74,7 @@ class Controller:
         drivers: list[Driver] = [default, PaperDriver(host), PaperDriver(none)]
         self._drivers = {each.info.id: each for each in drivers}
         self._attachments = Attachments(config.exec_root / "netns")
+        self._resolver = Resolver()
         self._steps = Steps()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -104,6 +106,7 @@ class Controller:
         if self._sweep is not None:
             self._sweep.cancel()
         await self._steps.close()
+        await self._resolver.shutdown()
         await self._rules.close()
         for container_id in self._attachments:
             self._attachments.get(container_id).let_go()
@@ -158,6 +161,10 @@ class Controller:
         attachment = await self._steps.whole(work, lambda _: self.release(container_id))
         return attachment.sandbox
 
+    def sandbox(self, container_id: str) -> Sandbox:
+        """The network stack of a container that runs. Raises NotFound."""
+        return self._attachments.get(container_id).sandbox
+
     async def connect(self, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
         """Attach the sandbox to a network, also while its container runs; default routes follow.
 
@@ -177,6 +184,20 @@ class Controller:
         attachment = self._attachments.find(container_id)
         if attachment is not None:
             await self._steps.to_the_end(self._disconnect(attachment, endpoint))
+
+    def nameservers(self, container_id: str, servers: Sequence[str], options: Sequence[str] = ()) -> None:
+        """The container's own nameservers and resolver options (--dns, --dns-option), for its embedded DNS.
+
+        Without servers the host's are asked, as they are at the time. Raises NotFound.
+        """
+        self._resolver.upstreams(self._attachments.get(container_id).sandbox.id, servers, options)
+
+    def rename(self, container_id: str, endpoint: Endpoint) -> None:
+        """The endpoint has other names (or links) now. Raises NotFound."""
+        attachment = self._attachments.get(container_id)
+        attachment.endpoints = [endpoint if each.id == endpoint.id else each for each in attachment.endpoints]
+        internal = self._drivers[endpoint.network_id].info.internal
+        self._resolver.join(attachment.sandbox.id, endpoint, internal=internal)
 
     def gateways(self, container_id: str) -> Gateways:
         """The endpoints that lead out of the container. Raises NotFound."""
@@ -231,6 +252,7 @@ class Controller:
         for container_id in self._attachments:
             if container_id not in known:
                 await self.release(container_id)
+        self._resolver.settle()
         await self._rules.settle()
         for kind in self._kinds.values():
             strays = await kind.remove_strays()
@@ -270,11 +292,27 @@ class Controller:
             raise errdefs.SystemFailure(
                 f"cannot set the default route of endpoint {endpoint.name}: {error.strerror}"
             ) from error
+        try:
+            await self._resolve(sandbox, endpoint, driver.info)
+        except errdefs.SystemFailure:
+            await self._disconnect(attachment, endpoint)
+            raise
         return endpoint
+
+    async def _resolve(
+        self, sandbox: Sandbox, endpoint: Endpoint, info: NetworkInfo, *, adopt: bool = False
+    ) -> None:
+        """Let the endpoint's names be known, and the sandbox ask for names once it is in a network of a user."""
+        if sandbox.host:
+            return
+        self._resolver.join(sandbox.id, endpoint, internal=info.internal)
+        if info.name not in PREDEFINED:
+            await (self._resolver.adopt(sandbox) if adopt else self._resolver.open(sandbox))
 
     async def _disconnect(self, attachment: Attachment, endpoint: Endpoint) -> None:
         sandbox, before = attachment.sandbox, attachment.gateways
         attachment.endpoints = [each for each in attachment.endpoints if each.id != endpoint.id]
+        self._resolver.leave(sandbox.id, endpoint.id)
         if attachment.published is not None and attachment.published.id == endpoint.id:
             await self._exposure.withdraw(attachment)
         with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
@@ -290,6 +328,7 @@ class Controller:
 
     async def _release(self, attachment: Attachment) -> None:
         failures: list[Exception] = []
+        await self._resolver.close(attachment.sandbox.id)
         await _collect(failures, self._exposure.withdraw(attachment))
         for endpoint in attachment.endpoints:
             await _collect(failures, self._take_off(attachment.sandbox, endpoint, hot=False))
@@ -304,6 +343,7 @@ class Controller:
         attachment.endpoints.append(endpoint)
         try:
             await driver.adopt(attachment.sandbox, endpoint)
+            await self._resolve(attachment.sandbox, endpoint, driver.info, adopt=True)
         except errdefs.WherryError as error:
             return [error.message]
         return []

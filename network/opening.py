@@ -19,6 +19,7 @@ from network.nftables.ruleset import Ruleset, table_name
 from network.rules import Rules
 from network.worker import Worker
 
+PREDEFINED: Final = frozenset(("bridge", "host", "none"))
 _MAX_NAME: Final = 15
 _DRIVERS: Final = {"host": "host", "none": "null"}
 

@@ -35,7 +35,8 @@ class _Client:
 class Resolver:
     """Knows the names of all networks, and serves the sandboxes that were opened. Used on the loop.
 
-    Calls for one sandbox come one after the other.
+    Calls for one sandbox come one after the other. After a restart of the daemon `adopt` holds queries until `settle`:
+    a name that is not known yet would else be told not to exist.
     """
 
     def __init__(self) -> None:
@@ -44,6 +45,7 @@ class Resolver:
         self._host = HostFile(self._threads)
         self._zones: dict[str, Zone] = {}  # by network id
         self._clients: dict[str, _Client] = {}  # by sandbox id
+        self._held: list[DnsServer] | None = []  # None once settled
 
     async def open(self, sandbox: Sandbox) -> None:
         """Serve 127.0.0.11:53 in the sandbox; idempotent. Raises SystemFailure."""
@@ -55,6 +57,12 @@ class Resolver:
         Idempotent. Raises SystemFailure.
         """
         await self._open(sandbox, adopt=True)
+
+    def settle(self) -> None:
+        """All names of an earlier daemon are known again: adopted sandboxes are answered from now on."""
+        held, self._held = self._held or [], None
+        for server in held:
+            server.start()
 
     def join(self, sandbox_id: str, endpoint: Endpoint, *, internal: bool) -> None:
         """The endpoint's names are known in its network, and the sandbox may ask for those of that network.
@@ -95,13 +103,13 @@ class Resolver:
             self.leave(sandbox_id, endpoint_id)
         del self._clients[sandbox_id]
         if client.server is not None:
-            client.server.close()
+            self._end(client.server)
 
     async def shutdown(self) -> None:
         """The daemon ends: sockets are closed, and the tables in the sandboxes stay for the next one."""
         for client in self._clients.values():
             if client.server is not None:
-                client.server.close()
+                self._end(client.server)
         self._clients.clear()
         self._threads.shutdown(wait=False)
         self._closer.shutdown(wait=False)
@@ -128,7 +136,15 @@ class Resolver:
         self._let_go(opened)
         client.server = DnsServer(opened.listening, client.view, Forwarder(client.view, self._host, outgoing))
         client.server.forwarder.asked = client.asked
-        client.server.start()
+        if adopt and self._held is not None:
+            self._held.append(client.server)
+        else:
+            client.server.start()
+
+    def _end(self, server: DnsServer) -> None:
+        if self._held is not None and server in self._held:
+            self._held.remove(server)
+        server.close()
 
     def _client(self, sandbox_id: str) -> _Client:
         return self._clients.setdefault(sandbox_id, _Client())

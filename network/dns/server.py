@@ -36,19 +36,20 @@ class DnsServer:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
+        self._started = False
         self._accepting = False
         self._retry: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Begin to serve; what came before is answered now."""
+        self._started = True
         self._loop.add_reader(self._udp.fileno(), self._receive)
         self._listen()
 
     def close(self) -> None:
-        """Stop, end connections, close the sockets; idempotent."""
-        if self._udp.fileno() < 0:
-            return
-        self._loop.remove_reader(self._udp.fileno())
+        """Stop, end connections, close the sockets."""
+        if self._started:
+            self._loop.remove_reader(self._udp.fileno())
         self._pause()
         if self._retry is not None:
             self._retry.cancel()
@@ -85,8 +86,9 @@ class DnsServer:
             return None
         records = known.get(question.kind, ())
         if len(records) > 1:
-            records = tuple(random.sample(records, len(records)))
-            limit = limit or message.udp_limit(query, question)
+            shuffled = list(records)
+            random.shuffle(shuffled)
+            return message.answer(query, question, shuffled, limit or message.udp_limit(query, question))
         return message.answer(query, question, records, limit or message.UDP_SIZE)
 
     async def _relay(self, query: bytes, question: Question, client: Any) -> None:
