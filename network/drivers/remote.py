@@ -1,0 +1,280 @@
+"""Networks of a plugin: it makes the interfaces, they are moved into the sandboxes; it publishes the ports.
+
+After a restart of the daemon nothing is called for what is there already; the plugin is looked for again when it is
+needed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from ipaddress import ip_interface
+from typing import Any, Final
+
+import errdefs
+from network import resolvconf
+from network.drivers import moved
+from network.drivers import remote_messages as messages
+from network.drivers.driver import NetworkInfo
+from network.drivers.remote_messages import Given, Joined
+from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.ipam.leases import Leases, Version
+from network.plugins.client import PluginFailure
+from network.plugins.registry import NETWORK, Plugins
+from network.sandbox import Sandbox
+from network.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+Complete = Callable[[NetworkInfo], Awaitable[NetworkInfo]]
+_NOT_FOUND: Final = 404
+_NO_PORTS: Final = messages.sandbox(EndpointRequest(network="", container_id="", endpoint_name=""))
+
+
+class RemoteKind:
+    """The networks of one plugin. `complete` gives a network the subnets that it did not ask for."""
+
+    def __init__(self, plugins: Plugins, worker: Worker, complete: Complete) -> None:
+        self._plugins = plugins
+        self._worker = worker
+        self._complete = complete
+
+    async def create(self, asked: NetworkInfo, /) -> RemoteDriver:
+        """The plugin is activated if need be. Raises what Plugins.get does, PluginFailure, Forbidden."""
+        plugin = await self._plugins.get(asked.driver, NETWORK)
+        if asked.ingress and plugin.scope != "global":
+            raise errdefs.Forbidden("Ingress network can only be global scope network")
+        driver = RemoteDriver(
+            self._plugins, self._worker, replace(await self._complete(asked), scope=plugin.scope)
+        )
+        await driver.call("CreateNetwork", messages.network(driver.info))
+        return driver
+
+    async def restore(self, made: NetworkInfo, /) -> RemoteDriver:
+        """The plugin is not asked: it knows the network."""
+        return RemoteDriver(self._plugins, self._worker, made)
+
+    async def sweep(self) -> None:
+        """Nothing is left to be removed later."""
+
+    async def remove_strays(self) -> list[str]:
+        """Interfaces are the plugin's."""
+        return []
+
+
+class RemoteDriver:
+    """One network. Its methods for different sandboxes may overlap: the plugin is not called one after the other."""
+
+    def __init__(self, plugins: Plugins, worker: Worker, info: NetworkInfo) -> None:
+        self._plugins = plugins
+        self._worker = worker
+        self._leases = None if info.ipam_driver == "null" else Leases(info)
+        self._ports: dict[str, messages.Message] = {}  # endpoint id -> what Join was told of its ports
+        self.info = info
+
+    async def call(self, method: str, arguments: messages.Message) -> messages.Message:
+        """The plugin's answer. Raises PluginFailure and what Plugins.get does."""
+        plugin = await self._plugins.get(self.info.driver, NETWORK)
+        return messages.check(method, await plugin.client.call(f"{NETWORK}.{method}", arguments))
+
+    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str, /) -> Endpoint:
+        """CreateEndpoint, Join, and the interface that Join names; the inverse of each when a later one fails."""
+        host = await self._worker.run(lambda: resolvconf.parse(resolvconf.read_host()[0]))
+        endpoint = replace(self._wanted(sandbox, request, interface), dns=tuple(host.nameservers))
+        try:
+            endpoint = await self._create(endpoint, request)
+            try:
+                return await self._join(sandbox, endpoint, request)
+            except BaseException:
+                await self._tell("DeleteEndpoint", endpoint)
+                raise
+        except BaseException:
+            self._free(endpoint)
+            raise
+
+    async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
+        """Its addresses are taken again; its interface should be there."""
+        self._ports[endpoint.id] = _NO_PORTS
+        if endpoint.ipv4:
+            self._take(4, endpoint.ipv4)
+        if endpoint.ipv6:
+            self._take(6, endpoint.ipv6)
+        if endpoint.source and not await self._worker.run(lambda: moved.is_there(sandbox.fd, endpoint)):
+            raise errdefs.SystemFailure(f"endpoint {endpoint.name} has lost its interface")
+
+    async def disconnect(self, sandbox: Sandbox, endpoint: Endpoint, /, *, hot: bool) -> None:  # noqa: ARG002
+        """Leave, the interface goes back to the plugin, hot or not, DeleteEndpoint. Its failures are logged."""
+        if self._ports.pop(endpoint.id, None) is None:
+            return
+        await self._tell("Leave", endpoint)
+        await self._worker.run(lambda: moved.give_back(sandbox.fd, endpoint))
+        await self._tell("DeleteEndpoint", endpoint)
+        self._free(endpoint)
+
+    async def lead_out(self, endpoint: Endpoint) -> None:
+        """The endpoint has become the one by which its sandbox reaches the outside. Raises PluginFailure."""
+        if self.info.internal:
+            return
+        options = {"Options": self._ports.get(endpoint.id, _NO_PORTS)}
+        try:
+            await self._optional("ProgramExternalConnectivity", {**self._names(endpoint), **options})
+        except errdefs.WherryError as error:
+            raise PluginFailure(
+                f"driver failed programming external connectivity on endpoint {endpoint.name} ({endpoint.id}):"
+                f" {error.message}"
+            ) from error
+
+    async def lead_out_no_more(self, endpoint: Endpoint) -> None:
+        """The inverse of `lead_out`; that the plugin fails is logged."""
+        try:
+            await self._optional("RevokeExternalConnectivity", self._names(endpoint))
+        except errdefs.WherryError as error:
+            _log.warning("network %s: cannot revoke external connectivity: %s", self.info.name, error.message)
+
+    async def remove(self) -> None:
+        """DeleteNetwork. That the plugin fails is logged, as in Docker; one that is not to be found is a failure."""
+        try:
+            await self._plugins.get(self.info.driver, NETWORK)
+        except errdefs.WherryError as error:
+            raise errdefs.SystemFailure(f"failed deleting Network: {error.message}") from error
+        try:
+            await self.call("DeleteNetwork", {"NetworkID": self.info.id})
+        except errdefs.WherryError as error:
+            _log.warning("network %s: its plugin did not delete it: %s", self.info.name, error.message)
+
+    async def _create(self, endpoint: Endpoint, request: EndpointRequest) -> Endpoint:
+        interface = {
+            "Address": _cidr(endpoint.ipv4, endpoint.prefix_len),
+            "AddressIPv6": _cidr(endpoint.ipv6, endpoint.ipv6_prefix_len),
+            "MacAddress": endpoint.mac,
+        }
+        options = messages.endpoint(request, internal=self.info.internal)
+        arguments = {**self._names(endpoint), "Interface": interface, "Options": options}
+        try:
+            given = messages.given(await self.call("CreateEndpoint", arguments))
+        except errdefs.WherryError as error:
+            raise self._failed(endpoint, error.message) from error
+        try:
+            return _completed(endpoint, given)
+        except PluginFailure as error:
+            await self._tell("DeleteEndpoint", endpoint)
+            raise self._failed(endpoint, f"{error.message}; rolled back") from error
+
+    async def _join(self, sandbox: Sandbox, endpoint: Endpoint, request: EndpointRequest) -> Endpoint:
+        ports = messages.sandbox(request)
+        where = {"SandboxKey": str(sandbox.key), "Options": ports}
+        answer = await self.call("Join", {**self._names(endpoint), **where})
+        try:
+            joined = messages.joined(answer)
+            endpoint = await self._worker.run(lambda: self._move(sandbox, endpoint, joined))
+        except BaseException:
+            await self._tell("Leave", endpoint)
+            raise
+        self._ports[endpoint.id] = ports
+        return endpoint
+
+    def _move(self, sandbox: Sandbox, endpoint: Endpoint, joined: Joined) -> Endpoint:
+        """In the worker's thread. The name is the plugin's when it has one in mind, beyond Docker's usual prefix."""
+        if not joined.source:
+            return replace(endpoint, interface="")
+        name = joined.name or endpoint.interface
+        if not joined.name and joined.prefix and not endpoint.interface.startswith(joined.prefix):
+            name = moved.free_name(sandbox.fd, joined.prefix)
+        endpoint = replace(
+            endpoint,
+            interface=name,
+            source=joined.source,
+            gateway=joined.gateway,
+            ipv6_gateway=joined.ipv6_gateway,
+        )
+        moved.take(self._worker.rtnl, sandbox.fd, endpoint, joined.routes)
+        return endpoint
+
+    async def _optional(self, method: str, arguments: messages.Message) -> None:
+        """A plugin need not know it."""
+        try:
+            await self.call(method, arguments)
+        except PluginFailure as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    async def _tell(self, method: str, endpoint: Endpoint) -> None:
+        try:
+            await self.call(method, self._names(endpoint))
+        except errdefs.WherryError as error:
+            _log.warning("network %s, endpoint %s: %s", self.info.name, endpoint.name, error.message)
+
+    def _names(self, endpoint: Endpoint) -> dict[str, Any]:
+        return {"NetworkID": self.info.id, "EndpointID": endpoint.id}
+
+    def _failed(self, endpoint: Endpoint, why: str) -> errdefs.WherryError:
+        return PluginFailure(f"failed to create endpoint {endpoint.name} on network {self.info.name}: {why}")
+
+    def _wanted(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
+        """With its addresses taken."""
+        ipv4, size4 = self._take(4, request.ipv4)
+        try:
+            ipv6, size6 = self._take(6, request.ipv6)
+        except BaseException:
+            self._give(ipv4)
+            raise
+        return Endpoint(
+            id=new_id(),
+            name=request.endpoint_name,
+            container_id=request.container_id,
+            sandbox_id=sandbox.id,
+            network_id=self.info.id,
+            network=self.info.name,
+            interface=interface,
+            ipv4=ipv4,
+            prefix_len=size4,
+            ipv6=ipv6,
+            ipv6_prefix_len=size6,
+            link_local=request.link_local,
+            mac=request.mac or "",
+            names=request.names,
+            links=request.links,
+            gateway_priority=request.gateway_priority,
+        )
+
+    def _take(self, version: Version, wanted: str | None) -> tuple[str, int]:
+        if self._leases is None or not self._leases.serves(version):
+            return "", 0
+        lease = self._leases.take(version, wanted)
+        return lease.address, lease.prefix_len
+
+    def _give(self, address: str) -> None:
+        if self._leases is not None:
+            self._leases.free(address)
+
+    def _free(self, endpoint: Endpoint) -> None:
+        self._give(endpoint.ipv4)
+        self._give(endpoint.ipv6)
+
+
+def _cidr(address: str, size: int) -> str:
+    return f"{address}/{size}" if address else ""
+
+
+def _completed(endpoint: Endpoint, given: Given) -> Endpoint:
+    """With what the plugin decided. Raises PluginFailure when that was decided already, otherwise."""
+    for what, ours, theirs in (
+        ("address", _cidr(endpoint.ipv4, endpoint.prefix_len), given.ipv4),
+        ("address", _cidr(endpoint.ipv6, endpoint.ipv6_prefix_len), given.ipv6),
+        ("MAC address", endpoint.mac, given.mac),
+    ):
+        if ours and theirs and ours != theirs:
+            shown = "MAC address" if what == "MAC address" else "IP"
+            raise PluginFailure(
+                f"driver modified interface {what}: endpoint interface {shown} present ({ours})."
+                f" Cannot be modified with ({theirs})."
+            )
+    endpoint = replace(endpoint, mac=endpoint.mac or given.mac)
+    if given.ipv4:
+        own = ip_interface(given.ipv4)
+        endpoint = replace(endpoint, ipv4=str(own.ip), prefix_len=own.network.prefixlen)
+    if given.ipv6:
+        own = ip_interface(given.ipv6)
+        endpoint = replace(endpoint, ipv6=str(own.ip), ipv6_prefix_len=own.network.prefixlen)
+    return endpoint
