@@ -449,11 +449,18 @@ _AnyInfo = msgspec.defstruct("_AnyInfo", [(name, Any, msgspec.UNSET) for name in
 
 
 class MemoryNetworks:
-    """The predefined networks, and what is made; `calls` are those of verbs."""
+    """The predefined networks, and what is made; what was asked for is in `asked`."""
 
     def __init__(self) -> None:
+        self.records: list[NetworkInfo] = []
+        self.asked: list[CreateRequest] = []
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as new."""
         created = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-        self.records = [
+        self.asked.clear()
+        self.records[:] = [
             NetworkInfo(
                 name="bridge",
                 id=NETWORK_ID,
@@ -465,7 +472,6 @@ class MemoryNetworks:
             NetworkInfo(name="host", id="40" * 32, driver="host", created=created),
             NetworkInfo(name="none", id="4f" * 32, driver="null", created=created),
         ]
-        self.asked: list[CreateRequest] = []
 
     def all(self) -> list[NetworkInfo]:
         return self.records

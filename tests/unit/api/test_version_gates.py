@@ -16,7 +16,7 @@ with its source. The answer is compared whole at every version: a gate that is m
         add: {/path: value}              also `set`, `remove: [/path]`, and `status`, `type`, `body`, `asked` as a whole
 
 Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name yet
-(networks' create and connect, builds and their prune, /session and /grpc, attestations) or belongs to
+(networks' connect, builds and their prune, /session and /grpc, attestations) or belongs to
 swarms; fields that nothing here can fill (who built or signed an image); what Docker takes at every version (tmpfs
 options); what is deprecated and goes on (`error`, `progress`).
 """
@@ -161,6 +161,7 @@ async def _answer(served: Served, golden: dict[str, Any], prefix: str) -> dict[s
     engine.containers.records = {ID: running()}
     engine.containers.created.clear()
     engine.updates.asked.clear()
+    engine.networks.forget()
     GIVEN.get(golden.get("given", ""), lambda _: None)(engine)
     method, target = golden["request"].split(" ", 1)
     options: dict[str, Any] = {"headers": golden.get("headers", {})}
@@ -183,7 +184,8 @@ def _asked(engine: MemoryEngine) -> Any:
     """What reached the engine, without what says nothing."""
     for _, config, host, networking, _ in engine.containers.created:
         return _said({"Config": config, "HostConfig": host, "NetworkingConfig": networking})
-    return _said(engine.updates.asked[0]) if engine.updates.asked else None
+    asked = [*engine.updates.asked, *engine.networks.asked]
+    return _said(asked[0]) if asked else None
 
 
 def _said(value: Any) -> Any:
@@ -191,7 +193,7 @@ def _said(value: Any) -> Any:
     if isinstance(plain, dict):
         shaped = {key: _said(each) for key, each in plain.items()}
         return {key: each for key, each in shaped.items() if each not in (None, 0, "", {}, False)}
-    return [_said(each) for each in plain] if isinstance(plain, list) else plain
+    return [_said(each) for each in plain] if isinstance(plain, list | tuple) else plain
 
 
 def _text(answer: dict[str, Any]) -> str:
