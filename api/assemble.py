@@ -140,7 +140,6 @@ def routes(engine: Doors, config: Config) -> list[Route]:
             data_root=config.data_root,
             exec_root=config.exec_root,
             driver=SNAPSHOTTER,
-            network_ids={network.name: network.id for network in engine.networks.all()},
         )
 
     def image_id(reference: str) -> str:

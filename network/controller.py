@@ -229,14 +229,21 @@ class Controller:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._start_sweep)
 
     async def adopt(
-        self, container_id: str, pid: int, endpoints: Sequence[Endpoint], ports: Sequence[PortBinding]
+        self,
+        container_id: str,
+        pid: int,
+        endpoints: Sequence[Endpoint],
+        ports: Sequence[PortBinding],
+        *,
+        sandbox_id: str | None = None,
     ) -> list[str]:
         """Take over a container that an earlier daemon started, without touching its traffic.
 
+        `sandbox_id` is needed for one without endpoints.
         Returns what is not as it was. Raises NotFound when the process is gone, Conflict when it is adopted already.
         """
         on_host = any(each.network == "host" for each in endpoints)
-        sandbox_id = endpoints[0].sandbox_id if endpoints else None
+        sandbox_id = endpoints[0].sandbox_id if endpoints else sandbox_id
         attachment = await self._worker.run(
             lambda: self._attachments.adopt(container_id, pid, sandbox_id, host=on_host)
         )

@@ -157,11 +157,11 @@ class ContainerRoutes:
             limit=call.query.integer("limit") or 0,
             filters=filters.parse(call.query.text("filters"), ALLOWED),
         )
-        around, with_size = self._around(), call.query.flag("size")
+        with_size = call.query.flag("size")
         answer = []
         for container in self._containers.list(query):
             name = self._image_name(container)
-            shown = schema.summary(container, around, call.version, name)
+            shown = schema.summary(container, call.version, name)
             if with_size:
                 shown |= await self._sizes(container, empty=False)
             answer.append(shown)
@@ -169,7 +169,7 @@ class ContainerRoutes:
 
     async def sized_summary(self, container: Container, version: Version) -> dict[str, Any]:
         """An entry of the list, with sizes."""
-        shown = schema.summary(container, self._around(), version, self._image_name(container))
+        shown = schema.summary(container, version, self._image_name(container))
         return shown | await self._sizes(container, empty=False)
 
     async def inspect(self, call: Call) -> web.StreamResponse:

@@ -1,6 +1,5 @@
 """Containers as inspect and list show them, by API version."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,12 +31,11 @@ _NUMBERS = frozenset({"GlobalIPv6PrefixLen", "IPPrefixLen"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What an answer tells beyond the record: places, the snapshotter, and the networks' IDs by name."""
+    """What an answer tells beyond the record: places and the snapshotter."""
 
     data_root: Path
     exec_root: Path
     driver: str
-    network_ids: Mapping[str, str]
 
 
 def inspect(
@@ -75,7 +73,7 @@ def inspect(
 
 
 def summary(
-    container: Container, around: Surroundings, version: Version, image_name: str, now: int | None = None
+    container: Container, version: Version, image_name: str, now: int | None = None
 ) -> dict[str, Any]:
     """An entry of `GET /containers/json`, without sizes. `image_name` is what its image is called now."""
     host: dict[str, Any] = {"NetworkMode": networking.mode(container)}
@@ -93,7 +91,7 @@ def summary(
         "State": container.state.status.value,
         "Status": human(container.state, now),
         "HostConfig": host,
-        "NetworkSettings": {"Networks": networking.networks(container, around.network_ids, version)},
+        "NetworkSettings": {"Networks": networking.networks(container, version)},
         "Mounts": [_mount(mount) for mount in container.mounts],
         **_image_manifest(container, version),
     }
@@ -157,6 +155,7 @@ def _host_config(container: Container, version: Version) -> dict[str, Any]:
     host = container.host_config
     shown: dict[str, Any] = shape(host)
     shown["NetworkMode"] = networking.mode(container)
+    shown["Links"] = [f"/{each.name}:/{container.name}/{each.alias}" for each in container.links] or None
     if not host.privileged:
         if host.masked_paths is None:
             shown["MaskedPaths"] = [*masked.MASKED, *masked.thermal_paths()]
@@ -185,7 +184,7 @@ def _mount(mount: MountPoint) -> dict[str, Any]:
 
 
 def _network_settings(container: Container, around: Surroundings, version: Version) -> dict[str, Any]:
-    networks = networking.networks(container, around.network_ids, version)
+    networks = networking.networks(container, version)
     if version.before("1.45"):
         networking.add_id_aliases(container, networks)
     sandbox = container.sandbox_id

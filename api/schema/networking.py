@@ -1,6 +1,5 @@
 """A container's place in its networks as inspect and list show it: endpoints, addresses, ports."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,11 +8,10 @@ from api.schema.omission import shape
 from api.versions import Version
 from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
+from engine.containers.places import dns_names
 from network.endpoint import Endpoint
 
-SHARED = "container:"
 _PREDEFINED = frozenset({"bridge", "host", "none", "default"})
-_NOTHING = EndpointConfig()
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,27 +34,26 @@ def mode(container: Container) -> str:
     return "bridge" if asked in ("", "default") else asked
 
 
-def networks(container: Container, ids: Mapping[str, str], version: Version) -> dict[str, Any]:
-    """The networks of a container by name. `ids` are the networks' own, by name."""
-    main = mode(container)
-    if main.startswith(SHARED) or container.config.network_disabled:
+def networks(container: Container, version: Version) -> dict[str, Any]:
+    """The networks of a container by name."""
+    if container.config.network_disabled:
         return {}
-    names = [*({main: None} | dict.fromkeys(container.networks) | dict.fromkeys(container.endpoints))]
-    shown = {
-        name: settings(container.networks.get(name) or _NOTHING, _given(container, name, ids))
-        for name in names
-    }
-    if version.before("1.48"):
-        for endpoint in shown.values():
-            del endpoint["GwPriority"]
+    shown = {}
+    for name, asked in container.networks.items():
+        shown[name] = settings(asked, _given(container, name, asked))
+        if name not in _PREDEFINED and name in container.network_ids:
+            shown[name]["DNSNames"] = [*dns_names(container, asked.aliases)]
+        if version.before("1.48"):
+            del shown[name]["GwPriority"]
     return shown
 
 
-def _given(container: Container, name: str, ids: Mapping[str, str]) -> Given:
+def _given(container: Container, name: str, asked: EndpointConfig) -> Given:
     endpoint = container.endpoints.get(name)
     if endpoint is not None:
         return _of_endpoint(endpoint)
-    return Given(network_id=ids.get(name, "") if container.starts else "")
+    before = container.network_ids.get(name, "")
+    return Given(network_id=before, mac="" if before else asked.mac_address)
 
 
 def _of_endpoint(endpoint: Endpoint) -> Given:

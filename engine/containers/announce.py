@@ -5,6 +5,7 @@ from typing import Any
 
 from engine.containers.container import Container
 from engine.events import Events
+from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from volumes.mount_point import VOLUME
 
@@ -51,6 +52,11 @@ class Announcer:
         """Publish that a container was connected to a network, or disconnected."""
         told = {"container": endpoint.container_id, "name": endpoint.network, "type": driver}
         await self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)
+
+    async def place(self, action: str, container: Container, network: NetworkInfo) -> None:
+        """Publish now that a user connected a container to a network, or disconnected it."""
+        told = {"container": container.id, "name": network.name, "type": network.driver}
+        await self._events.publish("network", action, network.id, told)
 
     def volumes(self, action: str, container: Container, *, time_ns: int) -> list[Coroutine[Any, Any, None]]:
         """What publishes that the volumes of a container are mounted, or not any more: one for each."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
+from engine.containers.links import Link
 from engine.containers.state import Action, Status, require
 from engine.images.layouts import Descriptor
 from network.endpoint import Endpoint
@@ -32,7 +33,12 @@ class Container(msgspec.Struct, kw_only=True):
     args: list[str]
     config: ContainerConfig
     host_config: HostConfig
-    networks: dict[str, EndpointConfig]  # asked, by network name
+    networks: dict[str, EndpointConfig]  # asked, by network name (until the first start: as it was called)
+    network_ids: dict[str, str] = msgspec.field(
+        default_factory=dict
+    )  # of networks whose names it goes by are made: the ID of the one that it was connected to last, or ""
+    links: list[Link] = msgspec.field(default_factory=list)  # on the default bridge
+    link_variables: list[str] = msgspec.field(default_factory=list)  # what its environment tells of them
     image_id: str  # "sha256:…"
     image_name: str  # as the create request named it
     image_manifest: Descriptor | None = None  # with the platform; None in records of before it was noted

@@ -15,9 +15,11 @@ from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
 from engine.containers.attach import Attachment, AttachRequest
 from engine.containers.attaching import attach
-from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
+from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
+from engine.containers.connect import connect
 from engine.containers.container import Container
 from engine.containers.create import Created, choose_name, create, prepare
+from engine.containers.disconnect import disconnect
 from engine.containers.failure import failed
 from engine.containers.group import on_group
 from engine.containers.kill import kill, means_end
@@ -284,6 +286,20 @@ class Containers:
                 renamed = _replace(container, name=name)
                 await self._store.save(renamed)
         await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")
+
+    async def connect_network(self, reference: str, network: str, asked: EndpointConfig | None) -> None:
+        """Connect a container to a network, also one that runs; the errors are Docker's."""
+        async with self._locked(reference) as (container, _):
+            info = await connect(container, network, asked or EndpointConfig(), self._machinery, self._store)
+        if info is not None:
+            await self._announcer.place("connect", container, info)
+
+    async def disconnect_network(self, reference: str, network: str, *, force: bool = False) -> None:
+        """Disconnect a container from a network, also one that runs; the errors are Docker's."""
+        async with self._locked(reference) as (container, _):
+            info = await disconnect(container, network, self._machinery, self._store, force=force)
+        if info is not None:
+            await self._announcer.place("disconnect", container, info)
 
     async def remove(
         self,

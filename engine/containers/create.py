@@ -11,14 +11,14 @@ import msgspec
 
 import errdefs
 from engine import ids, names
-from engine.containers import mounts, networking
+from engine.containers import linked, mounts, networking, places
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.defaults import with_defaults
 from engine.containers.export import open_root
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
-from engine.containers.network_mode import verify_endpoints, verify_network_mode
+from engine.containers.network_mode import SHARED, mode_of_host, verify_endpoints, verify_network_mode
 from engine.containers.store import ContainerStore
 from engine.containers.unbuilt import refuse_unbuilt
 from engine.containers.verify import verify
@@ -73,7 +73,7 @@ async def prepare(
     if not command:
         raise errdefs.InvalidArgument("no command specified")
     identifier = ids.new_id()
-    if not merged.hostname and not networking.mode_of_host(host).startswith(networking.SHARED):
+    if not merged.hostname and not mode_of_host(host).startswith(SHARED):
         merged = msgspec.structs.replace(merged, hostname=_hostname(host, identifier))
     container = Container(
         id=identifier,
@@ -83,7 +83,8 @@ async def prepare(
         args=command[1:],
         config=merged,
         host_config=host,
-        networks=_networks(host, networking_config),
+        networks=_networks(merged, host, networking_config, machinery),
+        links=linked.resolve(host, store),
         image_id=image.id if image else "",
         image_name=config.image,
         image_manifest=msgspec.structs.replace(image.descriptor, platform=image.platform) if image else None,
@@ -157,30 +158,23 @@ def choose_name(asked: str, store: ContainerStore, identifier: str) -> str:
 
 
 def _hostname(host: HostConfig, identifier: str) -> str:
-    if networking.mode_of_host(host) == "host" or host.uts_mode == "host":
+    if mode_of_host(host) == "host" or host.uts_mode == "host":
         return os.uname().nodename
     return identifier[: ids.SHORT_LENGTH]
 
 
-def _networks(host: HostConfig, asked: NetworkingConfig | None) -> dict[str, EndpointConfig]:
-    mode = networking.mode_of_host(host)
+def _networks(
+    config: ContainerConfig, host: HostConfig, asked: NetworkingConfig | None, machinery: Machinery
+) -> dict[str, EndpointConfig]:
     endpoints = {
         "bridge" if name == "default" else name: endpoint or EndpointConfig()
         for name, endpoint in ((asked.endpoints_config if asked else None) or {}).items()
     }
-    verify_endpoints(endpoints)
-    if mode.startswith(networking.SHARED):
-        if endpoints.keys() - {mode}:
-            raise errdefs.InvalidArgument(
-                "conflicting options: cannot attach both user-defined and non-user-defined network-modes"
-            )
+    find = networking.finder(machinery.networks)
+    verify_endpoints(endpoints, find)
+    if config.network_disabled:
         return {}
-    others = [name for name in endpoints if name != mode]
-    if others:
-        raise errdefs.InvalidArgument(
-            "Container cannot be connected to network endpoints: " + ", ".join([mode, *others])
-        )
-    return {mode: endpoints.get(mode, EndpointConfig())}
+    return places.at_creation(mode_of_host(host), endpoints, find)
 
 
 def _log_path(identifier: str, host: HostConfig, machinery: Machinery) -> str:

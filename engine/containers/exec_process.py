@@ -5,9 +5,9 @@ import os
 from typing import Any
 
 import errdefs
-from engine.containers import networking
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
+from engine.containers.network_mode import mode_of
 from engine.containers.oci import Surroundings, process_options
 from engine.wire import Noun
 from runtime.cgroups import path_for
@@ -96,7 +96,7 @@ def _user(container: Container, config: ExecConfig, machinery: Machinery) -> Use
 
 
 def _environment(container: Container, config: ExecConfig) -> tuple[str, ...]:
-    on_host = networking.mode_of(container) == "host" or container.host_config.uts_mode == "host"
+    on_host = mode_of(container) == "host" or container.host_config.uts_mode == "host"
     hostname = os.uname().nodename if on_host else container.config.hostname
-    own = environment((), container.config.env or (), hostname, tty=config.tty)
+    own = environment(container.link_variables, container.config.env or (), hostname, tty=config.tty)
     return tuple(override(own, config.env or ()))

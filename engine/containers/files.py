@@ -1,50 +1,93 @@
 """The container's own files: hostname, hosts, resolv.conf, and where its log is."""
 
 import asyncio
+import logging
 import os
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import errdefs
-from engine.containers import log_attributes, networking
+from engine.containers import linked, log_attributes, networking
 from engine.containers.container import Container
+from engine.containers.linked import Neighbour
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
-from engine.containers.networking import Plugged
+from engine.containers.network_mode import SHARED, mode_of
 from engine.containers.store import ContainerStore
 from network import hosts, resolvconf
+from network.endpoint import Endpoint
 from runtime.task_values import LogFile
 
+_log = logging.getLogger(__name__)
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"
 MAX_ATTRIBUTES = 1 << 16  # bytes as JSON: every record has them
 
 
 async def write(
-    container: Container, plugged: Plugged, machinery: Machinery, store: ContainerStore
+    container: Container, neighbours: Iterable[Neighbour], machinery: Machinery, store: ContainerStore
 ) -> dict[str, str]:
     """Write the files for this start and return them by their path in the container.
 
     They are rewritten in place: the inode is what is bound into the container.
     """
-    if networking.mode_of(container).startswith(networking.SHARED):
+    if mode_of(container).startswith(SHARED):
         directory = machinery.files(networking.other_of(container, store).id)
     else:
         directory = machinery.files(container.id)
-        await asyncio.to_thread(_write, directory, container, plugged, machinery)
+        await asyncio.to_thread(_write, directory, container, neighbours, machinery)
     return {f"/etc/{name}": str(directory / name) for name in NAMES}
 
 
-def _write(directory: Path, container: Container, plugged: Plugged, machinery: Machinery) -> None:
-    on_host = networking.mode_of(container) == "host"
+def _write(
+    directory: Path, container: Container, neighbours: Iterable[Neighbour], machinery: Machinery
+) -> None:
+    on_host = mode_of(container) == "host"
     hostname = os.uname().nodename if on_host else container.config.hostname
     extra = _extra_hosts(container, machinery)
-    addresses = [endpoint.ipv4 for endpoint in plugged.endpoints.values() if endpoint.ipv4]
-    text = hosts.build(hostname, container.config.domainname, addresses, extra)
+    others = [pair for neighbour in neighbours for pair in neighbour.hosts]
+    own = [address for endpoint in container.endpoints.values() for address in _addresses(endpoint)]
+    text = hosts.build(hostname, container.config.domainname, own, [*extra, *others])
     if on_host and not extra:
         text = _host_hosts()
     _put(directory / "hostname", f"{hostname}\n".encode())
     _put(directory / "hosts", text)
     _put(directory / "resolv.conf", _resolv_conf(container, machinery, on_host=on_host))
+
+
+async def came(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
+    """A running container came to a network: its hosts file tells its addresses there."""
+    config, addresses = container.config, _addresses(endpoint)
+    names = hosts.names_of(config.hostname, config.domainname)
+    await _edit_hosts(container, lambda text: hosts.added(text, names, addresses), machinery)
+
+
+async def left(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
+    """A running container left a network: its hosts file forgets its addresses there."""
+    addresses = _addresses(endpoint)
+    await _edit_hosts(container, lambda text: hosts.removed(text, addresses), machinery)
+
+
+async def tell_parents(container: Container, machinery: Machinery, store: ContainerStore) -> None:
+    """Containers that are linked to one that started again learn its new address."""
+    endpoint = container.endpoints.get(linked.BRIDGE)
+    if endpoint is None:
+        return
+    for parent, link in linked.parents(container, store):
+        await _edit_hosts(parent, partial(link.at, endpoint.ipv4), machinery)
+
+
+async def _edit_hosts(container: Container, edit: Callable[[bytes], bytes], machinery: Machinery) -> None:
+    """The container's own changes stay; a file that cannot be changed is warned of and hinders nothing."""
+    try:
+        await asyncio.to_thread(hosts.rewrite, machinery.files(container.id) / "hosts", edit)
+    except OSError as error:
+        _log.warning("container %s: its hosts file is not up to date: %s", container.id[:12], error.strerror)
+
+
+def _addresses(endpoint: Endpoint) -> list[str]:
+    return [address for address in (endpoint.ipv4, endpoint.ipv6) if address]
 
 
 def _resolv_conf(container: Container, machinery: Machinery, *, on_host: bool) -> bytes:

@@ -21,10 +21,18 @@ def faults(endpoint: EndpointConfig) -> list[str]:
     ]
 
 
-def settings(endpoint: EndpointConfig, interface: str) -> dict[str, str]:
-    """The sysctls by name, for an interface of this name."""
+def settings(endpoint: EndpointConfig) -> dict[str, str]:
+    """The sysctls by name, with IFNAME for the interface's."""
     found = [match for text in _texts(endpoint) if (match := _SETTING.fullmatch(text))]
-    return {f"{match[1]}.{interface}.{match[2]}": match[3] for match in found}
+    return {f"{match[1]}.{PLACEHOLDER}.{match[2]}": match[3] for match in found}
+
+
+def named(endpoint: EndpointConfig, interface: str) -> dict[str, str]:
+    """The sysctls by name, for an interface of this name."""
+    return {
+        name.replace(f".{PLACEHOLDER}.", f".{interface}."): value
+        for name, value in settings(endpoint).items()
+    }
 
 
 def _texts(endpoint: EndpointConfig) -> Iterable[str]:

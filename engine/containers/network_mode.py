@@ -6,15 +6,33 @@ that are always there give addresses and names as they like.
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import errdefs
 from engine.containers import interface_sysctls
 from engine.containers.config import ContainerConfig, EndpointConfig, EndpointIPAM, HostConfig
+from engine.containers.container import Container
+from network.drivers.driver import NetworkInfo
 
 SHARED = "container:"
 PREDEFINED = frozenset({"bridge", "host", "none"})
-_MAC = re.compile(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}")
+_MAC = re.compile(
+    r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}|[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}|[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2}"
+)
+_LINKS = " can't be used with links. This would result in undefined behavior"
+_NO_SUBNETS = (
+    "user specified IP address is supported only when connecting to networks with user configured subnets"
+)
+
+
+def mode_of_host(host: HostConfig) -> str:
+    """ "bridge", "host", "none", "container:<reference>", or the name, ID or ID prefix of a network."""
+    return "bridge" if host.network_mode in ("", "default") else host.network_mode
+
+
+def mode_of(container: Container) -> str:
+    """The mode of a container that exists."""
+    return mode_of_host(container.host_config)
 
 
 def verify_network_mode(config: ContainerConfig, host: HostConfig) -> None:
@@ -22,12 +40,16 @@ def verify_network_mode(config: ContainerConfig, host: HostConfig) -> None:
     if host.network_mode.startswith(SHARED):
         _verify_shared(config, host)
     _refuse(host.uts_mode == "host" and config.hostname, "hostname and the UTS mode")
+    if host.network_mode == "host" and host.links:
+        raise errdefs.InvalidArgument("conflicting options: host type networking" + _LINKS)
 
 
 def _verify_shared(config: ContainerConfig, host: HostConfig) -> None:
     if host.network_mode == SHARED:
         raise errdefs.InvalidArgument("Invalid network mode: invalid container format container:<name|id>")
     _refuse(config.hostname, "hostname and the network mode")
+    if host.links:
+        raise errdefs.InvalidArgument("conflicting options: container type network" + _LINKS)
     _refuse(host.dns, "dns and the network mode")
     _refuse(host.extra_hosts, "custom host-to-IP mapping and the network mode")
     published = host.port_bindings or host.publish_all_ports
@@ -40,18 +62,44 @@ def _refuse(condition: object, what: str) -> None:
         raise errdefs.InvalidArgument(f"conflicting options: {what}")
 
 
-def verify_endpoints(endpoints: Mapping[str, EndpointConfig]) -> None:
-    """Raise InvalidArgument for an endpoint that asks for what its network cannot give."""
-    for network, endpoint in endpoints.items():
-        prefix = f"invalid config for network {network}: "
-        if wrong := _faults(network, endpoint):
-            lines = wrong if len(wrong) == 1 else [f"* {each}" for each in wrong]
-            raise errdefs.InvalidArgument("\n".join([prefix + "invalid endpoint settings:", *lines]))
-        if endpoint.mac_address and not _MAC.fullmatch(endpoint.mac_address):
-            raise errdefs.InvalidArgument(f"{prefix}invalid MAC address {endpoint.mac_address}")
+def verify_endpoints(
+    endpoints: Mapping[str, EndpointConfig], find: Callable[[str], NetworkInfo | None]
+) -> None:
+    """Raise InvalidArgument for endpoints that ask for what their networks cannot give.
+
+    `find` gives the network of a reference, None for one that is not there (yet): the start will need it.
+    """
+    wrong = [
+        f"invalid config for network {reference}: {problem}"
+        for reference, endpoint in endpoints.items()
+        if (problem := endpoint_problem(reference, endpoint, find(reference)))
+    ]
+    if wrong:
+        raise errdefs.InvalidArgument(_joined(wrong))
 
 
-def _faults(network: str, endpoint: EndpointConfig) -> list[str]:
+def endpoint_problem(network: str, endpoint: EndpointConfig, info: NetworkInfo | None) -> str:
+    """What is wrong with an endpoint's settings, in Docker's words; "" for good ones."""
+    if endpoint.mac_address and not _MAC.fullmatch(endpoint.mac_address):
+        return f"invalid MAC address {endpoint.mac_address}"
+    faults = _faults(network, endpoint, info)
+    return f"invalid endpoint settings:\n{_joined(faults)}" if faults else ""
+
+
+def canonical_mac(text: str) -> str:
+    """A MAC address that passed, as the kernel is told it: "02:42:ac:11:00:02"."""
+    digits = re.sub(r"[^0-9a-f]", "", text.lower())
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
+
+
+def _joined(errors: list[str]) -> str:
+    """Several errors as Docker lists them; one stands for itself."""
+    if len(errors) == 1:
+        return errors[0]
+    return "\n".join("* " + each.replace("\n", "\n\t") for each in errors)
+
+
+def _faults(network: str, endpoint: EndpointConfig, info: NetworkInfo | None) -> list[str]:
     predefined = network in PREDEFINED
     addresses = endpoint.ipam_config or EndpointIPAM()
     asked = addresses.ipv4_address or addresses.ipv6_address
@@ -62,11 +110,24 @@ def _faults(network: str, endpoint: EndpointConfig) -> list[str]:
         found.append("network-scoped alias is supported only for containers in user defined networks")
     found += _bad_addresses(addresses)
     if predefined and asked:
-        found.append(
-            "user specified IP address is supported only when connecting to networks with user configured subnets"
-        )
+        found.append(_NO_SUBNETS)
+    elif info is not None:
+        found += _outside(addresses.ipv4_address, 4, info) + _outside(addresses.ipv6_address, 6, info)
     found += interface_sysctls.faults(endpoint)
     return found
+
+
+def _outside(address: str, version: int, info: NetworkInfo) -> list[str]:
+    """What is said of an address that no subnet of the network has, or no range that it is to give from."""
+    if not address:
+        return []
+    ranges = [ipaddress.ip_network(pool.ip_range or pool.subnet) for pool in info.pools if pool.subnet]
+    ranges = [each for each in ranges if each.version == version]
+    if not ranges:
+        return [_NO_SUBNETS]
+    if _is_address(address, version) and any(ipaddress.ip_address(address) in each for each in ranges):
+        return []
+    return [f"no configured subnet or ip-range contain the IP address {address}"]
 
 
 def _bad_addresses(addresses: EndpointIPAM) -> list[str]:

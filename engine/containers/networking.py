@@ -1,23 +1,26 @@
-"""A container's place in the network while it starts."""
+"""A container's places in networks while it starts."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
 import errdefs
-from engine.containers import ports
-from engine.containers.config import HostConfig
+from engine.containers import places, ports
 from engine.containers.container import Container
+from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
+from engine.containers.places import Find, Place
 from engine.containers.store import ContainerStore
+from engine.networks.networks import Networks
 from engine.undo import Undo
 from network.controller import Controller
-from network.endpoint import Endpoint, EndpointRequest
+from network.drivers.driver import NetworkInfo
+from network.endpoint import Endpoint
 from network.ports import PortBinding
 from network.sandbox import Sandbox
 from runtime.spec.namespaces import HOST
-
-SHARED = "container:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +30,7 @@ class Plugged:
     namespace: str
     own: bool = True
     sandbox: Sandbox | None = None
+    places: list[Place] = field(default_factory=list)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: list[PortBinding] = field(default_factory=list)
 
@@ -41,48 +45,76 @@ class Plugged:
             self.sandbox.follow(pid)
 
 
-def mode_of_host(host: HostConfig) -> str:
-    """ "bridge", "host", "none" or "container:<reference>"."""
-    return "bridge" if host.network_mode in ("", "default") else host.network_mode
+def finder(networks: Networks) -> Find:
+    """Finds networks; None for what is not there."""
+
+    def find(reference: str) -> NetworkInfo | None:
+        try:
+            return networks.find(reference)
+        except errdefs.NotFound:
+            return None
+
+    return find
 
 
-def mode_of(container: Container) -> str:
-    """The mode of a container that exists."""
-    return mode_of_host(container.host_config)
+@contextmanager
+def holding(container: Container, networks: Networks) -> Iterator[list[Place]]:
+    """The places of a container that starts; their networks stay until the record tells of them, or the start failed.
+
+    NotFound, InvalidArgument or Forbidden in Docker's words for what cannot be had.
+    """
+    if container.config.network_disabled or mode_of(container).startswith(SHARED):
+        yield []
+        return
+    found = places.of(container, finder(networks))
+    with ExitStack() as held:
+        for place in found:
+            held.enter_context(networks.hold(place.info, container.id, container.name))
+        yield found
 
 
-async def plug(container: Container, undo: Undo, network: Controller, store: ContainerStore) -> Plugged:
-    """Make the container's network, a step of `undo` each: sandbox, endpoint, ports."""
-    mode = mode_of(container)
-    if mode.startswith(SHARED):
+async def plug(
+    container: Container, found: list[Place], undo: Undo, network: Controller, store: ContainerStore
+) -> Plugged:
+    """Make the container's network, a step of `undo` each: sandbox, endpoints, ports."""
+    if mode_of(container).startswith(SHARED):
         return _share(container, store)
-    on_host = mode == "host"
+    on_host = mode_of(container) == "host"
     sandbox = await network.create_sandbox(container.id, host=on_host)
     undo.step("sandbox", partial(network.release, container.id))
-    if container.config.network_disabled:
-        return Plugged(namespace=HOST if on_host else sandbox.path, own=not on_host, sandbox=sandbox)
-    endpoint = await network.connect(sandbox, _request(container, mode))
-    undo.step("endpoint")
+    endpoints = {}
+    for place in found:
+        endpoints[place.info.name] = await network.connect(sandbox, places.request(container, place))
+        if len(endpoints) == 1:
+            undo.step("endpoint")
+    undo.step("endpoints")
     given = await network.publish(container.id, ports.wanted(container.config, container.host_config))
     undo.step("ports")
     return Plugged(
         namespace=HOST if on_host else sandbox.path,
         own=not on_host,
         sandbox=sandbox,
-        endpoints={mode: endpoint},
+        places=found,
+        endpoints=endpoints,
         ports=given,
     )
 
 
-def _request(container: Container, mode: str) -> EndpointRequest:
-    asked = container.networks.get(mode)
-    addresses = asked.ipam_config if asked else None
-    return EndpointRequest(
-        network=mode,
-        container_id=container.id,
-        endpoint_name=container.name,
-        ipv4=(addresses.ipv4_address or None) if addresses else None,
-        mac=(asked.mac_address if asked else "") or container.config.mac_address or None,
+def with_places(container: Container, plugged: Plugged, find: Find) -> Container:
+    """The record of a container that got its places: networks go by their names from now on."""
+    if container.host_config.network_mode.startswith(SHARED):
+        return container
+    host, main = container.host_config, find(mode_of(container))
+    if main is not None and main.name not in PREDEFINED and host.network_mode not in (main.name, main.id):
+        host = msgspec.structs.replace(host, network_mode=main.id)
+    return msgspec.structs.replace(
+        container,
+        host_config=host,
+        networks={place.info.name: place.asked for place in plugged.places},
+        network_ids={place.info.name: place.info.id for place in plugged.places},
+        endpoints=plugged.endpoints,
+        ports=plugged.ports,
+        sandbox_id=plugged.sandbox_id,
     )
 
 

@@ -9,7 +9,6 @@ from engine.containers import interface_sysctls, security
 from engine.containers.config import HostConfig, Ulimit
 from engine.containers.container import Container
 from engine.containers.limits import limits_of
-from network.endpoint import INTERFACE
 from runtime.spec import capabilities, devices, seccomp
 from runtime.spec.environment import environment
 from runtime.spec.host import has_recursive_read_only
@@ -85,7 +84,7 @@ def process_options(container: Container, around: Surroundings) -> SpecOptions:
     hostname = os.uname().nodename if host.uts_mode == "host" else config.hostname
     return SpecOptions(
         args=(container.path, *container.args),
-        env=environment((), config.env or (), hostname, tty=config.tty),
+        env=environment(container.link_variables, config.env or (), hostname, tty=config.tty),
         rootfs=around.rootfs,
         cgroups_path=around.cgroups_path,
         cwd=config.working_dir or "/",
@@ -103,10 +102,10 @@ def process_options(container: Container, around: Surroundings) -> SpecOptions:
 
 
 def _sysctls(container: Container) -> dict[str, str]:
-    """Those of the container, and those of its endpoints' interface."""
+    """Those of the container, and those of its endpoints' interfaces."""
     found = dict(container.host_config.sysctls or {})
-    for endpoint in container.networks.values():
-        found |= interface_sysctls.settings(endpoint, INTERFACE)
+    for network, endpoint in container.endpoints.items():
+        found |= interface_sysctls.named(container.networks[network], endpoint.interface)
     return found
 
 

@@ -39,7 +39,7 @@ class Reconciler:
         self._lives = lives
         self._watcher = watcher
         self._to_start: list[str] = []
-        self._found_ended: list[str] = []
+        self._found_ended: list[Container] = []  # as they ran
         self._to_remove: list[str] = []
 
     async def run(self) -> None:
@@ -53,8 +53,8 @@ class Reconciler:
 
     async def follow(self) -> None:
         """After the sweep: events of exits found, `--rm`, restart policies. The API serves meanwhile."""
-        for container_id in self._found_ended:
-            await self._follow_exit(container_id)
+        for ran in self._found_ended:
+            await self._follow_exit(ran)
         for container_id in self._to_remove:
             await self._watcher.remove_ended(container_id, self._lives.of(container_id))
         limit = asyncio.Semaphore(AT_ONCE)
@@ -106,7 +106,7 @@ class Reconciler:
         except (errdefs.WherryError, OSError) as error:
             _log.error("container %s: giving back what it held: %s", container.id[:12], error)
         await self._store.save_run(ended(container, found))
-        self._found_ended.append(container.id)
+        self._found_ended.append(container)
 
     async def _take_over(self, container: Container, task: Task) -> None:
         live = self._lives.of(container.id)
@@ -117,11 +117,8 @@ class Reconciler:
             await self._connect_again(container, task)
 
     async def _connect_again(self, container: Container, task: Task) -> None:
-        endpoints = list(container.endpoints.values())
-        if endpoints:
-            network = self._machinery.network
-            for warning in await network.adopt(container.id, task.pid, endpoints, container.ports):
-                _log.warning("container %s: %s", container.id[:12], warning)
+        if container.sandbox_id:
+            await self._adopt_network(container, task.pid)
         if container.to_go_on:
             await asyncio.to_thread(cgroups.thaw, task.pid)
         frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
@@ -135,6 +132,17 @@ class Reconciler:
                 ),
                 durable=False,
             )
+
+    async def _adopt_network(self, container: Container, pid: int) -> None:
+        warnings = await self._machinery.network.adopt(
+            container.id,
+            pid,
+            list(container.endpoints.values()),
+            container.ports,
+            sandbox_id=container.sandbox_id,
+        )
+        for warning in warnings:
+            _log.warning("container %s: %s", container.id[:12], warning)
 
     async def _sweep(self) -> None:
         """What runs, is mounted, connected or stored for no container goes."""
@@ -163,12 +171,10 @@ class Reconciler:
             if name not in known:
                 shutil.rmtree(root / name, ignore_errors=True)
 
-    async def _follow_exit(self, container_id: str) -> None:
-        container = self._store.find(container_id)
-        if container is None:
-            return
-        live = self._lives.of(container_id)
-        await self._watcher.announce_end(container, live)
+    async def _follow_exit(self, ran: Container) -> None:
+        container = self._store.find(ran.id)
+        if container is not None:
+            await self._watcher.announce_end(ran, container, self._lives.of(ran.id))
 
     async def _start(self, container_id: str, live: Live, limit: asyncio.Semaphore) -> None:
         async with limit:

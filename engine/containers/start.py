@@ -10,11 +10,12 @@ import msgspec
 
 import errdefs
 from engine.config import RuntimePath
-from engine.containers import bundle, donors, files, mounts, networking, shared_memory
+from engine.containers import bundle, donors, files, linked, mounts, networking, shared_memory
 from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
 from engine.containers.oci import Surroundings, spec_options
+from engine.containers.places import Place
 from engine.containers.starting import Starting
 from engine.containers.state import Action, Status
 from engine.containers.store import ContainerStore
@@ -26,7 +27,8 @@ from runtime.task import Task
 from runtime.task_values import Attach, Runtime, TaskRequest
 
 STEPS = (
-    "directory", "mount", "sandbox", "endpoint", "ports", "shm", "files", "bundle", "create", "attach", "start", "save",
+    "directory", "mount", "sandbox", "endpoint", "endpoints", "ports", "shm", "files", "bundle", "create", "attach",
+    "start", "save",
 )  # fmt: skip
 INIT = "/usr/bin/tini-static"
 
@@ -41,8 +43,11 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     live.starting = starting = Starting(container.id)
     try:
         container = networking.with_shared_name(container, store)
-        with donors.joining(container.host_config, store) as joined:
-            return await _start(container, joined, live, starting, machinery, store)
+        with (
+            donors.joining(container.host_config, store) as joined,
+            networking.holding(container, machinery.networks) as found,
+        ):
+            return await _start(container, joined, found, live, starting, machinery, store)
     except OSError as error:
         on = f"{error.filename}: " if error.filename else ""  # a write does not know its file's name
         raise errdefs.SystemFailure(f"cannot start container {container.id}: {on}{error.strerror}") from error
@@ -54,6 +59,7 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
 async def _start(
     container: Container,
     joined: dict[str, str],
+    found: list[Place],
     live: Live,
     starting: Starting,
     machinery: Machinery,
@@ -67,10 +73,15 @@ async def _start(
         undo.step("directory", partial(bundle.remove, directory))
         await machinery.snapshots.mount(container.snapshot, rootfs)
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
-        plugged = await networking.plug(container, undo, machinery.network, store)
-        live.got = msgspec.structs.replace(container, endpoints=plugged.endpoints, mounts=[])
+        neighbours = linked.neighbours(container, store)
+        plugged = await networking.plug(container, found, undo, machinery.network, store)
+        container = networking.with_places(container, plugged, networking.finder(machinery.networks))
+        container = msgspec.structs.replace(
+            container, link_variables=linked.environment(container, neighbours)
+        )
+        live.got = msgspec.structs.replace(container, mounts=[])
         shm = await shared_memory.provide(container, undo, machinery, store)
-        own_files = await files.write(container, plugged, machinery, store)
+        own_files = await files.write(container, neighbours, machinery, store)
         around = await _surroundings(container, plugged, machinery)
         around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
@@ -95,9 +106,6 @@ async def _start(
         running = msgspec.structs.replace(
             container,
             state=State(status=Status.RUNNING, pid=task.pid, started_at=started_at),
-            endpoints=plugged.endpoints,
-            ports=plugged.ports,
-            sandbox_id=plugged.sandbox_id,
         )
         # Durable: after a power cut the restart policy must know that it ran.
         await store.save(running)
@@ -105,6 +113,7 @@ async def _start(
         undo.done()
     live.task, live.got = task, None
     live.ended.clear()
+    await files.tell_parents(running, machinery, store)
     await _let_in(live, task)
     return running
 

@@ -10,7 +10,6 @@ from engine.containers.config import ContainerConfig, HostConfig
 
 _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
     "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
-    "HostConfig.Links": lambda host: host.links,
     "HostConfig.StorageOpt": lambda host: host.storage_opt,
     "HostConfig.DeviceRequests": lambda host: host.device_requests,
     "HostConfig.UsernsMode": lambda host: host.userns_mode not in ("", "host"),

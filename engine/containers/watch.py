@@ -99,11 +99,7 @@ class Watcher:
             await bundle.remove(self._machinery.bundle(container_id))
         live.task = None
         # All of it is told, in one commit, before who waits may tell what it led to: "stop" comes after "die".
-        await asyncio.gather(
-            self._announcer.oom(container),
-            *self._arrivals("disconnect", "unmount", ran, container.state.finished_at),
-            self._over(container, live),
-        )
+        await self.announce_end(ran, container, live)
         live.ended.set()
         return container
 
@@ -120,10 +116,13 @@ class Watcher:
         ]
         return [*networks, *self._announcer.volumes(volume_action, container, time_ns=time_ns)]
 
-    async def announce_end(self, container: Container, live: Live) -> None:
-        """Tell the world, and who waits, that a run is over."""
-        await self._announcer.oom(container)
-        await self._over(container, live)
+    async def announce_end(self, ran: Container, container: Container, live: Live) -> None:
+        """Tell the world, and who waits, that a run is over; `ran` is the record of before."""
+        await asyncio.gather(
+            self._announcer.oom(container),
+            *self._arrivals("disconnect", "unmount", ran, container.state.finished_at),
+            self._over(container, live),
+        )
 
     async def _over(self, container: Container, live: Live) -> None:
         await self._announcer.died(container)

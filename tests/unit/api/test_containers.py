@@ -229,7 +229,7 @@ async def test_a_container_that_never_ran(served: Served) -> None:
 
 async def test_a_container_that_is_over_keeps_the_network_id(served: Served) -> None:
     state = State(status=Status.EXITED, started_at=CREATED, finished_at=CREATED + SECOND)
-    served.engine.containers.records[ID] = container(state=state, starts=1)
+    served.engine.containers.records[ID] = container(state=state, network_ids={"bridge": NETWORK_ID})
     _, shown = await served.ask("GET", "/containers/box/json")
     assert shown["NetworkSettings"]["Networks"]["bridge"]["NetworkID"] == NETWORK_ID
 

@@ -13,6 +13,10 @@ SUBNET = (
 )
 
 
+def find(reference: str) -> None:
+    """No network is there yet."""
+
+
 @pytest.mark.parametrize(
     ("config", "host", "text"),
     [
@@ -82,7 +86,7 @@ def test_the_hosts_name_is_not_chosen(mode: str) -> None:
 )
 def test_predefined_networks_give_what_they_like(endpoint: EndpointConfig, lines: list[str]) -> None:
     with pytest.raises(errdefs.InvalidArgument) as failure:
-        verify_endpoints({"bridge": endpoint})
+        verify_endpoints({"bridge": endpoint}, find)
     assert failure.value.message.split("\n") == [
         "invalid config for network bridge: invalid endpoint settings:",
         *lines,
@@ -93,7 +97,7 @@ def test_a_bad_mac_address() -> None:
     with pytest.raises(
         errdefs.InvalidArgument, match="invalid config for network none: invalid MAC address zz"
     ):
-        verify_endpoints({"none": EndpointConfig(mac_address="zz")})
+        verify_endpoints({"none": EndpointConfig(mac_address="zz")}, find)
 
 
 def test_what_is_fine_is_let_through() -> None:
@@ -101,5 +105,6 @@ def test_what_is_fine_is_let_through() -> None:
         {
             "bridge": EndpointConfig(mac_address="02:42:ac:11:00:02", ipam_config=EndpointIPAM()),
             "mine": EndpointConfig(aliases=["a"], ipam_config=EndpointIPAM(ipv4_address="1.2.3.4")),
-        }
+        },
+        find,
     )

@@ -1,0 +1,105 @@
+"""Containers that a container on the default bridge is linked to: found when it is created, running when it starts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import errdefs
+from engine.containers import links
+from engine.containers.config import HostConfig
+from engine.containers.container import Container
+from engine.containers.links import Link
+from engine.containers.network_mode import PREDEFINED, SHARED, mode_of, mode_of_host
+from engine.containers.store import ContainerStore
+from network.endpoint import Endpoint
+
+BRIDGE = "bridge"
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """The other end of a link."""
+
+    link: Link
+    container: Container
+    endpoint: Endpoint
+
+    @property
+    def hosts(self) -> list[tuple[str, str]]:
+        """(names, address) for /etc/hosts."""
+        names = links.host_names(self.link, self.container.name, self.container.config.hostname)
+        addresses = (self.endpoint.ipv4, self.endpoint.ipv6)
+        return [(names, address) for address in addresses if address]
+
+
+def resolve(host: HostConfig, store: ContainerStore) -> list[Link]:
+    """The links of a new container by the others' IDs, since names change; none in a network of the user's.
+
+    InvalidArgument or SystemFailure in Docker's words.
+    """
+    if mode_of_host(host) not in PREDEFINED:
+        return []
+    found: dict[str, Link] = {}
+    for text in host.links or ():
+        name, alias = links.parse(text)
+        other = _owner(name, store)
+        if mode_of(other) == "host":
+            raise errdefs.InvalidArgument(
+                "conflicting options: host type networking can't be used with links. "
+                "This would result in undefined behavior"
+            )
+        found.setdefault(alias, Link(id=other.id, name=other.name, alias=alias))
+    return list(found.values())
+
+
+def _owner(reference: str, store: ContainerStore) -> Container:
+    """The container of that name, or the one whose network it shares."""
+    try:
+        other = store.get(reference)
+    except errdefs.NotFound as error:
+        raise errdefs.InvalidArgument(f"could not get container for {reference}: {error.message}") from error
+    mode = mode_of(other)
+    return _owner(mode.removeprefix(SHARED), store) if mode.startswith(SHARED) else other
+
+
+def neighbours(container: Container, store: ContainerStore) -> list[Neighbour]:
+    """Whom a container that starts is linked to. SystemFailure, in Docker's words, for one that cannot be reached."""
+    if BRIDGE not in container.networks:
+        return []
+    return [_neighbour(container, link, store) for link in container.links]
+
+
+def _neighbour(container: Container, link: Link, store: ContainerStore) -> Neighbour:
+    other = store.find(link.id)
+    if other is not None and BRIDGE not in other.networks:
+        raise errdefs.SystemFailure(
+            f"Cannot link to /{other.name}, as it does not belong to the default network"
+        )
+    endpoint = other.endpoints.get(BRIDGE) if other is not None else None
+    if other is None or endpoint is None:
+        name = other.name if other is not None else link.name
+        raise errdefs.SystemFailure(
+            f"Cannot link to a non running container: /{name} AS /{container.name}/{link.alias}"
+        )
+    return Neighbour(link, other, endpoint)
+
+
+def environment(container: Container, found: list[Neighbour]) -> list[str]:
+    """The variables that tell a container of its neighbours."""
+    return list(
+        dict.fromkeys(
+            variable
+            for each in found
+            for variable in links.variables(
+                container.name, each.link, each.endpoint.ipv4, each.container.config
+            )
+        )
+    )
+
+
+def parents(container: Container, store: ContainerStore) -> Iterator[tuple[Container, Link]]:
+    """The running containers that have a link to this one."""
+    for other in store.all():
+        if BRIDGE in other.endpoints:
+            for link in other.links:
+                if link.id == container.id:
+                    yield other, link
