@@ -135,11 +135,18 @@ class Doors(Protocol):
 def routes(engine: Doors, config: Config) -> list[Route]:
     """Every route there is."""
 
+    def called(container_id: str) -> str:
+        try:
+            return engine.containers.get(container_id).name
+        except errdefs.WherryError:
+            return ""
+
     def around() -> Surroundings:
         return Surroundings(
             data_root=config.data_root,
             exec_root=config.exec_root,
             driver=SNAPSHOTTER,
+            called=called,
         )
 
     def image_id(reference: str) -> str:

@@ -1,5 +1,6 @@
 """Containers as inspect and list show them, by API version."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +32,15 @@ _NUMBERS = frozenset({"GlobalIPv6PrefixLen", "IPPrefixLen"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What an answer tells beyond the record: places and the snapshotter."""
+    """What an answer tells beyond the record: places, the snapshotter, and what containers are called now.
+
+    `called` gives the name of a container by its ID, "" for one that is gone.
+    """
 
     data_root: Path
     exec_root: Path
     driver: str
+    called: Callable[[str], str]
 
 
 def inspect(
@@ -59,7 +64,7 @@ def inspect(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": exec_ids or None,
-        "HostConfig": _host_config(container, version),
+        "HostConfig": _host_config(container, around, version),
         "Mounts": [_mount(mount) for mount in container.mounts],
         "Config": _config(container, version),
         "NetworkSettings": _network_settings(container, around, version),
@@ -151,11 +156,13 @@ def _config(container: Container, version: Version) -> dict[str, Any]:
     return shown
 
 
-def _host_config(container: Container, version: Version) -> dict[str, Any]:
+def _host_config(container: Container, around: Surroundings, version: Version) -> dict[str, Any]:
     host = container.host_config
     shown: dict[str, Any] = shape(host)
     shown["NetworkMode"] = networking.mode(container)
-    shown["Links"] = [f"/{each.name}:/{container.name}/{each.alias}" for each in container.links] or None
+    shown["Links"] = [
+        f"/{around.called(each.id) or each.name}:/{container.name}/{each.alias}" for each in container.links
+    ] or None
     if not host.privileged:
         if host.masked_paths is None:
             shown["MaskedPaths"] = [*masked.MASKED, *masked.thermal_paths()]

@@ -9,7 +9,7 @@ import msgspec
 
 import errdefs
 from engine import faults, names
-from engine.containers import donors
+from engine.containers import donors, networking
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
@@ -121,7 +121,7 @@ class Containers:
         name: str,
         config: ContainerConfig,
         host: HostConfig,
-        networking: NetworkingConfig | None,
+        networks: NetworkingConfig | None,
         *,
         platform: str = "",
         recursive_read_only: bool = True,
@@ -139,7 +139,7 @@ class Containers:
             name,
             config,
             host,
-            networking,
+            networks,
             image,
             self._machinery,
             self._store,
@@ -283,8 +283,10 @@ class Containers:
             if name == container.name:
                 raise errdefs.InvalidArgument("Renaming a container with the same name as its current name")
             with _allocating(name, self._store):
-                renamed = _replace(container, name=name)
+                renamed = networking.renamed(container, name)
                 await self._store.save(renamed)
+            for endpoint in renamed.endpoints.values():
+                self._machinery.network.rename(renamed.id, endpoint)
         await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")
 
     async def connect_network(self, reference: str, network: str, asked: EndpointConfig | None) -> None:

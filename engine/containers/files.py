@@ -1,6 +1,7 @@
 """The container's own files: hostname, hosts, resolv.conf, and where its log is."""
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from engine.containers.container import Container
 from engine.containers.linked import Neighbour
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
-from engine.containers.network_mode import SHARED, mode_of
+from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
 from engine.containers.store import ContainerStore
 from network import hosts, resolvconf
 from network.endpoint import Endpoint
@@ -22,6 +23,7 @@ from runtime.task_values import LogFile
 _log = logging.getLogger(__name__)
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"
+_MAX_RESOLV_CONF = 1 << 20  # bytes
 MAX_ATTRIBUTES = 1 << 16  # bytes as JSON: every record has them
 
 
@@ -53,14 +55,19 @@ def _write(
         text = _host_hosts()
     _put(directory / "hostname", f"{hostname}\n".encode())
     _put(directory / "hosts", text)
-    _put(directory / "resolv.conf", _resolv_conf(container, machinery, on_host=on_host))
+    _put_resolv_conf(directory, _resolv_conf(container, machinery))
 
 
 async def came(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
-    """A running container came to a network: its hosts file tells its addresses there."""
+    """A running container came to a network: its hosts file tells its addresses there.
+
+    With its first network of the user's comes the embedded DNS.
+    """
     config, addresses = container.config, _addresses(endpoint)
     names = hosts.names_of(config.hostname, config.domainname)
     await _edit_hosts(container, lambda text: hosts.added(text, names, addresses), machinery)
+    if endpoint.network not in PREDEFINED:
+        await _edit(container, partial(_renew_resolv_conf, container, machinery))
 
 
 async def left(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
@@ -79,28 +86,55 @@ async def tell_parents(container: Container, machinery: Machinery, store: Contai
 
 
 async def _edit_hosts(container: Container, edit: Callable[[bytes], bytes], machinery: Machinery) -> None:
-    """The container's own changes stay; a file that cannot be changed is warned of and hinders nothing."""
+    """The container's own changes stay."""
+    await _edit(container, partial(hosts.rewrite, machinery.files(container.id) / "hosts", edit))
+
+
+async def _edit(container: Container, work: Callable[[], None]) -> None:
+    """A file that cannot be changed, which the container may see to, is warned of and hinders nothing."""
     try:
-        await asyncio.to_thread(hosts.rewrite, machinery.files(container.id) / "hosts", edit)
+        await asyncio.to_thread(work)
     except OSError as error:
-        _log.warning("container %s: its hosts file is not up to date: %s", container.id[:12], error.strerror)
+        _log.warning(
+            "container %s: %s is not up to date: %s", container.id[:12], error.filename, error.strerror
+        )
 
 
 def _addresses(endpoint: Endpoint) -> list[str]:
     return [address for address in (endpoint.ipv4, endpoint.ipv6) if address]
 
 
-def _resolv_conf(container: Container, machinery: Machinery, *, on_host: bool) -> bytes:
+def _resolv_conf(container: Container, machinery: Machinery) -> bytes:
     host, config = container.host_config, machinery.config
     text, path = resolvconf.read_host()
-    return resolvconf.build(
-        text,
+    asked = (
         host.dns or config.dns,
         host.dns_options or config.dns_opts,
         host.dns_search or config.dns_search,
-        path=path,
-        host_network=on_host,
     )
+    ipv6 = any(endpoint.ipv6 for endpoint in container.endpoints.values())
+    if any(network not in PREDEFINED for network in container.endpoints):
+        return resolvconf.build_embedded(text, *asked, path=path, ipv6=ipv6)
+    on_host = mode_of(container) == "host"
+    return resolvconf.build(text, *asked, path=path, host_network=on_host, ipv6=ipv6)
+
+
+def _renew_resolv_conf(container: Container, machinery: Machinery) -> None:
+    """As its header says: not once the container has changed it."""
+    directory = machinery.files(container.id)
+    with (directory / "resolv.conf").open("rb") as file:
+        now = _digest(file.read(_MAX_RESOLV_CONF))
+    if now == (directory / "resolv.conf.hash").read_bytes():
+        _put_resolv_conf(directory, _resolv_conf(container, machinery))
+
+
+def _put_resolv_conf(directory: Path, content: bytes) -> None:
+    _put(directory / "resolv.conf", content)
+    _put(directory / "resolv.conf.hash", _digest(content))
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
 
 
 def _extra_hosts(container: Container, machinery: Machinery) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -10,12 +10,12 @@ import msgspec
 import errdefs
 from engine.containers import places, ports
 from engine.containers.container import Container
+from engine.containers.machinery import Machinery
 from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
 from engine.containers.places import Find, Place
 from engine.containers.store import ContainerStore
 from engine.networks.networks import Networks
 from engine.undo import Undo
-from network.controller import Controller
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
@@ -73,15 +73,23 @@ def holding(container: Container, networks: Networks) -> Iterator[list[Place]]:
         yield found
 
 
+def name_servers(container: Container, machinery: Machinery) -> None:
+    """Tell the embedded DNS of a container with a network stack of its own whom it is to ask for all else."""
+    host, config = container.host_config, machinery.config
+    machinery.network.nameservers(container.id, host.dns or config.dns, host.dns_options or config.dns_opts)
+
+
 async def plug(
-    container: Container, found: list[Place], undo: Undo, network: Controller, store: ContainerStore
+    container: Container, found: list[Place], undo: Undo, machinery: Machinery, store: ContainerStore
 ) -> Plugged:
     """Make the container's network, a step of `undo` each: sandbox, endpoints, ports."""
+    network = machinery.network
     if mode_of(container).startswith(SHARED):
         return _share(container, store)
     on_host = mode_of(container) == "host"
     sandbox = await network.create_sandbox(container.id, host=on_host)
     undo.step("sandbox", partial(network.release, container.id))
+    name_servers(container, machinery)
     endpoints = {}
     for place in found:
         endpoints[place.info.name] = await network.connect(sandbox, places.request(container, place))
@@ -116,6 +124,20 @@ def with_places(container: Container, plugged: Plugged, find: Find) -> Container
         ports=plugged.ports,
         sandbox_id=plugged.sandbox_id,
     )
+
+
+def renamed(container: Container, name: str) -> Container:
+    """The container by another name, which its endpoints and the embedded DNS know it by, too."""
+    container = msgspec.structs.replace(container, name=name)
+    endpoints = {
+        network: replace(
+            endpoint,
+            name=name,
+            names=places.names(container, network, container.networks[network]),
+        )
+        for network, endpoint in container.endpoints.items()
+    }
+    return msgspec.structs.replace(container, endpoints=endpoints)
 
 
 def with_shared_name(container: Container, store: ContainerStore) -> Container:

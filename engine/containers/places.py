@@ -120,11 +120,15 @@ def dns_names(container: Container, aliases: Iterable[str] | None) -> tuple[str,
     return tuple(dict.fromkeys(name for name in names if name))
 
 
+def names(container: Container, network: str, asked: EndpointConfig) -> tuple[str, ...]:
+    """What the embedded DNS of a network is to know the container by; nothing in those that have none."""
+    return () if network in PREDEFINED else dns_names(container, asked.aliases)
+
+
 def request(container: Container, place: Place) -> EndpointRequest:
     """What the network is asked for."""
     info, asked = place.info, place.asked
     addresses = asked.ipam_config
-    users = info.name not in PREDEFINED
     mac = asked.mac_address or (container.config.mac_address if info.name == mode_of(container) else "")
     return EndpointRequest(
         network=info.name,
@@ -134,8 +138,8 @@ def request(container: Container, place: Place) -> EndpointRequest:
         ipv6=(addresses.ipv6_address or None) if addresses else None,
         link_local=tuple(addresses.link_local_ips or ()) if addresses else (),
         mac=canonical_mac(mac) if mac else None,
-        names=dns_names(container, asked.aliases) if users else (),
-        links=links.names(asked) if users else (),
+        names=names(container, info.name, asked),
+        links=() if info.name in PREDEFINED else links.names(asked),
         gateway_priority=asked.gw_priority,
         options=asked.driver_opts or {},
         sysctls=interface_sysctls.settings(asked),

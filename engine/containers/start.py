@@ -74,7 +74,7 @@ async def _start(
         await machinery.snapshots.mount(container.snapshot, rootfs)
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
         neighbours = linked.neighbours(container, store)
-        plugged = await networking.plug(container, found, undo, machinery.network, store)
+        plugged = await networking.plug(container, found, undo, machinery, store)
         container = networking.with_places(container, plugged, networking.finder(machinery.networks))
         container = msgspec.structs.replace(
             container, link_variables=linked.environment(container, neighbours)
