@@ -240,7 +240,14 @@ async def _open_volumes(
 
 async def _open_network(config: Config, instance: str, stack: AsyncExitStack) -> Controller:
     controller = await Controller.open(
-        NetworkConfig(instance=instance, exec_root=config.exec_root, bridge=config.bridge, bip=config.bip)
+        NetworkConfig(
+            instance=instance,
+            exec_root=config.exec_root,
+            bridge=config.bridge,
+            default_bridge=config.default_bridge,
+            address_pools=config.default_address_pools,
+            ip_forward=config.ip_forward,
+        )
     )
     stack.push_async_callback(controller.close)
     return controller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,10 +12,13 @@ from typing import Final
 import errdefs
 from network.drivers import bridge_device
 from network.drivers.bridge_device import Device
+from network.drivers.default_bridge import DefaultBridge
 from network.drivers.driver import NetworkInfo
 from network.forwarding import Forwarding
+from network.ipam.pools import AddressPool
 from network.nftables.bridge import Bridge
 from network.nftables.ruleset import Ruleset, table_name
+from network.plugins.discovery import Places
 from network.rules import Rules
 from network.worker import Worker
 
@@ -26,13 +29,19 @@ _DRIVERS: Final = {"host": "host", "none": "null"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
-    """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets."""
+    """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets.
+
+    `address_pools` are those of networks that ask for no subnet, () for Docker's. `ip_forward`: switch forwarding on.
+    """
 
     instance: str
     exec_root: Path
     bridge: str = "wherry0"
-    bip: str | None = None
+    default_bridge: DefaultBridge = field(default_factory=DefaultBridge)
+    address_pools: tuple[AddressPool, ...] = ()
+    ip_forward: bool = True
     mark: int = 0x02000000
+    plugins: Places = field(default_factory=Places)
 
 
 def check(config: NetworkConfig) -> None:
@@ -56,9 +65,12 @@ def predefined(config: NetworkConfig, name: str, created: datetime) -> NetworkIn
 
 def bridge(worker: Worker, config: NetworkConfig) -> Device:
     """The default bridge, found or made, on a host that forwards. Blocks: for the worker's thread."""
-    _forwarding(worker, config).enable()
+    if config.ip_forward:
+        _forwarding(worker, config).enable()
     try:
-        return bridge_device.ensure(worker.rtnl, config.bridge, config.bip, f"wherry:{config.instance}")
+        return bridge_device.ensure(
+            worker.rtnl, config.bridge, config.default_bridge.bip or None, f"wherry:{config.instance}"
+        )
     except OSError as error:
         raise errdefs.SystemFailure(f"cannot set up bridge {config.bridge}: {error.strerror}") from error
 

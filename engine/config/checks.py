@@ -60,22 +60,6 @@ def require_addresses(name: str, addresses: Iterable[str]) -> None:
             ) from None
 
 
-def require_bridge_address(bip: str) -> None:
-    """Pass for an IPv4 address of a host with its prefix."""
-    try:
-        interface = ipaddress.IPv4Interface(bip)
-    except ValueError as error:
-        raise errdefs.InvalidArgument(f"bip: invalid CIDR address: {bip}") from error
-    network = interface.network
-    _require(
-        "/" in bip and network.prefixlen <= 30, f"bip: {bip} must be an address with a prefix, up to /30"
-    )
-    _require(
-        interface.ip not in (network.network_address, network.broadcast_address),
-        f"bip: {bip} must be the address of a host, not that of a network",
-    )
-
-
 def require_none_below_zero(key: str, number: int) -> None:
     """Pass for a count; 0 is the default."""
     _require(number >= 0, f"invalid {key.replace('-', ' ')}: {number}")

@@ -8,6 +8,8 @@ from typing import Literal
 from engine.config.image_gc import ImageGC
 from engine.config.values import RuntimePath
 from engine.containers.config import Ulimit
+from network.drivers.default_bridge import DefaultBridge
+from network.ipam.pools import AddressPool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,10 @@ class Config:
     fault_points: bool  # the crash tests' switch may be used
 
     bridge: str
-    bip: str | None  # "172.17.0.1/16"
+    default_bridge: DefaultBridge
+    default_address_pools: tuple[AddressPool, ...]  # () for Docker's
+    default_network_opts: Mapping[str, Mapping[str, str]]  # of new networks, by driver
+    ip_forward: bool  # turn it on in the kernel
     dns: tuple[str, ...]
     dns_opts: tuple[str, ...]
     dns_search: tuple[str, ...]

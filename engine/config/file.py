@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import errdefs
+from engine.config import networking
 from engine.config.command_line import Given
 from engine.config.registries import masked
 from engine.config.settings import BY_FLAG, BY_KEY, OBJECTS, Kind
@@ -109,6 +110,8 @@ def _flag_text(flag: str, values: Collection[str]) -> str:
     kind = BY_FLAG[flag].kind
     if kind in (Kind.LIST, Kind.ULIMITS, Kind.OPAQUE):
         return f"[{' '.join(values)}]"
+    if kind is Kind.POOLS:
+        return networking.shown(networking.pools_of_flags(list(values)))
     if kind is Kind.MAP:
         return f"map[{' '.join(sorted(value.replace('=', ':', 1) for value in values))}]"
     return list(values)[-1]

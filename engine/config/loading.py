@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import errdefs
 from engine import version
-from engine.config import checks, command_line, file, registries, values
+from engine.config import checks, command_line, file, networking, registries, values
 from engine.config.config import Config
 from engine.config.hosts import DEFAULT_HOST, parse_host
 from engine.config.settings import BY_FLAG, BY_KEY, Kind, Setting, Standing
@@ -39,7 +39,14 @@ _DEFAULTS: dict[str, Any] = {
     "max-concurrent-downloads": 3,
     "max-concurrent-uploads": 5,
     "max-download-attempts": 5,
+    "icc": True,
+    "ip-forward": True,
+    "ip-masq": True,
 }
+
+
+# A group of "" says: root's. A timeout of 0 says: at once. What is on unless it is switched off.
+_MEANT_EMPTY = frozenset({"group", "shutdown-timeout", "icc", "ip-forward", "ip-masq"})
 
 
 class Answered(Exception):  # noqa: N818 - nothing failed
@@ -70,7 +77,7 @@ def load(argv: Sequence[str]) -> Config:
 
 
 def _from_file(path: str, given: command_line.Given) -> dict[str, Any]:
-    """The values of the file by their keys."""
+    """The values of the file by their keys; null says nothing."""
     if not path:
         return {}
     try:
@@ -80,7 +87,8 @@ def _from_file(path: str, given: command_line.Given) -> dict[str, Any]:
                 return {}
             raise errdefs.InvalidArgument(f"open {path}: no such file or directory")
         file.require_no_conflict(settings, given)
-        return {key: values.from_file(BY_KEY[key], value) for key, value in settings.items()}
+        said = {key: value for key, value in settings.items() if value is not None}
+        return {key: values.from_file(BY_KEY[key], value) for key, value in said.items()}
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(
             f"unable to configure the Docker daemon with file {path}: {error.message}"
@@ -109,8 +117,7 @@ class _Settings:
     def __getitem__(self, key: str) -> Any:
         setting = BY_KEY.get(key) or BY_FLAG[key]
         value = self._found.get(key, values.EMPTY[setting.kind])
-        # A group of "" says: root's. A timeout of 0 says: at once.
-        if key in self._found and key in ("group", "shutdown-timeout"):
+        if key in self._found and key in _MEANT_EMPTY:
             return value
         return value or _DEFAULTS.get(key, value)
 
@@ -125,8 +132,6 @@ def _require_good(settings: _Settings) -> None:
     for key in ("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"):
         checks.require_none_below_zero(key, settings[key])
     checks.require_ipc_mode(settings["default-ipc-mode"])
-    if settings["bip"]:
-        checks.require_bridge_address(settings["bip"])
     LogOptions.parse(LogConfig(type=settings["log-driver"], config=settings["log-opts"]))
 
 
@@ -154,7 +159,10 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         stop_containers=settings["stop-containers"],
         fault_points=settings["fault-points"],
         bridge=settings["bridge"],
-        bip=settings["bip"] or None,
+        default_bridge=networking.default_bridge(settings),
+        default_address_pools=settings["default-address-pools"],
+        default_network_opts=settings["default-network-opts"],
+        ip_forward=settings["ip-forward"],
         dns=settings["dns"],
         dns_opts=settings["dns-opts"],
         dns_search=settings["dns-search"],

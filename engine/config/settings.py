@@ -21,6 +21,9 @@ class Kind(Enum):
     RUNTIMES = auto()
     ULIMITS = auto()
     IMAGE_GC = auto()
+    ADDRESS = auto()  # of IP
+    POOLS = auto()  # of addresses
+    OPTIONS = auto()  # by driver
     OPAQUE = auto()  # what the file says, unread
 
 
@@ -79,6 +82,7 @@ def _names(names: str) -> list[tuple[str, str]]:
 _USED = [
     _used("add-runtime", "runtimes", Kind.RUNTIMES, "Register an OCI runtime, as name=path"),
     _used("bip", "bip", Kind.TEXT, "IPv4 address and prefix of the default bridge"),
+    _used("bip6", "bip6", Kind.TEXT, "IPv6 address and prefix of the default bridge"),
     _used(
         "bridge", "bridge", Kind.TEXT, "Bridge of the default network, made if missing (wherry0)", short="b"
     ),
@@ -86,9 +90,25 @@ _USED = [
     _used("data-root", "data-root", Kind.TEXT, "Directory of persistent state (/var/lib/wherry)"),
     _used("debug", "debug", Kind.BOOL, "Log at level debug", short="D"),
     _used(
+        *("default-address-pool", "default-address-pools", Kind.POOLS),
+        "Pool of networks' subnets, as base=10.0.0.0/8,size=24",
+    ),
+    _used(
         "default-cgroupns-mode", "default-cgroupns-mode", Kind.TEXT, 'Cgroup namespace: "host" or "private"'
     ),
+    _used(
+        *("default-gateway", "default-gateway", Kind.ADDRESS),
+        "IPv4 gateway of containers of the default bridge, if not the bridge",
+    ),
+    _used(
+        *("default-gateway-v6", "default-gateway-v6", Kind.ADDRESS),
+        "IPv6 gateway of containers of the default bridge, if not the bridge",
+    ),
     _used("default-ipc-mode", "default-ipc-mode", Kind.TEXT, 'IPC namespace: "shareable" or "private"'),
+    _used(
+        *("default-network-opt", "default-network-opts", Kind.OPTIONS),
+        "Option of new networks, as driver=name=value",
+    ),
     _used("default-runtime", "default-runtime", Kind.TEXT, "OCI runtime of containers that name none (runc)"),
     _used("default-shm-size", "default-shm-size", Kind.SIZE, "Size of /dev/shm (64m)"),
     _used("default-ulimit", "default-ulimits", Kind.ULIMITS, "Limit of containers, as name=soft[:hard]"),
@@ -97,13 +117,26 @@ _USED = [
     _used("dns-search", "dns-search", Kind.LIST, "DNS search domain of containers"),
     _used("exec-opt", "exec-opts", Kind.LIST, "native.cgroupdriver=cgroupfs or =systemd"),
     _used("exec-root", "exec-root", Kind.TEXT, "Directory of running state (/run/wherry)"),
+    _used(
+        *("fixed-cidr", "fixed-cidr", Kind.TEXT),
+        "Range of containers' IPv4 addresses on the default bridge",
+    ),
+    _used(
+        *("fixed-cidr-v6", "fixed-cidr-v6", Kind.TEXT),
+        "Range of containers' IPv6 addresses on the default bridge",
+    ),
     _used("group", "group", Kind.TEXT, "Group of the unix socket (docker)", short="G"),
     _used("host", "hosts", Kind.LIST, "Where to listen: unix://, tcp://, fd://", short="H"),
     _used("http-proxy", "http-proxy", Kind.TEXT, "Proxy for registries without TLS"),
     _used("https-proxy", "https-proxy", Kind.TEXT, "Proxy for registries with TLS"),
+    _used("icc", "icc", Kind.BOOL, "Let containers of the default bridge reach each other (true)"),
     _used("", "image-gc", Kind.IMAGE_GC, "Images that make room by themselves: see docs/image-gc.md"),
     _used("init", "init", Kind.BOOL, "Run an init in containers that do not say otherwise"),
     _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),
+    _used("ip", "ip", Kind.ADDRESS, "Address at which the default bridge publishes ports (0.0.0.0)"),
+    _used("ip-forward", "ip-forward", Kind.BOOL, "Turn on forwarding of packets in the kernel (true)"),
+    _used("ip-masq", "ip-masq", Kind.BOOL, "Hide containers of the default bridge behind the host (true)"),
+    _used("ipv6", "ipv6", Kind.BOOL, "Give the default bridge IPv6"),
     _used("label", "labels", Kind.LIST, "Label of the daemon, as key=value"),
     _used("log-driver", "log-driver", Kind.TEXT, "Log driver of containers: json-file or none"),
     _used("log-format", "log-format", Kind.TEXT, 'Format of the daemon\'s own log: "text" or "json"'),
@@ -118,6 +151,7 @@ _USED = [
         "Layers that are pushed at once (5)",
     ),
     _used("max-download-attempts", "max-download-attempts", Kind.NUMBER, "Attempts to fetch a layer (5)"),
+    _used("mtu", "mtu", Kind.NUMBER, "MTU of the default bridge (1500)"),
     _used("no-proxy", "no-proxy", Kind.TEXT, "Hosts and networks to reach without a proxy"),
     _used("pidfile", "pidfile", Kind.TEXT, "Where to write the daemon's PID (/run/wherry.pid)", short="p"),
     _used("registry-mirror", "registry-mirrors", Kind.LIST, "Mirror of Docker Hub, as a URL"),
@@ -165,21 +199,17 @@ _NEEDLESS = [
 _ON = (True,)
 
 _REFUSED = [
-    *_refused("allow-direct-routing cri-containerd ipv6 no-new-privileges", Kind.BOOL),
+    *_refused("allow-direct-routing cri-containerd no-new-privileges", Kind.BOOL),
     *_refused("rootless selinux-enabled tls tlsverify", Kind.BOOL),
-    *_refused("icc ip-forward ip-masq ip6tables iptables", Kind.BOOL, *_ON),
-    *_refused("api-cors-header bip6 bridge-accept-fwmark cgroup-parent default-gateway", Kind.TEXT),
-    *_refused("default-gateway-v6 fixed-cidr fixed-cidr-v6 init-path", Kind.TEXT),
+    *_refused("ip6tables iptables", Kind.BOOL, *_ON),
+    *_refused("api-cors-header bridge-accept-fwmark cgroup-parent init-path", Kind.TEXT),
     *_refused("metrics-addr tlscacert tlscert tlskey userns-remap", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
-    *_refused("ip", Kind.TEXT, "", "0.0.0.0"),
     *_refused("cpu-rt-period cpu-rt-runtime", Kind.NUMBER),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
-    *_refused("mtu", Kind.NUMBER, 0, 1500),
     *_refused("authorization-plugin:authorization-plugins", Kind.LIST),
     *_refused("host-gateway-ip:host-gateway-ips :host-gateway-ip", Kind.OPAQUE, None, [], ""),
-    *_refused("default-address-pool:default-address-pools", Kind.OPAQUE, None, []),
-    *_refused("default-network-opt:default-network-opts nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),
+    *_refused("nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),
 ]
 
 SETTINGS: tuple[Setting, ...] = (*_USED, *_NEEDLESS, *_REFUSED)

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import errdefs
-from engine.config import image_gc
+from engine.config import image_gc, networking
 from engine.config.settings import Kind, Setting
 from engine.containers.config import Ulimit
 
@@ -32,6 +33,9 @@ EMPTY: dict[Kind, Any] = {
     Kind.RUNTIMES: {},
     Kind.ULIMITS: {},
     Kind.IMAGE_GC: None,
+    Kind.ADDRESS: "",
+    Kind.POOLS: (),
+    Kind.OPTIONS: {},
 }
 
 
@@ -55,9 +59,7 @@ def from_flags(setting: Setting, texts: Sequence[str]) -> Any:
 
 
 def from_file(setting: Setting, value: Any) -> Any:
-    """The value of a key in the file; InvalidArgument naming the key. Null is the empty value."""
-    if value is None:
-        return EMPTY.get(setting.kind)
+    """The value of a key in the file; InvalidArgument naming the key."""
     try:
         return _FROM_FILE[setting.kind](value)
     except ValueError as error:
@@ -100,6 +102,14 @@ def _parse_number(text: str) -> int:
     if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
         raise ValueError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
     return int(text)
+
+
+def _address(text: str, failure: str) -> str:
+    """An IP address in its usual form, or "" for none."""
+    try:
+        return str(ip_address(text)) if text else ""
+    except ValueError:
+        raise ValueError(failure) from None
 
 
 def _last(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], Any]:
@@ -211,6 +221,9 @@ _FROM_FLAGS: dict[Kind, Callable[[Sequence[str]], Any]] = {
     Kind.MAP: _pairs,
     Kind.RUNTIMES: _runtimes,
     Kind.ULIMITS: _limits,
+    Kind.ADDRESS: _last(lambda text: _address(text, f'failed to parse IP: "{text}"')),
+    Kind.POOLS: networking.pools_of_flags,
+    Kind.OPTIONS: networking.options_of_flags,
     Kind.OPAQUE: list,
 }
 _FROM_FILE: dict[Kind, Callable[[Any], Any]] = {
@@ -223,5 +236,8 @@ _FROM_FILE: dict[Kind, Callable[[Any], Any]] = {
     Kind.RUNTIMES: _file_runtimes,
     Kind.ULIMITS: _file_limits,
     Kind.IMAGE_GC: image_gc.from_file,
+    Kind.ADDRESS: lambda value: _address(_file_text(value), f"invalid IP address: {value}"),
+    Kind.POOLS: networking.pools_of_file,
+    Kind.OPTIONS: networking.options_of_file,
     Kind.OPAQUE: lambda value: value,
 }

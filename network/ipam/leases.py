@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Literal
+from typing import Final, Literal
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam.subnet import Subnet, parse_address
 
 Version = Literal[4, 6]
-_MAX_COUNT = (1 << 64) - 1
+_MAX_COUNT: Final = (1 << 64) - 1
+
+GATEWAY_KEYS: Final = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
+"""Names of auxiliary addresses that are the gateway of containers, where it is not the network's own, as in Docker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address as an endpoint has it; `gateway` is that of its subnet, "" where it has none."""
+    """An address as an endpoint has it, and the way out of its subnet, "" where there is none."""
 
     address: str
     prefix_len: int
@@ -91,4 +94,5 @@ def _subnet(pool: Pool) -> Subnet:
 
 
 def _lease(address: str, pool: Pool, subnet: Subnet) -> Lease:
-    return Lease(address, subnet.network.prefixlen, pool.gateway)
+    gateway = pool.aux_addresses.get(GATEWAY_KEYS[subnet.network.version], pool.gateway)
+    return Lease(address, subnet.network.prefixlen, gateway)

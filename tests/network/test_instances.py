@@ -9,6 +9,7 @@ import pytest
 import errdefs
 from network import netns
 from network.controller import Controller, NetworkConfig
+from network.drivers.default_bridge import DefaultBridge
 from tests.network.conftest import Start, starter, tcp
 from tests.network.ground import CLIENT4, HOST4, Ground, run
 from tests.network.test_restart import Daemon
@@ -17,7 +18,12 @@ pytestmark = pytest.mark.root
 
 
 def second(tmp_path: Path, bridge: str = "wherry1", bip: str | None = None) -> NetworkConfig:
-    return NetworkConfig(instance="5ec0d000", exec_root=tmp_path / "second", bridge=bridge, bip=bip)
+    return NetworkConfig(
+        instance="5ec0d000",
+        exec_root=tmp_path / "second",
+        bridge=bridge,
+        default_bridge=DefaultBridge(bip=bip or ""),
+    )
 
 
 async def test_side_by_side(ground: Ground, start: Start, tmp_path: Path) -> None:

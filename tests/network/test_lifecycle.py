@@ -9,6 +9,7 @@ import pytest
 
 import errdefs
 from network.controller import Controller, NetworkConfig
+from network.drivers.default_bridge import DefaultBridge
 from network.endpoint import EndpointRequest
 from tests.network.conftest import Start, tcp, udp
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually, run
@@ -197,7 +198,14 @@ async def test_the_networks_that_are_shown(controller: Controller) -> None:
 async def test_bad_settings_are_refused(ground: Ground, tmp_path: Path, bridge: str, bip: str | None) -> None:
     before = kernel()
     with pytest.raises(errdefs.InvalidArgument):
-        await Controller.open(NetworkConfig(instance="0badcafe", exec_root=tmp_path, bridge=bridge, bip=bip))
+        await Controller.open(
+            NetworkConfig(
+                instance="0badcafe",
+                exec_root=tmp_path,
+                bridge=bridge,
+                default_bridge=DefaultBridge(bip=bip or ""),
+            )
+        )
     assert [each for each in kernel() if "b0" in each] == [each for each in before if "b0" in each]
 
 

@@ -19,6 +19,7 @@ import pytest
 import errdefs
 from network import netns
 from network.controller import Controller, NetworkConfig
+from network.drivers.default_bridge import DefaultBridge
 from network.endpoint import Endpoint
 from network.ports import PortBinding
 from tests.network.conftest import INSTANCE, starter, tcp
@@ -264,7 +265,7 @@ async def test_a_container_of_another_subnet_keeps_its_interface(
     """The daemon was given another --bip while containers ran: they are told of, not cut off."""
     daemon.kill()
     kept = daemon.containers[0]
-    controller = await Controller.open(replace(config, bip="10.9.0.1/24"))
+    controller = await Controller.open(replace(config, default_bridge=DefaultBridge(bip="10.9.0.1/24")))
     try:
         warnings = await controller.adopt("c0", kept.pid, [kept.endpoint], [])
         assert warnings == ["invalid address 172.17.0.2: it does not belong to subnet 10.9.0.0/24"]

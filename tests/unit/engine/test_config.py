@@ -14,6 +14,7 @@ from engine.config.hosts import parse_host
 from engine.config.image_gc import ImageGC
 from engine.config.settings import BY_FLAG, BY_KEY, SETTINGS, Standing
 from engine.containers.config import Ulimit
+from network.drivers.default_bridge import DefaultBridge
 
 Written = Callable[[Any], list[str]]
 
@@ -44,7 +45,7 @@ def test_defaults() -> None:
     config = _load()
     assert (str(config.data_root), str(config.exec_root)) == ("/var/lib/wherry", "/run/wherry")
     assert config.hosts == ("unix:///var/run/docker.sock",)
-    assert (config.bridge, config.bip, config.group) == ("wherry0", None, "docker")
+    assert (config.bridge, config.default_bridge, config.group) == ("wherry0", DefaultBridge(), "docker")
     assert (config.log_driver, config.log_opts, config.level) == ("json-file", {}, "info")
     assert (config.default_runtime, config.default_shm_size, config.init) == ("runc", 67108864, False)
     assert config.runtimes["runc"].path.endswith("/runc")
@@ -76,7 +77,7 @@ def test_flags_in_every_form() -> None:
         "/d",
         "/e",
     ]
-    assert (config.group, config.bridge, config.bip) == ("", "br0", "10.1.0.1/16")
+    assert (config.group, config.bridge, config.default_bridge.bip) == ("", "br0", "10.1.0.1/16")
     assert config.labels == ("a=b", "c=d=e")
     assert (config.shutdown_timeout, config.init, config.stop_containers) == (0, True, True)
     assert config.default_shm_size == 3 << 29
@@ -124,7 +125,7 @@ def test_the_file_says_the_same(written: Written) -> None:
     assert config.runtimes["crun"] == RuntimePath("/bin/true", ("--debug",))
     assert config.shutdown_timeout == 0
     assert config.log_opts == {"max-size": "10m"}
-    assert (config.bip, config.dns) == (None, ())
+    assert (config.default_bridge.bip, config.dns) == ("", ())
 
 
 def test_what_is_said_in_both_places_is_an_error_with_dockerds_text(written: Written) -> None:
@@ -302,7 +303,7 @@ def test_a_file_that_never_ends_is_refused() -> None:
             'invalid argument "nofile=2:1" for "--default-ulimit" flag: ulimit soft',
         ),
         (["--userns-remap", "default"], "userns-remap is not supported by this version of wherry"),
-        (["--icc=false"], "icc is not supported by this version of wherry"),
+        (["--iptables=false"], "iptables is not supported by this version of wherry"),
         (["--tlsverify"], "tlsverify is not supported by this version of wherry"),
         (["--default-stop-timeout=0"], "default-stop-timeout is not supported"),
     ],
@@ -312,9 +313,7 @@ def test_bad_flags_are_refused_and_named(argv: list[str], expected: str) -> None
 
 
 def test_settings_without_effect_are_accepted_with_one_line_each(written: Written) -> None:
-    argv = [
-        *written({"storage-driver": "overlay2", "features": {"buildkit": True}, "icc": True, "mtu": 1500})
-    ]
+    argv = [*written({"storage-driver": "overlay2", "features": {"buildkit": True}, "iptables": True})]
     assert load([*argv, "--live-restore"]).notices == (
         "live-restore is accepted and has no effect: containers always survive the daemon",
         "storage-driver is accepted and has no effect: there is one, chosen by the filesystem",
