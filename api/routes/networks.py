@@ -1,4 +1,4 @@
-"""Networks: create, list, inspect and remove."""
+"""Networks: create, list, inspect and remove; connecting containers to them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,6 +10,7 @@ from api.call import Call, done
 from api.routing import Route
 from api.schema import networks as schema
 from engine import filters
+from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
 from engine.containers.list import ListQuery
 from engine.filters import Filters
@@ -43,6 +44,12 @@ class Containers(Protocol):
     def list(self, query: ListQuery, /) -> list[Container]:
         """Newest first."""
 
+    async def connect_network(self, reference: str, network: str, asked: EndpointConfig | None, /) -> None:
+        """Connect a container."""
+
+    async def disconnect_network(self, reference: str, network: str, /, *, force: bool = False) -> None:
+        """Disconnect it."""
+
 
 class NetworkRoutes:
     """Routes of networks."""
@@ -59,6 +66,8 @@ class NetworkRoutes:
             Route("POST", "/networks/create", self.create),
             Route("GET", "/networks/{name}", self.inspect),
             Route("DELETE", "/networks/{name}", self.remove),
+            Route("POST", "/networks/{name}/connect", self.connect),
+            Route("POST", "/networks/{name}/disconnect", self.disconnect),
         ]
 
     async def list(self, call: Call) -> web.StreamResponse:
@@ -91,6 +100,19 @@ class NetworkRoutes:
         """Remove a network that no running container is in."""
         await self._networks.remove(call.name)
         return done()
+
+    async def connect(self, call: Call) -> web.StreamResponse:
+        """Connect a container, whether it runs or not."""
+        body = await call.json(schema.ConnectOptions)
+        asked = schema.endpoint(body, call.version)
+        await self._containers.connect_network(body.container, call.name, asked)
+        return web.Response()
+
+    async def disconnect(self, call: Call) -> web.StreamResponse:
+        """Disconnect a container; with `Force` also one that is gone."""
+        body = await call.json(schema.DisconnectOptions)
+        await self._containers.disconnect_network(body.container, call.name, force=body.force)
+        return web.Response()
 
     def _in_scope(self, reference: str, scope: str) -> NetworkInfo:
         try:

@@ -18,8 +18,6 @@ POST /build: builds
 POST /build/cancel: builds
 POST /session: BuildKit sessions
 POST /grpc: BuildKit
-POST /networks/{name}/connect: attaching containers that are there
-POST /networks/{name}/disconnect: attaching containers that are there
 GET /plugins/privileges: plugins
 POST /plugins/pull: plugins
 POST /plugins/{name}/upgrade: plugins

@@ -8,6 +8,7 @@ import msgspec
 
 import errdefs
 from api.versions import Version
+from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
 from engine.networks import create
 from network.drivers.driver import NetworkInfo, Pool
@@ -54,6 +55,27 @@ class CreateOptions(msgspec.Struct, rename="pascal"):
     config_from: ConfigReference | None = None
     options: dict[str, str] | None = None
     labels: dict[str, str] | None = None
+
+
+class ConnectOptions(msgspec.Struct, rename="pascal"):
+    """The body of `POST /networks/{name}/connect`."""
+
+    container: str = ""
+    endpoint_config: EndpointConfig | None = None
+
+
+class DisconnectOptions(msgspec.Struct, rename="pascal"):
+    """The body of `POST /networks/{name}/disconnect`."""
+
+    container: str = ""
+    force: bool = False
+
+
+def endpoint(body: ConnectOptions, version: Version) -> EndpointConfig | None:
+    """The place that is asked for; its MAC address counts from 1.54 on."""
+    if body.endpoint_config is not None and version.before("1.54"):
+        return msgspec.structs.replace(body.endpoint_config, mac_address="")
+    return body.endpoint_config
 
 
 def request(body: CreateOptions, version: Version) -> create.CreateRequest:

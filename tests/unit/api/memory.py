@@ -16,7 +16,7 @@ import errdefs
 from engine.containers.attach import AttachRequest, Detached
 from engine.containers.changes import Change
 from engine.containers.commit import CommitRequest
-from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
+from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.exec_process import ExecConfig
 from engine.containers.list import ListQuery, select
@@ -162,6 +162,12 @@ class MemoryContainers:
 
     async def rename(self, reference: str, name: str) -> None:
         self._note("rename", self.get(reference).id, name)
+
+    async def connect_network(self, reference: str, network: str, asked: EndpointConfig | None) -> None:
+        self._note("connect", self.get(reference).id, network, asked)
+
+    async def disconnect_network(self, reference: str, network: str, *, force: bool = False) -> None:
+        self._note("disconnect", self.get(reference).id, network, force)
 
     async def remove(
         self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False

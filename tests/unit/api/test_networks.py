@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from engine.containers.config import EndpointConfig, EndpointIPAM
 from network.drivers.driver import NetworkInfo, Pool
 from tests.unit.api.conftest import Served
+from tests.unit.api.samples import ID
 
 
 async def test_every_field_of_create(served: Served) -> None:
@@ -126,6 +128,42 @@ async def test_what_is_taken_of_a_subnet(served: Served) -> None:
         "10.1.0.0/24": {"IPsInUse": 4, "DynamicIPsAvailable": 126},
         "fd00::/64": {"IPsInUse": 2, "DynamicIPsAvailable": 2**64 - 2},
     }
+
+
+@pytest.mark.parametrize(("version", "mac"), [("1.44", ""), ("1.53", ""), ("1.54", "02:42:ac:11:00:09")])
+async def test_connect(served: Served, version: str, mac: str) -> None:
+    """The MAC address was passed over until 1.54 (API history)."""
+    endpoint = {
+        "IPAMConfig": {"IPv4Address": "172.17.0.9"},
+        "MacAddress": "02:42:ac:11:00:09",
+        "GwPriority": 3,
+    }
+    body = {"Container": "box", "EndpointConfig": endpoint}
+    assert await served.ask("POST", f"/v{version}/networks/n/connect", json=body) == (200, "")
+    asked = EndpointConfig(
+        ipam_config=EndpointIPAM(ipv4_address="172.17.0.9"), mac_address=mac, gw_priority=3
+    )
+    assert served.engine.containers.calls == [("connect", ID, "n", asked)]
+
+
+async def test_disconnect(served: Served) -> None:
+    for body, forced in (({"Container": "box"}, False), ({"Container": ID[:12], "Force": True}, True)):
+        served.engine.containers.calls.clear()
+        assert await served.ask("POST", "/networks/n/disconnect", json=body) == (200, "")
+        assert served.engine.containers.calls == [("disconnect", ID, "n", forced)]
+
+
+async def test_wrong_bodies_of_connect_and_disconnect(served: Served) -> None:
+    for verb, body in (
+        ("connect", {"Container": 5}),
+        ("connect", {"EndpointConfig": {"Aliases": "x"}}),
+        ("connect", {"EndpointConfig": {"IPAMConfig": []}}),
+        ("disconnect", {"Force": "x"}),
+        ("disconnect", []),
+    ):
+        status, answer = await served.ask("POST", f"/networks/n/{verb}", json=body)
+        assert status == 400
+        assert answer["message"].startswith("invalid JSON: json: cannot unmarshal")
 
 
 @pytest.mark.parametrize("version", ["1.24", "1.45", "1.55"])
