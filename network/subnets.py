@@ -1,17 +1,17 @@
-"""The subnets of a new network: those that it asks for, or ones that are free. It owns nothing but what is under way."""
+"""The subnets of a new network: those that it asks for, or ones that are free."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Final
 
 from network import netlink, resolvconf
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam.complete import Host, complete
 from network.ipam.pools import AddressPool
-from network.ipam.subnet import Network
+from network.ipam.subnet import Network, parse_address
 from network.worker import Worker
 
 _MAIN_TABLE: Final = 254
@@ -39,10 +39,11 @@ class Subnets:
         Raises InvalidArgument, Forbidden for a subnet that another network has, Conflict when none is free.
         """
         routes, text = await self._worker.run(lambda: (list(self._routes()), resolvconf.read_host()[0]))
+        nameservers = resolvconf.parse(text).nameservers
         host = Host(
             networks=[*self._held(), *self._coming.values()],
             routes=routes,
-            nameservers=[ip_address(each) for each in resolvconf.parse(text).nameservers],
+            nameservers=[address for each in nameservers if (address := parse_address(each)) is not None],
         )
         pools = complete(
             asked.pools,
