@@ -11,6 +11,7 @@ import errdefs
 from network import routes
 from network import sandbox as sandboxes
 from network.endpoint import Endpoint
+from network.ports import PortBinding
 from network.publisher import Publication
 from network.routes import Gateways
 from network.sandbox import Sandbox
@@ -20,12 +21,13 @@ DEFAULT_PREFIX: Final = "eth"
 
 @dataclass(slots=True)
 class Attachment:
-    """All that one container has. `published` is the endpoint that its ports lead to."""
+    """All that one container has. `published`: where its ports lead; `given`: those that it had last."""
 
     sandbox: Sandbox
     endpoints: list[Endpoint] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
-    published: Endpoint | None = None
+    published: Gateways = field(default_factory=Gateways)
+    given: list[PortBinding] = field(default_factory=list)
 
     @property
     def gateways(self) -> Gateways:

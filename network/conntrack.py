@@ -9,19 +9,27 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Collection, Iterable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from network.netlink import NetlinkError, split
 
 _NETLINK_NETFILTER: Final = 12
+_GET: Final = 1 << 8 | 1
 _DELETE: Final = 1 << 8 | 2
 _REQUEST_ACK: Final = 0x5
+_REQUEST_DUMP: Final = 0x301
+_NLMSG_ERROR: Final = 2
+_NLMSG_DONE: Final = 3
 _NESTED: Final = 0x8000
+_TYPE_MASK: Final = 0x3FFF
+_HEADERS: Final = 16 + 4
 _CTA_TUPLE_ORIG: Final = 1
 _CTA_TUPLE_REPLY: Final = 2
 _CTA_TUPLE_IP: Final = 1
 _CTA_TUPLE_PROTO: Final = 2
-_CTA_IP_V4_SRC: Final = 1
+_CTA_IP_SRC: Final = {4: 1, 6: 3}
 _CTA_PROTO_NUM: Final = 1
 _CTA_PROTO_DST_PORT: Final = 3
 _CTA_FILTER: Final = 25
@@ -30,6 +38,9 @@ _FILTER_REPLY_FLAGS: Final = 2
 _MATCH_IP_SRC: Final = 1 << 0
 _MATCH_PROTO_NUM: Final = 1 << 3
 _MATCH_PROTO_DST_PORT: Final = 1 << 5
+_NOTHING_THERE: Final = (2, 22)  # ENOENT: no such flow; EINVAL: a kernel without filters
+_FEW: Final = 8  # ports that are asked for one by one; each goes through the kernel's whole table
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class Conntrack:
@@ -45,14 +56,29 @@ class Conntrack:
         """Close the socket; idempotent."""
         self._socket.close()
 
-    def forget_container(self, ip: str) -> None:
-        """Delete the flows that the container at this IPv4 address opened or answers. Best effort."""
-        self._delete(flows_from(ip))
-        self._delete(flows_answered_by(ip))
+    def forget_container(self, addresses: Iterable[str]) -> None:
+        """Delete the flows that the container at these addresses opened or answers. Best effort."""
+        for ip in addresses:
+            self._delete(flows_from(ip))
+            self._delete(flows_answered_by(ip))
 
-    def forget_port(self, proto: int, port: int) -> None:
-        """Delete the flows that were opened to this port of whatever IPv4 host. Best effort."""
-        self._delete(port_flows(proto, port))
+    def forget_ports(self, proto: int, ports: Collection[int]) -> None:
+        """Delete the flows that were opened to these ports of whatever host. Best effort."""
+        for family in _FAMILIES if ports else ():
+            found = ports if len(ports) <= _FEW else self._ports_in_use(family, proto) & set(ports)
+            for port in found:
+                self._delete(port_flows(proto, port, family))
+
+    def _ports_in_use(self, family: int, proto: int) -> set[int]:
+        """The ports to which there are flows."""
+        payload = proto_flows(proto, family)
+        self._socket.send(struct.pack("=IHHII", 16 + len(payload), _GET, _REQUEST_DUMP, 1, 0) + payload)
+        found: set[int] = set()
+        while True:
+            for kind, raw in split(self._socket.recv(1 << 16)):
+                if kind in (_NLMSG_DONE, _NLMSG_ERROR):
+                    return found
+                found.update(_destination_ports(raw))
 
     def _delete(self, payload: bytes) -> None:
         self._socket.send(struct.pack("=IHHII", 16 + len(payload), _DELETE, _REQUEST_ACK, 1, 0) + payload)
@@ -62,34 +88,66 @@ class Conntrack:
                 raise NetlinkError(-code, "conntrack delete")
 
 
-_NOTHING_THERE: Final = (2, 22)  # ENOENT: no such flow; EINVAL: a kernel without filters
-
-
 def flows_from(ip: str) -> bytes:
     """The body of a delete request for flows that `ip` opened."""
-    return _body(_nest(_CTA_TUPLE_ORIG, _source(ip)), original=_MATCH_IP_SRC)
+    return _body(_family_of(ip), _nest(_CTA_TUPLE_ORIG, _source(ip)), original=_MATCH_IP_SRC)
 
 
 def flows_answered_by(ip: str) -> bytes:
     """The body of a delete request for flows whose answers come from `ip`."""
-    return _body(_nest(_CTA_TUPLE_REPLY, _source(ip)), reply=_MATCH_IP_SRC)
+    return _body(_family_of(ip), _nest(_CTA_TUPLE_REPLY, _source(ip)), reply=_MATCH_IP_SRC)
 
 
-def _source(ip: str) -> bytes:
-    return _nest(_CTA_TUPLE_IP, _attribute(_CTA_IP_V4_SRC, socket.inet_aton(ip)))
-
-
-def port_flows(proto: int, port: int) -> bytes:
+def port_flows(proto: int, port: int, family: int = socket.AF_INET) -> bytes:
     """The body of a delete request for flows to `port` of protocol number `proto`."""
     number = _attribute(_CTA_PROTO_NUM, bytes([proto]))
     target = _nest(_CTA_TUPLE_PROTO, number + _attribute(_CTA_PROTO_DST_PORT, struct.pack(">H", port)))
-    return _body(_nest(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM | _MATCH_PROTO_DST_PORT)
+    return _body(family, _nest(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM | _MATCH_PROTO_DST_PORT)
 
 
-def _body(attributes: bytes, *, original: int = 0, reply: int = 0) -> bytes:
+def proto_flows(proto: int, family: int) -> bytes:
+    """The body of a request for flows of protocol number `proto`."""
+    target = _nest(_CTA_TUPLE_PROTO, _attribute(_CTA_PROTO_NUM, bytes([proto])))
+    return _body(family, _nest(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM)
+
+
+def _destination_ports(raw: bytes) -> Iterator[int]:
+    """The port that a flow was opened to, from the kernel's message about it."""
+    for kind, tuple_ in _attributes(raw[_HEADERS:]):
+        if kind != _CTA_TUPLE_ORIG:
+            continue
+        for part, body in _attributes(tuple_):
+            if part == _CTA_TUPLE_PROTO:
+                yield from (
+                    struct.unpack(">H", data[:2])[0]
+                    for number, data in _attributes(body)
+                    if number == _CTA_PROTO_DST_PORT
+                )
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    offset = 0
+    while offset + 4 <= len(data):
+        length, kind = struct.unpack_from("=HH", data, offset)
+        if length < 4:
+            return
+        yield kind & _TYPE_MASK, data[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+
+
+def _family_of(ip: str) -> int:
+    return socket.AF_INET6 if ":" in ip else socket.AF_INET
+
+
+def _source(ip: str) -> bytes:
+    address = ip_address(ip)
+    return _nest(_CTA_TUPLE_IP, _attribute(_CTA_IP_SRC[address.version], address.packed))
+
+
+def _body(family: int, attributes: bytes, *, original: int = 0, reply: int = 0) -> bytes:
     flags = _attribute(_FILTER_ORIG_FLAGS, struct.pack("=I", original))
     flags += _attribute(_FILTER_REPLY_FLAGS, struct.pack("=I", reply))
-    return struct.pack(">BBH", socket.AF_INET, 0, 0) + attributes + _nest(_CTA_FILTER, flags)
+    return struct.pack(">BBH", family, 0, 0) + attributes + _nest(_CTA_FILTER, flags)
 
 
 def _nest(kind: int, body: bytes) -> bytes:

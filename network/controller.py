@@ -209,7 +209,7 @@ class Controller:
         Raises PortInUse (a SystemFailure, as Docker's 500) in Docker's words, InvalidArgument.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.publish(attachment, self._leading_out(attachment), wanted)
+        return await self._exposure.publish(attachment, attachment.gateways, wanted)
 
     async def republish(self, container_id: str, wanted: Sequence[PortRequest]) -> list[PortBinding]:
         """After a hot connect or disconnect: let the ports follow the endpoint that leads out now.
@@ -217,7 +217,7 @@ class Controller:
         Ports of the host that were given stay the same. Returns and raises as `publish`.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.republish(attachment, self._leading_out(attachment), wanted)
+        return await self._exposure.republish(attachment, attachment.gateways, wanted)
 
     async def release(self, container_id: str) -> None:
         """Take back ports, endpoints and sandbox of a container; idempotent. Does all, then raises a failure."""
@@ -250,7 +250,7 @@ class Controller:
         warnings: list[str] = []
         for endpoint in endpoints:
             warnings += await self._adopt(attachment, endpoint)
-        return warnings + await self._exposure.adopt(attachment, self._leading_out(attachment), ports)
+        return warnings + await self._exposure.adopt(attachment, attachment.gateways, ports)
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
@@ -278,13 +278,6 @@ class Controller:
             if driver.info.name == name:
                 return driver
         raise errdefs.NotFound(f"network {name} not found")
-
-    def _leading_out(self, attachment: Attachment) -> Endpoint | None:
-        """The endpoint that ports lead to: the one that leads out, when it is behind a bridge."""
-        endpoint = attachment.gateways.ipv4
-        if endpoint is None or self._drivers[endpoint.network_id].info.driver != "bridge":
-            return None
-        return endpoint
 
     async def _connect(self, attachment: Attachment, driver: Driver, request: EndpointRequest) -> Endpoint:
         sandbox, before = attachment.sandbox, attachment.gateways
@@ -320,7 +313,7 @@ class Controller:
         sandbox, before = attachment.sandbox, attachment.gateways
         attachment.endpoints = [each for each in attachment.endpoints if each.id != endpoint.id]
         self._resolver.leave(sandbox.id, endpoint.id)
-        if attachment.published is not None and attachment.published.id == endpoint.id:
+        if endpoint in attachment.published:
             await self._exposure.withdraw(attachment)
         with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
             await self._worker.run(lambda: routes.follow(sandbox.fd, before, attachment.gateways))
@@ -330,8 +323,8 @@ class Controller:
         driver = self._drivers.get(endpoint.network_id)
         if driver is not None:
             await driver.disconnect(sandbox, endpoint, hot=hot)
-        if endpoint.ipv4:
-            await self._worker.run(lambda: self._worker.conntrack.forget_container(endpoint.ipv4))
+        addresses = [each for each in (endpoint.ipv4, endpoint.ipv6) if each]
+        await self._worker.run(lambda: self._worker.conntrack.forget_container(addresses))
 
     async def _release(self, attachment: Attachment) -> None:
         failures: list[Exception] = []

@@ -1,4 +1,4 @@
-"""Carries what the kernel's DNAT cannot: [::1] and every IPv6 address to containers with IPv4 alone.
+"""Carries what the kernel's DNAT cannot: [::1], and every IPv6 address to containers with IPv4 alone.
 
 It serves the held sockets on the daemon's loop. Bytes of TCP go through `splice`, never through Python.
 """
@@ -12,9 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from network.udpproxy import UdpProxy
-
-Target = tuple[str, int]
+from network.udpproxy import Target, UdpProxy, family_of
 
 _CHUNK: Final = 1 << 16
 _TURN: Final = 1 << 20  # bytes after which other tasks get a turn
@@ -91,7 +89,7 @@ class TcpProxy:
         self._retry = self._loop.call_later(_RETRY_SECONDS, self.start)
 
     async def _serve(self, client: socket.socket) -> None:
-        with client, socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        with client, socket.socket(family_of(self._target), socket.SOCK_STREAM) as server:
             client.settimeout(0)
             server.settimeout(0)
             with contextlib.suppress(OSError):

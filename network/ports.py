@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Final
 
 import errdefs
@@ -47,9 +48,27 @@ class PortRequest:
     host_port_end: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One port of the host at several addresses; `start` 0 is an ephemeral one.
+
+    `routed` are the wildcards of families for which the host holds nothing.
+    """
+
+    proto: Protocol
+    container_port: int
+    start: int
+    end: int
+    addresses: tuple[str, ...]
+    routed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortBinding:
-    """A published port: one per address family for a request without host address."""
+    """A published port: one per address family for a request without host address.
+
+    `host_port` 0: the container's port is opened at its own address (routed networks); the host has none for it.
+    """
 
     proto: Protocol
     container_port: int
@@ -59,7 +78,7 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A binding and its socket (None where the kernel has no such protocol: SCTP without its module)."""
+    """A binding and its socket (None for an opened port, and where the kernel has no SCTP)."""
 
     binding: PortBinding
     socket: socket.socket | None
@@ -70,16 +89,15 @@ class Ports:
 
     def __init__(self, ephemeral: range) -> None:
         self._ephemeral = ephemeral
-        self._last: dict[tuple[str, str], int] = {}
+        self._last: dict[tuple[str, tuple[str, ...]], int] = {}
         self._taken: dict[tuple[str, int], dict[str, Held]] = {}
 
-    def allocate(self, wanted: Sequence[PortRequest]) -> list[Held]:
-        """Hold a port for each request; all or none. Raises PortInUse in Docker's words."""
+    def allocate(self, wanted: Sequence[Group]) -> list[Held]:
+        """Hold a port for each group; all or none. Raises PortInUse in Docker's words."""
         held: list[Held] = []
-        wildcards = [WILDCARD4, WILDCARD6] if _has_ipv6() else [WILDCARD4]
         try:
-            for request in wanted:
-                held += self._allocate_one(request, wildcards)
+            for group in wanted:
+                held += self._allocate_one(group)
         except BaseException:
             self.free(held)
             raise
@@ -87,8 +105,10 @@ class Ports:
 
     def hold(self, binding: PortBinding) -> Held:
         """Hold exactly this port again, after a restart. Raises PortInUse."""
+        if binding.host_port == 0:
+            return Held(binding, None)
         key = (binding.proto, binding.host_port)
-        if any(_overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
+        if any(overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
             raise PortInUse(
                 f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
             )
@@ -112,42 +132,37 @@ class Ports:
             if not addresses:
                 self._taken.pop(key, None)
 
-    def _allocate_one(self, request: PortRequest, wildcards: Sequence[str]) -> list[Held]:
-        """The bindings of one request: the same port at each of its addresses."""
-        addresses = [request.host_ip] if request.host_ip else wildcards
-        for port in self._candidates(request):
+    def _allocate_one(self, group: Group) -> list[Held]:
+        """The bindings of a group: the same port at each of its addresses."""
+        opened = [Held(_binding(group, address, 0), None) for address in group.routed]
+        if not group.addresses:
+            return opened
+        for port in self._candidates(group):
             try:
-                return self._at(request, addresses, port)
+                return self._at(group, port) + opened
             except CannotBind:
                 raise
             except PortInUse:
-                if request.host_port_start == request.host_port_end != 0:
+                if group.start == group.end != 0:
                     raise
         raise PortInUse("all ports are allocated")
 
-    def _candidates(self, request: PortRequest) -> Iterator[int]:
-        start, end = request.host_port_start, request.host_port_end
-        if start:
-            yield from range(start, max(start, end) + 1)
+    def _candidates(self, group: Group) -> Iterator[int]:
+        if group.start:
+            yield from range(group.start, group.end + 1)
             return
-        key = (request.proto, request.host_ip)
+        key = (group.proto, group.addresses)
         first = self._last.get(key, self._ephemeral[-1]) + 1 - self._ephemeral.start
         for step in range(len(self._ephemeral)):
             port = self._ephemeral[(first + step) % len(self._ephemeral)]
             self._last[key] = port
             yield port
 
-    def _at(self, request: PortRequest, addresses: Sequence[str], port: int) -> list[Held]:
+    def _at(self, group: Group, port: int) -> list[Held]:
         held: list[Held] = []
         try:
-            for address in addresses:
-                binding = PortBinding(
-                    proto=request.proto,
-                    container_port=request.container_port,
-                    host_ip=address,
-                    host_port=port,
-                )
-                held.append(self.hold(binding))
+            for address in group.addresses:
+                held.append(self.hold(_binding(group, address, port)))  # noqa: PERF401 - freed when one fails
         except BaseException:
             self.free(held)
             raise
@@ -163,7 +178,7 @@ def ephemeral_range(sysctl: str) -> range:
     return range(first, last + 1)
 
 
-def _has_ipv6() -> bool:
+def has_ipv6() -> bool:
     """Whether somebody could connect by IPv6, as Docker finds out: [::1] can be bound."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
@@ -173,7 +188,14 @@ def _has_ipv6() -> bool:
     return True
 
 
-def _overlap(one: str, other: str) -> bool:
+def _binding(group: Group, address: str, port: int) -> PortBinding:
+    return PortBinding(
+        proto=group.proto, container_port=group.container_port, host_ip=address, host_port=port
+    )
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether one address is part of the other: both cannot have the same port."""
     if (":" in one) != (":" in other):
         return False
     return one == other or one in (WILDCARD4, WILDCARD6) or other in (WILDCARD4, WILDCARD6)
@@ -199,6 +221,10 @@ def _bind(holder: socket.socket, family: socket.AddressFamily, binding: PortBind
     holder.settimeout(0)
     if family == socket.AF_INET6:
         holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if ip_address(
+        binding.host_ip
+    ).is_loopback:  # whatever the rules are: what comes from a wire is not for it
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
     if binding.proto != "udp":
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((binding.host_ip, binding.host_port))

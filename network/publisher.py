@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-import errdefs
-from network import portproxy
+from network import port_groups, portproxy, ports
 from network.endpoint import Endpoint
-from network.nftables.element import NUMBERS
-from network.nftables.entry import Published
+from network.nftables.element import NUMBERS, Family
+from network.nftables.entry import Entry, Opened, Published
+from network.port_groups import Side, Sides
 from network.portproxy import Proxy
-from network.ports import WILDCARD4, Held, PortBinding, PortInUse, PortRequest, Ports
+from network.ports import WILDCARD4, WILDCARD6, Held, PortBinding, PortInUse, PortRequest, Ports
+from network.routes import Gateways
 from network.rules import Rules
 from network.worker import Worker
 
 
 @dataclass(slots=True)
 class Publication:
-    """What is published for one endpoint."""
+    """What is published for one container, and where it leads."""
 
+    sides: Sides
     held: list[Held] = field(default_factory=list)
-    elements: list[Published] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
 
     def unserve(self) -> None:
@@ -33,7 +35,7 @@ class Publication:
 
     @property
     def bindings(self) -> list[PortBinding]:
-        """The bindings, in the order of the requests."""
+        """The bindings, in Docker's order."""
         return [each.binding for each in self.held]
 
 
@@ -46,108 +48,126 @@ class Publisher:
         self._ports = ports
 
     async def publish(
-        self, endpoint: Endpoint, wanted: Sequence[PortRequest], record: Callable[[Publication], None]
+        self,
+        gateways: Gateways,
+        wanted: Sequence[PortRequest],
+        record: Callable[[Publication], None],
     ) -> Publication:
-        """All ports or none. Raises PortInUse with the endpoint's name and Docker's text, InvalidArgument.
+        """All ports or none, led to the endpoints that lead out; none to internal networks, nor to other drivers'.
 
         `record` is called in the worker's thread as soon as there is something to withdraw, even for a caller that was
-        cancelled meanwhile.
+        cancelled meanwhile. Raises PortInUse with the endpoint's name and Docker's text, InvalidArgument.
         """
-        checked = [_checked(request) for request in wanted]
-        publication = await self._worker.run(lambda: self._publish(endpoint, checked, record))
-        self._serve(endpoint, publication)
+        publication = await self._worker.run(lambda: self._publish(gateways, wanted, record))
+        self._serve(publication)
         return publication
 
     async def adopt(
-        self, endpoint: Endpoint, bindings: Iterable[PortBinding]
+        self, gateways: Gateways, bindings: Iterable[PortBinding]
     ) -> tuple[Publication, list[str]]:
         """Hold the ports of a running container again; what cannot be held is still led there by nftables.
 
         The second value names what is not as it was.
         """
-        publication, warnings = await self._worker.run(lambda: self._adopt(endpoint, list(bindings)))
-        self._serve(endpoint, publication)
+        publication, warnings = await self._worker.run(lambda: self._adopt(gateways, list(bindings)))
+        self._serve(publication)
         return publication, warnings
 
     def withdraw(self, publication: Publication) -> None:
         """Take all of it back; for the worker's thread, after `unserve` on the loop. Idempotent."""
-        self._rules.remove(publication.elements)
+        self._rules.remove(publication.entries)
         self._ports.free(publication.held)
 
     def _publish(
-        self, endpoint: Endpoint, wanted: Sequence[PortRequest], record: Callable[[Publication], None]
+        self,
+        gateways: Gateways,
+        wanted: Sequence[PortRequest],
+        record: Callable[[Publication], None],
     ) -> Publication:
+        sides = self._sides(gateways)
+        groups = port_groups.group(wanted, sides)
         try:
-            held = self._ports.allocate(wanted)
+            held = self._ports.allocate(groups)
         except PortInUse as error:
+            endpoint = gateways.ipv4 or gateways.ipv6
+            where = f"{endpoint.name} ({endpoint.id})" if endpoint is not None else ""
             raise PortInUse(
-                f"driver failed programming external connectivity on endpoint {endpoint.name} ({endpoint.id}): "
-                f"{error.message}"
+                f"driver failed programming external connectivity on endpoint {where}: {error.message}"
             ) from error
-        publication = Publication(held, _elements(endpoint, [each.binding for each in held]))
+        publication = Publication(sides, held, _entries(sides, [each.binding for each in held]))
         try:
-            self._rules.add(publication.elements)
+            self._rules.add(publication.entries)
         except BaseException:
             self._ports.free(held)
             raise
         record(publication)
-        self._forget_udp(publication.elements)
+        self._forget_udp(publication.entries)
         return publication
 
-    def _adopt(self, endpoint: Endpoint, bindings: list[PortBinding]) -> tuple[Publication, list[str]]:
-        publication, warnings = Publication(elements=_elements(endpoint, bindings)), []
+    def _adopt(self, gateways: Gateways, bindings: list[PortBinding]) -> tuple[Publication, list[str]]:
+        sides = self._sides(gateways)
+        publication, warnings = Publication(sides, entries=_entries(sides, bindings)), []
         for binding in bindings:
             try:
                 publication.held.append(self._ports.hold(binding))
             except PortInUse as error:
-                warnings.append(f"endpoint {endpoint.name}: {error.message}")
-        self._rules.expect(publication.elements)
+                side = sides.of(binding.host_ip)
+                warnings.append(f"endpoint {side.endpoint.name if side else ''}: {error.message}")
+        self._rules.expect(publication.entries)
         return publication, warnings
 
-    def _forget_udp(self, elements: Iterable[Published]) -> None:
-        for each in elements:
-            if each.proto == "udp":
-                self._worker.conntrack.forget_port(NUMBERS[each.proto], each.host_port)
+    def _sides(self, gateways: Gateways) -> Sides:
+        """A container without a way out by IPv6 is reached from the host's IPv6 addresses by its IPv4 one."""
+        ipv4 = self._side(gateways.ipv4, "ipv4")
+        if not ports.has_ipv6():
+            return Sides(ipv4)
+        if gateways.ipv6 is not None:
+            return Sides(ipv4, self._side(gateways.ipv6, "ipv6"))
+        return Sides(ipv4, ipv4 and Side(ipv4.endpoint, ipv4.address, ipv4.bridge, "ipv6"))
 
-    def _serve(self, endpoint: Endpoint, publication: Publication) -> None:
+    def _side(self, endpoint: Endpoint | None, family: Family) -> Side | None:
+        if endpoint is None:
+            return None
+        bridge = self._rules.bridge_of(endpoint.network_id)
+        address = endpoint.ipv4 if family == "ipv4" else endpoint.ipv6
+        if bridge is None or bridge.internal or not address:
+            return None
+        return Side(endpoint, address, bridge, family)
+
+    def _forget_udp(self, entries: Iterable[Entry]) -> None:
+        published = [each for each in entries if isinstance(each, Published) and each.proto == "udp"]
+        self._worker.conntrack.forget_ports(NUMBERS["udp"], {each.host_port for each in published})
+
+    def _serve(self, publication: Publication) -> None:
         for each in publication.held:
-            if each.socket is None:
+            side = publication.sides.of(each.binding.host_ip)
+            if each.socket is None or side is None:
                 continue
-            proxy = portproxy.make(
-                each.binding.proto, each.socket, (endpoint.ipv4, each.binding.container_port)
-            )
+            target = (side.address, each.binding.container_port)
+            proxy = portproxy.make(each.binding.proto, each.socket, target)
             if proxy is not None:
                 publication.proxies.append(proxy)
                 proxy.start()
 
 
-def _elements(endpoint: Endpoint, bindings: Iterable[PortBinding]) -> list[Published]:
-    """The bindings that nftables serves: those of IPv4."""
-    return [
-        Published(
-            proto=each.proto,
-            host_ip="" if each.host_ip == WILDCARD4 else each.host_ip,
-            host_port=each.host_port,
-            container_ip=endpoint.ipv4,
-            container_port=each.container_port,
-        )
-        for each in bindings
-        if ":" not in each.host_ip
-    ]
+def _entries(sides: Sides, bindings: Iterable[PortBinding]) -> list[Entry]:
+    """What nftables is told of the bindings."""
+    entries: dict[Entry, None] = {}
+    for binding in bindings:
+        side = sides.of(binding.host_ip)
+        if side is None or (":" in side.address) != (":" in binding.host_ip):
+            continue  # a proxy carries it
+        if binding.host_port and _is_led_by_kernel(binding.host_ip):
+            host_ip = "" if binding.host_ip in (WILDCARD4, WILDCARD6) else binding.host_ip
+            entries[
+                Published(binding.proto, host_ip, binding.host_port, side.address, binding.container_port)
+            ] = None
+        if side.bridge.opens(side.family):
+            entries[Opened(binding.proto, side.address, binding.container_port)] = None
+    return list(entries)
 
 
-def _checked(request: PortRequest) -> PortRequest:
-    """The request with its address in canonical form. Raises InvalidArgument."""
-    if request.proto not in NUMBERS:
-        raise errdefs.InvalidArgument(f"invalid proto: {request.proto}")
-    numbers = (request.container_port, request.host_port_start, request.host_port_end)
-    if not 0 < request.container_port <= 65535 or any(not 0 <= number <= 65535 for number in numbers):
-        raise errdefs.InvalidArgument(
-            f"invalid port in {request.container_port}/{request.proto}: 1 to 65535 are ports"
-        )
-    if not request.host_ip:
-        return request
-    try:
-        return replace(request, host_ip=str(ip_address(request.host_ip)))
-    except ValueError:
-        raise errdefs.InvalidArgument(f"invalid host IP address: {request.host_ip}") from None
+def _is_led_by_kernel(host_ip: str) -> bool:
+    """A loopback or link-local address of IPv6 cannot be another's source: a proxy carries those."""
+    address = ip_address(host_ip)
+    return address.version == 4 or not (address.is_loopback or address.is_link_local)

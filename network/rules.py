@@ -150,6 +150,6 @@ class Rules:
 
     def _forget_udp(self) -> None:
         """Flows that began without rules would never meet them."""
-        for each in self._ruleset.entries:
-            if isinstance(each, Published) and each.proto == "udp":
-                self._worker.conntrack.forget_port(NUMBERS[each.proto], each.host_port)
+        published = [each for each in self._ruleset.entries if isinstance(each, Published)]
+        udp = {each.host_port for each in published if each.proto == "udp"}
+        self._worker.conntrack.forget_ports(NUMBERS["udp"], udp)

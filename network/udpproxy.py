@@ -16,6 +16,7 @@ _IDLE_SECONDS: Final = 90.0  # as docker-proxy
 _IP_PKTINFO: Final = 8
 
 Control = list[tuple[int, int, bytes]]
+Target = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class _Flow:
 class UdpProxy:
     """Serves a bound UDP socket; a flow ends after 90 idle seconds, the longest idle one when there are 1024."""
 
-    def __init__(self, holder: socket.socket, target: tuple[str, int]) -> None:
+    def __init__(self, holder: socket.socket, target: Target) -> None:
         self._holder = holder
         self._target = target
         self._loop = asyncio.get_running_loop()
@@ -88,7 +89,7 @@ class UdpProxy:
 
     def _open(self, client: Any, control: Control) -> _Flow | None:
         try:
-            ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            ours = socket.socket(family_of(self._target), socket.SOCK_DGRAM)
         except OSError:
             return None
         ours.settimeout(0)
@@ -120,6 +121,11 @@ class UdpProxy:
         _, flow = self._flows.popitem(last=False)
         self._loop.remove_reader(flow.socket.fileno())
         flow.socket.close()
+
+
+def family_of(target: Target) -> socket.AddressFamily:
+    """The family of a container's address."""
+    return socket.AF_INET6 if ":" in target[0] else socket.AF_INET
 
 
 def _answering(ancillary: list[tuple[int, int, bytes]]) -> Control:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from network.ports import PortBinding, PortInUse, PortRequest, Ports, ephemeral_range
+from network.ports import Group, PortBinding, PortInUse, Ports, ephemeral_range
 
 
 def test_the_kernels_range_or_dockers() -> None:
@@ -26,10 +26,8 @@ def free_ports(count: int) -> int:
     raise AssertionError("no free ports")
 
 
-def request(start: int = 0, end: int = 0, host_ip: str = "127.0.0.1") -> PortRequest:
-    return PortRequest(
-        proto="tcp", container_port=80, host_ip=host_ip, host_port_start=start, host_port_end=end or start
-    )
+def request(start: int = 0, end: int = 0, host_ip: str = "127.0.0.1") -> Group:
+    return Group("tcp", 80, start, end or start, (host_ip,))
 
 
 def test_ephemeral_ports_rotate_and_end() -> None:
