@@ -105,7 +105,7 @@ class Outgoing:
         self._fd = os.dup(fd)
         self._threads = threads
         self._idle: dict[Kind, list[socket.socket]] = {}
-        self._filling: dict[Kind, asyncio.Future[list[socket.socket]]] = {}
+        self._filling: dict[Kind, asyncio.Future[None]] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -123,21 +123,27 @@ class Outgoing:
             os.close(self._fd)
             self._fd = -1
 
-    def _fill(self, kind: Kind) -> asyncio.Future[list[socket.socket]]:
+    def _fill(self, kind: Kind) -> asyncio.Future[None]:
         if self._closed:
             raise OSError(errno.EBADF, "the namespace is gone")
         loop = asyncio.get_running_loop()
+        ready = self._filling[kind] = loop.create_future()
         # A copy of its own: close() may come meanwhile, and the number be another namespace's.
-        filling = loop.run_in_executor(self._threads, partial(_make, os.dup(self._fd), kind))
-        self._filling[kind] = filling
-        filling.add_done_callback(partial(self._filled, kind))
-        return filling
+        making = loop.run_in_executor(self._threads, partial(_make, os.dup(self._fd), kind))
+        making.add_done_callback(partial(self._filled, kind, ready))
+        return ready
 
-    def _filled(self, kind: Kind, filling: asyncio.Future[list[socket.socket]]) -> None:
+    def _filled(
+        self, kind: Kind, ready: asyncio.Future[None], making: asyncio.Future[list[socket.socket]]
+    ) -> None:
         del self._filling[kind]
-        if filling.cancelled() or filling.exception() is not None:
+        failure = making.exception()
+        if failure is not None:
+            ready.set_exception(failure)
+            ready.exception()  # those who waited may have been cancelled
             return
-        self._idle.setdefault(kind, []).extend(filling.result())
+        self._idle.setdefault(kind, []).extend(making.result())
+        ready.set_result(None)
         if self._closed:
             self._expire()
         elif self._expiry is None:
