@@ -21,7 +21,6 @@ from network import opening, routes, sysctl
 from network.attachments import DEFAULT_PREFIX, Attachment, Attachments
 from network.dns.resolver import Resolver
 from network.drivers import bridge_device
-from network.drivers.bridge import BridgeDriver
 from network.drivers.bridge_kind import BridgeKind
 from network.drivers.driver import Driver, Kind, NetworkInfo
 from network.drivers.paper import PaperDriver, PaperKind
@@ -35,6 +34,7 @@ from network.routes import Gateways
 from network.rules import Rules
 from network.sandbox import Sandbox
 from network.steps import Steps
+from network.subnets import Subnets
 from network.worker import Worker
 
 __all__ = ["Controller", "NetworkConfig"]
@@ -55,24 +55,20 @@ class Controller:
         worker: Worker,
         lock: Transactions,
         rules: Rules,
-        bridges: BridgeKind,
-        default: BridgeDriver,
     ) -> None:
         self._worker = worker
         self._lock = lock
         self._rules = rules
-        self._bridges = bridges
+        self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
+        self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete)
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         self._exposure = Exposure(worker, Publisher(worker, rules, ports))
         self._kinds: dict[str, Kind] = {
-            "bridge": bridges,
+            "bridge": self._bridges,
             "host": PaperKind("host"),
             "null": PaperKind("null"),
         }
-        created = default.info.created
-        host, none = opening.predefined(config, "host", created), opening.predefined(config, "none", created)
-        drivers: list[Driver] = [default, PaperDriver(host), PaperDriver(none)]
-        self._drivers = {each.info.id: each for each in drivers}
+        self._drivers: dict[str, Driver] = {}
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
         self._steps = Steps()
@@ -91,15 +87,25 @@ class Controller:
             undo.push_async_callback(worker.close)
             lock = await worker.run(lambda: bridge_device.reserve(config.bridge))
             undo.push_async_callback(worker.run, lock.close)
-            device = await worker.run(lambda: opening.bridge(worker, config))
-            rules = opening.rules(worker, config, device)
+            await worker.run(lambda: opening.forward(worker, config))
+            rules = opening.rules(worker, config)
             await rules.open()
             undo.push_async_callback(rules.close)
-            bridges = BridgeKind(worker, rules, config.instance)
-            default = bridges.default(device, opening.network_id(config, "bridge"))
-            controller = cls(config, worker, lock, rules, bridges, default)
+            controller = cls(config, worker, lock, rules)
+            await controller._predefine(config)
             undo.pop_all()
             return controller
+
+    async def _predefine(self, config: NetworkConfig) -> None:
+        network_id = opening.network_id(config, "bridge")
+        try:
+            default = await self._bridges.default(config.bridge, network_id, config.default_bridge)
+        finally:
+            self._subnets.forget(network_id)
+        self._drivers[network_id] = default
+        for name in ("host", "none"):
+            info = opening.predefined(config, name, default.info.created)
+            self._drivers[info.id] = PaperDriver(info)
 
     async def close(self) -> None:
         """Let go of sockets, threads and fds. Everything in the kernel stays for the next daemon."""
@@ -132,8 +138,11 @@ class Controller:
         Returns what it became, as `restore_network` wants it. Raises errdefs in Docker's words.
         """
         kind = self._kind(asked)
-        driver = await self._steps.whole(kind.create(asked), lambda made: made.remove())
-        self._drivers[driver.info.id] = driver
+        try:
+            driver = await self._steps.whole(kind.create(asked), lambda made: made.remove())
+            self._drivers[driver.info.id] = driver
+        finally:
+            self._subnets.forget(asked.id)
         return driver.info
 
     async def restore_network(self, made: NetworkInfo) -> None:

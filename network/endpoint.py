@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 
 from network.ports import PortRequest
 
@@ -73,6 +73,9 @@ def new_id() -> str:
     return secrets.token_hex(32)
 
 
-def mac_of(ipv4: str) -> str:
-    """The MAC address that Docker gives to a container by its address: caches of neighbours stay right on reuse."""
-    return "02:42:" + IPv4Address(ipv4).packed.hex(":")
+def mac_of(address: str) -> str:
+    """The MAC address that Docker gives to a container by its IPv4 address: caches of neighbours stay right on reuse.
+
+    With IPv6 alone it is made of the end of that.
+    """
+    return "02:42:" + ip_address(address).packed[-4:].hex(":")

@@ -214,10 +214,10 @@ def family_of(ip: str) -> int:
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
 
-def addresses_of(family: int = socket.AF_INET) -> Message:
-    """The dump request for the addresses of a family."""
+def addresses_of(index: int = 0) -> Message:
+    """The dump request for the addresses of both families, of one interface or of all."""
     message = ifaddrmsg()
-    message["family"] = family
+    message["index"] = index
     return message
 
 
@@ -229,7 +229,7 @@ def default_route(index: int, gateway: str) -> Message:
     return message
 
 
-def routes_of(family: int = socket.AF_INET) -> Message:
+def routes_of(family: int) -> Message:
     """The dump request for the routes of a family."""
     message = rtmsg()
     message["family"] = family

@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Final
 
 import errdefs
-from network.drivers import bridge_device
-from network.drivers.bridge_device import Device
 from network.drivers.default_bridge import DefaultBridge
 from network.drivers.driver import NetworkInfo
 from network.forwarding import Forwarding
-from network.ipam.pools import AddressPool
-from network.nftables.bridge import Bridge
+from network.ipam.pools import AddressPool, complete_pools
 from network.nftables.ruleset import Ruleset, table_name
 from network.plugins.discovery import Places
 from network.rules import Rules
@@ -63,25 +60,20 @@ def predefined(config: NetworkConfig, name: str, created: datetime) -> NetworkIn
     return NetworkInfo(name=name, id=network_id(config, name), driver=_DRIVERS[name], created=created)
 
 
-def bridge(worker: Worker, config: NetworkConfig) -> Device:
-    """The default bridge, found or made, on a host that forwards. Blocks: for the worker's thread."""
+def forward(worker: Worker, config: NetworkConfig) -> None:
+    """Have the host forward, unless that is not wanted. Blocks: for the worker's thread."""
     if config.ip_forward:
         _forwarding(worker, config).enable()
-    try:
-        return bridge_device.ensure(
-            worker.rtnl, config.bridge, config.default_bridge.bip or None, f"wherry:{config.instance}"
-        )
-    except OSError as error:
-        raise errdefs.SystemFailure(f"cannot set up bridge {config.bridge}: {error.strerror}") from error
 
 
-def rules(worker: Worker, config: NetworkConfig, device: Device) -> Rules:
-    """The rules of a daemon that has the default bridge, not yet applied."""
-    default = Bridge(
-        name=device.name, network_id=network_id(config, "bridge"), subnets=(device.address.network,)
-    )
-    ruleset = Ruleset(table_name(config.instance), config.mark, {device.name: default})
-    return Rules(worker, ruleset, _forwarding(worker, config))
+def rules(worker: Worker, config: NetworkConfig) -> Rules:
+    """The rules of a daemon that has no networks yet, not yet applied."""
+    return Rules(worker, Ruleset(table_name(config.instance), config.mark), _forwarding(worker, config))
+
+
+def address_pools(config: NetworkConfig) -> tuple[AddressPool, ...]:
+    """What networks get subnets from; IPv6 from a prefix that is this instance's own where no pool has it."""
+    return complete_pools(config.address_pools, config.instance)
 
 
 def _forwarding(worker: Worker, config: NetworkConfig) -> Forwarding:

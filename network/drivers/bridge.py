@@ -1,76 +1,93 @@
-"""Networks behind a Linux bridge of the host."""
+"""One network behind a Linux bridge of the host."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-import socket
-from ipaddress import IPv4Network
+from collections.abc import Callable
 from typing import Final
 
 import errdefs
-from network import netlink, netns, resolvconf, sysctl
+from network import interface, netlink, netns, resolvconf
 from network.drivers import bridge_device
 from network.drivers.bridge_device import Device
+from network.drivers.bridge_options import Options
 from network.drivers.driver import NetworkInfo
 from network.drivers.veth import Veths
 from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id
-from network.ipam.addresses import Addresses
+from network.ipam.leases import Lease, Leases
 from network.netlink import Rtnetlink
 from network.rules import Rules
 from network.sandbox import Sandbox
 from network.worker import Worker
 
-_IFF_UP: Final = 1
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_NONE: Final = Lease("", 0, "")
 
 
 class BridgeDriver:
-    """One bridge; each endpoint is a pair of interfaces."""
+    """Each endpoint is a pair of interfaces. `forget` is called when the network is no more."""
 
-    def __init__(self, worker: Worker, veths: Veths, rules: Rules, device: Device, info: NetworkInfo) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        veths: Veths,
+        rules: Rules,
+        device: Device,
+        options: Options,
+        info: NetworkInfo,
+        forget: Callable[[], None],
+    ) -> None:
         self._worker = worker
         self._veths = veths
         self._rules = rules
         self._device = device
-        self._taken: dict[str, str] = {}  # endpoint id -> its address
-        self._subnet = device.address.network
-        self._addresses = Addresses(self._subnet, device.address.ip, info.name)
+        self._options = options
+        self._forget = forget
+        self._leases = Leases(info)
+        self._taken: dict[str, list[str]] = {}  # endpoint id -> its addresses
         self.info = info
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
+    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface_name: str, /) -> Endpoint:
         """A veth pair, with hairpin on its port of the bridge."""
         if request.mac is not None and not _MAC.fullmatch(request.mac):
             raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
-        return await self._worker.run(lambda: self._connect(sandbox, request, interface))
+        return await self._worker.run(lambda: self._connect(sandbox, request, interface_name))
 
-    async def adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
-        """Take the endpoint's address again and find its port of the bridge from inside."""
+    async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
+        """Take the endpoint's addresses again and find its port of the bridge from inside."""
         await self._worker.run(lambda: self._adopt(sandbox, endpoint))
 
     async def disconnect(self, _: Sandbox, endpoint: Endpoint, /, *, hot: bool) -> None:
-        """Silence or remove the port of the bridge and free the address."""
-        await self._worker.run(lambda: self._disconnect(endpoint, hot=hot))
+        """Silence or remove the port of the bridge and free the addresses."""
+        await self._worker.run(lambda: self._disconnect(endpoint.id, hot=hot))
 
     async def remove(self) -> None:
-        """Remove the bridge when this instance made it, and what the rules say of it."""
+        """Remove the bridge when this instance made it, and then what the rules say of it."""
         await self._worker.run(self._remove)
+        self._forget()
 
     # What follows runs in the worker's thread.
 
-    def _connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
-        endpoint = self._endpoint(sandbox, request, interface)
+    def _connect(self, sandbox: Sandbox, request: EndpointRequest, interface_name: str) -> Endpoint:
+        endpoint_id = new_id()
         try:
-            self._veths.plug(endpoint.id, self._device.index, sandbox.fd, interface, endpoint.mac, 0)
-            netns.inside(sandbox.fd, lambda: _configure(endpoint))
+            endpoint = self._endpoint(endpoint_id, sandbox, request, interface_name)
+            self._veths.plug(
+                endpoint_id,
+                self._device.index,
+                sandbox.fd,
+                interface_name,
+                endpoint.mac,
+                self._options.mtu,
+            )
+            return netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls))
         except BaseException as error:
-            self._disconnect(endpoint, hot=True)
+            self._disconnect(endpoint_id, hot=True)
             if isinstance(error, OSError):
                 raise errdefs.SystemFailure(
-                    f"cannot attach endpoint {endpoint.name} to {self.info.name}: {error.strerror}"
+                    f"cannot attach endpoint {request.endpoint_name} to {self.info.name}: {error.strerror}"
                 ) from error
             raise
-        return endpoint
 
     def _adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
         try:
@@ -81,29 +98,37 @@ class BridgeDriver:
                 f"endpoint {endpoint.name} has lost its interface: {error.strerror}"
             ) from error
         finally:
-            self._take(endpoint.id, endpoint.ipv4)
+            if endpoint.ipv4:
+                self._take(endpoint.id, 4, endpoint.ipv4)
+            if endpoint.ipv6:
+                self._take(endpoint.id, 6, endpoint.ipv6)
 
-    def _disconnect(self, endpoint: Endpoint, *, hot: bool) -> None:
-        address = self._taken.pop(endpoint.id, None)
-        if address is not None:
-            self._addresses.free(address)
+    def _disconnect(self, endpoint_id: str, *, hot: bool) -> None:
+        for address in self._taken.pop(endpoint_id, ()):
+            self._leases.free(address)
         if hot:
-            self._veths.unplug(endpoint.id)
+            self._veths.unplug(endpoint_id)
         else:
-            self._veths.retire(endpoint.id)
+            self._veths.retire(endpoint_id)
 
     def _remove(self) -> None:
-        self._rules.remove_bridge(self._device.name)
         bridge_device.remove(self._worker.rtnl, self._device)
+        self._rules.remove_bridge(self._device.name)
 
-    def _take(self, endpoint_id: str, wanted: str | None) -> str:
-        address = self._addresses.take(wanted)
-        self._taken[endpoint_id] = address
-        return address
+    def _take(self, endpoint_id: str, version: int, wanted: str | None) -> Lease:
+        """An address of that family; none where the network has no such family and none is asked for."""
+        family: Final = 4 if version == 4 else 6
+        if not wanted and not self._leases.serves(family):
+            return _NONE
+        lease = self._leases.take(family, wanted)
+        self._taken.setdefault(endpoint_id, []).append(lease.address)
+        return lease
 
-    def _endpoint(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
-        endpoint_id = new_id()
-        address = self._take(endpoint_id, request.ipv4)
+    def _endpoint(
+        self, endpoint_id: str, sandbox: Sandbox, request: EndpointRequest, interface_name: str
+    ) -> Endpoint:
+        ipv4 = self._take(endpoint_id, 4, request.ipv4)
+        ipv6 = self._take(endpoint_id, 6, request.ipv6)
         return Endpoint(
             id=endpoint_id,
             name=request.endpoint_name,
@@ -111,11 +136,15 @@ class BridgeDriver:
             sandbox_id=sandbox.id,
             network_id=self.info.id,
             network=self.info.name,
-            interface=interface,
-            ipv4=address,
-            prefix_len=self._subnet.prefixlen,
-            gateway="" if self.info.internal else self.info.gateway,
-            mac=request.mac or mac_of(address),
+            interface=interface_name,
+            ipv4=ipv4.address,
+            prefix_len=ipv4.prefix_len,
+            gateway="" if self.info.internal else ipv4.gateway,
+            ipv6=ipv6.address,
+            ipv6_prefix_len=ipv6.prefix_len,
+            ipv6_gateway="" if self.info.internal else ipv6.gateway,
+            link_local=request.link_local,
+            mac=request.mac or mac_of(ipv4.address or ipv6.address),
             names=request.names,
             links=request.links,
             gateway_priority=request.gateway_priority,
@@ -123,26 +152,9 @@ class BridgeDriver:
         )
 
 
-def _configure(endpoint: Endpoint) -> None:
-    """Inside the sandbox: no IPv6 on the interface, then up and address in one write."""
-    name = endpoint.interface
-    with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-        sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "1")
-    index = socket.if_nametoindex(name)
-    broadcast = str(IPv4Network(f"{endpoint.ipv4}/{endpoint.prefix_len}", strict=False).broadcast_address)
-    own = netlink.address(index, endpoint.ipv4, endpoint.prefix_len, broadcast=broadcast)
-    with Rtnetlink() as rtnl:
-        rtnl.batch(
-            [
-                (netlink.RTM_SETLINK, 0, netlink.link(index, flags=_IFF_UP, change=_IFF_UP)),
-                (netlink.RTM_NEWADDR, netlink.CREATE, own),
-            ]
-        )
-
-
-def _outer_index(interface: str) -> int:
+def _outer_index(name: str) -> int:
     """Inside the sandbox: the index, in the host, of the other end of its interface."""
     with Rtnetlink() as rtnl:
-        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", interface)]))
+        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", name)]))
     index: int = found.get_attr("IFLA_LINK")
     return index

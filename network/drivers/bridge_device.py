@@ -1,4 +1,4 @@
-"""The bridge interface of the host: found or made, with an address. Blocks: for the worker's thread."""
+"""Bridge interfaces of the host: found or made, with addresses. Blocks: for the worker's thread."""
 
 from __future__ import annotations
 
@@ -7,62 +7,41 @@ import errno
 import logging
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import (
-    AddressValueError,
-    IPv4Address,
-    IPv4Interface,
-    IPv4Network,
-    NetmaskValueError,
-    ip_address,
-)
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Final
 
 import errdefs
-from network import netlink, resolvconf, sysctl
-from network.ipam import pools
+from network import interface, netlink, sysctl
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
 from network.nftables.transaction import NftError, Transactions
 
 _log = logging.getLogger(__name__)
 
+Interface = IPv4Interface | IPv6Interface
+
 _IFF_UP: Final = 1
-_MAIN_TABLE: Final = 254
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A bridge and its address, which is the gateway of its containers. `ours`: this instance made it."""
+    """A bridge. `ours`: this instance made it, so that it may readdress and remove it."""
 
     name: str
     index: int
-    address: IPv4Interface
     ours: bool
 
 
-def parse_bip(bip: str) -> IPv4Interface:
-    """The value of --bip, an address with prefix length. Raises InvalidArgument."""
-    try:
-        address = IPv4Interface(bip)
-    except (AddressValueError, NetmaskValueError, ValueError):
-        raise errdefs.InvalidArgument(
-            f"invalid bip {bip!r}: an IPv4 address with prefix length is needed"
-        ) from None
-    if (
-        "/" not in bip
-        or address.network.prefixlen > 30
-        or address.ip
-        in (
-            address.network.network_address,
-            address.network.broadcast_address,
-        )
-    ):
-        raise errdefs.InvalidArgument(
-            f"invalid bip {bip!r}: an address of a host in a subnet of at least 4 is needed"
-        )
-    return address
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How a bridge is to be: its addresses, with prefix lengths; `mtu` 0 is the kernel's default."""
+
+    name: str
+    addresses: Sequence[Interface] = ()
+    mtu: int = 0
+    ipv6: bool = False
 
 
 def reserve(name: str) -> Transactions:
@@ -85,107 +64,112 @@ def reserve(name: str) -> Transactions:
     return holder
 
 
-def ensure(rtnl: Rtnetlink, name: str, bip: str | None, owner: str) -> Device:
-    """Find the bridge or make it, give it an address when it has none, and bring it up.
-
-    `owner` is written to the alias of a bridge that is made here: only such a one is ever readdressed or removed.
-    """
-    wanted = None if bip is None else parse_bip(bip)
-    index, alias = _find(rtnl, name) or (_make(rtnl, name, owner), owner)
-    ours = alias == owner
-    present = list(_addresses(rtnl, index))
-    address = _settle_address(rtnl, Device(name, index, IPv4Interface("0.0.0.0"), ours), present, wanted)
-    _configure(name, ours=ours)
-    rtnl.batch([(netlink.RTM_SETLINK, 0, netlink.link(index, flags=_IFF_UP, change=_IFF_UP))])
-    return Device(name, index, address, ours)
-
-
-def remove(rtnl: Rtnetlink, device: Device) -> None:
-    """Remove a bridge that this instance made; another's stays."""
-    if device.ours:
-        with contextlib.suppress(NetlinkError):
-            rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(device.index))])
-
-
-def _find(rtnl: Rtnetlink, name: str) -> tuple[int, str] | None:
-    """(index, alias) of an interface; InvalidArgument when it is no bridge."""
+def find(rtnl: Rtnetlink, name: str, owner: str) -> Device | None:
+    """The bridge of that name; `owner` is the alias of those of this instance. InvalidArgument when it is no bridge."""
     try:
         found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", name)]))
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
         raise
-    info = found.get_attr("IFLA_LINKINFO")
-    if info is None or info.get_attr("IFLA_INFO_KIND") != "bridge":
-        raise errdefs.InvalidArgument(f"interface {name} is not a bridge")
-    return found["index"], found.get_attr("IFLA_IFALIAS") or ""
+    if _kind(found) != "bridge":
+        raise errdefs.InvalidArgument(f"existing interface {name} is not a bridge")
+    return Device(name, found["index"], found.get_attr("IFLA_IFALIAS") == owner)
 
 
-def _make(rtnl: Rtnetlink, name: str, owner: str) -> int:
-    mac = "02:42:" + secrets.token_bytes(4).hex(
-        ":"
-    )  # a fixed one: else it is the lowest of the ports', and changes
-    attrs = [
-        ("IFLA_IFNAME", name),
-        ("IFLA_ADDRESS", mac),
+def owned(rtnl: Rtnetlink, owner: str) -> list[Device]:
+    """All bridges of this instance."""
+    return [
+        Device(found.get_attr("IFLA_IFNAME"), found["index"], ours=True)
+        for found in rtnl.dump(netlink.RTM_GETLINK, netlink.link())
+        if found.get_attr("IFLA_IFALIAS") == owner and _kind(found) == "bridge"
+    ]
+
+
+def addresses(rtnl: Rtnetlink, device: Device) -> list[Interface]:
+    """Those of a bridge, but for the link-local ones that the kernel gives by itself."""
+    return [each for each in _all_addresses(rtnl, device.index) if not each.is_link_local]
+
+
+def make(rtnl: Rtnetlink, wanted: Wanted, owner: str) -> Device:
+    """A new bridge, up. Raises OSError; nothing is left then."""
+    rtnl.batch(
+        [
+            (netlink.RTM_NEWLINK, netlink.CREATE, netlink.link(attrs=_attributes(wanted))),
+            (
+                netlink.RTM_SETLINK,
+                0,
+                netlink.link(attrs=[("IFLA_IFNAME", wanted.name), ("IFLA_IFALIAS", owner)]),
+            ),
+        ]
+    )
+    device = Device(wanted.name, socket.if_nametoindex(wanted.name), ours=True)
+    try:
+        configure(rtnl, device, wanted, ())
+    except BaseException:
+        remove(rtnl, device)
+        raise
+    return device
+
+
+def configure(rtnl: Rtnetlink, device: Device, wanted: Wanted, present: Sequence[Interface]) -> None:
+    """Let a bridge be as it is wanted, and up, without touching what is right. Raises OSError.
+
+    Of a bridge that is another's nothing is taken away. 127.0.0.1 reaches published ports by it; it follows no router
+    of a container, and takes no part in IPv6 when its network has none.
+    """
+    sysctl.write(f"ipv4/conf/{device.name}/route_localnet", "1")
+    if device.ours or wanted.ipv6:
+        _configure_ipv6(device.name, enable=wanted.ipv6)
+    new = [each for each in wanted.addresses if each not in present]
+    old = [each for each in present if device.ours and each not in wanted.addresses]
+    rtnl.batch(
+        [
+            *((netlink.RTM_DELADDR, 0, interface.address(device.index, str(each))) for each in old),
+            *(
+                (netlink.RTM_NEWADDR, netlink.CREATE, interface.address(device.index, str(each)))
+                for each in new
+            ),
+            (netlink.RTM_SETLINK, 0, netlink.link(device.index, flags=_IFF_UP, change=_IFF_UP)),
+        ]
+    )
+
+
+def remove(rtnl: Rtnetlink, device: Device) -> None:
+    """Remove a bridge that this instance made; another's stays. Idempotent."""
+    if device.ours:
+        with contextlib.suppress(NetlinkError):
+            rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(device.index))])
+
+
+def _attributes(wanted: Wanted) -> list[tuple[str, object]]:
+    """A fixed MAC address: else it is the lowest of the ports', and changes with them."""
+    attrs: list[tuple[str, object]] = [
+        ("IFLA_IFNAME", wanted.name),
+        ("IFLA_ADDRESS", "02:42:" + secrets.token_bytes(4).hex(":")),
         ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
     ]
+    return [*attrs, ("IFLA_MTU", wanted.mtu)] if wanted.mtu else attrs
+
+
+def _configure_ipv6(name: str, *, enable: bool) -> None:
     try:
-        rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, netlink.link(attrs=attrs))])
-    except NetlinkError as error:
-        raise errdefs.SystemFailure(f"cannot create bridge {name}: {error.strerror}") from error
-    index = socket.if_nametoindex(name)
-    rtnl.batch([(netlink.RTM_SETLINK, 0, netlink.link(index, attrs=[("IFLA_IFALIAS", owner)]))])
-    return index
+        sysctl.write(f"ipv6/conf/{name}/accept_ra", "0")
+        if enable:
+            sysctl.write(f"ipv6/conf/{name}/accept_dad", "0")
+        sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "0" if enable else "1")
+    except FileNotFoundError:  # a kernel without IPv6
+        if enable:
+            raise
 
 
-def _settle_address(
-    rtnl: Rtnetlink, device: Device, present: list[IPv4Interface], wanted: IPv4Interface | None
-) -> IPv4Interface:
-    if wanted is None and present:
-        return present[0]
-    if wanted is not None and wanted in present:
-        return wanted
-    if present and not device.ours:
-        raise errdefs.InvalidArgument(
-            f"bridge {device.name} has the address {present[0]}: give no bip, or that one, or remove the address"
-        )
-    address = wanted or _choose(rtnl, device.index)
-    changes = [(netlink.RTM_DELADDR, 0, _address(device.index, old)) for old in present]
-    rtnl.batch([*changes, (netlink.RTM_NEWADDR, netlink.CREATE, _address(device.index, address))])
-    return address
+def _kind(link: netlink.Message) -> str:
+    info = link.get_attr("IFLA_LINKINFO")
+    return "" if info is None else info.get_attr("IFLA_INFO_KIND") or ""
 
 
-def _address(index: int, address: IPv4Interface) -> netlink.Message:
-    broadcast = str(address.network.broadcast_address)
-    return netlink.address(index, str(address.ip), address.network.prefixlen, broadcast=broadcast)
-
-
-def _choose(rtnl: Rtnetlink, bridge_index: int) -> IPv4Interface:
-    nameservers = [ip_address(each) for each in resolvconf.parse(resolvconf.read_host()[0]).nameservers]
-    subnet = pools.choose(
-        list(_routes(rtnl, bridge_index)), [each for each in nameservers if isinstance(each, IPv4Address)]
-    )
-    return IPv4Interface(f"{subnet.network_address + 1}/{subnet.prefixlen}")
-
-
-def _routes(rtnl: Rtnetlink, bridge_index: int) -> Iterator[IPv4Network]:
-    for route in rtnl.dump(netlink.RTM_GETROUTE, netlink.routes_of()):
-        destination = route.get_attr("RTA_DST")
-        if destination and route["table"] == _MAIN_TABLE and route.get_attr("RTA_OIF") != bridge_index:
-            yield IPv4Network(f"{destination}/{route['dst_len']}")
-
-
-def _addresses(rtnl: Rtnetlink, index: int) -> Iterator[IPv4Interface]:
-    for address in rtnl.dump(netlink.RTM_GETADDR, netlink.addresses_of()):
-        if address["index"] == index:
-            yield IPv4Interface(f"{address.get_attr('IFA_LOCAL')}/{address['prefixlen']}")
-
-
-def _configure(name: str, *, ours: bool) -> None:
-    """127.0.0.1 reaches published ports; a bridge of ours takes no part in IPv6, for its network has none."""
-    sysctl.write(f"ipv4/conf/{name}/route_localnet", "1")
-    if ours:
-        with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
-            sysctl.write(f"ipv6/conf/{name}/accept_ra", "0")
-            sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "1")
+def _all_addresses(rtnl: Rtnetlink, index: int) -> Iterator[Interface]:
+    for found in rtnl.dump(netlink.RTM_GETADDR, netlink.addresses_of(index)):
+        if found["index"] == index:
+            text = found.get_attr("IFA_LOCAL") or found.get_attr("IFA_ADDRESS")
+            yield ip_interface(f"{text}/{found['prefixlen']}")

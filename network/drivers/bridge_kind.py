@@ -2,96 +2,177 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Interface, IPv4Network
-from typing import Final
+from functools import partial
+from ipaddress import ip_interface, ip_network
 
 import errdefs
-from network.drivers import bridge_device
+from network.drivers import bridge_device, bridge_options
 from network.drivers.bridge import BridgeDriver
+from network.drivers.bridge_device import Interface, Wanted
+from network.drivers.bridge_options import Options
+from network.drivers.default_bridge import DefaultBridge
 from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.veth import Veths
-from network.nftables.bridge import Bridge
+from network.ipam.subnet import parse_address
 from network.rules import Rules
+from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
 
-NAME_OPTION: Final = "com.docker.network.bridge.name"
+Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 
 
 class BridgeKind:
-    """Bridges are named `br-<first 12 digits of the id>`, and marked by their alias as the instance's."""
+    """Bridges that it makes carry the alias `wherry:<instance>`. One of that name that is there already is used, with
+    the network's addresses added, and stays when the network goes, unless it has the alias. `complete` gives a network
+    the pools that it does not ask for.
+    """
 
-    def __init__(self, worker: Worker, rules: Rules, instance: str) -> None:
+    def __init__(self, worker: Worker, rules: Rules, instance: str, complete: Complete) -> None:
         self._worker = worker
         self._rules = rules
+        self._complete = complete
         self._owner = f"wherry:{instance}"
         self._veths = Veths(worker.rtnl, instance)
+        self._networks: dict[str, NetworkInfo] = {}  # by the bridge's name
 
-    def default(self, device: bridge_device.Device, network_id: str) -> BridgeDriver:
-        """The predefined network on a bridge that is there and that the rules know."""
-        return BridgeDriver(self._worker, self._veths, self._rules, device, _default_info(device, network_id))
+    async def default(self, name: str, network_id: str, settings: DefaultBridge) -> BridgeDriver:
+        """The predefined network, on the bridge `name`.
 
-    async def create(self, asked: NetworkInfo) -> BridgeDriver:
-        """A bridge with the gateway's address, known to the rules."""
-        return await self._worker.run(lambda: self._create(asked))
+        Raises InvalidArgument when a bridge that is not ours has another address than it is to have.
+        """
+        present = await self._worker.run(lambda: self._present(name, settings))
+        asked = NetworkInfo(
+            name="bridge",
+            id=network_id,
+            driver="bridge",
+            created=datetime.now(UTC),
+            pools=tuple(settings.pools(present)),
+            enable_ipv6=settings.ipv6,
+            options=settings.options(name),
+        )
+        return await self.create(asked)
 
-    async def restore(self, made: NetworkInfo) -> BridgeDriver:
+    async def create(self, asked: NetworkInfo, /) -> BridgeDriver:
+        """A bridge with the gateways' addresses, known to the rules."""
+        options = Options.of(asked)
+        self._claim(options.name, asked)
+        try:
+            pools = asked.pools if _leased(asked) else await self._complete(asked)
+            made = replace(asked, pools=tuple(_settled(pools, asked, options)))
+            return await self._worker.run(partial(self._set_up, made, options))
+        except BaseException:
+            self._forget(options.name)
+            raise
+
+    async def restore(self, made: NetworkInfo, /) -> BridgeDriver:
         """A bridge that is there is taken with what is on it; one that is not is made again."""
-        return await self._worker.run(lambda: self._create(made))
+        options = Options.of(made)
+        self._claim(options.name, made)
+        try:
+            return await self._worker.run(partial(self._set_up, made, options))
+        except BaseException:
+            self._forget(options.name)
+            raise
 
     async def sweep(self) -> None:
         """Remove host ends of disconnected endpoints that the kernel has not removed yet."""
         await self._worker.run(self._veths.sweep)
 
     async def remove_strays(self) -> list[str]:
-        """Remove interfaces that belong to no endpoint known."""
-        return await self._worker.run(self._veths.remove_strays)
+        """Remove interfaces that belong to no endpoint known, and this instance's bridges of no network."""
+        return await self._worker.run(lambda: [*self._veths.remove_strays(), *self._remove_bridges()])
 
     async def remove_all(self) -> None:
         """Remove all endpoints' interfaces of this instance."""
         await self._worker.run(self._veths.remove_all)
 
+    def _claim(self, bridge: str, asked: NetworkInfo) -> None:
+        other = self._networks.setdefault(bridge, asked)
+        if other is not asked:
+            raise errdefs.Forbidden(
+                f"cannot create network {asked.id} ({bridge}): conflicts with network {other.id} ({bridge}): "
+                "networks have same bridge name"
+            )
+
+    def _forget(self, bridge: str) -> None:
+        self._networks.pop(bridge, None)
+
     # What follows runs in the worker's thread.
 
-    def _create(self, asked: NetworkInfo) -> BridgeDriver:
-        pool = asked.pools[0] if asked.pools else Pool()
-        bip = _gateway(pool) if pool.subnet else None
-        name = asked.options.get(NAME_OPTION, "") or f"br-{asked.id[:12]}"
+    def _set_up(self, made: NetworkInfo, options: Options) -> BridgeDriver:
+        rtnl, info = self._worker.rtnl, replace(made, bridge=options.name)
+        wanted = Wanted(
+            name=options.name,
+            addresses=tuple(_addresses(info, options)),
+            mtu=options.mtu,
+            ipv6=info.enable_ipv6 and options.bridge_has_address(6),
+        )
         try:
-            device = bridge_device.ensure(self._worker.rtnl, name, bip, self._owner)
+            device = bridge_device.find(rtnl, options.name, self._owner)
+            found = device is not None
+            if device is None:
+                device = bridge_device.make(rtnl, wanted, self._owner)
+            else:
+                bridge_device.configure(rtnl, device, wanted, bridge_device.addresses(rtnl, device))
         except OSError as error:
-            raise errdefs.SystemFailure(f"cannot set up bridge {name}: {error.strerror}") from error
-        made = replace(pool, subnet=str(device.address.network), gateway=str(device.address.ip))
-        info = replace(asked, pools=(made,), bridge=name)
-        driver = BridgeDriver(self._worker, self._veths, self._rules, device, info)
+            raise errdefs.SystemFailure(f"cannot set up bridge {options.name}: {error.strerror}") from error
         try:
-            self._rules.add_bridge(Bridge(name=name, network_id=info.id, subnets=(device.address.network,)))
+            self._rules.add_bridge(options.rules(info))
         except BaseException:
-            bridge_device.remove(self._worker.rtnl, device)
+            if not found:
+                bridge_device.remove(rtnl, device)
             raise
-        return driver
+        forget = partial(self._forget, options.name)
+        return BridgeDriver(self._worker, self._veths, self._rules, device, options, info, forget)
+
+    def _present(self, name: str, settings: DefaultBridge) -> list[Interface]:
+        """The addresses that the default bridge has already."""
+        device = bridge_device.find(self._worker.rtnl, name, self._owner)
+        if device is None:
+            return []
+        present = bridge_device.addresses(self._worker.rtnl, device)
+        for bip in (settings.bip, settings.bip6):
+            of_family = [each for each in present if bip and each.version == ip_interface(bip).version]
+            if of_family and not device.ours and ip_interface(bip) not in of_family:
+                raise errdefs.InvalidArgument(
+                    f"bridge {name} has the address {of_family[0]}: give no bip, or that one, or remove the address"
+                )
+        return present
+
+    def _remove_bridges(self) -> list[str]:
+        strays = [
+            each
+            for each in bridge_device.owned(self._worker.rtnl, self._owner)
+            if each.name not in self._networks
+        ]
+        for device in strays:
+            bridge_device.remove(self._worker.rtnl, device)
+        return [device.name for device in strays]
 
 
-def _gateway(pool: Pool) -> str:
-    subnet = IPv4Network(pool.subnet, strict=False)
-    return str(IPv4Interface(f"{pool.gateway or subnet.network_address + 1}/{subnet.prefixlen}"))
+def _leased(asked: NetworkInfo) -> bool:
+    """Whether its pools come from an IPAM plugin, and are complete."""
+    return asked.ipam_driver not in DEFAULT_IPAM
 
 
-def _default_info(device: bridge_device.Device, network_id: str) -> NetworkInfo:
-    return NetworkInfo(
-        name="bridge",
-        id=network_id,
-        driver="bridge",
-        created=datetime.now(UTC),
-        pools=(Pool(subnet=str(device.address.network), gateway=str(device.address.ip)),),
-        bridge=device.name,
-        options={
-            "com.docker.network.bridge.default_bridge": "true",
-            "com.docker.network.bridge.enable_icc": "true",
-            "com.docker.network.bridge.enable_ip_masquerade": "true",
-            "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
-            NAME_OPTION: device.name,
-            "com.docker.network.driver.mtu": "1500",
-        },
-    )
+def _settled(pools: Sequence[Pool], asked: NetworkInfo, options: Options) -> Iterator[Pool]:
+    """Without gateways that the network does not need and that nobody asked for. Raises what a bridge cannot be."""
+    bridge_options.verify_pools(pools, internal=asked.internal)
+    wished = {parse_address(pool.gateway) for pool in asked.pools}
+    for pool in pools:
+        version = ip_network(pool.subnet).version
+        if options.has_gateway(version, internal=asked.internal) or parse_address(pool.gateway) in wished:
+            yield pool
+        else:
+            yield replace(pool, gateway="")
+
+
+def _addresses(info: NetworkInfo, options: Options) -> Iterator[Interface]:
+    """Those of the bridge: the gateways', each with the prefix length of its subnet."""
+    for pool in info.pools:
+        subnet = ip_network(pool.subnet)
+        if pool.gateway and options.bridge_has_address(subnet.version):
+            yield ip_interface(f"{pool.gateway}/{subnet.prefixlen}")

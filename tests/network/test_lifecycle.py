@@ -193,7 +193,7 @@ async def test_the_networks_that_are_shown(controller: Controller) -> None:
 
 @pytest.mark.parametrize(
     ("bridge", "bip"),
-    [("", None), ("a/b", None), ("a b", None), ("x" * 16, None), ("b0", "10.0.0.0/24"), ("b0", "x")],
+    [("", None), ("a/b", None), ("a b", None), ("x" * 16, None), ("b0", "10.0.0.0/24")],
 )
 async def test_bad_settings_are_refused(ground: Ground, tmp_path: Path, bridge: str, bip: str | None) -> None:
     before = kernel()

@@ -268,7 +268,7 @@ async def test_a_container_of_another_subnet_keeps_its_interface(
     controller = await Controller.open(replace(config, default_bridge=DefaultBridge(bip="10.9.0.1/24")))
     try:
         warnings = await controller.adopt("c0", kept.pid, [kept.endpoint], [])
-        assert warnings == ["invalid address 172.17.0.2: it does not belong to subnet 10.9.0.0/24"]
+        assert warnings == ["invalid address 172.17.0.2: It does not belong to any of this network's subnets"]
         await controller.reconcile({"c0"})
         assert sum("veth" in name for _, name in socket.if_nameindex()) == 1
         await controller.release("c0")

@@ -1,0 +1,82 @@
+"""An endpoint's interface inside its sandbox: settings, addresses, up. Blocks: for a thread in the namespace."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface
+from typing import Final
+
+import errdefs
+from network import netlink, sysctl
+from network.endpoint import Endpoint
+from network.netlink import Message, Rtnetlink
+
+_IFF_UP: Final = 1
+_LINK_LOCAL: Final = {4: 16, 6: 64}
+PLACEHOLDER: Final = "IFNAME"
+
+
+def set_up(endpoint: Endpoint, sysctls: Mapping[str, str]) -> Endpoint:
+    """The interface is there by its name, and down: it gets what the endpoint says.
+
+    `sysctls` by their names with IFNAME in the place of the interface's. Returns what it became: without IPv6 when a
+    sysctl forbids that. Raises OSError, InvalidArgument for a sysctl that cannot be.
+    """
+    name = endpoint.interface
+    _prepare(name, ipv6=bool(endpoint.ipv6))
+    for key, value in sysctls.items():
+        _write(key, name, value)
+    if endpoint.ipv6 and sysctl.read(f"ipv6/conf/{name}/disable_ipv6") == "1":
+        endpoint = replace(endpoint, ipv6="", ipv6_prefix_len=0, ipv6_gateway="")
+    index = socket.if_nametoindex(name)
+    with Rtnetlink() as rtnl:
+        rtnl.batch(
+            [
+                (netlink.RTM_SETLINK, 0, netlink.link(index, flags=_IFF_UP, change=_IFF_UP)),
+                *((netlink.RTM_NEWADDR, netlink.CREATE, each) for each in _addresses(index, endpoint)),
+            ]
+        )
+    return endpoint
+
+
+def address(index: int, cidr: str) -> Message:
+    """The message for an address with its prefix length, with IPv4's broadcast address where there is one."""
+    own = ip_interface(cidr)
+    wide = own.version == 4 and own.network.prefixlen < 31
+    broadcast = str(own.network.broadcast_address) if wide else None
+    return netlink.address(index, str(own.ip), own.network.prefixlen, broadcast=broadcast)
+
+
+def _prepare(name: str, *, ipv6: bool) -> None:
+    """IPv6 where the network has it, else none at all; no route from an advertisement, no wait for duplicates."""
+    try:
+        if ipv6:
+            sysctl.write(f"ipv6/conf/{name}/accept_ra", "0")
+            sysctl.write(f"ipv6/conf/{name}/accept_dad", "0")
+        sysctl.write(f"ipv6/conf/{name}/disable_ipv6", "0" if ipv6 else "1")
+    except FileNotFoundError:  # a kernel without IPv6
+        if ipv6:
+            raise
+
+
+def _write(key: str, interface: str, value: str) -> None:
+    """By path, for an interface's name may have dots in it. No slash comes from outside: it stays in /proc/sys/net."""
+    before, _, after = key.removeprefix("net.").partition(f".{PLACEHOLDER}.")
+    shown = f"{key.replace(PLACEHOLDER, interface)}={value}"
+    if not key.startswith("net.") or not after or "/" in key:
+        raise errdefs.InvalidArgument(f"failed to set sysctl {shown}: it is no setting of an interface")
+    try:
+        sysctl.write("/".join((before.replace(".", "/"), interface, after.replace(".", "/"))), value)
+    except OSError as error:
+        raise errdefs.InvalidArgument(f"failed to set sysctl {shown}: {error.strerror}") from error
+
+
+def _addresses(index: int, endpoint: Endpoint) -> Iterator[Message]:
+    if endpoint.ipv4:
+        yield address(index, f"{endpoint.ipv4}/{endpoint.prefix_len}")
+    if endpoint.ipv6:
+        yield address(index, f"{endpoint.ipv6}/{endpoint.ipv6_prefix_len}")
+    for text in endpoint.link_local:
+        yield address(index, f"{text}/{_LINK_LOCAL[ip_address(text).version]}")
