@@ -173,17 +173,24 @@ class Wherryd:
         self.docker("import", "--change", 'CMD ["sh"]', str(tar), "busybox:latest")
 
     def destroy(self) -> None:
-        """Remove all containers, end the daemon, and take away what it keeps between two runs."""
+        """Remove all containers and networks, end the daemon, and take away what it keeps between two runs."""
         try:
-            if self.answers() and (ids := self.docker("ps", "-aq").stdout.split()):
-                self.docker("rm", "-f", "-v", *ids)
+            if self.answers():
+                self._remove_all()
         finally:
             self.terminate()
             self.remove_static()
             shutil.rmtree(self.root)
 
+    def _remove_all(self) -> None:
+        if ids := self.docker("ps", "-aq").stdout.split():
+            self.docker("rm", "-f", "-v", *ids)
+        self.docker("network", "prune", "-f")
+        if names := self.docker("network", "ls", "-q", "-f", "type=custom").stdout.split():
+            self.docker("network", "rm", *names)
+
     def remove_static(self) -> None:
-        """Take away what a daemon keeps in the kernel between two runs: nft table, mark rule, bridge."""
+        """Take away what a daemon keeps in the kernel between two runs: nft table, mark rule, default bridge."""
         if not (instance := self.instance):
             return
         subprocess.run(["nft", "delete", "table", "inet", f"wherry_{instance}"], capture_output=True)

@@ -55,11 +55,6 @@ services:
 volumes:
   data: {labels: {kept: "yes"}}
 """
-OWN_NETWORK = """
-services:
-  web: {image: busybox, command: sleep 1000}
-"""
-
 Compose = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -122,14 +117,3 @@ def test_volumes_of_a_project(wherryd: Wherryd, compose: Compose, tmp_path: Path
     compose("down", "--timeout", "0", "--volumes")
     assert wherryd.docker("volume", "ls", "-q", "-f", "label=kept").stdout == ""
     wherryd.docker("volume", "prune", "-af")  # compose leaves what has no name
-
-
-def test_a_network_of_its_own_is_refused_by_name(compose: Compose, tmp_path: Path) -> None:
-    (tmp_path / "compose.yaml").write_text(OWN_NETWORK)
-    done = compose("up", "--detach", check=False)
-    assert done.returncode != 0
-    assert (
-        "failed to create network made_default: Error response from daemon: user-defined networks"
-        in done.stderr
-    )
-    assert "not supported by this version of wherry" in done.stderr

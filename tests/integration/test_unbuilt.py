@@ -21,8 +21,6 @@ COMMANDS = {
     "GET /system/df": ("system", "df"),
     "POST /volumes/create": ("volume", "create", "v"),
     "GET /volumes": ("volume", "ls"),
-    "POST /networks/create": ("network", "create", "n"),
-    "POST /networks/{name}/connect": ("network", "connect", "bridge", "named"),
     "GET /plugins/privileges": ("plugin", "install", "x"),
     "POST /swarm/init": ("swarm", "init"),
 }
