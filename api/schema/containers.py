@@ -96,7 +96,7 @@ def summary(
         "State": container.state.status.value,
         "Status": human(container.state, now),
         "HostConfig": host,
-        "NetworkSettings": {"Networks": networking.networks(container, version)},
+        "NetworkSettings": {"Networks": networking.network_summaries(container, version)},
         "Mounts": [_mount(mount) for mount in container.mounts],
         **_image_manifest(container, version),
     }

@@ -48,6 +48,16 @@ def networks(container: Container, version: Version) -> dict[str, Any]:
     return shown
 
 
+def network_summaries(container: Container, version: Version) -> dict[str, Any]:
+    """The networks as a list has them: without what Docker takes to be nobody's business there."""
+    shown = networks(container, version)
+    for endpoint in shown.values():
+        endpoint |= dict.fromkeys(("Aliases", "DNSNames", "DriverOpts", "Links"))
+        if endpoint["IPAMConfig"] is not None:
+            endpoint["IPAMConfig"].pop("LinkLocalIPs", None)
+    return shown
+
+
 def _given(container: Container, name: str, asked: EndpointConfig) -> Given:
     endpoint = container.endpoints.get(name)
     if endpoint is not None:

@@ -170,7 +170,7 @@ class Containers:
         try:
             running = await start(container, live, self._machinery, self._store)
         except errdefs.WherryError as error:
-            await self._start_failed(failed(container, error), live)
+            await self._start_failed(failed(container, error, begun=live.got is not None), live)
             raise
         await self._watcher.started(running, live)
 
@@ -297,11 +297,23 @@ class Containers:
             await self._announcer.place("connect", container, info)
 
     async def disconnect_network(self, reference: str, network: str, *, force: bool = False) -> None:
-        """Disconnect a container from a network, also one that runs; the errors are Docker's."""
+        """Disconnect a container from a network, also one that runs; the errors are Docker's.
+
+        With `force` it is told of a container that is gone that it has no endpoint.
+        """
+        if force:
+            self._require_known(reference, network)
         async with self._locked(reference) as (container, _):
             info = await disconnect(container, network, self._machinery, self._store, force=force)
         if info is not None:
             await self._announcer.place("disconnect", container, info)
+
+    def _require_known(self, reference: str, network: str) -> None:
+        try:
+            self._store.get(reference)
+        except errdefs.NotFound:
+            self._machinery.networks.find(network)
+            raise errdefs.NotFound(f"endpoint {reference} not found") from None
 
     async def remove(
         self,

@@ -18,7 +18,7 @@ from engine.containers.defaults import with_defaults
 from engine.containers.export import open_root
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
-from engine.containers.network_mode import SHARED, mode_of_host, verify_endpoints, verify_network_mode
+from engine.containers.network_mode import mode_of_host, verify_endpoints, verify_network_mode
 from engine.containers.store import ContainerStore
 from engine.containers.unbuilt import refuse_unbuilt
 from engine.containers.verify import verify
@@ -73,7 +73,7 @@ async def prepare(
     if not command:
         raise errdefs.InvalidArgument("no command specified")
     identifier = ids.new_id()
-    if not merged.hostname and not mode_of_host(host).startswith(SHARED):
+    if not merged.hostname:
         merged = msgspec.structs.replace(merged, hostname=_hostname(host, identifier))
     container = Container(
         id=identifier,

@@ -33,15 +33,22 @@ def exec_exit_code(message: str) -> int:
     return 127 if 'exec: "' in message and exit_code(message) == 127 else 126
 
 
-def failed(container: Container, error: errdefs.WherryError) -> Container:
-    """The record after a start that failed: the container does not run, and its state says why."""
+def failed(container: Container, error: errdefs.WherryError, *, begun: bool) -> Container:
+    """The record after a start that failed: the container does not run, and its state says why.
+
+    `begun`: it had got its network, and its files are there. What is not the command's fault does not cover with which
+    code it ended before.
+    """
+    code = exit_code(error.message)
+    if code == UNKNOWN:
+        code = container.state.exit_code or UNKNOWN
     status = Status.CREATED if container.state.started_at == 0 else Status.EXITED
     state = msgspec.structs.replace(
         container.state,
         status=status,
         pid=0,
-        exit_code=exit_code(error.message),
+        exit_code=code,
         error=error.message,
         finished_at=time.time_ns() if status is Status.EXITED else 0,
     )
-    return msgspec.structs.replace(container, state=state, starts=container.starts + 1)
+    return msgspec.structs.replace(container, state=state, starts=container.starts + begun)

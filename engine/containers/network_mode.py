@@ -118,14 +118,13 @@ def _faults(network: str, endpoint: EndpointConfig, info: NetworkInfo | None) ->
 
 
 def _outside(address: str, version: int, info: NetworkInfo) -> list[str]:
-    """What is said of an address that no subnet of the network has, or no range that it is to give from."""
+    """What is said of an address that no subnet of the network has."""
     if not address:
         return []
-    ranges = [ipaddress.ip_network(pool.ip_range or pool.subnet) for pool in info.pools if pool.subnet]
-    ranges = [each for each in ranges if each.version == version]
-    if not ranges:
+    subnets = [each for each in map(ipaddress.ip_network, info.subnets) if each.version == version]
+    if not subnets:
         return [_NO_SUBNETS]
-    if _is_address(address, version) and any(ipaddress.ip_address(address) in each for each in ranges):
+    if _is_address(address, version) and any(ipaddress.ip_address(address) in each for each in subnets):
         return []
     return [f"no configured subnet or ip-range contain the IP address {address}"]
 

@@ -41,6 +41,7 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     container.require(Action.START)
     machinery.supervisor.expect()
     live.starting = starting = Starting(container.id)
+    live.got = None
     try:
         container = networking.with_shared_name(container, store)
         with (
@@ -66,7 +67,6 @@ async def _start(
     store: ContainerStore,
 ) -> Container:
     container = msgspec.structs.replace(container, starts=container.starts + 1)
-    live.got = None
     async with Undo("start", STEPS) as undo:
         directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
         await bundle.make(directory)

@@ -53,11 +53,13 @@ class ContainerStore:
 
     def get(self, reference: str) -> Container:
         """The container by full ID, name, or unique prefix of the ID; NotFound or InvalidArgument otherwise."""
+        if not reference:
+            raise errdefs.InvalidArgument('invalid name or ID supplied: ""')
         name = reference.removeprefix("/")
         found = self._by_id.get(reference) or self._by_id.get(self._by_name.get(name, ""))
         if found is not None:
             return found
-        matches = [each for each in self._by_id if reference and each.startswith(reference)]
+        matches = [each for each in self._by_id if each.startswith(reference)]
         if len(matches) > 1:
             raise errdefs.InvalidArgument(f"multiple IDs found with provided prefix: {reference}")
         if not matches:

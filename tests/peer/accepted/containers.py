@@ -49,6 +49,11 @@ _SEEN = (
     Accepted(INSPECT, "body.HostConfig.MaskedPaths!", "later engines hide more"),
     Accepted(INSPECT, "body.NetworkSettings.SandboxID", OVER),
     Accepted(INSPECT, "body.NetworkSettings.SandboxKey", OVER),
+    Accepted(
+        INSPECT,
+        "body.NetworkSettings.Networks.bridge.DNSNames!",
+        "a new name is none in a network without DNS",
+    ),
     Accepted(INSPECT, "body.Config.Hostname", "it shares the host's name, and is told so", "/privileged"),
     Accepted(LIST, "body.*.Networks.bridge.*", OVER),
     Accepted(LIST, "status", CLIENTS_FAULT, "publish%22%3A%20%5B%22x%22"),
