@@ -60,6 +60,8 @@ MEASURES: Mapping[str, Measure] = {
     "list": Measure("list of 220 containers", "ms", 0.7),
     "inspect": Measure("inspect", "ms", 1),
     "start-event": Measure("start, until a listener has its event", "ms"),
+    "dns": Measure("names of containers by DNS, 64 at a time", "answers/s", 3, more=True),
+    "dns-one": Measure("one at a time", "ms"),
     "log-write": Measure("a container writes 100-byte lines", "MB/s", 5, more=True),
     "log-write-client": Measure("the same with a client attached", "MB/s", 5, more=True),
     "log-read": Measure("read of a log of 100-byte lines", "MB/s", 3, more=True),

@@ -16,6 +16,7 @@ from tests.bench.contest import Contest, contest
 from tests.bench.groups import (
     cpu,
     crowd,
+    dns,
     ends,
     events,
     execs,
@@ -42,6 +43,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "exec": execs.measure,
     "ends": ends.measure,
     "events": events.measure,
+    "dns": dns.measure,
     "cpu": cpu.measure,
     "logs": logs.measure,
     "images": images.measure,
