@@ -20,12 +20,13 @@ import errdefs
 from network import opening, routes, sysctl
 from network.attachments import DEFAULT_PREFIX, Attachment, Attachments
 from network.dns.resolver import Resolver
-from network.drivers import bridge_device
+from network.drivers import bridge_device, leading
 from network.drivers.bridge_kind import BridgeKind
 from network.drivers.driver import Driver, Kind, NetworkInfo
 from network.drivers.paper import PaperDriver, PaperKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
+from network.kinds import Kinds
 from network.nftables.transaction import Transactions
 from network.opening import PREDEFINED, NetworkConfig
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
@@ -63,11 +64,12 @@ class Controller:
         self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete)
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         self._exposure = Exposure(worker, Publisher(worker, rules, ports))
-        self._kinds: dict[str, Kind] = {
+        ours: dict[str, Kind] = {
             "bridge": self._bridges,
             "host": PaperKind("host"),
             "null": PaperKind("null"),
         }
+        self._kinds = Kinds(ours, worker, config.plugins, self._subnets)
         self._drivers: dict[str, Driver] = {}
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
@@ -111,6 +113,7 @@ class Controller:
         """Let go of sockets, threads and fds. Everything in the kernel stays for the next daemon."""
         if self._sweep is not None:
             self._sweep.cancel()
+        await self._kinds.close()
         await self._steps.close()
         await self._resolver.shutdown()
         await self._rules.close()
@@ -137,7 +140,7 @@ class Controller:
 
         Returns what it became, as `restore_network` wants it. Raises errdefs in Docker's words.
         """
-        kind = self._kind(asked)
+        kind = self._kinds.of(asked)
         try:
             driver = await self._steps.whole(kind.create(asked), lambda made: made.remove())
             self._drivers[driver.info.id] = driver
@@ -150,7 +153,7 @@ class Controller:
 
         Raises errdefs when it can be no more (its subnet is another's now, its driver is gone).
         """
-        self._drivers[made.id] = await self._kind(made).restore(made)
+        self._drivers[made.id] = await self._kinds.of(made).restore(made)
 
     async def remove_network(self, network_id: str) -> None:
         """Remove a network that nothing is connected to; idempotent."""
@@ -218,7 +221,7 @@ class Controller:
         Raises PortInUse (a SystemFailure, as Docker's 500) in Docker's words, InvalidArgument.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.publish(attachment, attachment.gateways, wanted)
+        return await self._exposure.publish(attachment, self._bridged(attachment), wanted)
 
     async def republish(self, container_id: str, wanted: Sequence[PortRequest]) -> list[PortBinding]:
         """After a hot connect or disconnect: let the ports follow the endpoint that leads out now.
@@ -226,7 +229,7 @@ class Controller:
         Ports of the host that were given stay the same. Returns and raises as `publish`.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.republish(attachment, attachment.gateways, wanted)
+        return await self._exposure.republish(attachment, self._bridged(attachment), wanted)
 
     async def release(self, container_id: str) -> None:
         """Take back ports, endpoints and sandbox of a container; idempotent. Does all, then raises a failure."""
@@ -259,7 +262,7 @@ class Controller:
         warnings: list[str] = []
         for endpoint in endpoints:
             warnings += await self._adopt(attachment, endpoint)
-        return warnings + await self._exposure.adopt(attachment, attachment.gateways, ports)
+        return warnings + await self._exposure.adopt(attachment, self._bridged(attachment), ports)
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
@@ -270,23 +273,26 @@ class Controller:
                 await self.release(container_id)
         self._resolver.settle()
         await self._rules.settle()
-        for kind in self._kinds.values():
+        for kind in self._kinds:
             strays = await kind.remove_strays()
             if strays:
                 _log.info("removed interfaces that belong to nothing: %s", ", ".join(strays))
         await self._worker.run(self._attachments.remove_stale_links)
-
-    def _kind(self, info: NetworkInfo) -> Kind:
-        kind = self._kinds.get(info.driver)
-        if kind is None:
-            raise errdefs.NotFound(f'plugin "{info.driver}" not found')
-        return kind
 
     def _named(self, name: str) -> Driver:
         for driver in self._drivers.values():
             if driver.info.name == name:
                 return driver
         raise errdefs.NotFound(f"network {name} not found")
+
+    def _bridged(self, attachment: Attachment) -> Gateways:
+        """The endpoints that ports lead to: those that lead out, when they are behind a bridge."""
+        ipv4, ipv6 = (each if each and self._is_bridged(each) else None for each in attachment.gateways)
+        return Gateways(ipv4, ipv6)
+
+    def _is_bridged(self, endpoint: Endpoint) -> bool:
+        driver = self._drivers.get(endpoint.network_id)
+        return driver is not None and driver.info.driver == "bridge"
 
     async def _connect(self, attachment: Attachment, driver: Driver, request: EndpointRequest) -> Endpoint:
         sandbox, before = attachment.sandbox, attachment.gateways
@@ -303,7 +309,8 @@ class Controller:
             ) from error
         try:
             await self._resolve(sandbox, endpoint, driver.info)
-        except errdefs.SystemFailure:
+            await leading.begin(self._drivers, leading.of(before), leading.of(attachment.gateways))
+        except errdefs.WherryError:
             await self._disconnect(attachment, endpoint)
             raise
         return endpoint
@@ -321,12 +328,20 @@ class Controller:
     async def _disconnect(self, attachment: Attachment, endpoint: Endpoint) -> None:
         sandbox, before = attachment.sandbox, attachment.gateways
         attachment.endpoints = [each for each in attachment.endpoints if each.id != endpoint.id]
+        led_out = leading.of(before) == endpoint
+        if led_out:
+            await leading.end(self._drivers, endpoint)
         self._resolver.leave(sandbox.id, endpoint.id)
         if endpoint in attachment.published:
             await self._exposure.withdraw(attachment)
         with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
             await self._worker.run(lambda: routes.follow(sandbox.fd, before, attachment.gateways))
         await self._take_off(sandbox, endpoint, hot=True)
+        if led_out:
+            try:
+                await leading.begin(self._drivers, None, leading.of(attachment.gateways))
+            except errdefs.WherryError as error:
+                _log.warning("%s", error.message)
 
     async def _take_off(self, sandbox: Sandbox, endpoint: Endpoint, *, hot: bool) -> None:
         driver = self._drivers.get(endpoint.network_id)
@@ -339,7 +354,10 @@ class Controller:
         failures: list[Exception] = []
         await self._resolver.close(attachment.sandbox.id)
         await _collect(failures, self._exposure.withdraw(attachment))
+        leads_out = leading.of(attachment.gateways)
         for endpoint in attachment.endpoints:
+            if endpoint == leads_out:
+                await leading.end(self._drivers, endpoint)
             await _collect(failures, self._take_off(attachment.sandbox, endpoint, hot=False))
         await _collect(failures, self._worker.run(attachment.sandbox.close))
         if failures:
@@ -359,7 +377,7 @@ class Controller:
 
     def _start_sweep(self) -> None:
         self._sweep = None
-        for kind in self._kinds.values():
+        for kind in self._kinds:
             self._steps.spawn(kind.sweep())
 
 

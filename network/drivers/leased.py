@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 import errdefs
 from network.drivers.driver import Driver, Kind, NetworkInfo, Pool
 from network.drivers.leading import LeadsOut
+from network.drivers.remote import RemoteKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.ipam.remote import MAC, RemoteIpam
 from network.plugins.registry import Plugin
@@ -25,6 +26,8 @@ class LeasedKind:
 
     async def create(self, asked: NetworkInfo, /) -> Driver:
         """The plugin's subnets go back when the network cannot be made."""
+        if isinstance(self._kind, RemoteKind):
+            asked = await self._kind.prepare(asked)
         pools = await self._ipam.request_pools(asked)
         try:
             driver = await self._kind.create(replace(asked, pools=pools))

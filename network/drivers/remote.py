@@ -16,24 +16,25 @@ import errdefs
 from network import resolvconf
 from network.drivers import moved
 from network.drivers import remote_messages as messages
-from network.drivers.driver import NetworkInfo
+from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.remote_messages import Given, Joined
 from network.endpoint import Endpoint, EndpointRequest, new_id
 from network.ipam.leases import Leases, Version
 from network.plugins.client import PluginFailure
 from network.plugins.registry import NETWORK, Plugins
 from network.sandbox import Sandbox
+from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
 
 _log = logging.getLogger(__name__)
 
-Complete = Callable[[NetworkInfo], Awaitable[NetworkInfo]]
+Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 _NOT_FOUND: Final = 404
 _NO_PORTS: Final = messages.sandbox(EndpointRequest(network="", container_id="", endpoint_name=""))
 
 
 class RemoteKind:
-    """The networks of one plugin. `complete` gives a network the subnets that it did not ask for."""
+    """The networks of plugins. `complete` gives one the subnets that it did not ask for."""
 
     def __init__(self, plugins: Plugins, worker: Worker, complete: Complete) -> None:
         self._plugins = plugins
@@ -41,15 +42,19 @@ class RemoteKind:
         self._complete = complete
 
     async def create(self, asked: NetworkInfo, /) -> RemoteDriver:
-        """The plugin is activated if need be. Raises what Plugins.get does, PluginFailure, Forbidden."""
+        """Raises what `prepare` does, and PluginFailure."""
+        asked = await self.prepare(asked)
+        made = replace(asked, pools=await self._pools(asked))
+        driver = RemoteDriver(self._plugins, self._worker, made)
+        await driver.call("CreateNetwork", messages.network(made))
+        return driver
+
+    async def prepare(self, asked: NetworkInfo) -> NetworkInfo:
+        """With the scope that the plugin has, activated if need be. Raises what Plugins.get does, Forbidden."""
         plugin = await self._plugins.get(asked.driver, NETWORK)
         if asked.ingress and plugin.scope != "global":
             raise errdefs.Forbidden("Ingress network can only be global scope network")
-        driver = RemoteDriver(
-            self._plugins, self._worker, replace(await self._complete(asked), scope=plugin.scope)
-        )
-        await driver.call("CreateNetwork", messages.network(driver.info))
-        return driver
+        return replace(asked, scope=plugin.scope)
 
     async def restore(self, made: NetworkInfo, /) -> RemoteDriver:
         """The plugin is not asked: it knows the network."""
@@ -61,6 +66,14 @@ class RemoteKind:
     async def remove_strays(self) -> list[str]:
         """Interfaces are the plugin's."""
         return []
+
+    async def _pools(self, asked: NetworkInfo) -> tuple[Pool, ...]:
+        """Those of an IPAM plugin are complete; without IPAM the plugin itself knows addresses, should it give any."""
+        if asked.ipam_driver in DEFAULT_IPAM:
+            return await self._complete(asked)
+        if asked.ipam_driver == "null":
+            return (Pool(subnet="0.0.0.0/0"), *([Pool(subnet="::/0")] if asked.enable_ipv6 else []))
+        return asked.pools
 
 
 class RemoteDriver:
@@ -152,11 +165,11 @@ class RemoteDriver:
         options = messages.endpoint(request, internal=self.info.internal)
         arguments = {**self._names(endpoint), "Interface": interface, "Options": options}
         try:
-            given = messages.given(await self.call("CreateEndpoint", arguments))
+            answer = await self.call("CreateEndpoint", arguments)
         except errdefs.WherryError as error:
             raise self._failed(endpoint, error.message) from error
         try:
-            return _completed(endpoint, given)
+            return _completed(endpoint, messages.given(answer))
         except PluginFailure as error:
             await self._tell("DeleteEndpoint", endpoint)
             raise self._failed(endpoint, f"{error.message}; rolled back") from error

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -27,6 +27,8 @@ MIME: Final = "application/vnd.docker.plugins.v1.2+json"
 PATIENCE: Final = (1.0, 2.0, 4.0, 8.0)
 _HOST: Final = "plugin.moby.localhost"  # what Docker calls a plugin behind a socket
 _SECONDS: Final = 120.0
+_SECONDS_AGAIN: Final = 10.0
+_AWAY: Final = 60.0
 _MAX_BODY: Final = 1 << 20
 
 
@@ -48,15 +50,18 @@ class Client:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+        self._away_until = 0.0
+        self._seconds = _SECONDS
 
-    async def call(
-        self, method: str, arguments: Mapping[str, Any] | None = None, *, patience: Sequence[float] = PATIENCE
-    ) -> dict[str, Any]:
-        """The answer to a call; `patience` are the seconds to wait before each further try.
+    async def call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer to a call. Raises PluginAway, PluginFailure.
 
-        Raises PluginAway, PluginFailure.
+        One that was away a minute ago is tried once, and one that did not answer has 10 seconds: what is undone takes
+        many calls.
         """
-        for seconds in patience:
+        loop = asyncio.get_running_loop()
+        for seconds in PATIENCE if loop.time() >= self._away_until else ():
             try:
                 return await self._once(method, arguments)
             except OSError as error:
@@ -67,10 +72,12 @@ class Client:
         try:
             return await self._once(method, arguments)
         except OSError as error:
+            self._away_until = loop.time() + _AWAY
             raise PluginAway(self._why(method, error)) from error
 
     async def close(self) -> None:
-        """End what is under way; idempotent."""
+        """End what is under way, and all that comes; idempotent."""
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -80,20 +87,25 @@ class Client:
         body = b"" if arguments is None else json.dumps(arguments).encode()
         try:
             session = await self._opened()
-            async with session.post(self._url(method), data=body) as response:
+            timeout = aiohttp.ClientTimeout(total=self._seconds)
+            async with session.post(self._url(method), data=body, timeout=timeout) as response:
                 raw = await _bounded(response.content)
+                self._seconds = _SECONDS
                 if raw is None:
                     raise PluginFailure(f"{method}: the plugin's answer is longer than {_MAX_BODY} bytes")
                 return _parsed(method, response.status, raw)
         except aiohttp.ClientConnectorError as error:
             raise error.os_error from error
         except TimeoutError as error:
-            raise PluginAway(f"{method}: the plugin did not answer in {_SECONDS:g} seconds") from error
+            seconds, self._seconds = self._seconds, _SECONDS_AGAIN
+            raise PluginAway(f"{method}: the plugin did not answer in {seconds:g} seconds") from error
         except (aiohttp.ClientError, OSError) as error:
             raise PluginAway(f"{method}: the plugin broke off: {error}") from error
 
     async def _opened(self) -> aiohttp.ClientSession:
         """A connection a call: a plugin that was restarted has closed those of before, and a call is not sent twice."""
+        if self._closed:
+            raise PluginAway("the daemon is shutting down")
         if self._session is None:
             socket = self._address.socket
             context = await asyncio.to_thread(_context, self._address.tls) if self._secure else True
@@ -104,7 +116,6 @@ class Client:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"Accept": MIME, "Accept-Encoding": "identity", "User-Agent": "wherry"},
                 skip_auto_headers=("Content-Type",),
-                timeout=aiohttp.ClientTimeout(total=_SECONDS),
             )
         return self._session
 

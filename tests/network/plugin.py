@@ -82,6 +82,7 @@ class Ipam:
 
     def __init__(self) -> None:
         self.taken: dict[str, set[str]] = {}
+        self.given = 0
 
     def get_capabilities(self, _: Body) -> Body:
         return {}
@@ -90,17 +91,19 @@ class Ipam:
         return {"LocalDefaultAddressSpace": "here", "GlobalDefaultAddressSpace": "everywhere"}
 
     def request_pool(self, body: Body) -> Body:
-        number = len(self.taken)
+        number, self.given = self.given, self.given + 1
         pool = body["Pool"] or (f"fd00:213:{number}::/64" if body["V6"] else f"10.213.{number}.0/24")
         identity = f"pool{number}/{pool}"
         self.taken[identity] = set()
         return {"PoolID": identity, "Pool": pool, "Data": {}}
 
     def release_pool(self, body: Body) -> Body:
-        return {} if body["PoolID"] in self.taken else {"Error": "no such pool"}
+        return {} if self.taken.pop(body["PoolID"], None) is not None else {"Error": "no such pool"}
 
     def request_address(self, body: Body) -> Body:
-        taken = self.taken[body["PoolID"]]
+        taken = self.taken.get(body["PoolID"])
+        if taken is None:
+            return {"Error": "no such pool"}
         pool = ip_network(body["PoolID"].partition("/")[2])
         wanted = body["Address"] or next(str(each) for each in pool.hosts() if str(each) not in taken)
         if wanted in taken:
@@ -109,7 +112,10 @@ class Ipam:
         return {"Address": str(ip_interface(f"{wanted}/{pool.prefixlen}")), "Data": {}}
 
     def release_address(self, body: Body) -> Body:
-        self.taken[body["PoolID"]].discard(body["Address"])
+        taken = self.taken.get(body["PoolID"])
+        if taken is None or body["Address"] not in taken:
+            return {"Error": "no such address"}
+        taken.discard(body["Address"])
         return {}
 
 

@@ -1,0 +1,40 @@
+"""Which kind makes a network: ours by their names, what is called otherwise is a plugin; and so with IPAM drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from network.drivers.driver import Kind, NetworkInfo
+from network.drivers.leased import LeasedKind
+from network.drivers.remote import RemoteKind
+from network.ipam.remote import RemoteIpam
+from network.plugins.discovery import Places
+from network.plugins.registry import Plugins
+from network.subnets import DEFAULT_IPAM, Subnets
+from network.worker import Worker
+
+_OURS: Final = (*DEFAULT_IPAM, "null")
+
+
+class Kinds:
+    """Owner of the connections to plugins."""
+
+    def __init__(self, ours: Mapping[str, Kind], worker: Worker, places: Places, subnets: Subnets) -> None:
+        self._ours = ours
+        self._plugins = Plugins(places)
+        self._remote = RemoteKind(self._plugins, worker, subnets.complete)
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._ours.values())
+
+    def of(self, info: NetworkInfo) -> Kind:
+        """A plugin is looked for when it is first used."""
+        kind = self._ours.get(info.driver, self._remote)
+        if info.ipam_driver in _OURS:
+            return kind
+        return LeasedKind(kind, RemoteIpam(self._plugins, info.ipam_driver))
+
+    async def close(self) -> None:
+        """Calls of plugins that are under way fail."""
+        await self._plugins.close()
