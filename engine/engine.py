@@ -188,7 +188,14 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         networks=networks,
         registry=registry,
         system=System(
-            config, instance.id, store.count, images.count, images.warnings, machinery.supervisor, events
+            config,
+            instance.id,
+            store.count,
+            images.count,
+            images.warnings,
+            lambda: (each.driver for each in networks.all()),
+            machinery.supervisor,
+            events,
         ),
         disk=Disk(config.data_root),
         _collector=collector,

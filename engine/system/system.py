@@ -3,7 +3,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +31,7 @@ _ATTACK_SURFACE = (
     "         to the 'Docker daemon attack surface' section in the documentation for\n"
     "         more information: https://docs.docker.com/go/attack-surface/"
 )
+_NETWORK_DRIVERS = ("bridge", "host", "null")
 _NO_DRIVERS = frozenset({"none"})  # of logs: a choice, and no driver
 
 
@@ -43,7 +44,7 @@ class Counts(Protocol):
 class System:
     """Gathers `/info` and `/version`. Everything is looked up when it is asked for.
 
-    `warnings` are those of other parts of the engine.
+    `warnings` are those of other parts of the engine, `network_drivers` those that networks have.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class System:
         containers: Counts,
         images: Callable[[], int],
         warnings: Callable[[], list[str]],
+        network_drivers: Callable[[], Iterable[str]],
         supervisor: Supervisor,
         events: Events,
     ) -> None:
@@ -61,6 +63,7 @@ class System:
         self._containers = containers
         self._images = images
         self._warnings = warnings
+        self._network_drivers = network_drivers
         self._supervisor = supervisor
         self._events = events
         self._programs = Programs()
@@ -152,7 +155,7 @@ class System:
             images=self._images(),
             driver=STORAGE_DRIVER,
             driver_status=_driver_status(config),
-            plugins=_plugins(),
+            plugins=_plugins(self._network_drivers()),
             ipv4_forwarding=host.forwards_ipv4(),
             debug=config.debug,
             n_fd=host.open_descriptors(),
@@ -208,10 +211,11 @@ def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
     return {name: getattr(able, name) for name in names}
 
 
-def _plugins() -> Plugins:
+def _plugins(used: Iterable[str]) -> Plugins:
+    """As in Docker, plugins are told of once a network has them."""
     return Plugins(
         volume=["local"],
-        network=["bridge", "host", "null"],
+        network=sorted({*_NETWORK_DRIVERS, *used}),
         log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],
     )
 

@@ -89,7 +89,16 @@ def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) 
     if not (tmp_path / "daemon.json").exists():
         (tmp_path / "daemon.json").write_text("{}")
     config = load(_arguments(tmp_path, *more))
-    return System(config, "0123abcd", lambda: COUNTS, lambda: 5, lambda: ["WARNING: x"], supervisor, events)
+    return System(
+        config,
+        "0123abcd",
+        lambda: COUNTS,
+        lambda: 5,
+        lambda: ["WARNING: x"],
+        lambda: ["plug", "bridge"],
+        supervisor,
+        events,
+    )
 
 
 @pytest.mark.root
@@ -105,6 +114,8 @@ async def test_info_has_every_field_of_the_newest_api(
     assert "WARNING: x" in shown["Warnings"]
     assert (shown["Images"], shown["NEventsListener"]) == (5, 1)
     assert shown["Labels"] == ["a=b"]
+    assert {"bridge", "host", "null", "plug"} <= set(shown["Plugins"]["Network"])
+    assert shown["Plugins"]["Network"] == sorted(set(shown["Plugins"]["Network"]))
     assert shown["ServerVersion"] == "29.7.2+wherry.0.1.0"
     assert shown["KernelVersion"] == os.uname().release
     assert shown["MemTotal"] > 1 << 20
