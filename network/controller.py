@@ -23,7 +23,11 @@ from network.dns.resolver import Resolver
 from network.drivers import bridge_device, leading
 from network.drivers.bridge_kind import BridgeKind
 from network.drivers.driver import Driver, Kind, NetworkInfo
+from network.drivers.ipvlan import Ipvlan
+from network.drivers.macvlan import Macvlan
 from network.drivers.paper import PaperDriver, PaperKind
+from network.drivers.parents import Parents
+from network.drivers.sublink_kind import SublinkKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
 from network.kinds import Kinds
@@ -62,12 +66,15 @@ class Controller:
         self._rules = rules
         self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
         self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete)
+        parents = Parents(worker.rtnl, opening.owner(config))
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         self._exposure = Exposure(worker, Publisher(worker, rules, ports))
         ours: dict[str, Kind] = {
             "bridge": self._bridges,
             "host": PaperKind("host"),
             "null": PaperKind("null"),
+            "macvlan": SublinkKind(Macvlan(), worker, parents, self._subnets.complete),
+            "ipvlan": SublinkKind(Ipvlan(), worker, parents, self._subnets.complete),
         }
         self._kinds = Kinds(ours, worker, config.plugins, self._subnets)
         self._drivers: dict[str, Driver] = {}

@@ -43,7 +43,8 @@ class Endpoint:
     """An attachment, as it is stored and shown: "" and 0 where the network gives no such thing (host, none).
 
     `dns` holds the nameservers of the host at that time, for the container's resolv.conf. `interface` is the name
-    inside the sandbox; `source` that on the host of one which a plugin made, and gets back.
+    inside the sandbox; `source` that on the host of one which a plugin made, and gets back. `on_link`: the interface
+    itself leads out, and no gateway.
     """
 
     id: str
@@ -60,12 +61,23 @@ class Endpoint:
     ipv6: str = ""
     ipv6_prefix_len: int = 0
     ipv6_gateway: str = ""
+    on_link: bool = False
     link_local: tuple[str, ...] = ()
     mac: str = ""
     names: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     gateway_priority: int = 0
     dns: tuple[str, ...] = ()
+
+    @property
+    def leads_out4(self) -> bool:
+        """Whether a default route can lead by it."""
+        return bool(self.gateway) or (self.on_link and bool(self.ipv4))
+
+    @property
+    def leads_out6(self) -> bool:
+        """The same for IPv6."""
+        return bool(self.ipv6_gateway) or (self.on_link and bool(self.ipv6))
 
 
 def new_id() -> str:

@@ -23,4 +23,6 @@ _enter(_PACKAGE)
 # Without types: each is a class of nlmsg.
 ifaddrmsg: Any = importlib.import_module(f"{_RTNL}.ifaddrmsg").ifaddrmsg
 ifinfmsg: Any = importlib.import_module(f"{_RTNL}.ifinfmsg").ifinfmsg
+_ipvlan: Any = importlib.import_module(f"{_RTNL}.ifinfmsg.plugins.ipvlan").ipvlan
+_ipvlan.nla_map = (*_ipvlan.nla_map, ("IFLA_IPVLAN_FLAGS", "uint16"))  # which it does not know
 rtmsg: Any = importlib.import_module(f"{_RTNL}.rtmsg").rtmsg

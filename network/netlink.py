@@ -40,6 +40,7 @@ _NETLINK_CAP_ACK: Final = 10
 _NETLINK_EXT_ACK: Final = 11
 _NETLINK_GET_STRICT_CHK: Final = 12
 _NLMSG_ERROR: Final = 2
+_SCOPE_LINK: Final = 253
 _NLMSG_DONE: Final = 3
 _NLM_F_ACK_TLVS: Final = 0x200
 _NLM_F_CAPPED: Final = 0x100
@@ -221,11 +222,15 @@ def addresses_of(index: int = 0) -> Message:
     return message
 
 
-def default_route(index: int, gateway: str) -> Message:
-    """An rtmsg: the default route by a gateway on an interface, as `ip route add default` makes it."""
+def default_route(index: int, family: int, gateway: str) -> Message:
+    """An rtmsg: the default route of a family by a gateway on an interface, or by the interface itself without one."""
     message = rtmsg()
-    message["family"], message["table"], message["proto"], message["type"] = family_of(gateway), 254, 3, 1
-    message["attrs"] = [("RTA_GATEWAY", gateway), ("RTA_OIF", index)]
+    message["family"], message["table"], message["proto"], message["type"] = family, 254, 3, 1
+    message["attrs"] = [("RTA_OIF", index)]
+    if gateway:
+        message["attrs"].append(("RTA_GATEWAY", gateway))
+    else:
+        message["scope"] = _SCOPE_LINK
     return message
 
 

@@ -55,6 +55,11 @@ def network_id(config: NetworkConfig, name: str) -> str:
     return hashlib.sha256(f"wherry network {config.instance} {name}".encode()).hexdigest()
 
 
+def owner(config: NetworkConfig) -> str:
+    """The alias of interfaces that this instance made on the host."""
+    return f"wherry:{config.instance}"
+
+
 def predefined(config: NetworkConfig, name: str, created: datetime) -> NetworkInfo:
     """The network `host` or `none`."""
     return NetworkInfo(name=name, id=network_id(config, name), driver=_DRIVERS[name], created=created)

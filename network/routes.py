@@ -22,13 +22,13 @@ def choose(endpoints: Iterable[Endpoint]) -> Gateways:
     """Docker's choice: by priority, then those that lead out by both IPv4 and IPv6, then by the network's name."""
     ranked = sorted(endpoints, key=_rank)
     return Gateways(
-        next((each for each in ranked if each.gateway), None),
-        next((each for each in ranked if each.ipv6_gateway), None),
+        next((each for each in ranked if each.leads_out4), None),
+        next((each for each in ranked if each.leads_out6), None),
     )
 
 
 def _rank(endpoint: Endpoint) -> tuple[int, int, str]:
-    leads = bool(endpoint.gateway) + bool(endpoint.ipv6_gateway)
+    leads = endpoint.leads_out4 + endpoint.leads_out6
     return -endpoint.gateway_priority, -leads, endpoint.network
 
 
@@ -37,24 +37,24 @@ def follow(fd: int, before: Gateways, after: Gateways) -> None:
 
     Where nothing leads out any more, nothing is done: the route goes with its interface.
     """
-    gateways = []
+    ways = []
     if after.ipv4 is not None and after.ipv4 != before.ipv4:
-        gateways.append((after.ipv4.interface, after.ipv4.gateway))
+        ways.append((after.ipv4.interface, socket.AF_INET, after.ipv4.gateway))
     if after.ipv6 is not None and after.ipv6 != before.ipv6:
-        gateways.append((after.ipv6.interface, after.ipv6.ipv6_gateway))
-    if gateways:
-        netns.inside(fd, lambda: _set_defaults(gateways))
+        ways.append((after.ipv6.interface, socket.AF_INET6, after.ipv6.ipv6_gateway))
+    if ways:
+        netns.inside(fd, lambda: _set_defaults(ways))
 
 
-def _set_defaults(gateways: Iterable[tuple[str, str]]) -> None:
+def _set_defaults(ways: Iterable[tuple[str, int, str]]) -> None:
     with Rtnetlink() as rtnl:
         rtnl.batch(
             [
                 (
                     netlink.RTM_NEWROUTE,
                     netlink.REPLACE,
-                    netlink.default_route(socket.if_nametoindex(interface), gateway),
+                    netlink.default_route(socket.if_nametoindex(interface), family, gateway),
                 )
-                for interface, gateway in gateways
+                for interface, family, gateway in ways
             ]
         )

@@ -74,7 +74,7 @@ class _Place:
 
     def rank(self) -> tuple[int, bool, int, str]:
         """The order in which networks are asked, as Docker's: the one with the default route first."""
-        gateways = bool(self.endpoint.gateway) + 2 * bool(self.endpoint.ipv6_gateway)
+        gateways = self.endpoint.leads_out4 + 2 * self.endpoint.leads_out6
         return -self.endpoint.gateway_priority, self.internal, -gateways, self.endpoint.network
 
 

@@ -27,6 +27,9 @@ class Lease:
     gateway: str
 
 
+NONE: Final = Lease("", 0, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How many addresses of a subnet are taken (with those that are never given), and how many can be chosen yet."""
@@ -42,6 +45,7 @@ class Leases:
         """`info` as made: its pools are complete."""
         self._shown = f"{info.name} ({info.id})"
         self._subnets = [(_subnet(pool), pool) for pool in info.pools]
+        self._held: dict[str, list[str]] = {}
 
     def serves(self, version: Version) -> bool:
         """Whether the network has a subnet of that family."""
@@ -67,6 +71,19 @@ class Leases:
         for subnet, _ in self._subnets:
             if parsed is not None and parsed in subnet:
                 subnet.free(parsed)
+
+    def hold(self, owner: str, version: Version, wanted: str | None = None) -> Lease:
+        """Take an address as `take` does, until `release` of the owner; none where there is no subnet and no wish."""
+        if not wanted and not self.serves(version):
+            return NONE
+        lease = self.take(version, wanted)
+        self._held.setdefault(owner, []).append(lease.address)
+        return lease
+
+    def release(self, owner: str) -> None:
+        """Give back all that the owner holds. Idempotent."""
+        for address in self._held.pop(owner, []):
+            self.free(address)
 
     def usage(self) -> Mapping[str, Usage]:
         """By subnet, in CIDR form; counts end at 2**64-1, as in the API."""
