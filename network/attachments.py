@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,7 @@ import errdefs
 from network import routes
 from network import sandbox as sandboxes
 from network.endpoint import Endpoint
+from network.nftables.entry import Link
 from network.ports import PortBinding
 from network.publisher import Publication
 from network.routes import Gateways
@@ -26,6 +27,7 @@ class Attachment:
     sandbox: Sandbox
     endpoints: list[Endpoint] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
+    links: Sequence[Link] = ()
     published: Gateways = field(default_factory=Gateways)
     given: list[PortBinding] = field(default_factory=list)
 

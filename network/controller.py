@@ -31,6 +31,7 @@ from network.drivers.sublink_kind import SublinkKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
 from network.kinds import Kinds
+from network.nftables.entry import Link
 from network.nftables.transaction import Transactions
 from network.opening import PREDEFINED, NetworkConfig
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
@@ -218,6 +219,21 @@ class Controller:
         internal = self._drivers[endpoint.network_id].info.internal
         self._resolver.join(attachment.sandbox.id, endpoint, internal=internal)
 
+    async def link(self, container_id: str, reached: Sequence[Link]) -> None:
+        """Let a container reach these ports of others where containers do not see each other, until it is released.
+
+        They take the place of those of before. Raises NotFound, SystemFailure.
+        """
+        attachment = self._attachments.get(container_id)
+        before, attachment.links = attachment.links, reached
+
+        def work() -> None:
+            self._rules.add(set(reached) - set(before))
+            self._rules.remove(set(before) - set(reached))
+
+        if set(before) != set(reached):
+            await self._worker.run(work)
+
     def gateways(self, container_id: str) -> Gateways:
         """The endpoints that lead out of the container. Raises NotFound."""
         return self._attachments.get(container_id).gateways
@@ -366,6 +382,8 @@ class Controller:
             if endpoint == leads_out:
                 await leading.end(self._drivers, endpoint)
             await _collect(failures, self._take_off(attachment.sandbox, endpoint, hot=False))
+        if attachment.links:
+            await _collect(failures, self._worker.run(lambda: self._rules.remove(attachment.links)))
         await _collect(failures, self._worker.run(attachment.sandbox.close))
         if failures:
             raise failures[0]
