@@ -140,7 +140,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     images = await Images.open(database, content, snapshots, events, store.of_image)
     volumes = await _open_volumes(config, instance.id, database, events, store)
     network = await _open_network(config, instance.id, stack)
-    networks = await Networks.open(database, network, events, store.networks_used)
+    networks = await Networks.open(
+        database, network, events, store.networks_used, config.default_network_opts
+    )
     machinery = Machinery(
         config=config,
         supervisor=await _open_supervisor(config, stack),
