@@ -80,7 +80,7 @@ class BridgeDriver:
                 endpoint.mac,
                 self._options.mtu,
             )
-            return netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls))
+            made = netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls))
         except BaseException as error:
             self._disconnect(endpoint_id, hot=True)
             if isinstance(error, OSError):
@@ -88,6 +88,8 @@ class BridgeDriver:
                     f"cannot attach endpoint {request.endpoint_name} to {self.info.name}: {error.strerror}"
                 ) from error
             raise
+        self._keep(made)
+        return made
 
     def _adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
         try:
@@ -110,6 +112,13 @@ class BridgeDriver:
             self._veths.unplug(endpoint_id)
         else:
             self._veths.retire(endpoint_id)
+
+    def _keep(self, endpoint: Endpoint) -> None:
+        """Free what the endpoint did not become: a sysctl may have forbidden IPv6."""
+        kept = [each for each in self._taken[endpoint.id] if each in (endpoint.ipv4, endpoint.ipv6)]
+        for address in set(self._taken[endpoint.id]) - set(kept):
+            self._leases.free(address)
+        self._taken[endpoint.id] = kept
 
     def _remove(self) -> None:
         bridge_device.remove(self._worker.rtnl, self._device)
