@@ -1,6 +1,7 @@
 """Work by key that is done once for all who want it at the same time, and given up when nobody does any more."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Generic, TypeVar
@@ -80,7 +81,11 @@ class _Work(Generic[T]):
             async with make(self._tell) as result:
                 self._result.set_result(result)
                 await self._left.wait()
+        except asyncio.CancelledError as error:
+            _let_go(error)
+            raise
         except Exception as error:
+            _let_go(error)
             self.ending = True
             if self._result.done():
                 raise
@@ -88,3 +93,8 @@ class _Work(Generic[T]):
             self._result.exception()  # whoever wanted it may be gone
         finally:
             self._result.cancel()
+
+
+def _let_go(failure: BaseException) -> None:
+    """Of what the failed steps were about: megabytes of a blob, until somebody looks for garbage."""
+    traceback.clear_frames(failure.__traceback__)

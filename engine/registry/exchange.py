@@ -21,7 +21,9 @@ SILENCE = 60.0
 HEAD = 60.0
 """Seconds from a connection, or a body's last byte, to an answer's whole head."""
 
-_CHUNK = 1 << 20
+_CHUNK = (
+    1 << 18
+)  # bytes; a connection may have two to three times as many waiting, and what was taken is a copy
 _SMALL_BODY = 60.0  # seconds for a body that is held in memory
 _IDLE = 1.0  # seconds for which a connection that nobody uses is kept
 _MAX_REDIRECTS = 10
