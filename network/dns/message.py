@@ -75,7 +75,7 @@ def read(query: bytes) -> Question | Rcode | None:
 
 def refusal(query: bytes, code: Rcode) -> bytes:
     """The answer to a query (of 12 bytes or more) that could not be read."""
-    return query[:2] + bytes((0x80 | query[2] & 0x78, code)) + bytes(8)
+    return query[:2] + bytes((0x80 | query[2] & 0x79, code)) + bytes(8)
 
 
 def answer(query: bytes, question: Question, records: Sequence[bytes], limit: int) -> bytes:
