@@ -57,14 +57,21 @@ def images_of(daemon: Wherryd) -> set[str]:
     return {name for image in images for name in image["RepoTags"] or [image["Id"]]}
 
 
+def networks_of(daemon: Wherryd) -> set[str]:
+    """Names of all networks."""
+    return {network["Name"] for network in daemon.get("/networks").json}
+
+
 @pytest.fixture(autouse=True)
 def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
     """Fail a test that leaves something, naming each thing."""
-    before, images = Leftovers(scope_of(wherryd)), images_of(wherryd)
+    before, images, networks = Leftovers(scope_of(wherryd)), images_of(wherryd), networks_of(wherryd)
     yield
     foreign = sorted(images_of(wherryd) - images)
     for name in foreign:
         wherryd.call("DELETE", f"/images/{name}?force=1")
-    left = [f"image {name}" for name in foreign] + before.settle(scope_of(wherryd))
+    left = [f"image {name}" for name in foreign]
+    left += [f"network {name}" for name in sorted(networks_of(wherryd) - networks)]
+    left += before.settle(scope_of(wherryd))
     if left:
         pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)

@@ -154,16 +154,22 @@ def namespaces(scope: Scope) -> Things:
 
 
 def links(scope: Scope) -> Things:
-    """The daemon's bridge and what hangs on it or carries its mark."""
+    """The daemon's bridges and what else carries its mark, and what hangs on those: ports, macvlans, VLANs."""
     text = subprocess.run(
         ["ip", "-j", "-d", "link", "show"], capture_output=True, text=True, check=True
     ).stdout
-    found = {}
-    for link in json.loads(text):
-        names = " ".join([link["ifname"], link.get("ifalias", ""), *link.get("altnames", [])])
-        if scope.bridge in (link["ifname"], link.get("master")) or any(mark in names for mark in scope.marks):
-            found[f"{link['ifindex']}"] = f"link {link['ifname']} (master {link.get('master', '-')})"
-    return found
+    every = json.loads(text)
+    own = {link["ifname"] for link in every if _is_marked(link, scope)}
+    return {
+        f"{link['ifindex']}": f"link {link['ifname']} (master {link.get('master', '-')})"
+        for link in every
+        if own & {link["ifname"], link.get("master"), link.get("link")}
+    }
+
+
+def _is_marked(link: Any, scope: Scope) -> bool:
+    names = " ".join([link["ifname"], link.get("ifalias", ""), *link.get("altnames", [])])
+    return link["ifname"] == scope.bridge or any(mark in names for mark in scope.marks)
 
 
 def nft(scope: Scope) -> Things:

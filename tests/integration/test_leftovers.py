@@ -107,6 +107,25 @@ def port_of_bridge(place: Scope) -> Iterator[None]:
 
 
 @contextmanager
+def bridge_of_a_network(place: Scope) -> Iterator[None]:
+    """It is known by its alias alone, and with it what is not even named after the instance."""
+    run("ip", "link", "add", "br-leak", "type", "bridge")
+    run("ip", "link", "set", "br-leak", "alias", f"wherry:{place.marks[0]}")
+    run("ip", "link", "add", "leakport", "master", "br-leak", "type", "veth", "peer", "leakpeer")
+    yield
+    run("ip", "link", "delete", "leakport")
+    run("ip", "link", "delete", "br-leak")
+
+
+@contextmanager
+def macvlan(place: Scope) -> Iterator[None]:
+    with link(place):
+        run("ip", "link", "add", "leakvlan", "link", place.bridge, "type", "macvlan")
+        yield
+        run("ip", "link", "delete", "leakvlan")
+
+
+@contextmanager
 def element(place: Scope) -> Iterator[None]:
     run(
         "nft",
@@ -151,6 +170,9 @@ LEAKS = {
     "netns link": (netns_link, "network namespace link /run/netns/leak0123"),
     "link": (link, "link wl"),
     "port of the bridge": (port_of_bridge, "link leakport"),
+    "bridge of a network": (bridge_of_a_network, "link br-leak"),
+    "port of a network": (bridge_of_a_network, "link leakport"),
+    "macvlan": (macvlan, "link leakvlan"),
     "nft element": (element, "element of m: [80"),
     "cgroup": (cgroup, f"docker-{ID}.scope (empty)"),
     "port": (signalled(signal.SIGUSR2), "tcp port "),
