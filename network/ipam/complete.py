@@ -34,14 +34,12 @@ def complete(
     *,
     enable_ipv4: bool = True,
     enable_ipv6: bool = False,
-    gateways: bool = True,
 ) -> tuple[Pool, ...]:
     """The subnets of a new network, IPv4 first, each with its gateway; where none of an enabled family is asked for,
     one of the default pools. Those of a family that is not enabled are passed over, as in Docker.
 
-    Subnets that are asked for may overlap the host's routes; chosen ones do not. Without `gateways` only those asked
-    for are there. Raises InvalidArgument with all that is wrong, Forbidden when a subnet overlaps another network's,
-    Conflict when no default one is free.
+    Subnets that are asked for may overlap the host's routes; chosen ones do not. Raises InvalidArgument with all that
+    is wrong, Forbidden when a subnet overlaps another network's, Conflict when no default one is free.
     """
     enabled = [version for version, on in ((4, enable_ipv4), (6, enable_ipv6)) if on]
     read = [
@@ -58,9 +56,7 @@ def complete(
         if not _is_size(each):
             taken.add(each.network)
     settled = [_settled(each, taken, default_pools) for each in read]
-    return tuple(
-        _pool(each, gateways=gateways) for each in sorted(settled, key=lambda each: each.network.version)
-    )
+    return tuple(_pool(each) for each in sorted(settled, key=lambda each: each.network.version))
 
 
 def _of_use(wanted: Sequence[Pool], *, enable_ipv6: bool) -> list[Pool]:
@@ -146,15 +142,15 @@ def _settled(each: Asked, taken: _Taken, default_pools: Sequence[AddressPool]) -
     return replace(each, network=taken.choose(version, candidates))
 
 
-def _pool(each: Asked, *, gateways: bool) -> Pool:
+def _pool(each: Asked) -> Pool:
     subnet = Subnet(each.network, each.ip_range)
-    gateway = _gateway(subnet, each.gateway) if gateways or each.gateway else None
+    gateway = _gateway(subnet, each.gateway)
     for name, address in sorted(each.aux.items()):
         _reserve(subnet, address, f"failed to allocate secondary ip address ({name}:{address})")
     return Pool(
         subnet=str(each.network),
         ip_range=str(each.ip_range or ""),
-        gateway=str(gateway or ""),
+        gateway=str(gateway),
         aux_addresses={name: str(address) for name, address in each.aux.items()},
     )
 

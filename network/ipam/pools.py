@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
-import errdefs
 from network.ipam.subnet import Address, Network
 
 _ULA_SUBNETS: Final = 64
@@ -53,19 +52,6 @@ def unique_local(host: str) -> AddressPool:
     """A /48 of fd00::/8 whose 40 bits come from a hash, as in Docker."""
     bits = int.from_bytes(hashlib.sha256(host.encode()).digest()[3:8])
     return AddressPool(IPv6Network(((0xFD << 120) | (bits << 80), 48)), _ULA_SUBNETS)
-
-
-def choose(routes: Collection[IPv4Network], nameservers: Collection[IPv4Address] = ()) -> IPv4Network:
-    """The first default subnet that no route of the host overlaps and no nameserver of the host lies in.
-
-    A default route overlaps nothing. Raises Conflict when all are in use.
-    """
-    found = first_free(DEFAULT_POOLS, reserved(routes, nameservers))
-    if not isinstance(found, IPv4Network):
-        raise errdefs.Conflict(
-            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
-        )
-    return found
 
 
 def reserved(routes: Iterable[Network], nameservers: Iterable[Address]) -> list[Network]:

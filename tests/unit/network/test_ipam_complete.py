@@ -19,10 +19,8 @@ WITH_IPV6 = pools.complete_pools((), "host")
 OVERLAP = "invalid pool request: Pool overlaps with other one on this address space"
 
 
-def asked(
-    *wanted: Pool, host: Host = EMPTY, ipv4: bool = True, ipv6: bool = False, gateways: bool = True
-) -> tuple[Pool, ...]:
-    return complete(wanted, host, WITH_IPV6, enable_ipv4=ipv4, enable_ipv6=ipv6, gateways=gateways)
+def asked(*wanted: Pool, host: Host = EMPTY, ipv4: bool = True, ipv6: bool = False) -> tuple[Pool, ...]:
+    return complete(wanted, host, WITH_IPV6, enable_ipv4=ipv4, enable_ipv6=ipv6)
 
 
 def refusal(*wanted: Pool, host: Host = EMPTY, ipv6: bool = False) -> str:
@@ -86,11 +84,6 @@ def test_what_is_asked_for_is_kept() -> None:
 )
 def test_the_gateway_is_the_lowest_address(pool: Pool, gateway: str) -> None:
     assert asked(pool, ipv6=True, ipv4=":" not in pool.subnet)[0].gateway == gateway
-
-
-def test_without_gateways_only_those_asked_for() -> None:
-    assert asked(Pool(subnet="10.9.0.0/24"), gateways=False)[0].gateway == ""
-    assert asked(Pool(subnet="10.9.0.0/24", gateway="10.9.0.9"), gateways=False)[0].gateway == "10.9.0.9"
 
 
 def test_ipv6_subnets_without_ipv6_are_passed_over() -> None:

@@ -180,3 +180,23 @@ def test_big_subnets_cost_nothing() -> None:
     big: Mapping[str, Subnet] = {net: Subnet(ip_network(net)) for net in ("0.0.0.0/0", "::/0")}
     assert big["0.0.0.0/0"].take_any() == IPv4Address(1)
     assert big["::/0"].take(ip_address("ffff::")) == ip_address("ffff::")
+
+
+def test_an_owner_holds_one_of_each_family_and_gives_back_both() -> None:
+    both = leases(SMALL, Pool(subnet="fd01::/64", gateway="fd01::1"))
+    assert (both.hold("a", 4).address, both.hold("a", 6).address) == ("10.0.0.2", "fd01::2")
+    both.release("a")
+    both.release("a")
+    assert (both.hold("b", 4).address, both.hold("b", 6).address) == ("10.0.0.2", "fd01::2")
+
+
+def test_holding_of_a_family_without_subnet() -> None:
+    small = leases(SMALL)
+    assert small.hold("a", 6) == Lease("", 0, "")
+    with pytest.raises(errdefs.InvalidArgument, match="It does not belong to any of this network's subnets"):
+        small.hold("a", 6, "fd00::2")
+
+
+def test_a_gateway_of_containers_alone() -> None:
+    pool = Pool(subnet="10.0.0.0/29", gateway="10.0.0.1", aux_addresses={"DefaultGatewayIPv4": "10.0.0.6"})
+    assert leases(pool).take(4).gateway == "10.0.0.6"
