@@ -9,7 +9,7 @@ import msgspec
 
 import errdefs
 from engine import faults, names
-from engine.containers import donors, networking
+from engine.containers import donors, linked, networking
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.announce import Announcer
@@ -21,6 +21,7 @@ from engine.containers.container import Container
 from engine.containers.create import Created, choose_name, create, prepare
 from engine.containers.disconnect import disconnect
 from engine.containers.failure import failed
+from engine.containers.files import tell_parents
 from engine.containers.group import on_group
 from engine.containers.kill import kill, means_end
 from engine.containers.live import Live, Lives
@@ -293,6 +294,7 @@ class Containers:
         """Connect a container to a network, also one that runs; the errors are Docker's."""
         async with self._locked(reference) as (container, _):
             info = await connect(container, network, asked or EndpointConfig(), self._machinery, self._store)
+            await self._follow_links(container.id)
         if info is not None:
             await self._announcer.place("connect", container, info)
 
@@ -305,8 +307,15 @@ class Containers:
             self._require_known(reference, network)
         async with self._locked(reference) as (container, _):
             info = await disconnect(container, network, self._machinery, self._store, force=force)
+            await self._follow_links(container.id)
         if info is not None:
             await self._announcer.place("disconnect", container, info)
+
+    async def _follow_links(self, container_id: str) -> None:
+        container = self._store.find(container_id)
+        if container is not None and container.running:
+            await tell_parents(container, self._machinery, self._store)
+            await linked.follow(container, self._machinery, self._store)
 
     def _require_known(self, reference: str, network: str) -> None:
         try:

@@ -77,12 +77,11 @@ async def left(container: Container, endpoint: Endpoint, machinery: Machinery) -
 
 
 async def tell_parents(container: Container, machinery: Machinery, store: ContainerStore) -> None:
-    """Containers that are linked to one that started again learn its new address."""
+    """Containers with a link to one that came to the default bridge learn its new address."""
     endpoint = container.endpoints.get(linked.BRIDGE)
-    if endpoint is None:
-        return
-    for parent, link in linked.parents(container, store):
-        await _edit_hosts(parent, partial(link.at, endpoint.ipv4), machinery)
+    if endpoint is not None:
+        for parent, link in linked.parents(container, store):
+            await _edit_hosts(parent, partial(link.at, endpoint.ipv4), machinery)
 
 
 async def _edit_hosts(container: Container, edit: Callable[[bytes], bytes], machinery: Machinery) -> None:

@@ -27,14 +27,6 @@ def settings(endpoint: EndpointConfig) -> dict[str, str]:
     return {f"{match[1]}.{PLACEHOLDER}.{match[2]}": match[3] for match in found}
 
 
-def named(endpoint: EndpointConfig, interface: str) -> dict[str, str]:
-    """The sysctls by name, for an interface of this name."""
-    return {
-        name.replace(f".{PLACEHOLDER}.", f".{interface}."): value
-        for name, value in settings(endpoint).items()
-    }
-
-
 def _texts(endpoint: EndpointConfig) -> Iterable[str]:
     options = endpoint.driver_opts or {}
     return options[OPTION].split(",") if OPTION in options else ()

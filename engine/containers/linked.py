@@ -1,6 +1,7 @@
 """Containers that a container on the default bridge is linked to: found when it is created, running when it starts."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import errdefs
@@ -8,10 +9,14 @@ from engine.containers import links
 from engine.containers.config import HostConfig
 from engine.containers.container import Container
 from engine.containers.links import Link
+from engine.containers.machinery import Machinery
 from engine.containers.network_mode import PREDEFINED, SHARED, mode_of, mode_of_host
+from engine.containers.ports import exposed
 from engine.containers.store import ContainerStore
 from network.endpoint import Endpoint
+from network.nftables.entry import Link as Rule
 
+_log = logging.getLogger(__name__)
 BRIDGE = "bridge"
 
 
@@ -81,6 +86,38 @@ def _neighbour(container: Container, link: Link, store: ContainerStore) -> Neigh
             f"Cannot link to a non running container: /{name} AS /{container.name}/{link.alias}"
         )
     return Neighbour(link, other, endpoint)
+
+
+def reached(container: Container, found: Iterable[Neighbour]) -> list[Rule]:
+    """The exposed ports of its neighbours: a container reaches them where others on the bridge do not."""
+    own = container.endpoints[BRIDGE]
+    return [
+        Rule(source_ip=own.ipv4, target_ip=each.endpoint.ipv4, proto=proto, port=port)
+        for each in found
+        for port, proto in exposed(each.container.config)
+    ]
+
+
+async def follow(container: Container, machinery: Machinery, store: ContainerStore) -> None:
+    """After a container came to the default bridge or left it: the running ones that have links to it, and itself,
+    reach whom they are linked to, as those are now.
+    """
+    concerned = [parent for parent, _ in parents(container, store)]
+    if container.links and BRIDGE in container.endpoints:
+        concerned.append(container)
+    for each in concerned:
+        try:
+            await machinery.network.link(each.id, reached(each, _present(each, store)))
+        except errdefs.WherryError as error:
+            _log.warning("container %s: its links are not up to date: %s", each.id[:12], error)
+
+
+def _present(container: Container, store: ContainerStore) -> Iterator[Neighbour]:
+    """The neighbours of a running container that run, too."""
+    for link in container.links:
+        other = store.find(link.id)
+        if other is not None and (endpoint := other.endpoints.get(BRIDGE)) is not None:
+            yield Neighbour(link, other, endpoint)
 
 
 def environment(container: Container, found: list[Neighbour]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.containers import interface_sysctls, security
+from engine.containers import security
 from engine.containers.config import HostConfig, Ulimit
 from engine.containers.container import Container
 from engine.containers.limits import limits_of
@@ -69,7 +69,7 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         device_rules=rules,
         privileged=host.privileged,
         resources=limits_of(host),
-        sysctls=_sysctls(container),
+        sysctls=host.sysctls or {},
         annotations=host.annotations or {},
         init_path=around.init_path if host.init and _own_processes(host) else None,
         writable_cgroups=asked.writable_cgroups,
@@ -99,14 +99,6 @@ def process_options(container: Container, around: Surroundings) -> SpecOptions:
         oom_score_adj=host.oom_score_adj,
         apparmor_profile=_apparmor(asked),
     )
-
-
-def _sysctls(container: Container) -> dict[str, str]:
-    """Those of the container, and those of its endpoints' interfaces."""
-    found = dict(container.host_config.sysctls or {})
-    for network, endpoint in container.endpoints.items():
-        found |= interface_sysctls.named(container.networks[network], endpoint.interface)
-    return found
 
 
 def _console_size(host: HostConfig) -> tuple[int, int] | None:

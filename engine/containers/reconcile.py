@@ -9,7 +9,7 @@ import time
 import msgspec
 
 import errdefs
-from engine.containers import networking, restart_policy, shared_memory
+from engine.containers import linked, networking, restart_policy, shared_memory
 from engine.containers.container import Container
 from engine.containers.exit import ended, last_run, release, restarting
 from engine.containers.live import Live, Lives
@@ -142,6 +142,7 @@ class Reconciler:
             sandbox_id=container.sandbox_id,
         )
         networking.name_servers(container, self._machinery)
+        await linked.follow(container, self._machinery, self._store)
         for warning in warnings:
             _log.warning("container %s: %s", container.id[:12], warning)
 

@@ -79,6 +79,8 @@ async def _start(
         container = msgspec.structs.replace(
             container, link_variables=linked.environment(container, neighbours)
         )
+        if neighbours:
+            await machinery.network.link(container.id, linked.reached(container, neighbours))
         live.got = msgspec.structs.replace(container, mounts=[])
         shm = await shared_memory.provide(container, undo, machinery, store)
         own_files = await files.write(container, neighbours, machinery, store)
@@ -114,6 +116,7 @@ async def _start(
     live.task, live.got = task, None
     live.ended.clear()
     await files.tell_parents(running, machinery, store)
+    await linked.follow(running, machinery, store)
     await _let_in(live, task)
     return running
 

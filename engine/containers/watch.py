@@ -10,7 +10,7 @@ import msgspec
 
 import errdefs
 from engine import faults
-from engine.containers import bundle
+from engine.containers import bundle, linked
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.exit import after, ended, release, restarting
@@ -95,6 +95,7 @@ class Watcher:
             container = restarting(container)
         saved = await self._store.save_run(container)
         faults.hit("exit.recorded")
+        await linked.follow(container, self._machinery, self._store)
         if saved:  # else it tells the next daemon how the run ended
             await bundle.remove(self._machinery.bundle(container_id))
         live.task = None

@@ -45,7 +45,7 @@ def test_the_endpoints_own_come_last() -> None:
     request = parsed("1.47", {MARTIANS: "1"}, NetworkingConfig=own)
     endpoint = (request.networking.endpoints_config or {})["bridge"]
     assert endpoint is not None
-    assert interface_sysctls.named(endpoint, "eth0") == {MARTIANS: "0"}
+    assert interface_sysctls.settings(endpoint) == {"net.ipv4.conf.IFNAME.log_martians": "0"}
 
 
 @pytest.mark.parametrize("version", ["1.47", "1.55"])
@@ -85,4 +85,4 @@ def test_refusals(version: str, name: str, endpoints: dict[str, Any], message: s
 def test_what_an_endpoints_option_may_say(text: str, good: bool) -> None:
     endpoint = EndpointConfig(driver_opts={OPTION: text})
     assert bool(interface_sysctls.faults(endpoint)) is not good
-    assert bool(interface_sysctls.named(endpoint, "eth0")) is good
+    assert bool(interface_sysctls.settings(endpoint)) is good
