@@ -1,120 +1,90 @@
 """The host forwards packets of containers, and nobody else's on our account.
 
 As Docker does: where forwarding was off and is switched on, the policy of iptables' FORWARD chain becomes DROP first,
-so that the host does not become a router for others. What our own table accepts carries a mark; where a FORWARD chain
-may drop it, one rule lets marked packets through. The rule names the instance in its comment. iptables itself is run
-for that, for only it writes rules that it can read; it takes some milliseconds, once.
+so that the host does not become a router for others. What our own table accepts carries a mark, and a rule (MarkRule)
+lets that through.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
-import shutil
-import signal
 from pathlib import Path
 from typing import Final
 
 import errdefs
-from network import sysctl
+from network import mark_rule, sysctl
+from network.mark_rule import MarkRule
 from network.nftables.apply import Nft
-from network.nftables.transaction import NftError
+from network.nftables.element import Family
 
 _log = logging.getLogger(__name__)
 
-_PATH: Final = "/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin"
-_LIMIT: Final = 1 << 20
+_SETTINGS: Final[dict[Family, tuple[str, ...]]] = {
+    "ipv4": ("ipv4/ip_forward",),
+    "ipv6": ("ipv6/conf/default/forwarding", "ipv6/conf/all/forwarding"),
+}
+_INTERFACES: Final = Path("/proc/sys/net/ipv6/conf")
 
 
 class Forwarding:
-    """Blocks: for the worker's thread."""
+    """Blocks: for the worker's thread. `enabled` false: the host's forwarding is not touched (ip-forward of Docker)."""
 
-    def __init__(self, nft: Nft, mark: int, comment: str) -> None:
-        self._nft = nft
-        mask = f"0x{mark:x}/0x{mark:x}"
-        self._rule = ["-m", "mark", "--mark", mask, "-m", "comment", "--comment", comment, "-j", "ACCEPT"]
+    def __init__(self, nft: Nft, mark: int, comment: str, *, enabled: bool = True) -> None:
+        self._rule = MarkRule(nft, mark, comment)
+        self._enabled = enabled
+        self._families: set[Family] = {"ipv4"}
 
-    def enable(self) -> None:
-        """Switch forwarding on. Raises SystemFailure when the host forbids it."""
-        if sysctl.read("ipv4/ip_forward") == "1":
-            return
-        program = shutil.which("iptables", path=_PATH)
-        if program is None:
-            _log.warning("the host becomes a router: iptables is not there to set the FORWARD policy to DROP")
-        else:
-            _run(program, "-P", "FORWARD", "DROP")
-        try:
-            sysctl.write("ipv4/ip_forward", "1")
-        except OSError as error:
-            raise errdefs.SystemFailure(
-                f"cannot enable IPv4 forwarding (net.ipv4.ip_forward=1): {error}"
-            ) from error
+    def enable(self, family: Family = "ipv4") -> None:
+        """Switch forwarding of a family on, if we may, and have it obey our rules from now on. Idempotent.
+
+        Raises SystemFailure when the host forbids it.
+        """
+        self._switch_on(family)
+        if family not in self._families:
+            self._families.add(family)
+            self._rule.ensure([family])
 
     def ensure(self) -> None:
         """Put the rule where a FORWARD chain could drop what we accept; nothing is done where none does."""
-        for program in self._programs():
-            if _run(program, "-C", "FORWARD", *self._rule)[0] != 0:
-                code, output = _run(program, "-I", "FORWARD", "1", *self._rule)
-                if code != 0:
-                    _log.warning("%s: containers may not reach the outside: %s", program, output.strip())
+        self._rule.ensure(self._families)
+
+    def is_broken(self) -> bool:
+        """Whether a change that nobody is told of took the rule away. Quick."""
+        return any(self._rule.is_missing(family) for family in self._families)
 
     def dismantle(self) -> None:
         """Remove the rule."""
-        for program in self._programs():
-            while _run(program, "-C", "FORWARD", *self._rule)[0] == 0:
-                if _run(program, "-D", "FORWARD", *self._rule)[0] != 0:
-                    break
+        self._rule.remove()
 
-    def _programs(self) -> list[str]:
-        """The iptables variants whose FORWARD chain exists here and is not a plain accept."""
-        found = []
-        if self._nft_filters():
-            found.append(shutil.which("iptables-nft", path=_PATH) or shutil.which("iptables", path=_PATH))
-        legacy = shutil.which("iptables-legacy", path=_PATH)
-        if legacy is not None and _legacy_table_exists() and _filters(_run(legacy, "-S", "FORWARD")[1]):
-            found.append(legacy)
-        return [program for program in found if program is not None]
+    def _switch_on(self, family: Family) -> None:
+        settings = [each for each in _SETTINGS[family] if sysctl.read(each) == "0"]
+        if not self._enabled or not settings:
+            return
+        self._drop_others(family)
+        if family == "ipv6":
+            _keep_router_advertisements()
+        for setting in settings:
+            try:
+                sysctl.write(setting, "1")
+            except OSError as error:
+                name = f"net.{setting.replace('/', '.')}=1"
+                raise errdefs.SystemFailure(f"cannot enable forwarding ({name}): {error}") from error
 
-    def _nft_filters(self) -> bool:
-        try:
-            objects = self._nft.query("list chain ip filter FORWARD")
-        except NftError:  # no such chain
-            return False
-        dropping = any(each["chain"].get("policy") == "drop" for each in objects if "chain" in each)
-        return dropping or any("rule" in each for each in objects)
-
-
-def _filters(listing: str) -> bool:
-    """Whether `iptables -S FORWARD` shows anything but an accepting policy."""
-    return any(line and line != "-P FORWARD ACCEPT" for line in listing.splitlines())
+    def _drop_others(self, family: Family) -> None:
+        program = mark_rule.program(family)
+        if program is None:
+            _log.warning("the host becomes a router: iptables is not there to set the FORWARD policy to DROP")
+        else:
+            mark_rule.iptables(program, "-P", "FORWARD", "DROP")
 
 
-def _legacy_table_exists() -> bool:
-    try:
-        return "filter" in Path("/proc/thread-self/net/ip_tables_names").read_text().split()
-    except OSError:
-        return False
-
-
-def _run(program: str, *arguments: str) -> tuple[int, str]:
-    """(exit code, output) of a short program; waits for it."""
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, writer, 1),
-        (os.POSIX_SPAWN_DUP2, writer, 2),
-    ]
-    with os.fdopen(reader, "rb") as output:
-        try:
-            pid = os.posix_spawn(
-                program,
-                [program, "-w", "5", *arguments],
-                {"PATH": _PATH},
-                file_actions=actions,
-                setsigmask=(),
-                setsigdef=(signal.SIGPIPE,),
-            )
-        finally:
-            os.close(writer)
-        text = output.read(_LIMIT).decode(errors="replace")
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), text
+def _keep_router_advertisements() -> None:
+    """A host that forwards hears no routers by default: where it heard them until now, it still does (accept_ra=2)."""
+    for each in _INTERFACES.iterdir():
+        if each.name in ("all", "default", "lo"):
+            continue
+        name = f"ipv6/conf/{each.name}"
+        if sysctl.read(f"{name}/accept_ra") == "1" and sysctl.read(f"{name}/forwarding") == "0":
+            with contextlib.suppress(OSError):  # it has just gone
+                sysctl.write(f"{name}/accept_ra", "2")

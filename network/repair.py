@@ -16,19 +16,31 @@ _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS: Final = 0.05  # a firewall's reload is many transactions
 _RETRY_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 2.0
 
 
 class Repair:
-    """Hands changes that may concern us to `judge`, in the worker's thread; true: there was something to put back."""
+    """Hands changes that may concern us to `judge`, in the worker's thread; true: there was something to put back.
 
-    def __init__(self, worker: Worker, table: str, judge: Callable[[list[Change]], bool]) -> None:
+    iptables-legacy tells nobody of changes: `look` is called every other second.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        table: str,
+        judge: Callable[[list[Change]], bool],
+        look: Callable[[], None],
+    ) -> None:
         self._worker = worker
         self._table = table
         self._judge = judge
+        self._look = look
         self._concerning = {("inet", table), ("ip", "filter"), ("ip6", "filter")}
         self._watch: Watch | None = None
         self._changes: list[Change] = []
         self._task: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Hear of changes from now on. Blocks."""
@@ -38,13 +50,15 @@ class Repair:
         """Answer them, on the running loop."""
         if self._watch is not None:
             self._watch.start(self._changed)
+            self._looking = asyncio.get_running_loop().create_task(self._look_around())
 
     def stop(self) -> None:
         """No more answers; on the loop. Idempotent."""
         if self._watch is not None:
             self._watch.stop()
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._looking):
+            if task is not None:
+                task.cancel()
 
     def close(self) -> None:
         """Close the socket: slow, never on the loop."""
@@ -81,3 +95,11 @@ class Repair:
                 self._changes.append(Change(None, frozenset()))
                 await asyncio.sleep(_RETRY_SECONDS)
             await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _look_around(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await self._worker.run(self._look)
+            except (OSError, errdefs.WherryError):
+                _log.exception("iptables-legacy: cannot restore the rule")

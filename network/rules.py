@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from network import bridge_filter
 from network.forwarding import Forwarding
 from network.nftables import bridge as bridges
 from network.nftables.bridge import Bridge
@@ -27,7 +28,7 @@ class Rules:
         self._worker = worker
         self._ruleset = ruleset
         self._forwarding = forwarding
-        self._repair = Repair(worker, ruleset.table, self._judge)
+        self._repair = Repair(worker, ruleset.table, self._judge, self._look)
 
     async def open(self) -> None:
         """Put the rules there, keeping elements of an earlier daemon, and watch them."""
@@ -56,15 +57,19 @@ class Rules:
         before = self._ruleset.bridges.get(bridge.name)
         self._ruleset.bridges[bridge.name] = bridge
         try:
-            if before not in (None, bridge):
-                self._table.replace()
-            else:
+            if not bridge.icc:
+                bridge_filter.enable(self._worker.rtnl, bridge.name)
+            if before in (None, bridge):
                 self._add(list(bridges.elements(bridge)))
-        except BaseException:
-            if before is None:
-                del self._ruleset.bridges[bridge.name]
             else:
+                self._assert()
+            if any(subnet.version == 6 for subnet in bridge.subnets):
+                self._forwarding.enable("ipv6")
+        except BaseException:
+            self._ruleset.bridges.pop(bridge.name)
+            if before is not None:
                 self._ruleset.bridges[bridge.name] = before
+            self._assert()
             raise
 
     def remove_bridge(self, name: str) -> None:
@@ -147,6 +152,11 @@ class Rules:
         elif foreign:
             self._forwarding.ensure()
         return broken
+
+    def _look(self) -> None:
+        """Put back what is gone without a notification."""
+        if self._forwarding.is_broken():
+            self._forwarding.ensure()
 
     def _forget_udp(self) -> None:
         """Flows that began without rules would never meet them."""

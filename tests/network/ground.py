@@ -100,7 +100,10 @@ class Ground:
     def serve(self, where: int | Sandbox, name: str, *, port: int = 80, address: str = "0.0.0.0") -> Server:
         """A TCP and UDP server in a namespace."""
         fd = where.fd if isinstance(where, Sandbox) else where
-        server = Server(name, netns.inside(fd, lambda: _bound(address, port)))
+        return self.add(Server(name, netns.inside(fd, lambda: _bound(address, port))))
+
+    def add(self, server: Server) -> Server:
+        """Start a server, and end it with the ground."""
         server.start()
         self._servers.append(server)
         return server
