@@ -82,4 +82,6 @@ def address_pools(config: NetworkConfig) -> tuple[AddressPool, ...]:
 
 
 def _forwarding(worker: Worker, config: NetworkConfig) -> Forwarding:
-    return Forwarding(worker.nft, config.mark, table_name(config.instance))
+    return Forwarding(
+        worker.nft, config.mark, table_name(config.instance), enabled=config.ip_forward
+    )
