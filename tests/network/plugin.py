@@ -1,8 +1,8 @@
 """A network and IPAM plugin of Docker's protocol, small and real: a bridge a network, a veth pair an endpoint.
 
-    python plugin.py FOLDER NAME [NAME…]
+    python plugin.py FOLDER SOCKETS NAME [NAME…]
 
-serves FOLDER/NAME.sock for each name. Each call is a line of FOLDER/calls: {"plugin", "method", "headers", "body"}.
+serves SOCKETS/NAME.sock for each name. Each call is a line of FOLDER/calls: {"plugin", "method", "headers", "body"}.
 FOLDER/faults.json may say {"NetworkDriver.Join": {"status": 500, "body": "text", "seconds": 1}} for what a method
 answers instead, and how long it waits; it is read at each call. FOLDER/answers.json replaces fields of good answers.
 """
@@ -171,7 +171,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
 
-def serve(folder: Path, name: str, plugin: Plugin) -> None:
+def serve(sockets: Path, name: str, plugin: Plugin) -> Path:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -189,14 +189,14 @@ def serve(folder: Path, name: str, plugin: Plugin) -> None:
         def log_message(self, *_: object) -> None:
             """Calls are recorded elsewhere."""
 
-    socket = folder / f"{name}.sock"
+    socket = sockets / f"{name}.sock"
     socket.unlink(missing_ok=True)
     threading.Thread(target=Server(str(socket), Handler).serve_forever, daemon=True).start()
+    return socket
 
 
 if __name__ == "__main__":
     shared = Plugin(Path(sys.argv[1]))
-    for each in sys.argv[2:]:
-        serve(shared.folder, each, shared)
+    sockets = [serve(Path(sys.argv[2]), each, shared) for each in sys.argv[3:]]
     print("ready", flush=True)
     sys.stdin.read()

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -22,58 +20,14 @@ from network.plugins.discovery import Places
 from network.ports import PortRequest
 from network.sandbox import Sandbox
 from tests.network.ground import Ground, run
+from tests.network.plugins import Plugin
 
 pytestmark = pytest.mark.root
-PLUGIN = Path(__file__).with_name("plugin.py")
-
-
-class Plugin:
-    """The plugin as a process, and what it was asked."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._read = 0
-        folder.mkdir()
-        self.start()
-
-    def start(self) -> None:
-        argv = [sys.executable, "-I", str(PLUGIN), str(self.folder), "plug", "ipam"]
-        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n"
-
-    def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.communicate()
-
-    def calls(self) -> list[dict[str, Any]]:
-        """Those since the last look."""
-        path = self.folder / "calls"
-        lines = path.read_text().splitlines() if path.exists() else []
-        new, self._read = lines[self._read :], len(lines)
-        return [json.loads(line) for line in new]
-
-    def methods(self) -> list[str]:
-        return [call["method"].replace("NetworkDriver.", "").replace("Ipam", "") for call in self.calls()]
-
-    def fails(self, **faults: Any) -> None:
-        """What methods (Subsystem_Method) answer from now on, as plugin.py says."""
-        self._put("faults.json", faults)
-
-    def answers(self, **answers: Any) -> None:
-        """What good answers of methods have instead."""
-        self._put("answers.json", answers)
-
-    def _put(self, name: str, values: dict[str, Any]) -> None:
-        text = json.dumps({key.replace("_", "."): value for key, value in values.items()})
-        (self.folder / name).write_text(text)
 
 
 @pytest.fixture
 def plugin(ground: Ground, tmp_path: Path) -> Iterator[Plugin]:
-    plugin = Plugin(tmp_path / "plugins")
+    plugin = Plugin(tmp_path / "plugins", ("plug", "ipam"))
     yield plugin
     plugin.stop()
 

@@ -1,0 +1,74 @@
+"""The plugin as a process of a test, and what it was asked."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PLUGIN = Path(__file__).with_name("plugin.py")
+
+
+class Plugin:
+    """Serves SOCKETS/NAME.sock for each name, where `wrapper` leads (nsenter ...)."""
+
+    def __init__(
+        self, folder: Path, names: Sequence[str], sockets: Path | None = None, wrapper: Sequence[str] = ()
+    ) -> None:
+        self.folder = folder
+        self.sockets = sockets or folder
+        self.names = names
+        self._wrapper = wrapper
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+
+    def start(self) -> None:
+        argv = [sys.executable, "-I", str(PLUGIN), str(self.folder), str(self.sockets), *self.names]
+        self._process = subprocess.Popen(
+            [*self._wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == b"ready\n"
+
+    def stop(self) -> None:
+        """End it; its sockets stay, as those of one that was killed."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.communicate()
+
+    def remove(self) -> None:
+        """End it and remove its sockets, and bridges that nobody had it remove."""
+        self.stop()
+        self._read = 0
+        for call in self.calls():
+            if call["method"] == "NetworkDriver.CreateNetwork":
+                bridge = f"tp{call['body']['NetworkID'][:10]}"
+                subprocess.run([*self._wrapper, "ip", "link", "delete", bridge], capture_output=True)
+        for name in self.names:
+            (self.sockets / f"{name}.sock").unlink(missing_ok=True)
+
+    def calls(self) -> list[dict[str, Any]]:
+        """Those since the last look."""
+        path = self.folder / "calls"
+        lines = path.read_text().splitlines() if path.exists() else []
+        new, self._read = lines[self._read :], len(lines)
+        return [json.loads(line) for line in new]
+
+    def methods(self) -> list[str]:
+        """Their names since the last look, shortened."""
+        return [call["method"].replace("NetworkDriver.", "").replace("Ipam", "") for call in self.calls()]
+
+    def fails(self, **faults: Any) -> None:
+        """What methods (Subsystem_Method) answer from now on, as plugin.py says."""
+        self._put("faults.json", faults)
+
+    def answers(self, **answers: Any) -> None:
+        """What good answers of methods have instead."""
+        self._put("answers.json", answers)
+
+    def _put(self, name: str, values: dict[str, Any]) -> None:
+        text = json.dumps({key.replace("_", "."): value for key, value in values.items()})
+        (self.folder / name).write_text(text)
