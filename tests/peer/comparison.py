@@ -75,7 +75,7 @@ def same_stream(
     require(judged(Request.of("POST", path, body, version, None), ours, theirs))
 
 
-UNORDERED = frozenset({"Mounts", "Ports", "Volumes", "VolumesDeleted"})
+UNORDERED = frozenset({"Mounts", "NetworksDeleted", "Ports", "Volumes", "VolumesDeleted"})
 """Lists that dockerd makes from maps: their order is chance. So is that of networks."""
 
 

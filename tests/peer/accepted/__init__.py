@@ -3,7 +3,7 @@
 A line that nothing meets in a run of the whole suite fails it (`test_whole.py`).
 """
 
-from tests.peer.accepted import containers, everywhere, host_config, images, system, volumes
+from tests.peer.accepted import containers, everywhere, host_config, images, networks, system, volumes
 from tests.peer.accepted.line import Accepted
 
 ACCEPTED: tuple[Accepted, ...] = (
@@ -11,6 +11,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     *containers.LINES,
     *host_config.LINES,
     *images.LINES,
+    *networks.LINES,
     *volumes.LINES,
     *system.LINES,
 )

@@ -1,4 +1,4 @@
-"""Accepted differences of the engine itself, of networks, of swarms and of plugins."""
+"""Accepted differences of the engine itself, of swarms and of plugins."""
 
 from tests.peer.accepted.line import Accepted
 
@@ -59,8 +59,6 @@ _OTHERS = (
     Accepted(DF, "body.Images.*.VirtualSize", KEPT, until="1.43"),
     Accepted("POST /auth", "status", CLIENTS_FAULT, "/auth "),
     Accepted("POST /auth", "body.message", "all bodies that are no JSON are told alike", "/auth "),
-    Accepted("GET /networks*", "body.*Options.com.docker.network.bridge.name", "two daemons share no bridge"),
-    Accepted("GET /networks", "status", CLIENTS_FAULT, "type"),
     Accepted("GET /*/{id}/logs", "status", CLIENTS_FAULT),
     Accepted(ENABLE, "status", CLIENTS_FAULT),
 )
