@@ -34,6 +34,7 @@ class LocalContentStore:
         self._ingests = root / "ingests"
         self._retained = root / "retained"
         self._refs: set[str] = set()
+        self._releasing = asyncio.Lock()  # a writer begins before an unlink or after it
 
     @classmethod
     async def open(cls, root: Path) -> Self:
@@ -69,9 +70,10 @@ class LocalContentStore:
     async def resume(self, digest: str, size: int) -> LocalResumableIngest:
         """See ContentStore."""
         name = check_digest(digest).removeprefix("sha256:")
-        if digest in self._refs:
-            raise Conflict(f"content {digest} is being written already")
-        self._refs.add(digest)
+        async with self._releasing:
+            if digest in self._refs:
+                raise Conflict(f"content {digest} is being written already")
+            self._refs.add(digest)
         ingest = LocalResumableIngest(digest, size, self._refs, self._retained / name, self._blobs)
         try:
             await ingest.read_back()
@@ -98,8 +100,17 @@ class LocalContentStore:
     async def release(self, digest: str) -> int:
         """See ContentStore."""
         name = check_digest(digest).removeprefix("sha256:")
-        if digest in self._refs:
-            return 0
+        async with self._releasing:
+            if digest in self._refs:
+                return 0
+            unlinking = asyncio.get_running_loop().run_in_executor(None, self._release, name)
+            try:
+                return await asyncio.shield(unlinking)
+            except asyncio.CancelledError:
+                await asyncio.wait([unlinking])
+                raise
+
+    def _release(self, name: str) -> int:
         (self._retained / (name + WHOLE)).unlink(missing_ok=True)
         return _remove(self._retained / name) or 0
 
