@@ -10,17 +10,16 @@ different ones may overlap. A caller that is cancelled leaves nothing half made.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
 import errdefs
-from network import opening, routes, sysctl
-from network.attachments import DEFAULT_PREFIX, Attachment, Attachments
+from network import opening, sysctl
+from network.attachments import Attachments
 from network.dns.resolver import Resolver
-from network.drivers import bridge_device, leading
+from network.drivers import bridge_device
 from network.drivers.bridge_kind import BridgeKind
 from network.drivers.driver import Driver, Kind, NetworkInfo
 from network.drivers.ipvlan import Ipvlan
@@ -30,10 +29,11 @@ from network.drivers.parents import Parents
 from network.drivers.sublink_kind import SublinkKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
+from network.joining import Joining
 from network.kinds import Kinds
 from network.nftables.entry import Link
 from network.nftables.transaction import Transactions
-from network.opening import PREDEFINED, NetworkConfig
+from network.opening import NetworkConfig
 from network.ports import PortBinding, PortRequest, Ports, ephemeral_range
 from network.publisher import Publisher
 from network.routes import Gateways
@@ -48,8 +48,6 @@ __all__ = ["Controller", "NetworkConfig"]
 _log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 1.0
-_PREFIX_OPTION: Final = "com.docker.network.container_iface_prefix"
-_INTERFACE_OPTION: Final = "com.docker.network.endpoint.ifname"
 
 
 class Controller:
@@ -81,6 +79,7 @@ class Controller:
         self._drivers: dict[str, Driver] = {}
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
+        self._joining = Joining(worker, rules, self._drivers, self._resolver, self._exposure)
         self._steps = Steps()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -193,7 +192,8 @@ class Controller:
         attachment = self._attachments.get(sandbox.container_id)
         driver = self._named(request.network)
         return await self._steps.whole(
-            self._connect(attachment, driver, request), lambda made: self._disconnect(attachment, made)
+            self._joining.connect(attachment, driver, request),
+            lambda made: self._joining.disconnect(attachment, made),
         )
 
     async def disconnect(self, container_id: str, endpoint: Endpoint) -> None:
@@ -203,7 +203,7 @@ class Controller:
         """
         attachment = self._attachments.find(container_id)
         if attachment is not None:
-            await self._steps.to_the_end(self._disconnect(attachment, endpoint))
+            await self._steps.to_the_end(self._joining.disconnect(attachment, endpoint))
 
     def nameservers(self, container_id: str, servers: Sequence[str], options: Sequence[str] = ()) -> None:
         """The container's own nameservers and resolver options (--dns, --dns-option), for its embedded DNS.
@@ -214,10 +214,7 @@ class Controller:
 
     def rename(self, container_id: str, endpoint: Endpoint) -> None:
         """The endpoint has other names (or links) now. Raises NotFound."""
-        attachment = self._attachments.get(container_id)
-        attachment.endpoints = [endpoint if each.id == endpoint.id else each for each in attachment.endpoints]
-        internal = self._drivers[endpoint.network_id].info.internal
-        self._resolver.join(attachment.sandbox.id, endpoint, internal=internal)
+        self._joining.rename(self._attachments.get(container_id), endpoint)
 
     async def link(self, container_id: str, reached: Sequence[Link]) -> None:
         """Let a container reach these ports of others where containers do not see each other, until it is released.
@@ -244,7 +241,7 @@ class Controller:
         Raises PortInUse (a SystemFailure, as Docker's 500) in Docker's words, InvalidArgument.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.publish(attachment, self._bridged(attachment), wanted)
+        return await self._exposure.publish(attachment, self._joining.bridged(attachment), wanted)
 
     async def republish(self, container_id: str, wanted: Sequence[PortRequest]) -> list[PortBinding]:
         """After a hot connect or disconnect: let the ports follow the endpoint that leads out now.
@@ -252,14 +249,14 @@ class Controller:
         Ports of the host that were given stay the same. Returns and raises as `publish`.
         """
         attachment = self._attachments.get(container_id)
-        return await self._exposure.republish(attachment, self._bridged(attachment), wanted)
+        return await self._exposure.republish(attachment, self._joining.bridged(attachment), wanted)
 
     async def release(self, container_id: str) -> None:
         """Take back ports, endpoints and sandbox of a container; idempotent. Does all, then raises a failure."""
         attachment = self._attachments.take(container_id)
         if attachment is None:
             return
-        await self._steps.to_the_end(self._release(attachment))
+        await self._steps.to_the_end(self._joining.release(attachment))
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._start_sweep)
 
@@ -284,8 +281,18 @@ class Controller:
         )
         warnings: list[str] = []
         for endpoint in endpoints:
-            warnings += await self._adopt(attachment, endpoint)
-        return warnings + await self._exposure.adopt(attachment, self._bridged(attachment), ports)
+            warnings += await self._joining.adopt(attachment, endpoint)
+        return warnings + await self._exposure.adopt(attachment, self._joining.bridged(attachment), ports)
+
+    async def renew_routes(self, container_id: str) -> None:
+        """After `adopt` of a container whose connect or disconnect was cut short: its default routes lead out by the
+        endpoints that it has. Raises NotFound.
+        """
+        attachment = self._attachments.get(container_id)
+        with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
+            await self._worker.run(
+                lambda: routes.follow(attachment.sandbox.fd, Gateways(), attachment.gateways)
+            )
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
@@ -308,106 +315,7 @@ class Controller:
                 return driver
         raise errdefs.NotFound(f"network {name} not found")
 
-    def _bridged(self, attachment: Attachment) -> Gateways:
-        """The endpoints that ports lead to: those that lead out, when they are behind a bridge."""
-        ipv4, ipv6 = (each if each and self._is_bridged(each) else None for each in attachment.gateways)
-        return Gateways(ipv4, ipv6)
-
-    def _is_bridged(self, endpoint: Endpoint) -> bool:
-        driver = self._drivers.get(endpoint.network_id)
-        return driver is not None and driver.info.driver == "bridge"
-
-    async def _connect(self, attachment: Attachment, driver: Driver, request: EndpointRequest) -> Endpoint:
-        sandbox, before = attachment.sandbox, attachment.gateways
-        prefix = driver.info.options.get(_PREFIX_OPTION) or DEFAULT_PREFIX
-        interface = request.options.get(_INTERFACE_OPTION) or attachment.free_interface(prefix)
-        endpoint = await driver.connect(sandbox, request, interface)
-        attachment.endpoints.append(endpoint)
-        try:
-            await self._worker.run(lambda: routes.follow(sandbox.fd, before, attachment.gateways))
-        except OSError as error:
-            await self._disconnect(attachment, endpoint)
-            raise errdefs.SystemFailure(
-                f"cannot set the default route of endpoint {endpoint.name}: {error.strerror}"
-            ) from error
-        try:
-            await self._resolve(sandbox, endpoint, driver.info)
-            await leading.begin(self._drivers, leading.of(before), leading.of(attachment.gateways))
-        except errdefs.WherryError:
-            await self._disconnect(attachment, endpoint)
-            raise
-        return endpoint
-
-    async def _resolve(
-        self, sandbox: Sandbox, endpoint: Endpoint, info: NetworkInfo, *, adopt: bool = False
-    ) -> None:
-        """Let the endpoint's names be known, and the sandbox ask for names once it is in a network of a user."""
-        if sandbox.host:
-            return
-        self._resolver.join(sandbox.id, endpoint, internal=info.internal)
-        if info.name not in PREDEFINED:
-            await (self._resolver.adopt(sandbox) if adopt else self._resolver.open(sandbox))
-
-    async def _disconnect(self, attachment: Attachment, endpoint: Endpoint) -> None:
-        sandbox, before = attachment.sandbox, attachment.gateways
-        attachment.endpoints = [each for each in attachment.endpoints if each.id != endpoint.id]
-        led_out = leading.of(before) == endpoint
-        if led_out:
-            await leading.end(self._drivers, endpoint)
-        self._resolver.leave(sandbox.id, endpoint.id)
-        if endpoint in attachment.published:
-            await self._exposure.withdraw(attachment)
-        with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
-            await self._worker.run(lambda: routes.follow(sandbox.fd, before, attachment.gateways))
-        await self._take_off(sandbox, endpoint, hot=True)
-        if led_out:
-            try:
-                await leading.begin(self._drivers, None, leading.of(attachment.gateways))
-            except errdefs.WherryError as error:
-                _log.warning("%s", error.message)
-
-    async def _take_off(self, sandbox: Sandbox, endpoint: Endpoint, *, hot: bool) -> None:
-        driver = self._drivers.get(endpoint.network_id)
-        if driver is not None:
-            await driver.disconnect(sandbox, endpoint, hot=hot)
-        addresses = [each for each in (endpoint.ipv4, endpoint.ipv6) if each]
-        await self._worker.run(lambda: self._worker.conntrack.forget_container(addresses))
-
-    async def _release(self, attachment: Attachment) -> None:
-        failures: list[Exception] = []
-        await self._resolver.close(attachment.sandbox.id)
-        await _collect(failures, self._exposure.withdraw(attachment))
-        leads_out = leading.of(attachment.gateways)
-        for endpoint in attachment.endpoints:
-            if endpoint == leads_out:
-                await leading.end(self._drivers, endpoint)
-            await _collect(failures, self._take_off(attachment.sandbox, endpoint, hot=False))
-        if attachment.links:
-            await _collect(failures, self._worker.run(lambda: self._rules.remove(attachment.links)))
-        await _collect(failures, self._worker.run(attachment.sandbox.close))
-        if failures:
-            raise failures[0]
-
-    async def _adopt(self, attachment: Attachment, endpoint: Endpoint) -> list[str]:
-        driver = self._drivers.get(endpoint.network_id)
-        if driver is None:
-            return [f"endpoint {endpoint.name}: network {endpoint.network} is not there any more"]
-        attachment.endpoints.append(endpoint)
-        try:
-            await driver.adopt(attachment.sandbox, endpoint)
-            await self._resolve(attachment.sandbox, endpoint, driver.info, adopt=True)
-        except errdefs.WherryError as error:
-            return [error.message]
-        return []
-
     def _start_sweep(self) -> None:
         self._sweep = None
         for kind in self._kinds:
             self._steps.spawn(kind.sweep())
-
-
-async def _collect(failures: list[Exception], step: Awaitable[None]) -> None:
-    try:
-        await step
-    except (OSError, errdefs.WherryError) as error:
-        failures.append(error)
