@@ -10,6 +10,7 @@ different ones may overlap. A caller that is cancelled leaves nothing half made.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -288,11 +289,7 @@ class Controller:
         """After `adopt` of a container whose connect or disconnect was cut short: its default routes lead out by the
         endpoints that it has. Raises NotFound.
         """
-        attachment = self._attachments.get(container_id)
-        with contextlib.suppress(OSError):  # its process may be gone, or have changed what we made
-            await self._worker.run(
-                lambda: routes.follow(attachment.sandbox.fd, Gateways(), attachment.gateways)
-            )
+        await self._joining.renew_routes(self._attachments.get(container_id))
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
