@@ -41,6 +41,12 @@ class Attachment:
         used = {each.interface for each in self.endpoints}
         return next(name for name in (f"{prefix}{n}" for n in range(len(used) + 1)) if name not in used)
 
+    def replace(self, endpoint: Endpoint) -> None:
+        """An endpoint has changed on paper."""
+        self.endpoints = [endpoint if each.id == endpoint.id else each for each in self.endpoints]
+        ipv4, ipv6 = (endpoint if each and each.id == endpoint.id else each for each in self.published)
+        self.published = Gateways(ipv4, ipv6)
+
     def let_go(self) -> None:
         """Close what this process holds; what is in the kernel stays. On the loop."""
         for publication in self.publications:

@@ -32,6 +32,7 @@ NLM_F_CREATE: Final = 0x400
 NLM_F_EXCL: Final = 0x200
 NLM_F_DUMP: Final = 0x300
 NLA_F_NESTED: Final = 0x8000
+MAIN_TABLE: Final = 254
 CREATE: Final = NLM_F_CREATE | NLM_F_EXCL
 REPLACE: Final = NLM_F_CREATE | NLM_F_REPLACE
 
@@ -225,7 +226,7 @@ def addresses_of(index: int = 0) -> Message:
 def default_route(index: int, family: int, gateway: str) -> Message:
     """An rtmsg: the default route of a family by a gateway on an interface, or by the interface itself without one."""
     message = rtmsg()
-    message["family"], message["table"], message["proto"], message["type"] = family, 254, 3, 1
+    message["family"], message["table"], message["proto"], message["type"] = family, MAIN_TABLE, 3, 1
     message["attrs"] = [("RTA_OIF", index)]
     if gateway:
         message["attrs"].append(("RTA_GATEWAY", gateway))
@@ -235,7 +236,7 @@ def default_route(index: int, family: int, gateway: str) -> Message:
 
 
 def routes_of(family: int) -> Message:
-    """The dump request for the routes of a family."""
+    """The dump request for the routes of a family in the main table; an old kernel gives those of all tables."""
     message = rtmsg()
-    message["family"] = family
+    message["family"], message["table"] = family, MAIN_TABLE
     return message

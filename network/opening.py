@@ -82,6 +82,4 @@ def address_pools(config: NetworkConfig) -> tuple[AddressPool, ...]:
 
 
 def _forwarding(worker: Worker, config: NetworkConfig) -> Forwarding:
-    return Forwarding(
-        worker.nft, config.mark, table_name(config.instance), enabled=config.ip_forward
-    )
+    return Forwarding(worker.nft, config.mark, table_name(config.instance), enabled=config.ip_forward)

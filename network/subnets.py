@@ -14,7 +14,6 @@ from network.ipam.pools import AddressPool
 from network.ipam.subnet import Network, parse_address
 from network.worker import Worker
 
-_MAIN_TABLE: Final = 254
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 DEFAULT_IPAM: Final = ("", "default")
 
@@ -69,5 +68,5 @@ class Subnets:
         for family in _FAMILIES:
             for route in self._worker.rtnl.dump(netlink.RTM_GETROUTE, netlink.routes_of(family)):
                 destination = route.get_attr("RTA_DST")
-                if destination and route["table"] == _MAIN_TABLE:
+                if destination and route["table"] == netlink.MAIN_TABLE:
                     yield ip_network(f"{destination}/{route['dst_len']}")

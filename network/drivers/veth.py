@@ -29,7 +29,12 @@ _SILENCED: Final = [
     ("IFLA_BRPORT_LOCKED", 1),
     ("IFLA_BRPORT_FLUSH", None),
 ]
-_HAIRPIN: Final = [("IFLA_BRPORT_MODE", 1)]
+_HAIRPIN: Final = {
+    "attrs": [
+        ("IFLA_INFO_SLAVE_KIND", "bridge"),
+        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
+    ]
+}
 
 
 class Veths:
@@ -46,13 +51,7 @@ class Veths:
 
         Raises NetlinkError; nothing is left then. `mtu` 0 leaves the kernel's default.
         """
-        name = self._make(bridge, fd, interface, mac, mtu)
-        self._names[endpoint_id] = name
-        try:
-            self._set_port(name, _HAIRPIN)
-        except BaseException:
-            self.unplug(endpoint_id)
-            raise
+        self._names[endpoint_id] = self._make(bridge, fd, interface, mac, mtu)
 
     def adopt(self, endpoint_id: str, index: int) -> None:
         """The pair whose outer end has that index in the host. Raises OSError; a stray it is not, even then."""
@@ -104,10 +103,16 @@ class Veths:
         for _ in range(_NAME_TRIES):
             name = self._prefix + "".join(secrets.choice(_ALPHABET) for _ in range(15 - len(self._prefix)))
             attrs = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge), ("IFLA_LINKINFO", info), *more]
-            message = netlink.link(flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
+            made = netlink.link(flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
+            port = netlink.link(attrs=[("IFLA_IFNAME", name), ("IFLA_LINKINFO", _HAIRPIN)])
             try:
-                self._rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, message)])
+                self._rtnl.batch(
+                    [(netlink.RTM_NEWLINK, netlink.CREATE, made), (netlink.RTM_NEWLINK, 0, port)]
+                )
             except NetlinkError as error:
+                if error.index:
+                    self._delete([name])
+                    raise
                 if error.errno != errno.EEXIST or name not in {each for _, each in socket.if_nameindex()}:
                     raise
             else:
