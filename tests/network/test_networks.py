@@ -17,7 +17,7 @@ from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import Endpoint, EndpointRequest
 from network.sandbox import Sandbox
 from tests.network.conftest import INSTANCE
-from tests.network.ground import CLIENT4, HOST4, Ground, eventually, run
+from tests.network.ground import CLIENT4, CLIENT6, HOST4, Ground, eventually, run
 
 pytestmark = pytest.mark.root
 
@@ -154,6 +154,13 @@ async def test_ipv6(controller: Controller, ground: Ground) -> None:
     assert await ground.ask(two, first.ipv6, 80, seconds=0.5) == f"one {second.ipv6} x"
     assert (await ground.ask(ground.host, first.ipv6, 80, seconds=0.5)).startswith("one ")
     assert "default via fd00:5::1" in inside(two, "ip", "-6", "route")
+
+
+async def test_ipv6_leads_outside(controller: Controller, ground: Ground) -> None:
+    await controller.create_network(network("web", V6, ipv6=True))
+    sandbox, _ = await join(controller, "one")
+    ground.serve(ground.client, "outside", port=9000, address="::")
+    assert (await ground.ask(sandbox, CLIENT6, 9000)).startswith("outside ")
 
 
 async def test_nobody_listens_to_routers_that_containers_play(controller: Controller) -> None:
