@@ -63,6 +63,13 @@ class Firewall(Noun, kw_only=True):
     driver: str
 
 
+class AddressPool(Noun, kw_only=True):
+    """Where networks get subnets from, and of which prefix length."""
+
+    base: str
+    size: int
+
+
 class Info(Noun, kw_only=True):
     """How the engine is set up, and how it and its host do. Memory is bytes."""
 
@@ -102,6 +109,7 @@ class Info(Noun, kw_only=True):
     ncpu: int = msgspec.field(name="NCPU")
     mem_total: int
     generic_resources: None = None
+    default_address_pools: list[AddressPool] | UnsetType = UNSET
     docker_root_dir: str
     http_proxy: str = ""
     https_proxy: str = ""

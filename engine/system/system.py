@@ -18,7 +18,17 @@ from engine.containers.state import Status
 from engine.events import Events
 from engine.instance import filesystem_of
 from engine.system import host
-from engine.system.nouns import Commit, Component, Firewall, Info, Platform, Plugins, Runtime, Version
+from engine.system.nouns import (
+    AddressPool,
+    Commit,
+    Component,
+    Firewall,
+    Info,
+    Platform,
+    Plugins,
+    Runtime,
+    Version,
+)
 from engine.system.programs import Programs, runc_warning
 from engine.system.registries import registry_config
 from runtime import cgroups, task_values
@@ -31,7 +41,7 @@ _ATTACK_SURFACE = (
     "         to the 'Docker daemon attack surface' section in the documentation for\n"
     "         more information: https://docs.docker.com/go/attack-surface/"
 )
-_NETWORK_DRIVERS = ("bridge", "host", "null")
+_NETWORK_DRIVERS = ("bridge", "host", "ipvlan", "macvlan", "null")
 _NO_DRIVERS = frozenset({"none"})  # of logs: a choice, and no driver
 
 
@@ -175,6 +185,7 @@ class System:
             no_proxy=config.no_proxy,
             ncpu=host.processors(),
             mem_total=host.memory(),
+            default_address_pools=_address_pools(config) or msgspec.UNSET,
             docker_root_dir=str(config.data_root),
             name=kernel.nodename,
             labels=list(config.labels),
@@ -218,6 +229,11 @@ def _plugins(used: Iterable[str]) -> Plugins:
         network=sorted({*_NETWORK_DRIVERS, *used}),
         log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],
     )
+
+
+def _address_pools(config: Config) -> list[AddressPool]:
+    """Those that are configured, as in Docker; there are others without."""
+    return [AddressPool(base=str(pool.base), size=pool.size) for pool in config.default_address_pools]
 
 
 def _driver_status(config: Config) -> list[tuple[str, str]]:

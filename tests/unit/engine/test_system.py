@@ -105,16 +105,18 @@ def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) 
 async def test_info_has_every_field_of_the_newest_api(
     tmp_path: Path, supervisor: Supervisor, events: Events
 ) -> None:
-    system = _system(tmp_path, supervisor, events, "--label", "a=b", "-H", "tcp://127.0.0.1:1")
+    pool = "--default-address-pool=base=10.0.0.0/8,size=24"
+    system = _system(tmp_path, supervisor, events, "--label", "a=b", "-H", "tcp://127.0.0.1:1", pool)
     listening = events.subscribe(Filters())
     shown: dict[str, Any] = msgspec.to_builtins(await system.info())
-    assert set(shown) == INFO
+    assert set(shown) == INFO | {"DefaultAddressPools"}
+    assert shown["DefaultAddressPools"] == [{"Base": "10.0.0.0/8", "Size": 24}]
     numbers = [shown[f"Containers{state}"] for state in ("", "Running", "Paused", "Stopped")]
     assert numbers == [8, 3, 1, 4]
     assert "WARNING: x" in shown["Warnings"]
     assert (shown["Images"], shown["NEventsListener"]) == (5, 1)
     assert shown["Labels"] == ["a=b"]
-    assert {"bridge", "host", "null", "plug"} <= set(shown["Plugins"]["Network"])
+    assert {"bridge", "host", "ipvlan", "macvlan", "null", "plug"} <= set(shown["Plugins"]["Network"])
     assert shown["Plugins"]["Network"] == sorted(set(shown["Plugins"]["Network"]))
     assert shown["ServerVersion"] == "29.7.2+wherry.0.1.0"
     assert shown["KernelVersion"] == os.uname().release
