@@ -30,7 +30,7 @@ def create(work: Callable[[], None]) -> int:
             raise
         return fd
 
-    return _in_a_thread(make)
+    return in_a_thread(make)
 
 
 def open_of(pid: int) -> int:
@@ -45,7 +45,7 @@ def inside(fd: int, work: Callable[[], T]) -> T:
         _check(_libc.setns(fd, _CLONE_NEWNET), "enter a network namespace")
         return work()
 
-    return _in_a_thread(enter)
+    return in_a_thread(enter)
 
 
 def _check(result: int, what: str) -> None:
@@ -54,7 +54,8 @@ def _check(result: int, what: str) -> None:
         raise OSError(code, f"cannot {what}: {os.strerror(code)}")
 
 
-def _in_a_thread(work: Callable[[], T]) -> T:
+def in_a_thread(work: Callable[[], T]) -> T:
+    """What `work` returns, or raises, in a thread that ends with it. Blocks."""
     results: list[T] = []
     failures: list[BaseException] = []
 

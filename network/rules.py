@@ -65,6 +65,7 @@ class Rules:
                 self._assert()
             if any(subnet.version == 6 for subnet in bridge.subnets):
                 self._forwarding.enable("ipv6")
+            self._table.shield(bridge)
         except BaseException:
             self._ruleset.bridges.pop(bridge.name)
             if before is not None:
@@ -76,6 +77,7 @@ class Rules:
         """Forget a bridge; idempotent."""
         bridge = self._ruleset.bridges.pop(name, None)
         if bridge is not None:
+            self._table.unshield(bridge)
             self._remove(bridges.elements(bridge))
 
     def bridge_of(self, network_id: str) -> Bridge | None:
@@ -120,6 +122,7 @@ class Rules:
         try:
             self._repair.open()
             self._assert()
+            self._table.raise_shield()
         except BaseException:
             self._close()
             raise

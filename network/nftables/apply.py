@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import errdefs
+from network.netns import in_a_thread
 from network.nftables.transaction import NftError
 
+T = TypeVar("T")
+
 _OUTPUT_JSON: Final = 1 << 4
+_CLONE_FILES: Final = 0x400
+_EVERY_FD: Final = 0x7FFFFFFF
+_libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
 class Nft:
     """libnftables in the network namespace of the thread that calls.
 
+    The library waits by select(), which ends the process once its socket's number is 1024 or more: a daemon has
+    thousands. So each call is made by a thread of its own that has no other descriptors.
     A context remembers the whole ruleset of the host (53 MB beside a hundred tables like ours), and reads it anew once
     anything was changed. So each call has its own, and what it took is given back.
     """
@@ -36,6 +46,9 @@ class Nft:
         return objects
 
     def _run(self, commands: str, flags: int) -> str:
+        return in_own_files(lambda: self._run_here(commands, flags))
+
+    def _run_here(self, commands: str, flags: int) -> str:
         with self._context(flags) as context:
             failed = self._lib.nft_run_cmd_from_buffer(context, commands.encode())
             output: bytes = self._lib.nft_ctx_get_output_buffer(context) or b""
@@ -75,3 +88,26 @@ def _library() -> ctypes.CDLL:
     library.nft_ctx_output_set_flags.argtypes = [context, ctypes.c_uint]
     library.nft_run_cmd_from_buffer.argtypes = [context, text]
     return library
+
+
+def in_own_files(work: Callable[[], T]) -> T:
+    """What `work` returns in a thread with a table of file descriptors that holds the standard ones alone. Blocks.
+
+    Nothing of the process is closed: its descriptors stay in its own table. The garbage collector rests meanwhile: it
+    would close descriptors of what it finds in the wrong table.
+    """
+
+    def enter() -> T:
+        if _libc.unshare(_CLONE_FILES) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"cannot unshare descriptors: {os.strerror(code)}")
+        os.closerange(3, _EVERY_FD)
+        return work()
+
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return in_a_thread(enter)
+    finally:
+        if collecting:
+            gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -9,9 +10,10 @@ from functools import partial
 from typing import Final
 
 import errdefs
-from network.nftables import elements
+from network.nftables import elements, shield
 from network.nftables import ruleset as text
 from network.nftables.apply import Nft
+from network.nftables.bridge import Bridge
 from network.nftables.element import Element
 from network.nftables.ruleset import Ruleset
 from network.nftables.transaction import Message, NftError, Transactions
@@ -32,6 +34,7 @@ class Table:
         self._transactions = transactions
         self._generation = Generation()
         self._ours: deque[int] = deque(maxlen=_REMEMBERED)
+        self._shield = ""
 
     def close(self) -> None:
         """Close what is held; the table stays."""
@@ -57,8 +60,41 @@ class Table:
                     "nftables: rules of an older version stay until containers are known: %s", error.strerror
                 )
 
+    def raise_shield(self) -> None:
+        """Have bridges that are shielded cut off when the rules are away; a kernel that cannot is put up with."""
+        name = shield.table_name(self.ruleset.table)
+        try:
+            self._commit(shield.make(name, self.ruleset.mark))
+        except NftError as error:
+            _log.warning(
+                "nftables: networks are open for a moment when rules are flushed: %s", error.strerror
+            )
+        else:
+            self._shield = name
+
+    def shield(self, bridge: Bridge) -> None:
+        """Put a bridge that the rules know behind the shield. Raises SystemFailure. Idempotent."""
+        if self._shield:
+            try:
+                self._commit(elements.add(self._shield, shield.bridge(bridge.name, internal=bridge.internal)))
+            except NftError as error:
+                raise errdefs.SystemFailure(
+                    f"nftables: cannot shield {bridge.name}: {error.strerror}"
+                ) from error
+
+    def unshield(self, bridge: Bridge) -> None:
+        """Take it away from there."""
+        if self._shield:
+            with contextlib.suppress(NftError):  # it was not there
+                self._commit(
+                    elements.remove(self._shield, shield.bridge(bridge.name, internal=bridge.internal))
+                )
+
     def delete(self) -> None:
-        """Remove the table; idempotent."""
+        """Remove the table and the shield; idempotent."""
+        if self._shield:
+            self._commit(shield.delete(self._shield))
+            self._shield = ""
         self._run(text.delete(self.ruleset.table))
 
     def is_ours(self, change: Change) -> bool:

@@ -17,6 +17,10 @@ from typing import Final
 from network.netlink import NLM_F_ACK, NLM_F_REQUEST, split
 
 NEW_TABLE: Final = 0
+DELETE_TABLE: Final = 2
+NEW_CHAIN: Final = 3
+NEW_RULE: Final = 6
+NEW_SET: Final = 9
 NEW_ELEMENT: Final = 12
 DELETE_ELEMENT: Final = 14
 INET: Final = 1

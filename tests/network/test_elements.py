@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_nothing_is_kept_of_others_rulesets(tmp_path: Path) -> None:
     assert (
         _private() - before < 4 << 20
     )  # a context that is kept has 30 MB, or freed memory that is not given back
+
+
+@pytest.mark.usefixtures("ground")
+def test_a_process_with_thousands_of_descriptors_uses_nft() -> None:
+    """libnftables waits by select(), which ends the process at descriptor 1024."""
+    many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1200)]
+    try:
+        Nft().run(ruleset.replace(Ruleset(TABLE, 1)))
+        assert len(Nft().query("list tables inet")) == 2
+        assert all(os.fstat(fd) for fd in many)
+    finally:
+        for fd in many:
+            os.close(fd)
 
 
 def _private() -> int:

@@ -72,7 +72,8 @@ class Yard:
     def __init__(self, ground: Ground, worker: Worker) -> None:
         self.ground = ground
         self.worker = worker
-        self.rules = Rules(worker, Ruleset(TABLE, MARK), Forwarding(worker.nft, MARK, TABLE))
+        self.rules = _rules(worker)
+        self.bridges: list[Bridge] = []
         self.publisher = Publisher(worker, self.rules, Ports(range(40000, 50000)))
         self.publications: list[Publication] = []
         self.containers: dict[str, Container] = {}
@@ -90,12 +91,27 @@ class Yard:
         sysctl.write(f"ipv4/conf/{bridge.name}/route_localnet", "1")
         run("ip", "link", "set", bridge.name, "up")
         await self.worker.run(lambda: self.rules.add_bridge(bridge))
+        self.bridges.append(bridge)
         for number, name in enumerate(names, 2):
             self._container(bridge, name, number)
 
     async def publish(self, name: str, *wanted: PortRequest) -> Publication:
         """Publish ports of a container."""
         return await self.publisher.publish(self.containers[name].gateways, wanted, self.publications.append)
+
+    async def restart(self) -> None:
+        """What a daemon does to the rules when it ends, and what the next one does."""
+        known = list(self.bridges)
+        entries = [each for publication in self.publications for each in publication.entries]
+        await self.rules.close()
+        await self.worker.close()
+        self.worker = await Worker.open()
+        self.rules = _rules(self.worker)
+        await self.rules.open()
+        for bridge in known:
+            await self.worker.run(partial(self.rules.add_bridge, bridge))
+        await self.worker.run(partial(self.rules.expect, entries))
+        await self.rules.settle()
 
     def where(self, name: str) -> int:
         """The namespace of a container, `host` or `client`."""
@@ -150,7 +166,11 @@ async def opened(ground: Ground) -> AsyncIterator[Yard]:
         await yard.rules.dismantle()
         await yard.rules.close()
         yard.close()
-        await worker.close()
+        await yard.worker.close()
+
+
+def _rules(worker: Worker) -> Rules:
+    return Rules(worker, Ruleset(TABLE, MARK), Forwarding(worker.nft, MARK, TABLE))
 
 
 def bridge(name: str, number: int, *, ipv6: bool = True, **options: object) -> Bridge:
