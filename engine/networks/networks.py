@@ -69,7 +69,7 @@ class Networks:
         for network in store.all():
             try:
                 await networks._restore(network)
-            except errdefs.WherryError as error:
+            except (errdefs.WherryError, OSError) as error:
                 _log.error("network %s: %s", network.name, error)
         return networks
 
@@ -119,8 +119,10 @@ class Networks:
 
     async def remove(self, reference: str) -> None:
         """Remove a network that no running container is in. NotFound, Forbidden for one that is used or predefined."""
-        async with self._locked(self.find(reference).name):
-            network = self.find(reference)
+        network = self.find(reference)
+        async with self._locked(network.name):
+            if all(each.id != network.id for each in self.all()):
+                raise errdefs.NotFound(f"network {reference} not found")
             remove.require_removable(network, self.all(), self._in_use())
             self._going.add(network.id)
             try:

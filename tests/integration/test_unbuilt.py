@@ -50,7 +50,6 @@ def test_calls_that_are_not_served(wherryd: Wherryd) -> None:
     ("option", "field"),
     [
         (("--gpus", "all"), "HostConfig.DeviceRequests"),
-        (("--link", "x"), "HostConfig.Links"),
         (("--health-cmd", "true"), "Healthcheck"),
         (("--storage-opt", "size=1g"), "HostConfig.StorageOpt"),
     ],
