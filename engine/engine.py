@@ -256,6 +256,7 @@ async def _open_network(config: Config, instance: str, stack: AsyncExitStack) ->
             default_bridge=config.default_bridge,
             address_pools=config.default_address_pools,
             ip_forward=config.ip_forward,
+            obey_firewall=config.published_ports == "host-firewall",
         )
     )
     stack.push_async_callback(controller.close)

@@ -68,7 +68,8 @@ class Controller:
         self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete)
         parents = Parents(worker.rtnl, opening.owner(config))
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
-        self._exposure = Exposure(worker, Publisher(worker, rules, ports))
+        publisher = Publisher(worker, rules, ports, obey_firewall=config.obey_firewall)
+        self._exposure = Exposure(worker, publisher)
         ours: dict[str, Kind] = {
             "bridge": self._bridges,
             "host": PaperKind("host"),

@@ -29,6 +29,7 @@ class NetworkConfig:
     """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets.
 
     `address_pools` are those of networks that ask for no subnet, () for Docker's. `ip_forward`: switch forwarding on.
+    `obey_firewall`: published ports are reached as what listens on the host, by way of its INPUT rules.
     """
 
     instance: str
@@ -37,6 +38,7 @@ class NetworkConfig:
     default_bridge: DefaultBridge = field(default_factory=DefaultBridge)
     address_pools: tuple[AddressPool, ...] = ()
     ip_forward: bool = True
+    obey_firewall: bool = False
     mark: int = 0x02000000
     plugins: Places = field(default_factory=Places)
 

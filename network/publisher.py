@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+import errdefs
 from network import port_groups, portproxy, ports
 from network.endpoint import Endpoint
 from network.nftables.element import NUMBERS, Family
@@ -42,7 +43,9 @@ class Publication:
 class Publisher:
     """Publishes and withdraws. Sockets and rules are worked on in the worker's thread, proxies on the loop."""
 
-    def __init__(self, worker: Worker, rules: Rules, ports: Ports) -> None:
+    def __init__(self, worker: Worker, rules: Rules, ports: Ports, *, obey_firewall: bool = False) -> None:
+        """`obey_firewall`: what comes from a wire is led by proxies alone, so it passes the host's INPUT rules."""
+        self._obey_firewall = obey_firewall
         self._worker = worker
         self._rules = rules
         self._ports = ports
@@ -86,6 +89,10 @@ class Publisher:
     ) -> Publication:
         sides = self._sides(gateways)
         groups = port_groups.group(wanted, sides)
+        if self._obey_firewall and any(each.proto == "sctp" and each.addresses for each in groups):
+            raise errdefs.InvalidArgument(
+                "SCTP ports cannot be published while published-ports is host-firewall: no proxy carries them"
+            )
         try:
             held = self._ports.allocate(groups)
         except PortInUse as error:
@@ -94,7 +101,7 @@ class Publisher:
             raise PortInUse(
                 f"driver failed programming external connectivity on endpoint {where}: {error.message}"
             ) from error
-        publication = Publication(sides, held, _entries(sides, [each.binding for each in held]))
+        publication = Publication(sides, held, self._entries(sides, [each.binding for each in held]))
         try:
             self._rules.add(publication.entries)
         except BaseException:
@@ -106,7 +113,7 @@ class Publisher:
 
     def _adopt(self, gateways: Gateways, bindings: list[PortBinding]) -> tuple[Publication, list[str]]:
         sides = self._sides(gateways)
-        publication, warnings = Publication(sides, entries=_entries(sides, bindings)), []
+        publication, warnings = Publication(sides, entries=self._entries(sides, bindings)), []
         for binding in bindings:
             try:
                 publication.held.append(self._ports.hold(binding))
@@ -134,6 +141,30 @@ class Publisher:
             return None
         return Side(endpoint, address, bridge, family)
 
+    def _entries(self, sides: Sides, bindings: Iterable[PortBinding]) -> list[Entry]:
+        """What nftables is told of the bindings."""
+        entries: dict[Entry, None] = {}
+        for binding in bindings:
+            side, host_ip = sides.of(binding.host_ip), binding.host_ip
+            if side is None or (":" in side.address) != (":" in host_ip):
+                continue  # a proxy carries it
+            if binding.host_port and self._is_led_by_kernel(host_ip):
+                host_ip = "" if host_ip in (WILDCARD4, WILDCARD6) else host_ip
+                led = Published(
+                    binding.proto, host_ip, binding.host_port, side.address, binding.container_port
+                )
+                entries[led] = None
+            if side.bridge.opens(side.family):
+                entries[Opened(binding.proto, side.address, binding.container_port)] = None
+        return list(entries)
+
+    def _is_led_by_kernel(self, host_ip: str) -> bool:
+        """A loopback or link-local address of IPv6 cannot be another's source: a proxy carries those."""
+        address = ip_address(host_ip)
+        if address.version == 6:
+            return not (address.is_loopback or address.is_link_local or self._obey_firewall)
+        return address.is_loopback or not self._obey_firewall
+
     def _forget_udp(self, entries: Iterable[Entry]) -> None:
         published = [each for each in entries if isinstance(each, Published) and each.proto == "udp"]
         self._worker.conntrack.forget_ports(NUMBERS["udp"], {each.host_port for each in published})
@@ -148,26 +179,3 @@ class Publisher:
             if proxy is not None:
                 publication.proxies.append(proxy)
                 proxy.start()
-
-
-def _entries(sides: Sides, bindings: Iterable[PortBinding]) -> list[Entry]:
-    """What nftables is told of the bindings."""
-    entries: dict[Entry, None] = {}
-    for binding in bindings:
-        side = sides.of(binding.host_ip)
-        if side is None or (":" in side.address) != (":" in binding.host_ip):
-            continue  # a proxy carries it
-        if binding.host_port and _is_led_by_kernel(binding.host_ip):
-            host_ip = "" if binding.host_ip in (WILDCARD4, WILDCARD6) else binding.host_ip
-            entries[
-                Published(binding.proto, host_ip, binding.host_port, side.address, binding.container_port)
-            ] = None
-        if side.bridge.opens(side.family):
-            entries[Opened(binding.proto, side.address, binding.container_port)] = None
-    return list(entries)
-
-
-def _is_led_by_kernel(host_ip: str) -> bool:
-    """A loopback or link-local address of IPv6 cannot be another's source: a proxy carries those."""
-    address = ip_address(host_ip)
-    return address.version == 4 or not (address.is_loopback or address.is_link_local)

@@ -71,6 +71,14 @@ def require_ipc_mode(mode: str) -> None:
     _require(mode in ("shareable", "private"), f'IPC mode "{mode}" is not supported as default value; {hint}')
 
 
+def require_published_ports(way: str) -> None:
+    """Pass for a way in which published ports are led to containers."""
+    _require(
+        way in ("direct", "host-firewall"),
+        f'invalid published-ports ({way}): use "direct" or "host-firewall"',
+    )
+
+
 def require_cgroupns_mode(mode: str) -> None:
     """Pass for a mode of the cgroup namespace."""
     _require(

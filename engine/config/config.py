@@ -35,6 +35,7 @@ class Config:
     default_address_pools: tuple[AddressPool, ...]  # () for Docker's
     default_network_opts: Mapping[str, Mapping[str, str]]  # of new networks, by driver
     ip_forward: bool  # turn it on in the kernel
+    published_ports: Literal["direct", "host-firewall"]
     dns: tuple[str, ...]
     dns_opts: tuple[str, ...]
     dns_search: tuple[str, ...]

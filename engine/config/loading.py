@@ -42,6 +42,7 @@ _DEFAULTS: dict[str, Any] = {
     "icc": True,
     "ip-forward": True,
     "ip-masq": True,
+    "published-ports": "direct",
 }
 
 
@@ -132,6 +133,7 @@ def _require_good(settings: _Settings) -> None:
     for key in ("max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts"):
         checks.require_none_below_zero(key, settings[key])
     checks.require_ipc_mode(settings["default-ipc-mode"])
+    checks.require_published_ports(settings["published-ports"])
     LogOptions.parse(LogConfig(type=settings["log-driver"], config=settings["log-opts"]))
 
 
@@ -163,6 +165,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         default_address_pools=settings["default-address-pools"],
         default_network_opts=settings["default-network-opts"],
         ip_forward=settings["ip-forward"],
+        published_ports=settings["published-ports"],
         dns=settings["dns"],
         dns_opts=settings["dns-opts"],
         dns_search=settings["dns-search"],

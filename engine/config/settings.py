@@ -130,6 +130,12 @@ _USED = [
     _used("http-proxy", "http-proxy", Kind.TEXT, "Proxy for registries without TLS"),
     _used("https-proxy", "https-proxy", Kind.TEXT, "Proxy for registries with TLS"),
     _used("icc", "icc", Kind.BOOL, "Let containers of the default bridge reach each other (true)"),
+    _used(
+        "",
+        "published-ports",
+        Kind.TEXT,
+        "Whether published ports obey the host's firewall: see docs/firewall.md",
+    ),
     _used("", "image-gc", Kind.IMAGE_GC, "Images that make room by themselves: see docs/image-gc.md"),
     _used("init", "init", Kind.BOOL, "Run an init in containers that do not say otherwise"),
     _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),

@@ -455,3 +455,12 @@ def test_any_command_line_is_a_configuration_or_refused(argv: list[str]) -> None
         load(["--config-file", "", *argv])
     except (errdefs.InvalidArgument, Answered):
         pass
+
+
+def test_published_ports_obey_the_firewall_when_the_file_says_so(tmp_path: Path) -> None:
+    told = tmp_path / "daemon.json"
+    told.write_text('{"published-ports": "host-firewall"}')
+    assert load(["--config-file", str(told)]).published_ports == "host-firewall"
+    told.write_text('{"published-ports": "somehow"}')
+    with pytest.raises(errdefs.InvalidArgument, match="invalid published-ports \\(somehow\\)"):
+        load(["--config-file", str(told)])
