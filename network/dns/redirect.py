@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from network.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, split
-from network.nftables.transaction import INET, NEW_TABLE, Message, attribute, nested, open_socket, text
+from network.nftables.transaction import INET, NEW_TABLE, Message, attribute, nested, text
 from network.resolvconf import EMBEDDED
 
 ADDRESS: Final = EMBEDDED
@@ -79,14 +79,13 @@ def ports_of(rules: list[bytes]) -> Ports:
     return Ports(found[socket.IPPROTO_UDP], found[socket.IPPROTO_TCP])
 
 
-def read() -> Ports:
-    """The ports that the table in the calling thread's namespace leads to. Blocks; raises OSError."""
+def read(netfilter: socket.socket) -> Ports:
+    """The ports that the table in the socket's namespace leads to. Blocks; raises OSError."""
     header = struct.pack(">BBH", INET, 0, 0)
     body = header + text(1, TABLE)
     request = _HEADER.pack(_HEADER.size + len(body), _SUBSYSTEM | _GET_RULE, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
-    with open_socket() as netfilter:
-        netfilter.send(request + body)
-        return ports_of(list(_dumped(netfilter)))
+    netfilter.send(request + body)
+    return ports_of(list(_dumped(netfilter)))
 
 
 def _dumped(netfilter: socket.socket) -> Iterator[bytes]:

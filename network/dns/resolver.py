@@ -156,5 +156,5 @@ class Resolver:
             self._let_go(opening.result())
 
     def _let_go(self, opened: Opened) -> None:
-        if opened.spent is not None:
-            self._closer.submit(opened.spent.close)
+        for each in opened.spent:
+            self._closer.submit(each.close)

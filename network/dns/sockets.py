@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from network import netns
 from network.dns import redirect
 from network.dns.redirect import Ports
-from network.nftables.transaction import Transactions
+from network.nftables.transaction import Transactions, open_socket
 
 _BACKLOG: Final = 64
 _AT_ONCE: Final = 8  # a visit to the namespace takes a thread: a tenth of a millisecond
@@ -35,10 +35,10 @@ class Listening(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """`spent` is to be closed where nobody waits: it takes up to 30 ms after a change. None when nothing changed."""
+    """`spent` are to be closed where nobody waits: netfilter's sockets take up to 30 ms."""
 
     listening: Listening
-    spent: Transactions | None
+    spent: list[Transactions | socket.socket]
 
 
 def listen(fd: int, *, adopt: bool) -> Opened:
@@ -46,13 +46,19 @@ def listen(fd: int, *, adopt: bool) -> Opened:
 
     `adopt`: on the ports that the table there leads to, as far as they are free, so that the table may stay.
     """
+    spent: list[Transactions | socket.socket] = []
     try:
-        return netns.inside(fd, lambda: _listen(redirect.read() if adopt else redirect.ANY_PORTS))
+        return Opened(netns.inside(fd, lambda: _listen(spent, adopt=adopt)), spent)
+    except BaseException:
+        for each in spent:
+            each.close()
+        raise
     finally:
         os.close(fd)
 
 
-def _listen(before: Ports) -> Opened:
+def _listen(spent: list[Transactions | socket.socket], *, adopt: bool) -> Listening:
+    before = _before(spent) if adopt else redirect.ANY_PORTS
     udp = _bound(socket.SOCK_DGRAM, before.udp)
     try:
         tcp = _bound(socket.SOCK_STREAM, before.tcp)
@@ -63,20 +69,20 @@ def _listen(before: Ports) -> Opened:
     try:
         tcp.listen(_BACKLOG)
         now = Ports(udp.getsockname()[1], tcp.getsockname()[1])
-        return Opened(listening, _lead(now) if now != before else None)
+        if now != before:
+            transactions = Transactions()
+            spent.append(transactions)
+            transactions.commit(redirect.table(now))
     except BaseException:
         listening.close()
         raise
+    return listening
 
 
-def _lead(ports: Ports) -> Transactions:
-    transactions = Transactions()
-    try:
-        transactions.commit(redirect.table(ports))
-    except BaseException:
-        transactions.close()
-        raise
-    return transactions
+def _before(spent: list[Transactions | socket.socket]) -> Ports:
+    netfilter = open_socket()
+    spent.append(netfilter)
+    return redirect.read(netfilter)
 
 
 def _bound(kind: socket.SocketKind, port: int) -> socket.socket:

@@ -11,12 +11,19 @@ import pytest
 from network import netns, resolvconf
 from network.controller import Controller
 from network.dns import upstreams
-from network.dns.redirect import Ports
-from network.dns.redirect import read as ports_in_namespace
+from network.dns.redirect import Ports, read
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.nftables.transaction import open_socket
 from network.sandbox import Sandbox
 from tests.network.dns_client import Reply, ask
+
+
+def ports_in_namespace() -> Ports:
+    """Where the table in the calling thread's namespace leads port 53."""
+    with open_socket() as netfilter:
+        return read(netfilter)
+
 
 MakeNetwork = Callable[..., Awaitable[NetworkInfo]]
 

@@ -16,11 +16,10 @@ import pytest
 
 from network import netns, resolvconf
 from network.controller import Controller, NetworkConfig
-from network.dns.redirect import read as ports_in_namespace
 from network.drivers.driver import NetworkInfo
 from network.endpoint import new_id
 from tests.network.dns_client import Reply, answer, ask, exchange, query
-from tests.network.dns_ground import Join, Joined, MakeNetwork, join, make, resolv_conf
+from tests.network.dns_ground import Join, Joined, MakeNetwork, join, make, ports_in_namespace, resolv_conf
 from tests.network.ground import Ground, eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("resolv_conf")]
@@ -220,13 +219,14 @@ async def test_nothing_is_left(ground: Ground, controller: Controller, make: Mak
     web = await join("web", "front")
     inode = os.stat(f"/proc/self/fd/{web.sandbox.fd}").st_ino
     await web.ask("web", tcp=True)
+    controller.nameservers("web", ["127.0.0.53"])  # asked from inside, where nobody listens
     await web.ask("elsewhere.example")
     await controller.release("web")
 
     def gone() -> bool:
         return len(os.listdir("/proc/self/fd")) <= before and not _has_namespace(inode)
 
-    assert await eventually(gone)
+    assert await eventually(gone, 2)  # sooner than idle sockets are closed
 
 
 def _has_namespace(inode: int) -> bool:
@@ -258,9 +258,8 @@ async def test_a_restart_keeps_ports_and_holds_questions(ground: Ground, config:
     for name in ("web", "db"):
         joined = Joined(before, await before.create_sandbox(name))
         await joined.connect("front", name)
-        pids.append(ground.spawn("sleep", "60", sandbox_fd=joined.sandbox.fd).pid)
+        pids.append(ground.spawn_server(joined.sandbox.fd, name).pid)
         boxes.append(joined)
-    await asyncio.sleep(0.2)  # nsenter has entered
     web, db = boxes
     ports = await web.ports()
     fds = [os.dup(each.sandbox.fd) for each in boxes]
@@ -294,7 +293,7 @@ async def test_a_port_taken_meanwhile_gets_another(ground: Ground, config: Netwo
     )
     web = Joined(before, await before.create_sandbox("web"))
     await web.connect("front", "web")
-    process = ground.spawn("sleep", "60", sandbox_fd=web.sandbox.fd)
+    process = ground.spawn_server(web.sandbox.fd, "web")
     ports = await web.ports()
     fd = os.dup(web.sandbox.fd)
     await before.close()
