@@ -84,6 +84,7 @@ class RemoteDriver:
         self._worker = worker
         self._leases = None if info.ipam_driver == "null" else Leases(info)
         self._ports: dict[str, messages.Message] = {}  # endpoint id -> what Join was told of its ports
+        self._refused: set[str] = set()  # ids of endpoints that do not lead out
         self.info = info
 
     async def call(self, method: str, arguments: messages.Message) -> messages.Message:
@@ -133,13 +134,17 @@ class RemoteDriver:
         try:
             await self._optional("ProgramExternalConnectivity", {**self._names(endpoint), **options})
         except errdefs.WherryError as error:
+            self._refused.add(endpoint.id)
             raise PluginFailure(
                 f"driver failed programming external connectivity on endpoint {endpoint.name} ({endpoint.id}):"
                 f" {error.message}"
             ) from error
 
     async def lead_out_no_more(self, endpoint: Endpoint) -> None:
-        """The inverse of `lead_out`; that the plugin fails is logged."""
+        """The inverse of `lead_out`, unless that was refused; that the plugin fails is logged."""
+        if endpoint.id in self._refused:
+            self._refused.discard(endpoint.id)
+            return
         try:
             await self._optional("RevokeExternalConnectivity", self._names(endpoint))
         except errdefs.WherryError as error:
