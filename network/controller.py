@@ -10,7 +10,6 @@ different ones may overlap. A caller that is cancelled leaves nothing half made.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -65,7 +64,8 @@ class Controller:
         self._lock = lock
         self._rules = rules
         self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
-        self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete)
+        self._steps = Steps()
+        self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete, self._steps)
         parents = Parents(worker.rtnl, opening.owner(config))
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         publisher = Publisher(worker, rules, ports, obey_firewall=config.obey_firewall)
@@ -82,7 +82,6 @@ class Controller:
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
         self._joining = Joining(worker, rules, self._drivers, self._resolver, self._exposure)
-        self._steps = Steps()
         self._sweep: asyncio.TimerHandle | None = None
 
     @classmethod

@@ -18,6 +18,7 @@ from network.ipam.leases import Lease, Leases
 from network.netlink import Rtnetlink
 from network.rules import Rules
 from network.sandbox import Sandbox
+from network.steps import Steps
 from network.worker import Worker
 
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
@@ -36,8 +37,10 @@ class BridgeDriver:
         options: Options,
         info: NetworkInfo,
         forget: Callable[[], None],
+        steps: Steps,
     ) -> None:
         self._worker = worker
+        self._steps = steps
         self._veths = veths
         self._rules = rules
         self._device = device
@@ -63,7 +66,8 @@ class BridgeDriver:
 
     async def remove(self) -> None:
         """Remove the bridge when this instance made it, and then what the rules say of it."""
-        await self._worker.run(self._remove)
+        await bridge_device.vanish(self._worker, self._steps, self._device)
+        await self._worker.run(lambda: self._rules.remove_bridge(self._device.name))
         self._forget()
 
     # What follows runs in the worker's thread.
@@ -119,10 +123,6 @@ class BridgeDriver:
         for address in set(self._taken[endpoint.id]) - set(kept):
             self._leases.free(address)
         self._taken[endpoint.id] = kept
-
-    def _remove(self) -> None:
-        bridge_device.remove(self._worker.rtnl, self._device)
-        self._rules.remove_bridge(self._device.name)
 
     def _take(self, endpoint_id: str, version: int, wanted: str | None) -> Lease:
         """An address of that family; none where the network has no such family and none is asked for."""

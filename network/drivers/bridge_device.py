@@ -1,7 +1,8 @@
-"""Bridge interfaces of the host: found or made, with addresses. Blocks: for the worker's thread."""
+"""Bridge interfaces of the host: found or made, with addresses. What blocks is for the worker's thread."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -17,6 +18,8 @@ from network import interface, netlink, sysctl
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
 from network.nftables.transaction import NftError, Transactions
+from network.steps import Steps
+from network.worker import Worker
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +143,32 @@ def remove(rtnl: Rtnetlink, device: Device) -> None:
     if device.ours:
         with contextlib.suppress(NetlinkError):
             rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(device.index))])
+
+
+async def vanish(worker: Worker, steps: Steps, device: Device) -> None:
+    """As `remove`, without waiting for all of it: the host has no such interface on return.
+
+    The kernel goes on for twice as long (it waits for RCU), in a thread that nobody needs. It holds the rtnl lock until
+    the interface is gone, so the question whether it is there is answered at that moment.
+    """
+    if not device.ours:
+        return
+    removal = steps.spawn(asyncio.to_thread(_remove_alone, device))
+    while not removal.done() and await worker.run(lambda: _is_there(worker.rtnl, device.index)):
+        pass
+
+
+def _remove_alone(device: Device) -> None:
+    with Rtnetlink() as rtnl:
+        remove(rtnl, device)
+
+
+def _is_there(rtnl: Rtnetlink, index: int) -> bool:
+    try:
+        rtnl.get(netlink.RTM_GETLINK, netlink.link(index))
+    except NetlinkError:
+        return False
+    return True
 
 
 def _attributes(wanted: Wanted) -> list[tuple[str, object]]:

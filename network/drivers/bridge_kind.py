@@ -18,6 +18,7 @@ from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.veth import Veths
 from network.ipam.subnet import parse_address
 from network.rules import Rules
+from network.steps import Steps
 from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
 
@@ -30,8 +31,9 @@ class BridgeKind:
     the pools that it does not ask for.
     """
 
-    def __init__(self, worker: Worker, rules: Rules, instance: str, complete: Complete) -> None:
+    def __init__(self, worker: Worker, rules: Rules, instance: str, complete: Complete, steps: Steps) -> None:
         self._worker = worker
+        self._steps = steps
         self._rules = rules
         self._complete = complete
         self._owner = f"wherry:{instance}"
@@ -126,7 +128,9 @@ class BridgeKind:
                 bridge_device.remove(rtnl, device)
             raise
         forget = partial(self._forget, options.name)
-        return BridgeDriver(self._worker, self._veths, self._rules, device, options, info, forget)
+        return BridgeDriver(
+            self._worker, self._veths, self._rules, device, options, info, forget, self._steps
+        )
 
     def _present(self, name: str, settings: DefaultBridge) -> list[Interface]:
         """The addresses that the default bridge has already."""
