@@ -50,18 +50,21 @@ def _problems(pool: Pool) -> Iterator[str]:
     if subnet is None:
         yield f"invalid subnet {pool.subnet}: invalid CIDR block notation"
         return
+    shown = ip_interface(pool.subnet).with_prefixlen
     if not _exact(pool.subnet):
-        yield f"invalid subnet {pool.subnet}: it should be {subnet}"
+        yield f"invalid subnet {shown}: it should be {subnet}"
     if pool.ip_range:
-        yield from (f"invalid ip-range {pool.ip_range}: {wrong}" for wrong in _range(pool.ip_range, subnet))
-    if pool.gateway and (wrong := _address(pool.gateway, subnet)):
+        yield from (
+            f"invalid ip-range {pool.ip_range}: {wrong}" for wrong in _range(pool.ip_range, subnet, shown)
+        )
+    if pool.gateway and (wrong := _address(pool.gateway, subnet, shown)):
         yield f"invalid gateway {pool.gateway}: {wrong}"
     for name, text in sorted(pool.aux_addresses.items()):
-        if wrong := _address(text, subnet):
+        if wrong := _address(text, subnet, shown):
             yield f"invalid auxiliary address {name}: {wrong}"
 
 
-def _range(text: str, subnet: Network) -> Iterator[str]:
+def _range(text: str, subnet: Network, shown: str) -> Iterator[str]:
     found = _cidr(text)
     if found is None:
         yield "invalid CIDR block notation"
@@ -69,21 +72,21 @@ def _range(text: str, subnet: Network) -> Iterator[str]:
         yield f"parent subnet is an IPv{subnet.version} block"
     else:
         if found.prefixlen < subnet.prefixlen:
-            yield f"CIDR block is bigger than its parent subnet {subnet}"
+            yield f"CIDR block is bigger than its parent subnet {shown}"
         if not _exact(text):
             yield f"it should be {found}"
         if not overlap(found, subnet):
-            yield f"parent subnet {subnet} doesn't contain ip-range"
+            yield f"parent subnet {shown} doesn't contain ip-range"
 
 
-def _address(text: str, subnet: Network) -> str:
+def _address(text: str, subnet: Network, shown: str) -> str:
     """What is wrong with an address of a subnet, "" when nothing is."""
     found = parse_address(text)
     if found is None:
         return "invalid address"
     if found.version != subnet.version:
         return f"parent subnet is an IPv{subnet.version} block"
-    return "" if found in subnet else f"parent subnet {subnet} doesn't contain this address"
+    return "" if found in subnet else f"parent subnet {shown} doesn't contain this address"
 
 
 def _cidr(text: str) -> Network | None:

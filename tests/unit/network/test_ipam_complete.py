@@ -110,6 +110,10 @@ def test_ipv6_subnets_without_ipv6_are_passed_over() -> None:
             Pool(subnet="10.9.0.0/24", gateway="10.9.1.1"),
             "invalid gateway 10.9.1.1: parent subnet 10.9.0.0/24 doesn't contain this address",
         ),
+        (
+            Pool(subnet="10.9.0.0/24", aux_addresses={"a": "fd00::1"}),
+            "invalid auxiliary address a: parent subnet is an IPv4 block",
+        ),
         (Pool(subnet="10.9.0.0/24", gateway="x"), "invalid gateway x: invalid address"),
         (
             Pool(subnet="10.9.0.0/24", gateway="fd00::1"),
@@ -152,9 +156,12 @@ def test_what_is_wrong_is_told_as_dockerd_tells_it(pool: Pool, text: str) -> Non
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
     bad = Pool(subnet="10.9.0.0/24", gateway="10.8.0.1", ip_range="x", aux_addresses={"b": "q", "a": "r"})
-    assert refusal(Pool(subnet="x"), bad).splitlines() == [
+    inexact = Pool(subnet="10.7.0.9/24", gateway="10.8.0.1")
+    assert refusal(Pool(subnet="x"), inexact, bad).splitlines() == [
         "invalid network config:",
         "* invalid subnet x: invalid CIDR block notation",
+        "* invalid subnet 10.7.0.9/24: it should be 10.7.0.0/24",
+        "* invalid gateway 10.8.0.1: parent subnet 10.7.0.9/24 doesn't contain this address",
         "* invalid ip-range x: invalid CIDR block notation",
         "* invalid gateway 10.8.0.1: parent subnet 10.9.0.0/24 doesn't contain this address",
         "* invalid auxiliary address a: invalid address",
