@@ -65,6 +65,7 @@ def test_every_endpoint(box: Wherryd, watched: list[Answers], busybox_tar: Path)
     _containers(box)
     _images(box, busybox_tar)
     _volumes(box)
+    _networks(box)
     _engine(box, began)
     _elsewhere(box)
     seen = watched[-1]
@@ -166,6 +167,35 @@ def _volumes(wherryd: Wherryd) -> None:
     wherryd.call("DELETE", "/volumes/kept")
     wherryd.call("DELETE", "/volumes/plain")
     wherryd.call("POST", "/volumes/prune")
+
+
+def _networks(wherryd: Wherryd) -> None:
+    pools = [
+        {"Subnet": "10.210.0.0/16", "IPRange": "10.210.9.0/24", "AuxiliaryAddresses": {"a": "10.210.9.1"}},
+        {"Subnet": "fd00:210::/64"},
+    ]
+    for body in (
+        {"Name": "full", "EnableIPv6": True, "IPAM": {"Config": pools}, "Labels": {"a": "b"}},
+        {"Name": "six", "EnableIPv4": False, "EnableIPv6": True},
+        {"Name": "config", "ConfigOnly": True},
+        {"Name": "made", "ConfigFrom": {"Network": "config"}, "Internal": True, "Attachable": True},
+        {"Name": "full"},
+    ):
+        wherryd.call("POST", "/networks/create", body)
+    wherryd.call("POST", "/networks/full/connect", {"Container": NAME, "EndpointConfig": {"Aliases": ["x"]}})
+    for target in (
+        "/networks",
+        "/networks/full?verbose=1",
+        "/networks/six",
+        "/networks/config",
+        "/networks/made",
+    ):
+        wherryd.get(target)
+    wherryd.get(f"/containers/{NAME}/json")
+    wherryd.call("POST", "/networks/full/disconnect", {"Container": NAME})
+    for name in ("full", "made", "config"):
+        wherryd.call("DELETE", f"/networks/{name}")
+    assert wherryd.call("POST", "/networks/prune").json["NetworksDeleted"] == ["six"]
 
 
 def _engine(wherryd: Wherryd, began: float) -> None:
