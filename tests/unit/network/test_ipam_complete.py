@@ -231,7 +231,7 @@ def test_exhaustion_names_pools_and_holders_and_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("pool", "text"),
     [
-        (Pool(subnet="0.0.0.0/8"), "invalid address pool: no default address pool has an IPv4 /8"),
+        (Pool(subnet="0.0.0.0/8"), "invalid address pool: no default address pool has IPv4 subnets of /8"),
         (
             Pool(subnet="0.0.0.0/24", ip_range="0.0.0.0/25"),
             "it can have no ip-range, gateway or auxiliary address",
@@ -240,6 +240,11 @@ def test_exhaustion_names_pools_and_holders_and_what_to_do() -> None:
 )
 def test_a_size_that_cannot_be(pool: Pool, text: str) -> None:
     assert text in refusal(pool)
+
+
+def test_pools_of_the_other_family_alone() -> None:
+    with pytest.raises(errdefs.InvalidArgument, match=r"no default address pool has IPv4 subnets$"):
+        complete((), EMPTY, [pools.unique_local("host")])
 
 
 def test_the_prefix_of_a_host_is_its_own_and_lasts() -> None:
