@@ -136,8 +136,9 @@ def _settled(each: Asked, taken: _Taken, default_pools: Sequence[AddressPool]) -
         if pool.base.version == version and pool.base.prefixlen <= (size or pool.size)
     ]
     if not candidates:
+        of_size = f" of /{size}" if size else ""
         raise errdefs.InvalidArgument(
-            f"invalid address pool: no default address pool has an IPv{version} /{size}"
+            f"invalid address pool: no default address pool has IPv{version} subnets{of_size}"
         )
     return replace(each, network=taken.choose(version, candidates))
 
