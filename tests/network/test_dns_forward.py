@@ -277,14 +277,14 @@ async def test_a_flood_of_questions_is_bounded(
 
     def flood() -> set[int]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(3)
+            client.settimeout(10)
             client.connect(("127.0.0.11", 53))
             for n in range(100):
                 client.send(query(f"slow{n}.example"))
             return {client.recv(4096)[3] & 15 for _ in range(100)}
 
     flooding = asyncio.get_running_loop().run_in_executor(None, netns.inside, web.sandbox.fd, flood)
-    reply = await asyncio.to_thread(ask, web.sandbox.fd, "web", seconds=1)
+    reply = await asyncio.to_thread(ask, web.sandbox.fd, "web")
     assert reply is not None
     assert await flooding == {2, 5}  # SERVFAIL for those that nobody answered, REFUSED for those too many
     assert (await web.ask("example.org")).values == ["198.51.100.7"]
