@@ -88,8 +88,11 @@ class View:
 
     @property
     def is_external(self) -> bool:
-        """Whether a network leads out."""
-        return any(not each.internal for each in self._ordered)
+        """Whether a network that is not internal leads out."""
+        return any(
+            not each.internal and (each.endpoint.leads_out4 or each.endpoint.leads_out6)
+            for each in self._ordered
+        )
 
     @property
     def has_ipv6(self) -> bool:

@@ -92,6 +92,18 @@ def test_the_network_that_leads_out_is_asked_first() -> None:
     assert addresses(seen, "web", message.AAAA) != []  # the other network's
 
 
+def test_what_leads_out() -> None:
+    seen, net = View(), zone("a")
+    for gateways, internal, is_external in (
+        ({}, False, False),
+        ({"gateway": "10.0.0.1"}, False, True),
+        ({"gateway": "10.0.0.1"}, True, False),
+        ({"ipv6_gateway": "fd00::1"}, False, True),
+    ):
+        seen.join(endpoint("a", id="1", **gateways), net, internal=internal)
+        assert seen.is_external is is_external
+
+
 def test_links_are_the_container_s_own() -> None:
     net = zone("front", endpoint("front", "db", ipv4="10.0.0.2"), endpoint("front", "sql", ipv4="10.0.0.3"))
     linked = view(net, links=(("SQL", "db"),))
