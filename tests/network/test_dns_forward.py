@@ -176,6 +176,20 @@ async def test_internal_networks_tell_nobody(
     assert await lone.addresses("lone") == [lone.address]
 
 
+async def test_a_nameserver_in_an_internal_network(
+    controller: Controller, make: MakeNetwork, join: Join
+) -> None:
+    await make("inner", internal=True)
+    server, client = await join("server", "inner"), await join("client", "inner")
+    inside = Nameserver(honest)
+    inside.start(server.sandbox.fd, server.address)
+    try:
+        controller.nameservers("client", [server.address])
+        assert (await client.ask("example.org")).values == ["198.51.100.7"]
+    finally:
+        inside.close()
+
+
 async def test_an_internal_network_beside_one_that_leads_out(
     web: Joined, nameserver: StartNameserver, make: MakeNetwork
 ) -> None:
