@@ -121,8 +121,7 @@ def started(make_root: Callable[[str], Path]) -> Iterator[list[Contender]]:
         print(f"without dockerd, {reason}", file=sys.stderr)
     else:
         daemons[THEIRS] = Peer(make_root("peer-"))
-    script = REPOSITORY / "contrib/scripts/busybox_image.py"
-    tar = subprocess.run([sys.executable, "-I", script], check=True, capture_output=True).stdout
+    tar = busybox()
     contenders = [Contender(name, daemon, Client(daemon.socket)) for name, daemon in daemons.items()]
     try:
         for contender in contenders:
@@ -133,3 +132,9 @@ def started(make_root: Callable[[str], Path]) -> Iterator[list[Contender]]:
         for contender in contenders:
             contender.client.close()
             contender.daemon.destroy()
+
+
+def busybox() -> bytes:
+    """The files of the image, for `docker import -`."""
+    script = REPOSITORY / "contrib/scripts/busybox_image.py"
+    return subprocess.run([sys.executable, "-I", script], check=True, capture_output=True).stdout

@@ -22,7 +22,7 @@ def measure(contest: Contest) -> None:
         for contender in turn:
             contender.client.close()
             _end(contender)
-            turn.note("restart", contender, _start(contender))
+            turn.note("restart", contender, boot(contender))
             known = len(contender.client.call("GET", "containers/json?all=1"))
             expect(known == STOPPED, f"{contender.name} knows {known} containers")
 
@@ -34,8 +34,8 @@ def _end(contender: Contender) -> None:
         contender.daemon.stop()
 
 
-def _start(contender: Contender) -> float:
-    """The seconds until it answers, looked at every millisecond."""
+def boot(contender: Contender) -> float:
+    """Start it: the seconds until it answers, looked at every millisecond."""
     starting = threading.Thread(target=contender.daemon.start)
     began = time.perf_counter()
     starting.start()
