@@ -111,7 +111,7 @@ def parse(text: bytes) -> Parsed:
             continue
         keyword, values = fields[0], fields[1:]
         if keyword == "nameserver" and values:
-            (parsed.nameservers if _is_address(values[0]) else parsed.invalid).append(values[0])
+            (parsed.nameservers if is_address(values[0]) else parsed.invalid).append(values[0])
         elif keyword in ("domain", "search") and values:
             parsed.search = values
         elif keyword == "options":
@@ -194,7 +194,8 @@ def _is_bad_ndots(option: str) -> bool:
     return name == "ndots" and re.fullmatch(r"[+]?[0-9]+|-0+", value) is None
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether it is an IP address, maybe with a zone."""
     try:
         ip_address(text)
     except ValueError:

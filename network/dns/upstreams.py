@@ -34,7 +34,8 @@ class Server(NamedTuple):
         address, _, zone = self.address.partition("%")
         if not zone:
             return (address, redirect.PORT)
-        return (address, redirect.PORT, 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone))
+        index = int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+        return (address, redirect.PORT, 0, index & 0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class HostFile:
 def servers(asked: Asked, host: resolvconf.Parsed, *, ipv6: bool) -> list[Server]:
     """The nameservers to try, in turn. `ipv6`: the container has it."""
     if asked.servers:
-        chosen = [Server(each, on_host=False) for each in asked.servers if each != resolvconf.EMBEDDED]
+        usable = (
+            each for each in asked.servers if resolvconf.is_address(each) and each != resolvconf.EMBEDDED
+        )
+        chosen = [Server(each, on_host=False) for each in usable]
     elif host.nameservers:
         chosen = [Server(each, resolvconf.on_host_alone(each, ipv6=ipv6)) for each in host.nameservers]
     else:
