@@ -1,5 +1,7 @@
 """/etc/resolv.conf and /etc/hosts: byte for byte what dockerd 26.1.5 writes."""
 
+from pathlib import Path
+
 import pytest
 
 from network import hosts, resolvconf
@@ -64,6 +66,43 @@ def test_a_dot_empties_the_search_list() -> None:
     assert "# Overrides: [search]" in text
 
 
+def test_the_embedded_dns_is_the_only_nameserver() -> None:
+    text = resolvconf.build_embedded(
+        b"nameserver 127.0.0.53\nnameserver 1.1.1.1\nnameserver 2001:db8::1\nsearch a\n"
+    )
+    assert text.decode() == (
+        HEADER + "nameserver 127.0.0.11\nsearch a\noptions ndots:0\n\n"
+        "# Based on host file: '/etc/resolv.conf' (internal resolver)\n"
+        "# ExtServers: [host(127.0.0.53) 1.1.1.1 host(2001:db8::1)]\n"
+        "# Overrides: []\n# Option ndots from: internal\n"
+    )
+
+
+def test_what_the_embedded_dns_asks_is_told() -> None:
+    given = resolvconf.build_embedded(HOST, ["127.0.0.1"], ["ndots:2"], ["x.y"]).decode()
+    assert "nameserver 127.0.0.11\nsearch x.y\noptions ndots:2\n" in given
+    assert "# ExtServers: [127.0.0.1]\n# Overrides: [nameservers search options]\n" in given
+    assert "# Option ndots from: override\n" in given
+    assert (
+        "ExtServers: [2001:db8::1]"
+        in resolvconf.build_embedded(b"nameserver 2001:db8::1\n", ipv6=True).decode()
+    )
+    none = resolvconf.build_embedded(b"", ipv6=True).decode()
+    assert "# Used default nameservers.\n# ExtServers: [8.8.8.8 8.8.4.4 2001:4860:4860::8888" in none
+
+
+@pytest.mark.parametrize("bad", ["ndots", "ndots:x", "ndots:-1"])
+def test_a_bad_ndots_is_replaced(bad: str) -> None:
+    text = resolvconf.build_embedded(HOST, options=[bad, "edns0"]).decode()
+    assert "options edns0 ndots:0\n" in text
+    assert "# Option ndots from: internal\n" in text
+
+
+def test_ipv6_nameservers_where_there_is_ipv6() -> None:
+    text = resolvconf.build(b"nameserver 2001:db8::1\nnameserver ::1\n", ipv6=True).decode()
+    assert "nameserver 2001:db8::1\n\n" in text
+
+
 def test_hosts() -> None:
     assert hosts.build("8d1015ed18c6", addresses=["172.17.0.3"], extra=[("foo", "1.2.3.4")]).decode() == (
         "127.0.0.1\tlocalhost\n"
@@ -83,3 +122,30 @@ def test_hosts_with_a_domain() -> None:
 
 def test_hosts_without_a_network() -> None:
     assert hosts.build("web").endswith(b"ff02::2\tip6-allrouters\n")
+
+
+def test_hosts_in_several_networks() -> None:
+    text = hosts.build("a.b", addresses=["10.0.0.2", "fd00::2", "10.1.0.2"])
+    assert text.endswith(b"10.0.0.2\ta.b a\nfd00::2\ta.b a\n10.1.0.2\ta.b a\n")
+    without = hosts.build("a", addresses=["10.0.0.2", "fd00::2"], extra=[("x", "fd00::9")], ipv6=False)
+    assert without == b"127.0.0.1\tlocalhost\n10.0.0.2\ta\n"
+
+
+def test_addresses_come_and_go() -> None:
+    before = b"127.0.0.1\tlocalhost\n10.0.0.20 mine # own\n\n10.0.0.2"
+    after = hosts.added(before, "web", ["10.0.0.2", "fd00::2"])
+    assert after == before + b"\n10.0.0.2\tweb\nfd00::2\tweb\n"
+    assert hosts.removed(after, ["10.0.0.2", "fd00::2"]) == b"127.0.0.1\tlocalhost\n10.0.0.20 mine # own\n\n"
+    assert hosts.added(b"", "web", ["10.0.0.2"]) == b"10.0.0.2\tweb\n"
+
+
+def test_a_file_is_changed_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_bytes(b"10.0.0.2\tweb\n" * 3)
+    inode = path.stat().st_ino
+    hosts.rewrite(path, lambda text: text[:13])
+    assert (path.read_bytes(), path.stat().st_ino) == (b"10.0.0.2\tweb\n", inode)
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        hosts.rewrite(link, lambda text: b"")
