@@ -251,6 +251,34 @@ def test_prune(both: Both, filters: dict[str, Any]) -> None:
     same(both, "GET", "/networks")
 
 
+IN_USE = """
+POST /networks/create {"Name":"used","IPAM":{"Config":[{"Subnet":"10.97.0.0/24"}]}}
+POST /networks/create {"Name":"idle","IPAM":{"Config":[{"Subnet":"10.97.1.0/24"}]}}
+POST /containers/create?name=holds {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"used"}}
+GET /networks/used
+POST /containers/holds/start
+GET /networks/used
+GET /networks/used?verbose=1
+GET /networks?filters={"type":["custom"],"dangling":["true"]}
+GET /networks?filters={"type":["custom"],"dangling":["false"]}
+DELETE /networks/used
+POST /networks/prune
+GET /networks/used
+POST /containers/holds/kill
+POST /containers/holds/wait
+GET /networks/used
+DELETE /networks/used
+POST /containers/holds/start
+DELETE /containers/holds
+GET /networks
+"""
+
+
+@pytest.mark.parametrize("version", ["1.27", "1.45"])
+def test_in_use(both: Both, version: str) -> None:
+    require(list(found(both, blocks(IN_USE)[0], version)))
+
+
 def test_config_from(both: Both) -> None:
     config = {
         "Name": "co",
