@@ -16,7 +16,7 @@ from engine.containers.store import ContainerStore
 from engine.undo import Undo
 from network.drivers.driver import NetworkInfo
 
-STEPS = ("endpoint", "ports", "save", "files")
+STEPS = ("begun", "endpoint", "ports", "save", "files")
 
 _replace = msgspec.structs.replace
 
@@ -86,6 +86,8 @@ async def _connect(container: Container, place: Place, machinery: Machinery, sto
     network, name = machinery.network, place.info.name
     wanted = ports.wanted(container.config, container.host_config)
     async with Undo("connect", STEPS) as undo:
+        await store.save_run(_replace(container, reconnecting=True))
+        undo.step("begun", partial(store.save_run, container))
         endpoint = await network.connect(network.sandbox(container.id), places.request(container, place))
 
         async def take_back() -> None:
@@ -102,8 +104,9 @@ async def _connect(container: Container, place: Place, machinery: Machinery, sto
             endpoints={**container.endpoints, name: endpoint},
             ports=given,
         )
-        await store.save(connected)
-        undo.step("save", partial(store.save, container))
+        await store.save(_replace(connected, reconnecting=True))
+        undo.step("save")
         await files.came(connected, endpoint, machinery)
         undo.step("files")
         undo.done()
+    await store.save_run(connected)

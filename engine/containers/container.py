@@ -37,6 +37,7 @@ class Container(msgspec.Struct, kw_only=True):
     network_ids: dict[str, str] = msgspec.field(
         default_factory=dict
     )  # of networks whose names it goes by are made: the ID of the one that it was connected to last, or ""
+    reconnecting: bool = False  # a connect or disconnect is under way, which a crash may cut short
     links: list[Link] = msgspec.field(default_factory=list)  # on the default bridge
     link_variables: list[str] = msgspec.field(default_factory=list)  # what its environment tells of them
     image_id: str  # "sha256:…"

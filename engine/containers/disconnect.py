@@ -1,5 +1,6 @@
 """Disconnecting a container from a network, whether it runs or not."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import TypeVar
@@ -16,9 +17,11 @@ from engine.containers.store import ContainerStore
 from engine.undo import Undo
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
+from network.ports import PortBinding
 
-STEPS = ("files", "save", "endpoint", "ports")
+STEPS = ("save", "endpoint", "files", "ports")
 
+_log = logging.getLogger(__name__)
 _replace = msgspec.structs.replace
 _T = TypeVar("_T")
 
@@ -70,16 +73,23 @@ async def _disconnect(
     """The record goes first: an interface that no record knows is removed at the next boot."""
     network = machinery.network
     async with Undo("disconnect", STEPS) as undo:
-        await files.left(container, endpoint, machinery)
-        undo.step("files", partial(files.came, container, endpoint, machinery))
         alone = without(container, endpoint.network)
-        await store.save(alone)
+        await store.save(_replace(alone, reconnecting=True))
         undo.step("save", partial(store.save, container))
         await network.disconnect(container.id, endpoint)
         undo.step("endpoint")
         undo.done()
-    wanted = ports.wanted(container.config, container.host_config)
-    given = await network.republish(container.id, wanted)
-    if given != container.ports:
-        await store.save(_replace(alone, ports=given))
+    await files.left(container, endpoint, machinery)
+    undo.step("files")
+    await store.save_run(_replace(alone, ports=await _follow(container, machinery)))
     undo.step("ports")
+
+
+async def _follow(container: Container, machinery: Machinery) -> list[PortBinding]:
+    """The ports, which lead to another endpoint now; what cannot be had there is no reason to stay."""
+    wanted = ports.wanted(container.config, container.host_config)
+    try:
+        return await machinery.network.republish(container.id, wanted)
+    except errdefs.WherryError as error:
+        _log.warning("container %s: its ports are not published any more: %s", container.id[:12], error)
+        return []

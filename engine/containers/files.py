@@ -76,6 +76,22 @@ async def left(container: Container, endpoint: Endpoint, machinery: Machinery) -
     await _edit_hosts(container, lambda text: hosts.removed(text, addresses), machinery)
 
 
+async def settle_hosts(container: Container, machinery: Machinery) -> None:
+    """A connect or disconnect was cut short: the hosts file tells the addresses of the endpoints that there are."""
+    config = container.config
+    names = hosts.names_of(config.hostname, config.domainname)
+    own = [address for endpoint in container.endpoints.values() for address in _addresses(endpoint)]
+
+    def edit(text: bytes) -> bytes:
+        told = [
+            line.split()[0].decode() for line in text.splitlines() if line.endswith(f"\t{names}".encode())
+        ]
+        text = hosts.removed(text, set(told) - set(own))
+        return hosts.added(text, names, [address for address in own if address not in told])
+
+    await _edit_hosts(container, edit, machinery)
+
+
 async def tell_parents(container: Container, machinery: Machinery, store: ContainerStore) -> None:
     """Containers with a link to one that came to the default bridge learn its new address."""
     endpoint = container.endpoints.get(linked.BRIDGE)

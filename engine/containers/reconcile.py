@@ -9,7 +9,7 @@ import time
 import msgspec
 
 import errdefs
-from engine.containers import linked, networking, restart_policy, shared_memory
+from engine.containers import files, linked, networking, restart_policy, shared_memory
 from engine.containers.container import Container
 from engine.containers.exit import ended, last_run, release, restarting
 from engine.containers.live import Live, Lives
@@ -123,12 +123,18 @@ class Reconciler:
             await asyncio.to_thread(cgroups.thaw, task.pid)
         frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
         status = Status.PAUSED if frozen else Status.RUNNING
-        if container.stopped_by_user or container.to_go_on or status is not container.state.status:
+        passing = container.stopped_by_user or container.to_go_on or container.reconnecting
+        if passing or status is not container.state.status:
             # A stop that was cut short and outlived counts as none; what is frozen is known by the kernel.
             state = msgspec.structs.replace(container.state, status=status)
             await self._store.save(
                 msgspec.structs.replace(
-                    container, state=state, stopped_by_user=False, restart_wanted=False, to_go_on=False
+                    container,
+                    state=state,
+                    stopped_by_user=False,
+                    restart_wanted=False,
+                    to_go_on=False,
+                    reconnecting=False,
                 ),
                 durable=False,
             )
@@ -141,6 +147,9 @@ class Reconciler:
             container.ports,
             sandbox_id=container.sandbox_id,
         )
+        if container.reconnecting:
+            await self._machinery.network.renew_routes(container.id)
+            await files.settle_hosts(container, self._machinery)
         networking.name_servers(container, self._machinery)
         await linked.follow(container, self._machinery, self._store)
         for warning in warnings:
