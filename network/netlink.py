@@ -100,18 +100,18 @@ class Rtnetlink:
         if failures:
             raise failures[0]
 
-    def dump(self, kind: int, message: Message) -> list[Message]:
-        """All objects of a dump request, decoded by the class of `message`."""
+    def dump(self, kind: int, message: Message) -> list[bytes]:
+        """All objects of a dump request, as messages with their headers."""
         self._socket.send(self._encode(kind, NLM_F_DUMP, message))
-        return [decode(type(message), raw) for raw in self._dumped()]
+        return list(self._dumped())
 
-    def get(self, kind: int, message: Message) -> Message:
-        """One object. Raises NetlinkError (ENODEV when absent)."""
+    def get(self, kind: int, message: Message) -> bytes:
+        """One object, as a message with its header. Raises NetlinkError (ENODEV when absent)."""
         self._socket.send(self._encode(kind, 0, message))
         for raw_type, raw in split(self._socket.recv(_RECEIVE)):
             if raw_type == _NLMSG_ERROR:
                 raise _failure(raw, 0) or NetlinkError(errno.EPROTO, "an acknowledgement without an object")
-            return decode(type(message), raw)
+            return raw
         raise NetlinkError(errno.EPROTO, "an empty answer")
 
     def _encode(self, kind: int, flags: int, message: Message, extra: int = 0) -> bytes:
@@ -154,13 +154,6 @@ def split(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind, data[offset : offset + length]
         offset += (length + 3) & ~3
-
-
-def decode(kind: type[Message], raw: bytes) -> Message:
-    """One message as an instance of pyroute2's class `kind`."""
-    message = kind(raw)
-    message.decode()
-    return message
 
 
 def _failure(raw: bytes, first: int) -> NetlinkError | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from network import bridge_filter
+from network.firewalld import Firewalld
 from network.forwarding import Forwarding
 from network.nftables import bridge as bridges
 from network.nftables.bridge import Bridge
@@ -28,6 +29,7 @@ class Rules:
         self._worker = worker
         self._ruleset = ruleset
         self._forwarding = forwarding
+        self._firewalld = Firewalld()
         self._repair = Repair(worker, ruleset.table, self._judge, self._look)
 
     async def open(self) -> None:
@@ -66,6 +68,7 @@ class Rules:
             if any(subnet.version == 6 for subnet in bridge.subnets):
                 self._forwarding.enable("ipv6")
             self._table.shield(bridge)
+            self._firewalld.admit(bridge.name)
         except BaseException:
             self._ruleset.bridges.pop(bridge.name)
             if before is not None:
@@ -73,10 +76,15 @@ class Rules:
             self._assert()
             raise
 
+    def expect_bridge(self, bridge: Bridge) -> None:
+        """At boot, of a bridge that is there: its rules of before stay, and `settle` makes them what they are to be."""
+        self._ruleset.bridges[bridge.name] = bridge
+
     def remove_bridge(self, name: str) -> None:
         """Forget a bridge; idempotent."""
         bridge = self._ruleset.bridges.pop(name, None)
         if bridge is not None:
+            self._firewalld.forget(name)
             self._table.unshield(bridge)
             self._remove(bridges.elements(bridge))
 
@@ -128,6 +136,7 @@ class Rules:
             raise
 
     def _close(self) -> None:
+        self._firewalld.close()
         self._repair.close()
         self._table.close()
 
@@ -154,6 +163,7 @@ class Rules:
             self._forget_udp()
         elif foreign:
             self._forwarding.ensure()
+            self._firewalld.renew()
         return broken
 
     def _look(self) -> None:

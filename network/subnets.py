@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Final
 
-from network import netlink, resolvconf
+from network import links, resolvconf
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam.complete import Host, complete
 from network.ipam.pools import AddressPool
@@ -66,7 +66,5 @@ class Subnets:
     def _routes(self) -> Iterator[Network]:
         """Where the host sends packets by itself."""
         for family in _FAMILIES:
-            for route in self._worker.rtnl.dump(netlink.RTM_GETROUTE, netlink.routes_of(family)):
-                destination = route.get_attr("RTA_DST")
-                if destination and route["table"] == netlink.MAIN_TABLE:
-                    yield ip_network(f"{destination}/{route['dst_len']}")
+            for destination in links.routes(self._worker.rtnl, family):
+                yield ip_network(destination)

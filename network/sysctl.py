@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Final
 
-_ROOT = Path("/proc/sys/net")
+_ROOT: Final = "/proc/sys/net"
 
 
 def read(name: str) -> str:
     """The value of e.g. "ipv4/ip_forward", stripped; "" where the kernel has no such setting."""
     try:
-        return (_ROOT / name).read_text().strip()
+        with open(f"{_ROOT}/{name}") as file:
+            return file.read().strip()
     except FileNotFoundError:
         return ""
 
@@ -18,4 +19,5 @@ def read(name: str) -> str:
 def write(name: str, value: str) -> None:
     """Set it unless it is so (it may be read-only then). Raises OSError, FileNotFoundError where it is absent."""
     if read(name) != value:
-        (_ROOT / name).write_text(value)
+        with open(f"{_ROOT}/{name}", "w") as file:
+            file.write(value)

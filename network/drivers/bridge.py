@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 import errdefs
-from network import interface, netlink, netns, resolvconf
+from network import interface, links, netns, resolvconf
 from network.drivers import bridge_device
 from network.drivers.bridge_device import Device
 from network.drivers.bridge_options import Options
@@ -164,6 +164,4 @@ class BridgeDriver:
 def _outer_index(name: str) -> int:
     """Inside the sandbox: the index, in the host, of the other end of its interface."""
     with Rtnetlink() as rtnl:
-        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", name)]))
-    index: int = found.get_attr("IFLA_LINK")
-    return index
+        return links.find(rtnl, name=name).other

@@ -8,13 +8,13 @@ import errno
 import logging
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from typing import Final
 
 import errdefs
-from network import interface, netlink, sysctl
+from network import interface, links, netlink, sysctl
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
 from network.nftables.transaction import NftError, Transactions
@@ -70,28 +70,29 @@ def reserve(name: str) -> Transactions:
 def find(rtnl: Rtnetlink, name: str, owner: str) -> Device | None:
     """The bridge of that name; `owner` is the alias of those of this instance. InvalidArgument when it is no bridge."""
     try:
-        found = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", name)]))
+        found = links.find(rtnl, name=name)
     except NetlinkError as error:
         if error.errno == errno.ENODEV:
             return None
         raise
-    if _kind(found) != "bridge":
+    if found.kind != "bridge":
         raise errdefs.InvalidArgument(f"existing interface {name} is not a bridge")
-    return Device(name, found["index"], found.get_attr("IFLA_IFALIAS") == owner)
+    return Device(name, found.index, found.alias == owner)
 
 
 def owned(rtnl: Rtnetlink, owner: str) -> list[Device]:
     """All bridges of this instance."""
     return [
-        Device(found.get_attr("IFLA_IFNAME"), found["index"], ours=True)
-        for found in rtnl.dump(netlink.RTM_GETLINK, netlink.link())
-        if found.get_attr("IFLA_IFALIAS") == owner and _kind(found) == "bridge"
+        Device(found.name, found.index, ours=True)
+        for found in links.every(rtnl)
+        if found.alias == owner and found.kind == "bridge"
     ]
 
 
 def addresses(rtnl: Rtnetlink, device: Device) -> list[Interface]:
     """Those of a bridge, but for the link-local ones that the kernel gives by itself."""
-    return [each for each in _all_addresses(rtnl, device.index) if not each.is_link_local]
+    every = (ip_interface(each) for each in links.addresses(rtnl, device.index))
+    return [each for each in every if not each.is_link_local]
 
 
 def make(rtnl: Rtnetlink, wanted: Wanted, owner: str) -> Device:
@@ -165,7 +166,7 @@ def _remove_alone(device: Device) -> None:
 
 def _is_there(rtnl: Rtnetlink, index: int) -> bool:
     try:
-        rtnl.get(netlink.RTM_GETLINK, netlink.link(index))
+        links.find(rtnl, index=index)
     except NetlinkError:
         return False
     return True
@@ -190,15 +191,3 @@ def _configure_ipv6(name: str, *, enable: bool) -> None:
     except FileNotFoundError:  # a kernel without IPv6
         if enable:
             raise
-
-
-def _kind(link: netlink.Message) -> str:
-    info = link.get_attr("IFLA_LINKINFO")
-    return "" if info is None else info.get_attr("IFLA_INFO_KIND") or ""
-
-
-def _all_addresses(rtnl: Rtnetlink, index: int) -> Iterator[Interface]:
-    for found in rtnl.dump(netlink.RTM_GETADDR, netlink.addresses_of(index)):
-        if found["index"] == index:
-            text = found.get_attr("IFA_LOCAL") or found.get_attr("IFA_ADDRESS")
-            yield ip_interface(f"{text}/{found['prefixlen']}")

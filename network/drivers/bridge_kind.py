@@ -74,7 +74,7 @@ class BridgeKind:
         options = Options.of(made)
         self._claim(options.name, made)
         try:
-            return await self._worker.run(partial(self._set_up, made, options))
+            return await self._worker.run(partial(self._set_up, made, options, at_boot=True))
         except BaseException:
             self._forget(options.name)
             raise
@@ -104,7 +104,7 @@ class BridgeKind:
 
     # What follows runs in the worker's thread.
 
-    def _set_up(self, made: NetworkInfo, options: Options) -> BridgeDriver:
+    def _set_up(self, made: NetworkInfo, options: Options, *, at_boot: bool = False) -> BridgeDriver:
         rtnl, info = self._worker.rtnl, replace(made, bridge=options.name)
         wanted = Wanted(
             name=options.name,
@@ -122,7 +122,10 @@ class BridgeKind:
         except OSError as error:
             raise errdefs.SystemFailure(f"cannot set up bridge {options.name}: {error.strerror}") from error
         try:
-            self._rules.add_bridge(options.rules(info))
+            if found and at_boot:
+                self._rules.expect_bridge(options.rules(info))
+            else:
+                self._rules.add_bridge(options.rules(info))
         except BaseException:
             if not found:
                 bridge_device.remove(rtnl, device)

@@ -13,7 +13,7 @@ import socket
 from typing import Any, Final
 
 import errdefs
-from network import netlink
+from network import links, netlink
 from network.drivers.driver import NetworkInfo
 from network.netlink import NetlinkError, Rtnetlink
 
@@ -87,19 +87,12 @@ class Parents:
 
     def _made(self) -> list[str]:
         return [
-            each.get_attr("IFLA_IFNAME")
-            for each in self._rtnl.dump(netlink.RTM_GETLINK, netlink.link())
-            if each.get_attr("IFLA_IFALIAS") == self._owner and _kind(each) in _MADE
+            each.name for each in links.every(self._rtnl) if each.alias == self._owner and each.kind in _MADE
         ]
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(NetlinkError):  # it is gone already
             self._rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(attrs=[("IFLA_IFNAME", name)]))])
-
-
-def _kind(link: netlink.Message) -> str:
-    info = link.get_attr("IFLA_LINKINFO")
-    return "" if info is None else info.get_attr("IFLA_INFO_KIND") or ""
 
 
 def _is_there(name: str) -> bool:

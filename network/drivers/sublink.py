@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import errdefs
-from network import interface, netlink, netns, resolvconf
+from network import interface, links, netlink, netns, resolvconf
 from network.drivers.driver import NetworkInfo
 from network.drivers.parents import Parents
 from network.endpoint import Endpoint, EndpointRequest, new_id
@@ -176,8 +176,8 @@ class SublinkDriver:
 def _set_up(endpoint: Endpoint, sysctls: Mapping[str, str]) -> Endpoint:
     """Inside the sandbox; with the MAC address that the interface has."""
     with Rtnetlink() as rtnl:
-        link = rtnl.get(netlink.RTM_GETLINK, netlink.link(attrs=[("IFLA_IFNAME", endpoint.interface)]))
-    return interface.set_up(replace(endpoint, mac=link.get_attr("IFLA_ADDRESS")), sysctls)
+        mac = links.find(rtnl, name=endpoint.interface).mac
+    return interface.set_up(replace(endpoint, mac=mac), sysctls)
 
 
 def _delete(name: str) -> None:
