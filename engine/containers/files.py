@@ -23,6 +23,7 @@ from runtime.task_values import LogFile
 _log = logging.getLogger(__name__)
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"
+_NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
 _MAX_RESOLV_CONF = 1 << 20  # bytes
 MAX_ATTRIBUTES = 1 << 16  # bytes as JSON: every record has them
 
@@ -50,7 +51,8 @@ def _write(
     extra = _extra_hosts(container, machinery)
     others = [pair for neighbour in neighbours for pair in neighbour.hosts]
     own = [address for endpoint in container.endpoints.values() for address in _addresses(endpoint)]
-    text = hosts.build(hostname, container.config.domainname, own, [*extra, *others])
+    ipv6 = (container.host_config.sysctls or {}).get(_NO_IPV6) != "1"
+    text = hosts.build(hostname, container.config.domainname, own, [*extra, *others], ipv6=ipv6)
     if on_host and not extra:
         text = _host_hosts()
     _put(directory / "hostname", f"{hostname}\n".encode())

@@ -20,6 +20,7 @@ NETWORKS = (
     ("n6", "--ipv6", "--subnet", "10.62.0.0/24", "--subnet", "fd00:62::/64"),
 )
 ALIASES = ("--network-alias", "Al", "--network-alias", "svc")
+NO_IPV6 = ("--sysctl", "net.ipv6.conf.all.disable_ipv6=1")
 CONTAINERS = (
     ("ns", "--network", "na", "--ip", "10.60.0.53"),
     ("web", "--network", "na", "--ip", "10.60.0.10", *ALIASES, "-h", "hosty"),
@@ -40,6 +41,7 @@ CONTAINERS = (
     ("inner", "--network", "nb", "--ip", "10.61.0.10"),
     ("six", "--network", "n6", "--ip", "10.62.0.10", "--ip6", "fd00:62::10"),
     ("default", "--dns", "10.60.0.53"),
+    ("nosix", "-h", "nosix.a", "--network", "n6", "--ip", "10.62.0.20", *NO_IPV6, "--add-host", "x:fd00::9"),
     ("dotted", "--network", "na", "--dns", "10.60.0.53", "--dns-opt", "ndots:2", "--dns-search", "a.example"),
 )
 UPSTREAM = "198.51.100.7"
@@ -121,6 +123,9 @@ QUESTIONS = [
     ("six", "six", "A"),
     ("six", "six", "AAAA"),
     ("six", REVERSE6, "PTR"),
+    ("six", "nosix", "A"),
+    ("six", "nosix", "AAAA"),
+    ("nosix", "six", "AAAA"),
     ("dotted", "web", "A"),
     ("dotted", "nope", "A"),
     ("dotted", "nope", "TXT"),
@@ -184,10 +189,15 @@ def test_odd_messages(sides: tuple[Side, Side], kind: str) -> None:
     assert ours == theirs
 
 
-@pytest.mark.parametrize("container", ["own", "web", "inner", "six", "default", "dotted"])
+@pytest.mark.parametrize("container", ["own", "web", "inner", "six", "nosix", "default", "dotted"])
 def test_resolv_conf(sides: tuple[Side, Side], container: str) -> None:
     ours, theirs = (side.file(container, "/etc/resolv.conf") for side in sides)
     assert ours == theirs
+
+
+def test_hosts_where_there_is_no_ipv6(sides: tuple[Side, Side]) -> None:
+    ours, theirs = (side.file("nosix", "/etc/hosts") for side in sides)
+    assert ours == theirs == "127.0.0.1\tlocalhost\n10.62.0.20\tnosix.a nosix\n"
 
 
 def test_files_follow_networks(sides: tuple[Side, Side]) -> None:
