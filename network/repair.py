@@ -36,7 +36,7 @@ class Repair:
         self._table = table
         self._judge = judge
         self._look = look
-        self._concerning = {("inet", table), ("ip", "filter"), ("ip6", "filter")}
+        self._concerning = {("inet", table), ("inet", "firewalld"), ("ip", "filter"), ("ip6", "filter")}
         self._watch: Watch | None = None
         self._changes: list[Change] = []
         self._task: asyncio.Task[None] | None = None
