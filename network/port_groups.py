@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address, ip_address
-from itertools import count, product
+from ipaddress import IPv6Address
+from itertools import product
 from typing import Final
 
 import errdefs
 from network.endpoint import Endpoint
 from network.nftables.bridge import Bridge
-from network.nftables.element import NUMBERS, Family, Protocol
+from network.nftables.element import NUMBERS, Family, Protocol, address
 from network.ports import WILDCARD4, WILDCARD6, Group, PortRequest, overlap
 
 _ORDER: Final = ("tcp", "udp", "sctp")
@@ -58,8 +58,10 @@ def group(requests: Iterable[PortRequest], sides: Sides) -> list[Group]:
         start, end = request.host_port_start, max(request.host_port_start, request.host_port_end)
         order = (start == 0 or start != end, request.container_port, _ORDER.index(request.proto), start, end)
         addresses = _addresses(request.host_ip, sides)
-        turns = (groups.setdefault((*order, turn), []) for turn in count())
-        next(each for each in turns if not _collide(each, addresses)).extend(addresses)
+        turn = 0
+        while _collide(groups.get((*order, turn), ()), addresses):
+            turn += 1
+        groups.setdefault((*order, turn), []).extend(addresses)
     return [
         _group(_ORDER[proto], port, start, end, addresses, sides)
         for (_, port, proto, start, end, _), addresses in sorted(groups.items())
@@ -68,7 +70,7 @@ def group(requests: Iterable[PortRequest], sides: Sides) -> list[Group]:
 
 
 def _group(proto: Protocol, port: int, start: int, end: int, addresses: Sequence[str], sides: Sides) -> Group:
-    ordered = sorted(addresses, key=lambda each: (":" in each, ip_address(each).packed))
+    ordered = sorted(addresses, key=lambda each: (":" in each, address(each).packed))
     routed = [each for each in ordered if _is_routed(each, sides)]
     held = tuple(each for each in ordered if each not in routed)
     opened = {WILDCARD6 if ":" in each else WILDCARD4 for each in routed}
@@ -112,9 +114,9 @@ def _checked(request: PortRequest) -> PortRequest:
     if not request.host_ip:
         return request
     try:
-        address = ip_address(request.host_ip)
+        host = address(request.host_ip)
     except ValueError:
         raise errdefs.InvalidArgument(f"invalid host IP address: {request.host_ip}") from None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return replace(request, host_ip=str(address))
+    if isinstance(host, IPv6Address) and host.ipv4_mapped is not None:
+        return replace(request, host_ip=str(host.ipv4_mapped))
+    return replace(request, host_ip=str(host))

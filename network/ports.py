@@ -11,11 +11,10 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Final
 
 import errdefs
-from network.nftables.element import NUMBERS, Protocol
+from network.nftables.element import NUMBERS, Protocol, address
 
 WILDCARD4: Final = "0.0.0.0"
 WILDCARD6: Final = "::"
@@ -134,7 +133,7 @@ class Ports:
 
     def _allocate_one(self, group: Group) -> list[Held]:
         """The bindings of a group: the same port at each of its addresses."""
-        opened = [Held(_binding(group, address, 0), None) for address in group.routed]
+        opened = [Held(_binding(group, host_ip, 0), None) for host_ip in group.routed]
         if not group.addresses:
             return opened
         for port in self._candidates(group):
@@ -161,8 +160,8 @@ class Ports:
     def _at(self, group: Group, port: int) -> list[Held]:
         held: list[Held] = []
         try:
-            for address in group.addresses:
-                held.append(self.hold(_binding(group, address, port)))  # noqa: PERF401 - freed when one fails
+            for host_ip in group.addresses:
+                held.append(self.hold(_binding(group, host_ip, port)))  # noqa: PERF401 - freed when one fails
         except BaseException:
             self.free(held)
             raise
@@ -188,9 +187,9 @@ def has_ipv6() -> bool:
     return True
 
 
-def _binding(group: Group, address: str, port: int) -> PortBinding:
+def _binding(group: Group, host_ip: str, port: int) -> PortBinding:
     return PortBinding(
-        proto=group.proto, container_port=group.container_port, host_ip=address, host_port=port
+        proto=group.proto, container_port=group.container_port, host_ip=host_ip, host_port=port
     )
 
 
@@ -221,9 +220,8 @@ def _bind(holder: socket.socket, family: socket.AddressFamily, binding: PortBind
     holder.settimeout(0)
     if family == socket.AF_INET6:
         holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    if ip_address(
-        binding.host_ip
-    ).is_loopback:  # whatever the rules are: what comes from a wire is not for it
+    if address(binding.host_ip).is_loopback:
+        # What comes from a wire is not for it, whatever the rules are at this moment.
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
     if binding.proto != "udp":
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -235,7 +233,7 @@ def _bind(holder: socket.socket, family: socket.AddressFamily, binding: PortBind
 def _refusal(binding: PortBinding, error: OSError) -> str:
     """Docker's text when its docker-proxy cannot listen."""
     version = 6 if ":" in binding.host_ip else 4
-    address = f"[{binding.host_ip}]" if version == 6 else binding.host_ip
+    host = f"[{binding.host_ip}]" if version == 6 else binding.host_ip
     reason = _REASONS.get(error.errno or 0, os.strerror(error.errno or 0).lower())
-    listener = f"{binding.proto}{version} {address}:{binding.host_port}"
+    listener = f"{binding.proto}{version} {host}:{binding.host_port}"
     return f"Error starting userland proxy: listen {listener}: bind: {reason}"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 import errdefs
 from network import port_groups, portproxy, ports
 from network.endpoint import Endpoint
-from network.nftables.element import NUMBERS, Family
+from network.nftables.element import NUMBERS, Family, address
 from network.nftables.entry import Entry, Opened, Published
 from network.port_groups import Side, Sides
 from network.portproxy import Proxy
@@ -136,10 +135,10 @@ class Publisher:
         if endpoint is None:
             return None
         bridge = self._rules.bridge_of(endpoint.network_id)
-        address = endpoint.ipv4 if family == "ipv4" else endpoint.ipv6
-        if bridge is None or bridge.internal or not address:
+        target = endpoint.ipv4 if family == "ipv4" else endpoint.ipv6
+        if bridge is None or bridge.internal or not target:
             return None
-        return Side(endpoint, address, bridge, family)
+        return Side(endpoint, target, bridge, family)
 
     def _entries(self, sides: Sides, bindings: Iterable[PortBinding]) -> list[Entry]:
         """What nftables is told of the bindings."""
@@ -160,10 +159,10 @@ class Publisher:
 
     def _is_led_by_kernel(self, host_ip: str) -> bool:
         """A loopback or link-local address of IPv6 cannot be another's source: a proxy carries those."""
-        address = ip_address(host_ip)
-        if address.version == 6:
-            return not (address.is_loopback or address.is_link_local or self._obey_firewall)
-        return address.is_loopback or not self._obey_firewall
+        host = address(host_ip)
+        if host.version == 6:
+            return not (host.is_loopback or host.is_link_local or self._obey_firewall)
+        return host.is_loopback or not self._obey_firewall
 
     def _forget_udp(self, entries: Iterable[Entry]) -> None:
         published = [each for each in entries if isinstance(each, Published) and each.proto == "udp"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final, Literal
 
 Protocol = Literal["tcp", "udp", "sctp"]
@@ -23,6 +24,7 @@ class Interface:
     name: str
 
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Part = Interface | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Protocol | Family | int
 
@@ -34,6 +36,12 @@ class Element:
     of: str
     key: tuple[Part, ...]
     target: tuple[Part, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def address(text: str) -> Address:
+    """The address; the same few are asked for with each of a thousand ports. Raises ValueError."""
+    return ip_address(text)
 
 
 def text(table: str, elements: Iterable[Element]) -> list[str]:

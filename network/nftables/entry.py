@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 
-from network.nftables.element import Element, Part, Protocol
+from network.nftables.element import Element, Part, Protocol, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +19,10 @@ class Published:
 
     def element(self) -> Element:
         """Of `any4`/`any6` by protocol and port, or `addr4`/`addr6` by host address too."""
-        target = ip_address(self.container_ip)
+        target = address(self.container_ip)
         key: tuple[Part, ...] = (self.proto, self.host_port)
         if self.host_ip:
-            key = (ip_address(self.host_ip), *key)
+            key = (address(self.host_ip), *key)
         name = f"{'addr' if self.host_ip else 'any'}{target.version}"
         return Element(name, key, (target, self.container_port))
 
@@ -38,8 +37,8 @@ class Opened:
 
     def element(self) -> Element:
         """Of `opened4`/`opened6`."""
-        address = ip_address(self.container_ip)
-        return Element(f"opened{address.version}", (address, self.proto, self.container_port))
+        container = address(self.container_ip)
+        return Element(f"opened{container.version}", (container, self.proto, self.container_port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ class Link:
 
     def element(self) -> Element:
         """Of `link4`/`link6`."""
-        source = ip_address(self.source_ip)
-        return Element(f"link{source.version}", (source, ip_address(self.target_ip), self.proto, self.port))
+        source = address(self.source_ip)
+        return Element(f"link{source.version}", (source, address(self.target_ip), self.proto, self.port))
 
 
 Entry = Published | Opened | Link
