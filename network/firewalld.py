@@ -18,7 +18,6 @@ _log = logging.getLogger(__name__)
 _NAME: Final = "org.fedoraproject.FirewallD1"
 _ZONE: Final = "trusted"
 _SECONDS: Final = 60.0  # a firewalld that loads its rules answers after it
-_THERE: Final = ("ZONE_ALREADY_SET", "ALREADY_ENABLED")
 _ABSENT: Final = ("no message bus", "org.freedesktop.DBus.Error.")  # nobody there, or gone before the answer
 
 
@@ -85,13 +84,7 @@ class Firewalld:
             bus.close()
 
     def _add_one(self, bus: Bus, bridge: str) -> None:
-        method = Method(_NAME, "/org/fedoraproject/FirewallD1", f"{_NAME}.zone", "addInterface")
-        try:
-            bus.call(method, _ZONE, bridge)
-        except BusError as error:
-            if "ZONE_CONFLICT" in str(error):  # somebody has put it elsewhere, and meant it
-                _log.debug("firewalld: %s stays in its zone: %s", bridge, error)
-            elif not any(each in str(error) for each in _THERE):
-                raise
-        else:
+        path, zones = "/org/fedoraproject/FirewallD1", f"{_NAME}.zone"
+        if not bus.call(Method(_NAME, path, zones, "getZoneOfInterface"), bridge):  # else somebody meant it
+            bus.call(Method(_NAME, path, zones, "addInterface"), _ZONE, bridge)
             _log.info("firewalld: %s is in the zone %s", bridge, _ZONE)

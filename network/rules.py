@@ -79,6 +79,7 @@ class Rules:
     def expect_bridge(self, bridge: Bridge) -> None:
         """At boot, of a bridge that is there: its rules of before stay, and `settle` makes them what they are to be."""
         self._ruleset.bridges[bridge.name] = bridge
+        self._firewalld.admit(bridge.name)
 
     def remove_bridge(self, name: str) -> None:
         """Forget a bridge; idempotent."""
