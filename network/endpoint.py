@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Final
 
+import errdefs
 from network.ports import PortRequest
 
 INTERFACE = "eth0"
+_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
+_MULTICAST: Final = 1
+_NO_MAC: Final = "00:00:00:00:00:00"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +89,14 @@ class Endpoint:
 def new_id() -> str:
     """A random id of 64 hex digits, as sandboxes and endpoints have."""
     return secrets.token_hex(32)
+
+
+def verify_mac(mac: str | None) -> None:
+    """Pass if an interface can have it, or nothing is asked for. Raises InvalidArgument."""
+    if mac is None:
+        return
+    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & _MULTICAST or mac == _NO_MAC:
+        raise errdefs.InvalidArgument(f"invalid MAC address: {mac}")
 
 
 def mac_of(address: str) -> str:

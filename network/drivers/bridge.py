@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Final
 
 import errdefs
 from network import interface, links, netns, resolvconf
@@ -13,16 +11,13 @@ from network.drivers.bridge_device import Device
 from network.drivers.bridge_options import Options
 from network.drivers.driver import NetworkInfo
 from network.drivers.veth import Veths
-from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id
-from network.ipam.leases import Lease, Leases
+from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id, verify_mac
+from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
 from network.rules import Rules
 from network.sandbox import Sandbox
 from network.steps import Steps
 from network.worker import Worker
-
-_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
-_NONE: Final = Lease("", 0, "")
 
 
 class BridgeDriver:
@@ -47,13 +42,11 @@ class BridgeDriver:
         self._options = options
         self._forget = forget
         self._leases = Leases(info)
-        self._taken: dict[str, list[str]] = {}  # endpoint id -> its addresses
         self.info = info
 
     async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface_name: str, /) -> Endpoint:
         """A veth pair, with hairpin on its port of the bridge."""
-        if request.mac is not None and not _MAC.fullmatch(request.mac):
-            raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
+        verify_mac(request.mac)
         return await self._worker.run(lambda: self._connect(sandbox, request, interface_name))
 
     async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
@@ -92,7 +85,7 @@ class BridgeDriver:
                     f"cannot attach endpoint {request.endpoint_name} to {self.info.name}: {error.strerror}"
                 ) from error
             raise
-        self._keep(made)
+        self._leases.keep(endpoint_id, (made.ipv4, made.ipv6))  # a sysctl may have forbidden IPv6
         return made
 
     def _adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
@@ -105,39 +98,22 @@ class BridgeDriver:
             ) from error
         finally:
             if endpoint.ipv4:
-                self._take(endpoint.id, 4, endpoint.ipv4)
+                self._leases.hold(endpoint.id, 4, endpoint.ipv4)
             if endpoint.ipv6:
-                self._take(endpoint.id, 6, endpoint.ipv6)
+                self._leases.hold(endpoint.id, 6, endpoint.ipv6)
 
     def _disconnect(self, endpoint_id: str, *, hot: bool) -> None:
-        for address in self._taken.pop(endpoint_id, ()):
-            self._leases.free(address)
+        self._leases.release(endpoint_id)
         if hot:
             self._veths.unplug(endpoint_id)
         else:
             self._veths.retire(endpoint_id)
 
-    def _keep(self, endpoint: Endpoint) -> None:
-        """Free what the endpoint did not become: a sysctl may have forbidden IPv6."""
-        kept = [each for each in self._taken[endpoint.id] if each in (endpoint.ipv4, endpoint.ipv6)]
-        for address in set(self._taken[endpoint.id]) - set(kept):
-            self._leases.free(address)
-        self._taken[endpoint.id] = kept
-
-    def _take(self, endpoint_id: str, version: int, wanted: str | None) -> Lease:
-        """An address of that family; none where the network has no such family and none is asked for."""
-        family: Final = 4 if version == 4 else 6
-        if not wanted and not self._leases.serves(family):
-            return _NONE
-        lease = self._leases.take(family, wanted)
-        self._taken.setdefault(endpoint_id, []).append(lease.address)
-        return lease
-
     def _endpoint(
         self, endpoint_id: str, sandbox: Sandbox, request: EndpointRequest, interface_name: str
     ) -> Endpoint:
-        ipv4 = self._take(endpoint_id, 4, request.ipv4)
-        ipv6 = self._take(endpoint_id, 6, request.ipv6)
+        ipv4 = self._leases.hold(endpoint_id, 4, request.ipv4)
+        ipv6 = self._leases.hold(endpoint_id, 6, request.ipv6)
         return Endpoint(
             id=endpoint_id,
             name=request.endpoint_name,

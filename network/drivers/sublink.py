@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +13,7 @@ import errdefs
 from network import interface, links, netlink, netns, resolvconf
 from network.drivers.driver import NetworkInfo
 from network.drivers.parents import Parents
-from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.endpoint import Endpoint, EndpointRequest, new_id, verify_mac
 from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
 from network.sandbox import Sandbox
@@ -23,7 +22,6 @@ from network.worker import Worker
 _log = logging.getLogger(__name__)
 
 PARENT: Final = "parent"
-_MAC: Final = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
 
 class Style(Protocol):
@@ -72,8 +70,7 @@ class SublinkDriver:
 
     async def connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, /) -> Endpoint:
         """An interface under the parent. Published ports are passed over, as in Docker."""
-        if request.mac is not None and not _MAC.fullmatch(request.mac):
-            raise errdefs.InvalidArgument(f"invalid MAC address: {request.mac}")
+        verify_mac(request.mac)
         if request.published:
             _log.warning("%s driver does not support port mappings", self._style.kind)
         return await self._worker.run(lambda: self._connect(sandbox, request, name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, Literal
@@ -79,6 +79,13 @@ class Leases:
         lease = self.take(version, wanted)
         self._held.setdefault(owner, []).append(lease.address)
         return lease
+
+    def keep(self, owner: str, addresses: Collection[str]) -> None:
+        """Give back what the owner holds, but for these."""
+        held = self._held.get(owner, [])
+        for address in [each for each in held if each not in addresses]:
+            self.free(address)
+            held.remove(address)
 
     def release(self, owner: str) -> None:
         """Give back all that the owner holds. Idempotent."""

@@ -325,7 +325,7 @@ async def test_a_connect_that_fails_leaves_nothing(controller: Controller) -> No
     request = EndpointRequest(network="web", container_id="one", endpoint_name="one")
     wrong = (
         ({"options": {"com.docker.network.endpoint.ifname": "lo"}}, errdefs.SystemFailure),
-        ({"mac": "01:00:5e:00:00:01"}, errdefs.SystemFailure),
+        ({"mac": "01:00:5e:00:00:01"}, errdefs.InvalidArgument),
         ({"ipv6": "fd00:5::1"}, errdefs.Forbidden),
         ({"ipv6": "fd00:6::1"}, errdefs.InvalidArgument),
         ({"sysctls": {"net.ipv4.conf.IFNAME.nonsense": "1"}}, errdefs.InvalidArgument),
