@@ -28,7 +28,7 @@ PATIENCE: Final = (1.0, 2.0, 4.0, 8.0)
 _HOST: Final = "plugin.moby.localhost"  # what Docker calls a plugin behind a socket
 _SECONDS: Final = 120.0
 _SECONDS_AGAIN: Final = 10.0
-_AWAY: Final = 60.0
+AWAY: Final = 60.0
 _MAX_BODY: Final = 1 << 20
 
 
@@ -47,11 +47,12 @@ class PluginAway(PluginFailure):
 class Client:
     """Speaks to a plugin until close()."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, patient: bool = True) -> None:
+        """One that is not patient takes the plugin for one that was away just now."""
         self._address = address
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
-        self._away_until = 0.0
+        self._away_until = 0.0 if patient else asyncio.get_running_loop().time() + AWAY
         self._seconds = _SECONDS
 
     async def call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -72,7 +73,7 @@ class Client:
         try:
             return await self._once(method, arguments)
         except OSError as error:
-            self._away_until = loop.time() + _AWAY
+            self._away_until = loop.time() + AWAY
             raise PluginAway(self._why(method, error)) from error
 
     async def close(self) -> None:

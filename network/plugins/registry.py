@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import errdefs
-from network.plugins.client import PATIENCE, Client, PluginFailure
+from network.plugins.client import AWAY, PATIENCE, Client, PluginFailure
 from network.plugins.discovery import Address, Places, find
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,13 @@ class Plugins:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._active: dict[str, asyncio.Task[Plugin]] = {}
+        self._failed: dict[
+            str, float
+        ] = {}  # name -> until when it is not waited for again, of the loop's clock
 
     async def get(self, name: str, subsystem: str) -> Plugin:
-        """The plugin of that name, activated if need be; it is waited for, 15 seconds, as Docker does.
+        """The plugin of that name, activated if need be; it is waited for, 15 seconds, as Docker does, but not again
+        and again within a minute.
 
         Raises NotFound, SystemFailure when it is not to be activated or does not implement the subsystem.
         """
@@ -71,7 +75,13 @@ class Plugins:
         except errdefs.WherryError:
             if self._active.get(name) is task:
                 del self._active[name]
+                self._note_failure(name)
             raise
+
+    def _note_failure(self, name: str) -> None:
+        now = asyncio.get_running_loop().time()
+        self._failed = {each: until for each, until in self._failed.items() if until > now}
+        self._failed[name] = now + AWAY
 
     def _spawn(self, work: Coroutine[Any, Any, Plugin]) -> asyncio.Task[Plugin]:
         task = asyncio.get_running_loop().create_task(work)
@@ -79,7 +89,8 @@ class Plugins:
         return task
 
     async def _activate(self, name: str) -> Plugin:
-        client = Client(await self._find(name))
+        patience = () if self._is_recent(name) else PATIENCE
+        client = Client(await self._find(name, patience), patient=bool(patience))
         try:
             answer = await client.call("Plugin.Activate")
             implements = answer.get("Implements")
@@ -94,8 +105,11 @@ class Plugins:
             await client.close()
             raise
 
-    async def _find(self, name: str) -> Address:
-        for seconds in (*PATIENCE, None):
+    def _is_recent(self, name: str) -> bool:
+        return self._failed.get(name, 0.0) > asyncio.get_running_loop().time()
+
+    async def _find(self, name: str, patience: tuple[float, ...]) -> Address:
+        for seconds in (*patience, None):
             address = await asyncio.to_thread(find, self._places, name)
             if address is not None:
                 return address

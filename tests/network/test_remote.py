@@ -356,6 +356,23 @@ async def test_unknown_plugins(
         await controller.create_network(asked())
 
 
+async def test_a_plugin_that_is_not_there_is_waited_for_once(
+    plugin: Plugin,
+    controller: Controller,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And is used at once when it is there again."""
+    monkeypatch.setattr("network.plugins.client.PATIENCE", (0.01, 0.02))
+    plugin.stop()
+    for _ in range(2):
+        with pytest.raises(errdefs.SystemFailure, match=r"legacy plugin: Post .*: connection refused"):
+            await controller.create_network(asked())
+    assert [line.rpartition(" again in ")[2] for line in caplog.messages] == ["0.01 s", "0.02 s"]
+    plugin.start()
+    await controller.create_network(asked())
+
+
 async def test_a_capability_that_makes_no_sense(plugin: Plugin, controller: Controller) -> None:
     plugin.answers(NetworkDriver_GetCapabilities={"Scope": "moon"})
     with pytest.raises(errdefs.SystemFailure, match="expecting 'local' or 'global', got moon"):
