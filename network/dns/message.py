@@ -28,6 +28,9 @@ _POINTER: Final = 0xC0
 _QUERY_NAME: Final = b"\xc0\x0c"  # a pointer to the question's name
 _RECORD: Final = struct.Struct(">HHIH")  # type, class, TTL, length of the data
 _NOTIFY: Final = 4
+_COUNTS: Final = struct.Struct(">HHHH")  # questions, answers, authorities, additional records
+_MOST: Final = (1, 1, 1, 2)  # of each in a query
+_USUAL_COUNTS: Final = frozenset((b"\0\1\0\0\0\0\0\0", b"\0\1\0\0\0\0\0\1"))
 
 
 class Rcode(IntEnum):
@@ -51,25 +54,20 @@ class Question(NamedTuple):
 
 def read(query: bytes) -> Question | Rcode | None:
     """The question of a query, the code to refuse it with, or None for what is not to be answered at all."""
-    if len(query) < _HEADER_SIZE or query[2] & 0x80:
-        return None
-    if query[2] & 0x78 not in (0, _NOTIFY << 3):
-        return Rcode.NOTIMP
-    if (
-        query[4:6] != b"\0\1"
-        or query[6]
-        or query[7] > 1
-        or query[8]
-        or query[9] > 1
-        or query[10]
-        or query[11] > 2
-    ):
-        return Rcode.FORMERR
+    if query[4:12] not in _USUAL_COUNTS or query[2] & 0xF8:
+        if len(query) < _HEADER_SIZE or query[2] & 0x80:
+            return None
+        if query[2] & 0x78 not in (0, _NOTIFY << 3):
+            return Rcode.NOTIMP
+        if (
+            any(count > most for count, most in zip(_COUNTS.unpack_from(query, 4), _MOST, strict=True))
+            or not query[5]
+        ):
+            return Rcode.FORMERR
     end = _name_end(query, _HEADER_SIZE)
     if end < 0 or end + 4 > len(query):
         return Rcode.FORMERR
-    is_internet = query[end + 2] == 0 and query[end + 3] == _IN
-    kind = query[end] << 8 | query[end + 1] if is_internet else 0
+    kind = query[end] << 8 | query[end + 1] if query[end + 2 : end + 4] == b"\0\1" else 0
     return Question(query[_HEADER_SIZE:end].lower(), kind, end + 4)
 
 

@@ -95,8 +95,10 @@ class DnsServer:
         self._send(await self.forwarder.forward(query, question, tcp=False), client)
 
     def _send(self, response: bytes, client: Any) -> None:
-        with contextlib.suppress(OSError):  # a datagram may get lost, and one too long cannot be sent
+        try:
             self._udp.sendto(response, client)
+        except OSError:  # a datagram may get lost, and one too long cannot be sent
+            return
 
     def _listen(self) -> None:
         self._retry = None
