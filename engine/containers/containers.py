@@ -286,8 +286,7 @@ class Containers:
             with _allocating(name, self._store):
                 renamed = networking.renamed(container, name)
                 await self._store.save(renamed)
-            for endpoint in renamed.endpoints.values():
-                self._machinery.network.rename(renamed.id, endpoint)
+            networking.tell_names(renamed, self._machinery.network)
         await self._announcer.tell(renamed, "rename", oldName=f"/{container.name}")
 
     async def connect_network(self, reference: str, network: str, asked: EndpointConfig | None) -> None:

@@ -124,7 +124,8 @@ def _network(container: Container, filters: Filters) -> bool:
     wanted = filters.values("network")
     if not wanted:
         return True
-    named = set(container.networks) | {endpoint.network_id for endpoint in container.endpoints.values()}
+    ids = (endpoint.network_id for endpoint in container.endpoints.values())
+    named = {*container.networks, *filter(None, container.network_ids.values()), *ids}
     return any(want in named for want in wanted)
 
 

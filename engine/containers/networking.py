@@ -16,6 +16,7 @@ from engine.containers.places import Find, Place
 from engine.containers.store import ContainerStore
 from engine.networks.networks import Networks
 from engine.undo import Undo
+from network.controller import Controller
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
@@ -138,6 +139,14 @@ def renamed(container: Container, name: str) -> Container:
         for network, endpoint in container.endpoints.items()
     }
     return msgspec.structs.replace(container, endpoints=endpoints)
+
+
+def tell_names(container: Container, network: Controller) -> None:
+    """Let the embedded DNS know a running container by the names of its record."""
+    known = {info.id for info in network.networks()}
+    for endpoint in container.endpoints.values():
+        if endpoint.names and endpoint.network_id in known:
+            network.rename(container.id, endpoint)
 
 
 def with_shared_name(container: Container, store: ContainerStore) -> Container:

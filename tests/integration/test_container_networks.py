@@ -243,6 +243,30 @@ def test_a_link_on_the_default_bridge(
     assert wherryd.get("/containers/linked/json").json["HostConfig"]["Links"] == ["/target:/linked/al-x"]
 
 
+def test_a_link_where_containers_do_not_see_each_other(start_daemon: Callable[..., Wherryd]) -> None:
+    """With --icc=false the exposed ports of the other are open to who is linked to it, also after both restarted."""
+    daemon = start_daemon("--icc=false")
+    daemon.docker("run", "-d", "--name", "target", "--expose", "80", *SERVE)
+    daemon.docker("run", "-d", "--name", "linked", "--link", "target:t", *LONG)
+    daemon.docker("run", "-d", "--name", "other", *LONG)
+
+    def answered(name: str) -> bool:
+        address = settings(daemon, "target", "1.51")["IPAddress"]
+        asked = ("wget", "-qO-", "-T", "2", f"http://{address}/")
+        return daemon.docker("exec", name, *asked, check=False).returncode == 0
+
+    assert answered("linked")
+    assert not answered("other")
+    daemon.docker("stop", "-t", "0", "target")
+    daemon.docker("run", "-d", "--name", "takes-its-address", *LONG)
+    daemon.docker("start", "target")
+    assert answered("linked")
+    daemon.restart()
+    assert answered("linked")
+    assert not answered("other")
+    daemon.docker("rm", "-f", "linked", "target", "other", "takes-its-address")
+
+
 def test_a_link_in_a_network(run: Callable[..., str], reaches: Callable[..., bool]) -> None:
     """A name for this container alone."""
     run("target", "--network", "na", *LONG)
