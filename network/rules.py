@@ -65,9 +65,8 @@ class Rules:
                 self._add(list(bridges.elements(bridge)))
             else:
                 self._assert()
-            if any(subnet.version == 6 for subnet in bridge.subnets):
-                self._forwarding.enable("ipv6")
-            self._table.shield(bridge)
+            self._forward(bridge)
+            self._table.shield([bridge])
             self._firewalld.admit(bridge.name)
         except BaseException:
             self._ruleset.bridges.pop(bridge.name)
@@ -79,6 +78,7 @@ class Rules:
     def expect_bridge(self, bridge: Bridge) -> None:
         """At boot, of a bridge that is there: its rules of before stay, and `settle` makes them what they are to be."""
         self._ruleset.bridges[bridge.name] = bridge
+        self._forward(bridge)
         self._firewalld.admit(bridge.name)
 
     def remove_bridge(self, name: str) -> None:
@@ -114,6 +114,10 @@ class Rules:
         self._ruleset.entries -= gone
         self._remove(each.element() for each in gone)
 
+    def _forward(self, bridge: Bridge) -> None:
+        if any(subnet.version == 6 for subnet in bridge.subnets):
+            self._forwarding.enable("ipv6")
+
     def _add(self, added: Sequence[Element]) -> None:
         try:
             self._table.add(added)
@@ -144,6 +148,7 @@ class Rules:
     def _settle(self) -> None:
         self._table.settled = True
         self._assert()
+        self._table.shield(self._ruleset.bridges.values())
 
     def _dismantle(self) -> None:
         self._table.delete()

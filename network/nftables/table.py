@@ -72,15 +72,15 @@ class Table:
         else:
             self._shield = name
 
-    def shield(self, bridge: Bridge) -> None:
-        """Put a bridge that the rules know behind the shield. Raises SystemFailure. Idempotent."""
-        if self._shield:
-            try:
-                self._commit(elements.add(self._shield, shield.bridge(bridge.name, internal=bridge.internal)))
-            except NftError as error:
-                raise errdefs.SystemFailure(
-                    f"nftables: cannot shield {bridge.name}: {error.strerror}"
-                ) from error
+    def shield(self, bridges: Iterable[Bridge]) -> None:
+        """Put bridges that the rules know behind the shield. Raises SystemFailure. Idempotent."""
+        if not self._shield:
+            return
+        added = [one for each in bridges for one in shield.bridge(each.name, internal=each.internal)]
+        try:
+            self._commit(elements.add(self._shield, added))
+        except NftError as error:
+            raise errdefs.SystemFailure(f"nftables: cannot shield bridges: {error.strerror}") from error
 
     def unshield(self, bridge: Bridge) -> None:
         """Take it away from there."""

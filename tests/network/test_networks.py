@@ -418,6 +418,26 @@ async def test_after_a_restart_networks_are_as_they_were(
     assert "br-" not in run("ip", "link")
 
 
+async def test_after_a_restart_networks_are_guarded_and_lead_outside_as_before(
+    ground: Ground, config: NetworkConfig, first: Controller
+) -> None:
+    made = await first.create_network(network("web", V6, ipv6=True))
+    await first.close()
+    for family in ("all", "default"):
+        run("sysctl", "-qw", f"net.ipv6.conf.{family}.forwarding=0")
+    second = await Controller.open(config)
+    try:
+        await second.restore_network(made)
+        await second.reconcile(set())
+        assert made.bridge in run("nft", "list", "set", "inet", f"wherry_{INSTANCE}_shield", "bridges")
+        sandbox, _ = await join(second, "one")
+        ground.serve(ground.client, "outside", port=9000, address="::")
+        assert (await ground.ask(sandbox, CLIENT6, 9000)).startswith("outside ")
+    finally:
+        await second.dismantle()
+        await second.close()
+
+
 def sandbox_of(pid: int) -> Sandbox:
     return Sandbox(id="", container_id="", fd=-1, path=f"/proc/{pid}/ns/net", key=None)  # type: ignore[arg-type]
 
