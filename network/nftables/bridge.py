@@ -21,8 +21,7 @@ class Bridge:
       ports by the container's address, no NAT at all), `nat-unprotected` (as nat, and every port by the container's
       address), `isolated` (internal, and the host has no address on the bridge).
     - `host_binding`: the host's address for ports that name none; "" is every address of both families.
-    - `trusted`: interfaces of the host whose packets may go to published ports by the container's address;
-      `direct_routing`: all interfaces (daemon option allow-direct-routing).
+    - `trusted`: interfaces of the host whose packets may go to published ports by the container's address.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Bridge:
     source6: str = ""
     host_binding: str = ""
     trusted: tuple[str, ...] = ()
-    direct_routing: bool = False
 
     def mode(self, family: Family) -> Mode:
         """The gateway mode of a family."""
@@ -46,7 +44,7 @@ class Bridge:
 
     def opens(self, family: Family) -> bool:
         """Whether a published port is opened at the container's address too."""
-        return self.mode(family) == "routed" or bool(self.trusted) or self.direct_routing
+        return self.mode(family) == "routed" or bool(self.trusted)
 
 
 def elements(bridge: Bridge) -> Iterator[Element]:
@@ -57,6 +55,8 @@ def elements(bridge: Bridge) -> Iterator[Element]:
     if bridge.internal:
         yield Element("internal", (name,))
     for subnet in bridge.subnets:
+        if subnet.is_link_local:  # every bridge has those, and nobody routes them
+            continue
         yield Element(f"own{subnet.version}", (name, subnet))
         yield from _outward(bridge, subnet)
         yield from _guard(bridge, subnet)
@@ -88,7 +88,7 @@ def _outward(bridge: Bridge, subnet: Network) -> Iterator[Element]:
 
 def _guard(bridge: Bridge, subnet: Network) -> Iterator[Element]:
     """From where containers of this subnet are reached by their own addresses."""
-    if bridge.direct_routing or bridge.mode(family_of(subnet)) in ("routed", "nat-unprotected"):
+    if bridge.mode(family_of(subnet)) in ("routed", "nat-unprotected"):
         return
     yield Element(f"guard{subnet.version}", (subnet,))
     for interface in bridge.trusted:

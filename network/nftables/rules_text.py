@@ -18,6 +18,8 @@ Hazards that the rules answer:
   comes from any wire: a loopback address is never right there.
 - Whoever routes to a container's address by this host would meet its port behind the DNAT of others: `guard` drops what
   is not an answer before any DNAT. Docker does so in raw and loses the answers where there is no masquerade.
+- A dockerd beside us isolates its networks by a chain that the mark would pass by: its default bridge is reached by
+  published ports alone.
 - An internal network may use the host's address on its own bridge and no other address of the host.
 - The kernel cannot lead [::1] or a link-local client elsewhere; the held socket and its proxy serve them.
 """
@@ -147,6 +149,7 @@ RULES: Final = """\
 	}
 	chain from_bridge {
 		iifname @internal drop
+		oifname "docker0" ct state new ct status ! dnat drop
 		goto ok
 	}
 	chain ok {

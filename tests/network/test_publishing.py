@@ -165,3 +165,28 @@ def test_networks_come_and_go_without_a_trace() -> None:
         assert listed() == before
 
     in_a_yard(work)
+
+
+def test_containers_of_a_dockerd_are_reached_by_what_it_publishes_alone() -> None:
+    theirs = """
+        table ip theirs {
+            chain pre {
+                type nat hook prerouting priority dstnat; policy accept;
+                tcp dport 7070 dnat to 10.77.9.2:80
+            }
+        }
+    """
+
+    async def work(yard: Yard) -> None:
+        await yard.network(bridge("bra", 1), "a")
+        await yard.network(bridge("docker0", 9), "d", foreign=True)
+        run("nft", theirs)
+        d = yard.containers["d"]
+        asked = [
+            Question("a", d.ipv4, 80, False, False),
+            Question("a", d.ipv6, 80, False, False),
+            Question("a", HOST4, 7070, False, True),
+        ]
+        assert await yard.ask_all(asked) == ["", "", "d 10.77.9.1"]
+
+    in_a_yard(work)

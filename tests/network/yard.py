@@ -80,8 +80,8 @@ class Yard:
         self.threads = ThreadPoolExecutor(64)
         self._networks = 0
 
-    async def network(self, bridge: Bridge, *names: str) -> None:
-        """A bridge with its addresses and rules, and containers on it."""
+    async def network(self, bridge: Bridge, *names: str, foreign: bool = False) -> None:
+        """A bridge with its addresses and rules, and containers on it; a `foreign` one is unknown to the rules."""
         for subnet in bridge.subnets:
             netns.inside(self.ground.client, partial(_route, str(subnet)))
         run("ip", "link", "add", bridge.name, "type", "bridge")
@@ -90,8 +90,9 @@ class Yard:
             run("ip", "address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", bridge.name, *flags)
         sysctl.write(f"ipv4/conf/{bridge.name}/route_localnet", "1")
         run("ip", "link", "set", bridge.name, "up")
-        await self.worker.run(lambda: self.rules.add_bridge(bridge))
-        self.bridges.append(bridge)
+        if not foreign:
+            await self.worker.run(lambda: self.rules.add_bridge(bridge))
+            self.bridges.append(bridge)
         for number, name in enumerate(names, 2):
             self._container(bridge, name, number)
 

@@ -94,3 +94,8 @@ def test_an_internal_network_is_never_seen_as_the_host() -> None:
 def test_a_routed_network_has_neither_masquerade_nor_guard() -> None:
     routed = Bridge(name="b", network_id="e" * 64, subnets=DEFAULT.subnets, mode4="routed")
     assert {each.of for each in bridge.elements(routed)} == {"bridges", "icc", "own4", "ping"}
+
+
+def test_link_local_subnets_are_nobodys() -> None:
+    both = Bridge(name="b", network_id="e" * 64, subnets=(ip_network("fe80::/64"), *DEFAULT.subnets))
+    assert not any("6" in each.of for each in bridge.elements(both))
