@@ -31,8 +31,8 @@ async def test_whatever_is_changed_is_put_back(start: Start, ground: Ground, har
     before = rules()
     run("nft", harm)
     assert await eventually(lambda: rules() == before)
-    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x"
-    assert await ground.ask(ground.client, HOST4, 8080, udp=True) == f"web {CLIENT4} x"
+    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x", surroundings()
+    assert await ground.ask(ground.client, HOST4, 8080, udp=True) == f"web {CLIENT4} x", surroundings()
 
 
 async def test_a_port_on_loopback_is_never_open_to_the_outside(start: Start, ground: Ground) -> None:
@@ -122,6 +122,12 @@ async def test_containers_come_and_go_while_a_firewall_reloads(
     assert await eventually(lambda: "tcp . 8080" in rules())
     assert await ground.ask(ground.client, HOST4, 8080) == f"lasting {CLIENT4} x"
     assert "900" not in rules() + run("ss", "-Hltun")
+
+
+def surroundings() -> str:
+    """What a lost packet may have met besides our rules."""
+    commands = ("ip neigh", "bridge link", "ip -s link", "iptables -S", "nft list ruleset", "nstat -a")
+    return "\n".join(run(*each.split(), check=False) for each in commands)
 
 
 def rules() -> str:
