@@ -11,15 +11,24 @@ PLUGIN = Path(__file__).with_name("plugin.py")
 
 
 class Plugin:
-    """Serves SOCKETS/NAME.sock for each name, where `wrapper` leads (nsenter ...)."""
+    """Serves SOCKETS/NAME.sock for each name, where `wrapper` leads (nsenter ...).
+
+    Only calls of the `agent` count: any dockerd of this machine looks at all plugins in its folder now and then.
+    """
 
     def __init__(
-        self, folder: Path, names: Sequence[str], sockets: Path | None = None, wrapper: Sequence[str] = ()
+        self,
+        folder: Path,
+        names: Sequence[str],
+        sockets: Path | None = None,
+        wrapper: Sequence[str] = (),
+        agent: str = "wherry",
     ) -> None:
         self.folder = folder
         self.sockets = sockets or folder
         self.names = names
         self._wrapper = wrapper
+        self._agent = agent
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +64,8 @@ class Plugin:
         path = self.folder / "calls"
         lines = path.read_text().splitlines() if path.exists() else []
         new, self._read = lines[self._read :], len(lines)
-        return [json.loads(line) for line in new]
+        calls = [json.loads(line) for line in new]
+        return [call for call in calls if call["headers"]["User-Agent"] == self._agent]
 
     def methods(self) -> list[str]:
         """Their names since the last look, shortened."""

@@ -66,7 +66,7 @@ def sides(
     subprocess.run([*inside, "mount", "-t", "tmpfs", "none", str(SOCKETS)], check=True)
     folder = tmp_path_factory.mktemp("plugins")
     ours = Plugin(folder / "ours", (NET, IPAM), SOCKETS)
-    theirs = Plugin(folder / "theirs", (NET, IPAM), SOCKETS, inside)
+    theirs = Plugin(folder / "theirs", (NET, IPAM), SOCKETS, inside, "Go-http-client/1.1")
     yield Side(peer_wherryd, ours), Side(peer, theirs)
     ours.remove()
     theirs.remove()
