@@ -11,7 +11,7 @@ from typing import Final
 from network.dns import message, upstreams
 from network.dns.message import Question, Rcode
 from network.dns.names import View
-from network.dns.sockets import Kind, Outgoing, make
+from network.dns.sockets import Kind, Outgoing, make, spared
 from network.dns.upstreams import Asked, HostFile, Server
 
 _ANSWER_SECONDS: Final = (
@@ -86,7 +86,7 @@ class Forwarder:
             self._sockets.release()
 
     async def _socket(self, server: Server, kind: Kind) -> socket.socket:
-        return make(kind) if server.on_host else await self._outgoing.take(kind)
+        return spared(make(kind) if server.on_host else await self._outgoing.take(kind))
 
 
 async def _by_datagram(ours: socket.socket, server: Server, query: bytes, question: Question) -> bytes:

@@ -13,7 +13,7 @@ from network.dns import message
 from network.dns.forward import Forwarder, receive
 from network.dns.message import Question
 from network.dns.names import View
-from network.dns.sockets import Listening
+from network.dns.sockets import Listening, spared
 
 _DATAGRAM: Final = 4096
 _DATAGRAMS_A_TURN: Final = 64
@@ -115,7 +115,7 @@ class DnsServer:
             if self._connections >= _MAX_CONNECTIONS:
                 return self._wait()
             try:
-                connection, _ = self._listening.tcp.accept()
+                connection = spared(self._listening.tcp.accept()[0])
             except (BlockingIOError, ConnectionAbortedError):
                 return None
             except OSError:  # no descriptors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 from concurrent.futures import Executor
 from functools import partial
@@ -171,6 +172,19 @@ def _make(fd: int, kind: Kind) -> list[socket.socket]:
         return netns.inside(fd, lambda: [make(kind) for _ in range(count)])
     finally:
         os.close(fd)
+
+
+def spared(made: socket.socket) -> socket.socket:
+    """The socket. Raises OSError, and closes it, when three quarters of this process's descriptors are taken.
+
+    A descriptor is the lowest number that is free, so its number tells how many are; the others are for what is not
+    asked by containers.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and made.fileno() >= limit * 3 // 4:
+        made.close()
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return made
 
 
 def make(kind: Kind) -> socket.socket:

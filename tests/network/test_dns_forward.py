@@ -1,6 +1,8 @@
 """Questions that are not about containers: who is asked, from where, and what is believed."""
 
 import asyncio
+import os
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -281,6 +283,16 @@ async def test_ndots_keeps_single_labels_inside(
     assert outside.names() == ["unknown.", "unknown.example."]
 
 
+def flood() -> set[int]:
+    """Ask a hundred questions that nobody answers, all at once: the codes that came back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(20)
+        client.connect(("127.0.0.11", 53))
+        for n in range(100):
+            client.send(query(f"slow{n}.example"))
+        return {client.recv(4096)[3] & 15 for _ in range(100)}
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_a_flood_of_questions_is_bounded(
     web: Joined, nameserver: StartNameserver, monkeypatch: pytest.MonkeyPatch
@@ -289,16 +301,30 @@ async def test_a_flood_of_questions_is_bounded(
     monkeypatch.setattr(forward, "_WAITING", 50)
     nameserver(lambda seen: [] if seen.name.startswith("slow") else honest(seen))
 
-    def flood() -> set[int]:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(10)
-            client.connect(("127.0.0.11", 53))
-            for n in range(100):
-                client.send(query(f"slow{n}.example"))
-            return {client.recv(4096)[3] & 15 for _ in range(100)}
-
     flooding = asyncio.get_running_loop().run_in_executor(None, netns.inside, web.sandbox.fd, flood)
     reply = await asyncio.to_thread(ask, web.sandbox.fd, "web")
     assert reply is not None
     assert await flooding == {2, 5}  # SERVFAIL for those that nobody answered, REFUSED for those too many
     assert (await web.ask("example.org")).values == ["198.51.100.7"]
+
+
+@pytest.mark.usefixtures("hurried")
+async def test_a_flood_leaves_descriptors_for_others(web: Joined, nameserver: StartNameserver) -> None:
+    nameserver(lambda seen: [] if seen.name.startswith("slow") else honest(seen))
+    given, before = resource.getrlimit(resource.RLIMIT_NOFILE), open_descriptors()
+    resource.setrlimit(resource.RLIMIT_NOFILE, ((before + 40) * 4 // 3, given[1]))
+    try:
+        flooding = asyncio.get_running_loop().run_in_executor(None, netns.inside, web.sandbox.fd, flood)
+        peak = 0
+        while not flooding.done():
+            peak = max(peak, open_descriptors())
+            await asyncio.sleep(0.05)
+        assert await flooding == {2}
+        assert before + 20 < peak < before + 70
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, given)
+    assert (await web.ask("example.org")).values == ["198.51.100.7"]
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
