@@ -116,8 +116,8 @@ def ports(container: Container) -> dict[str, list[dict[str, str]] | None]:
     shown: dict[str, list[dict[str, str]] | None] = dict.fromkeys(container.config.exposed_ports or ())
     for binding in container.ports:
         key = f"{binding.container_port}/{binding.proto}"
-        places = shown.get(key) or []
-        shown[key] = [*places, {"HostIp": binding.host_ip, "HostPort": str(binding.host_port)}]
+        host_port = str(binding.host_port or "")  # none for an opened port of a routed network
+        shown[key] = [*(shown.get(key) or []), {"HostIp": binding.host_ip, "HostPort": host_port}]
     return shown
 
 
@@ -129,9 +129,14 @@ def port_summaries(container: Container) -> list[dict[str, Any]]:
         private = int(number.partition("-")[0])
         if not places:
             summaries.append({"PrivatePort": private, "Type": proto or "tcp"})
-        for place in places or ():
-            public = int(place["HostPort"])
-            summaries.append(
-                {"IP": place["HostIp"], "PrivatePort": private, "PublicPort": public, "Type": proto}
-            )
+        summaries += [
+            {
+                "IP": place["HostIp"],
+                "PrivatePort": private,
+                "PublicPort": int(place["HostPort"]),
+                "Type": proto,
+            }
+            for place in places or ()
+            if place["HostPort"]
+        ]
     return sorted(summaries, key=lambda port: (port["PrivatePort"], port["Type"], port.get("IP", "")))
