@@ -20,6 +20,7 @@ _ADDRESS_HEADER: Final = struct.Struct("=16xBBBBi")  # family, prefix length, fl
 _ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")  # family, length of destination, ..., table, ...
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _TYPE: Final = 0x3FFF  # without the bits that say how it is encoded
+IFF_UP: Final = 1
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
 _IFLA_LINK: Final = 5
@@ -34,13 +35,14 @@ _SKIP_STATISTICS: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """An interface. `other` is the index of the other end of a pair, or of what it is made on; 0 for none."""
+    """An interface. `up`: it is to be. `other`: the index of a pair's other end, or of what it is made on; 0 for none."""
 
     index: int
     name: str
     kind: str
     alias: str
     mac: str
+    up: bool
     other: int
 
 
@@ -50,9 +52,11 @@ def find(rtnl: Rtnetlink, *, name: str = "", index: int = 0) -> Link:
     return _link(rtnl.get(netlink.RTM_GETLINK, _asked(index, attrs)))
 
 
-def every(rtnl: Rtnetlink) -> list[Link]:
-    """All interfaces of the namespace."""
-    return [_link(raw) for raw in rtnl.dump(netlink.RTM_GETLINK, _asked(0, []))]
+def every(rtnl: Rtnetlink, kind: str) -> list[Link]:
+    """All interfaces of a kind in the namespace."""
+    asked = _asked(0, [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})])
+    found = map(_link, rtnl.dump(netlink.RTM_GETLINK, asked))
+    return [each for each in found if each.kind == kind]  # a kernel that does not know the kind tells of all
 
 
 def addresses(rtnl: Rtnetlink, index: int) -> Iterator[tuple[str, int]]:
@@ -79,7 +83,7 @@ def _asked(index: int, attrs: list[tuple[str, Any]]) -> Message:
 
 
 def _link(raw: bytes) -> Link:
-    _, _, index, _, _ = _LINK_HEADER.unpack_from(raw)
+    _, _, index, flags, _ = _LINK_HEADER.unpack_from(raw)
     found = dict(_attributes(raw, _LINK_HEADER.size))
     info = dict(_attributes(found.get(_IFLA_LINKINFO, b""), 0))
     return Link(
@@ -88,6 +92,7 @@ def _link(raw: bytes) -> Link:
         kind=_text(info.get(_IFLA_INFO_KIND)),
         alias=_text(found.get(_IFLA_IFALIAS)),
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
+        up=bool(flags & IFF_UP),
         other=int.from_bytes(found.get(_IFLA_LINK, b""), sys.byteorder),
     )
 

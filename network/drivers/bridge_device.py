@@ -30,11 +30,12 @@ _IFF_UP: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A bridge. `ours`: this instance made it, so that it may readdress and remove it."""
+    """A bridge as it was found. `ours`: this instance made it, so that it may readdress and remove it."""
 
     name: str
     index: int
     ours: bool
+    up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,22 +78,21 @@ def find(rtnl: Rtnetlink, name: str, owner: str) -> Device | None:
         raise
     if found.kind != "bridge":
         raise errdefs.InvalidArgument(f"existing interface {name} is not a bridge")
-    return Device(name, found.index, found.alias == owner)
+    return Device(name, found.index, found.alias == owner, found.up)
 
 
 def owned(rtnl: Rtnetlink, owner: str) -> list[Device]:
     """All bridges of this instance."""
     return [
         Device(found.name, found.index, ours=True)
-        for found in links.every(rtnl)
-        if found.alias == owner and found.kind == "bridge"
+        for found in links.every(rtnl, "bridge")
+        if found.alias == owner
     ]
 
 
 def addresses(rtnl: Rtnetlink, device: Device) -> list[Interface]:
-    """Those of a bridge, but for the link-local ones that the kernel gives by itself."""
-    every = (ip_interface(each) for each in links.addresses(rtnl, device.index))
-    return [each for each in every if not each.is_link_local]
+    """Those of a bridge, with the link-local ones that the kernel gives by itself."""
+    return [ip_interface(each) for each in links.addresses(rtnl, device.index)]
 
 
 def make(rtnl: Rtnetlink, wanted: Wanted, owner: str) -> Device:
@@ -126,12 +126,14 @@ def configure(rtnl: Rtnetlink, device: Device, wanted: Wanted, present: Sequence
     if device.ours or wanted.ipv6:
         _configure_ipv6(device.name, enable=wanted.ipv6)
     new = [each for each in wanted.addresses if each not in present]
-    old = [each for each in present if device.ours and each not in wanted.addresses]
+    old = [each for each in present if device.ours and each not in (*wanted.addresses, *_of_kernel(present))]
+    if device.up and not new and not old:
+        return
     rtnl.batch(
         [
             *((netlink.RTM_DELADDR, 0, interface.address(device.index, str(each))) for each in old),
             *(
-                (netlink.RTM_NEWADDR, netlink.CREATE, interface.address(device.index, str(each)))
+                (netlink.RTM_NEWADDR, netlink.REPLACE, interface.address(device.index, str(each)))
                 for each in new
             ),
             (netlink.RTM_SETLINK, 0, netlink.link(device.index, flags=_IFF_UP, change=_IFF_UP)),
@@ -180,6 +182,10 @@ def _attributes(wanted: Wanted) -> list[tuple[str, object]]:
         ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
     ]
     return [*attrs, ("IFLA_MTU", wanted.mtu)] if wanted.mtu else attrs
+
+
+def _of_kernel(present: Sequence[Interface]) -> list[Interface]:
+    return [each for each in present if each.version == 6 and each.is_link_local]
 
 
 def _configure_ipv6(name: str, *, enable: bool) -> None:

@@ -142,7 +142,11 @@ class BridgeKind:
             return []
         present = bridge_device.addresses(self._worker.rtnl, device)
         for bip in (settings.bip, settings.bip6):
-            of_family = [each for each in present if bip and each.version == ip_interface(bip).version]
+            of_family = [
+                each
+                for each in present
+                if bip and each.version == ip_interface(bip).version and not each.is_link_local
+            ]
             if of_family and not device.ours and ip_interface(bip) not in of_family:
                 raise errdefs.InvalidArgument(
                     f"bridge {name} has the address {of_family[0]}: give no bip, or that one, or remove the address"

@@ -87,7 +87,7 @@ class Parents:
 
     def _made(self) -> list[str]:
         return [
-            each.name for each in links.every(self._rtnl) if each.alias == self._owner and each.kind in _MADE
+            each.name for kind in _MADE for each in links.every(self._rtnl, kind) if each.alias == self._owner
         ]
 
     def _delete(self, name: str) -> None:

@@ -488,6 +488,19 @@ async def test_after_a_host_was_restarted_with_other_addresses(
         await second.close()
 
 
+async def test_a_subnet_of_link_local_addresses(config: NetworkConfig, first: Controller) -> None:
+    made = await first.create_network(network("web", Pool(subnet="fe80::/64"), ipv4=False, ipv6=True))
+    second = await reopened(first, config)
+    try:
+        await second.restore_network(made)
+        assert " fe80::1/64" in run("ip", "-br", "address", "show", made.bridge)
+        _, endpoint = await join(second, "one")
+        assert endpoint.ipv6 == "fe80::2"
+    finally:
+        await second.dismantle()
+        await second.close()
+
+
 async def test_two_instances_have_networks_beside_each_other(
     controller: Controller, ground: Ground, config: NetworkConfig
 ) -> None:
