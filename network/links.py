@@ -35,7 +35,7 @@ _SKIP_STATISTICS: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """An interface. `up`: it is to be. `other`: the index of a pair's other end, or of what it is made on; 0 for none."""
+    """An interface. `up`: it is to be. `other`: index of a pair's other end, or of what it is made on, or 0."""
 
     index: int
     name: str
