@@ -171,7 +171,7 @@ class Containers:
         try:
             running = await start(container, live, self._machinery, self._store)
         except errdefs.WherryError as error:
-            await self._start_failed(failed(container, error, begun=live.got is not None), live)
+            await self._start_failed(failed(container, error, live.got), live)
             raise
         await self._watcher.started(running, live)
 

@@ -33,11 +33,11 @@ def exec_exit_code(message: str) -> int:
     return 127 if 'exec: "' in message and exit_code(message) == 127 else 126
 
 
-def failed(container: Container, error: errdefs.WherryError, *, begun: bool) -> Container:
+def failed(container: Container, error: errdefs.WherryError, got: Container | None) -> Container:
     """The record after a start that failed: the container does not run, and its state says why.
 
-    `begun`: it had got its network, and its files are there. What is not the command's fault does not cover with which
-    code it ended before.
+    `got` is what it was once it had got its network, and its files were there; None before. What is not the command's
+    fault does not cover with which code it ended before.
     """
     code = exit_code(error.message)
     if code == UNKNOWN:
@@ -51,4 +51,13 @@ def failed(container: Container, error: errdefs.WherryError, *, begun: bool) -> 
         error=error.message,
         finished_at=time.time_ns() if status is Status.EXITED else 0,
     )
-    return msgspec.structs.replace(container, state=state, starts=container.starts + begun)
+    if got is None:
+        return msgspec.structs.replace(container, state=state)
+    return msgspec.structs.replace(
+        container,
+        state=state,
+        starts=container.starts + 1,
+        host_config=got.host_config,
+        networks=got.networks,
+        network_ids=got.network_ids,
+    )

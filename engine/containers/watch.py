@@ -187,7 +187,7 @@ class Watcher:
 
     async def _failed_again(self, container: Container, live: Live, error: errdefs.WherryError) -> None:
         """A start that failed is an exit like another: the policy decides again."""
-        container = failed(container, error, begun=live.got is not None)
+        container = failed(container, error, live.got)
         delay = after(container, live)
         if delay is not None:
             container = restarting(container)
