@@ -324,6 +324,7 @@ def test_by_id_and_prefix(both: Both) -> None:
 
 
 def test_events(both: Both) -> None:
+    """In which order a container that ends leaves its networks is chance in dockerd."""
     time.sleep(1)  # `since` is of whole seconds, and the tests before had events too
     since = int(time.time())
     for path, body in (
@@ -341,4 +342,5 @@ def test_events(both: Both) -> None:
     for side in (both.wherryd, both.peer):
         events = [json.loads(line) for line in call(side.socket, "GET", path).body.splitlines()]
         told.append([(each["Action"], mask(json.dumps(each["Actor"]["Attributes"]))) for each in events])
-    assert told[0] == told[1]
+    assert told[0][:-2] == told[1][:-2]
+    assert sorted(told[0]) == sorted(told[1])
