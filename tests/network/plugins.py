@@ -49,13 +49,18 @@ class Plugin:
             process.communicate()
 
     def remove(self) -> None:
-        """End it and remove its sockets, and bridges that nobody had it remove."""
+        """End it and remove its sockets, and interfaces that nobody had it remove."""
         self.stop()
         self._read = 0
+        made = {
+            "NetworkDriver.CreateNetwork": ("tp", "NetworkID"),
+            "NetworkDriver.CreateEndpoint": ("to", "EndpointID"),
+        }
         for call in self.calls():
-            if call["method"] == "NetworkDriver.CreateNetwork":
-                bridge = f"tp{call['body']['NetworkID'][:10]}"
-                subprocess.run([*self._wrapper, "ip", "link", "delete", bridge], capture_output=True)
+            prefix, key = made.get(call["method"], ("", ""))
+            if prefix:
+                link = f"{prefix}{call['body'][key][:10]}"
+                subprocess.run([*self._wrapper, "ip", "link", "delete", link], capture_output=True)
         for name in self.names:
             (self.sockets / f"{name}.sock").unlink(missing_ok=True)
 
