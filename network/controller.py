@@ -136,7 +136,10 @@ class Controller:
             await self.release(container_id)
         await self._bridges.remove_all()
         for driver in list(self._drivers.values()):
-            await driver.remove()
+            try:
+                await driver.remove()
+            except (errdefs.WherryError, OSError) as error:
+                _log.error("network %s: cannot be removed: %s", driver.info.name, error)
         await self._rules.dismantle()
 
     def networks(self) -> list[NetworkInfo]:
