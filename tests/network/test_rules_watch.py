@@ -31,8 +31,11 @@ async def test_whatever_is_changed_is_put_back(start: Start, ground: Ground, har
     before = rules()
     run("nft", harm)
     assert await eventually(lambda: rules() == before)
-    assert await ground.ask(ground.client, HOST4, 8080) == f"web {CLIENT4} x", surroundings()
-    assert await ground.ask(ground.client, HOST4, 8080, udp=True) == f"web {CLIENT4} x", surroundings()
+    for udp_too in (False, True):
+        answers = [await ground.ask(ground.client, HOST4, 8080, udp=udp_too)]
+        if not answers[-1]:  # a packet may be lost on a busy machine; rules that are wrong lose each
+            answers.append(await ground.ask(ground.client, HOST4, 8080, udp=udp_too))
+        assert answers[-1] == f"web {CLIENT4} x", surroundings()
 
 
 async def test_a_port_on_loopback_is_never_open_to_the_outside(start: Start, ground: Ground) -> None:
