@@ -37,3 +37,23 @@ def machine() -> Iterator[Machine]:
     finally:
         booted.close()
         shutil.rmtree(scratch)
+
+
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> Machine:
+    """The machine with wherry's units at work and the image busybox."""
+    machine.run(
+        "cp /opt/wherry/machine/wherry.service /opt/wherry/machine/wherry.socket /etc/systemd/system/"
+    )
+    machine.run("systemctl daemon-reload && systemctl enable --now wherry.socket wherry.service && sync")
+    machine.run("docker import --change 'CMD [\"sh\"]' /opt/wherry/machine/busybox.tar busybox:latest")
+    return machine
+
+
+@pytest.fixture
+def vm(installed: Machine) -> Iterator[Machine]:
+    """The machine, whose containers are removed after the test."""
+    yield installed
+    journal = installed.run("journalctl -b -u wherry.service -n 60 --no-pager -o cat", check=False).output
+    print(journal)
+    installed.run("docker ps -aq | xargs -r docker rm -f")

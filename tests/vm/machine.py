@@ -15,7 +15,11 @@ from pathlib import Path
 
 QEMU = "qemu-system-x86_64"
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-KERNEL_ARGUMENTS = "root=LABEL=root rw console=ttyS0 panic=-1 systemd.show_status=false quiet net.ifnames=0"
+# Emulated beside other work, a disk may take longer to be found than systemd waits for one.
+KERNEL_ARGUMENTS = (
+    "root=LABEL=root rw console=ttyS0 panic=-1 systemd.show_status=false quiet net.ifnames=0"
+    " systemd.default_device_timeout_sec=300"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Machine:
             *("-device", "virtio-rng-pci"),
         ]
 
-    def start(self, timeout: float = 300) -> None:
+    def start(self, timeout: float = 500) -> None:
         """Boot and wait until commands are answered. Errors: MachineFailed."""
         self._process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.wait_ready(timeout)

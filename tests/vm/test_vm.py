@@ -6,7 +6,6 @@ Within the machine `docker` is the official CLI on /run/docker.sock.
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -15,26 +14,6 @@ from tests.vm.machine import Machine
 COUNT = "i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done"
 # Ends with 7 when asked to.
 POLITE = "trap 'exit 7' TERM; while :; do sleep 0.2; done"
-
-
-@pytest.fixture(scope="module")
-def installed(machine: Machine) -> Machine:
-    """The machine with wherry's units at work and the image busybox."""
-    machine.run(
-        "cp /opt/wherry/machine/wherry.service /opt/wherry/machine/wherry.socket /etc/systemd/system/"
-    )
-    machine.run("systemctl daemon-reload && systemctl enable --now wherry.socket wherry.service && sync")
-    machine.run("docker import --change 'CMD [\"sh\"]' /opt/wherry/machine/busybox.tar busybox:latest")
-    return machine
-
-
-@pytest.fixture
-def vm(installed: Machine) -> Iterator[Machine]:
-    """The machine, whose containers are removed after the test."""
-    yield installed
-    journal = installed.run("journalctl -b -u wherry.service -n 60 --no-pager -o cat", check=False).output
-    print(journal)
-    installed.run("docker ps -aq | xargs -r docker rm -f")
 
 
 def inspect(vm: Machine, name: str, field: str) -> str:
