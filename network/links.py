@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from network import netlink
-from network.netlink import Message, Rtnetlink
+from network.netlink import Message, Rtnetlink, attributes
 
 _LINK_HEADER: Final = struct.Struct("=16xBxHiII")  # of the message, then family, type, index, flags, change
 _ADDRESS_HEADER: Final = struct.Struct("=16xBBBBi")  # family, prefix length, flags, scope, index
 _ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")  # family, length of destination, ..., table, ...
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_TYPE: Final = 0x3FFF  # without the bits that say how it is encoded
 IFF_UP: Final = 1
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
@@ -63,7 +61,7 @@ def addresses(rtnl: Rtnetlink, index: int) -> Iterator[tuple[str, int]]:
     """The addresses of an interface, of both families, with their prefix lengths."""
     for raw in rtnl.dump(netlink.RTM_GETADDR, netlink.addresses_of(index)):
         family, prefix_len, _, _, of = _ADDRESS_HEADER.unpack_from(raw)
-        found = dict(_attributes(raw, _ADDRESS_HEADER.size))
+        found = dict(attributes(raw, _ADDRESS_HEADER.size))
         own = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
         if of == index and own is not None:
             yield socket.inet_ntop(family, own), prefix_len
@@ -73,7 +71,7 @@ def routes(rtnl: Rtnetlink, family: int) -> Iterator[str]:
     """The destinations of the main table in CIDR form, but for default routes."""
     for raw in rtnl.dump(netlink.RTM_GETROUTE, netlink.routes_of(family)):
         _, size, _, _, table, *_ = _ROUTE_HEADER.unpack_from(raw)
-        destination = dict(_attributes(raw, _ROUTE_HEADER.size)).get(_RTA_DST)
+        destination = dict(attributes(raw, _ROUTE_HEADER.size)).get(_RTA_DST)
         if destination is not None and table == netlink.MAIN_TABLE:
             yield f"{socket.inet_ntop(family, destination)}/{size}"
 
@@ -84,8 +82,8 @@ def _asked(index: int, attrs: list[tuple[str, Any]]) -> Message:
 
 def _link(raw: bytes) -> Link:
     _, _, index, flags, _ = _LINK_HEADER.unpack_from(raw)
-    found = dict(_attributes(raw, _LINK_HEADER.size))
-    info = dict(_attributes(found.get(_IFLA_LINKINFO, b""), 0))
+    found = dict(attributes(raw, _LINK_HEADER.size))
+    info = dict(attributes(found.get(_IFLA_LINKINFO, b"")))
     return Link(
         index=index,
         name=_text(found.get(_IFLA_IFNAME)),
@@ -95,15 +93,6 @@ def _link(raw: bytes) -> Link:
         up=bool(flags & IFF_UP),
         other=int.from_bytes(found.get(_IFLA_LINK, b""), sys.byteorder),
     )
-
-
-def _attributes(raw: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    while offset + _ATTRIBUTE.size <= len(raw):
-        length, kind = _ATTRIBUTE.unpack_from(raw, offset)
-        if length < _ATTRIBUTE.size:
-            return
-        yield kind & _TYPE, raw[offset + _ATTRIBUTE.size : offset + length]
-        offset += (length + 3) & ~3
 
 
 def _text(value: bytes | None) -> str:

@@ -48,6 +48,8 @@ _NLM_F_CAPPED: Final = 0x100
 _NLMSGERR_ATTR_MSG: Final = 1
 _IFA_F_NODAD: Final = 0x02
 _HEADER: Final = struct.Struct("=IHHII")
+_ATTRIBUTE: Final = struct.Struct("=HH")
+_ATTRIBUTE_TYPE: Final = 0x3FFF
 _RECEIVE: Final = 1 << 17
 
 Message = Any  # pyroute2 has no types: an instance of one of its nlmsg classes
@@ -153,6 +155,17 @@ def split(data: bytes) -> Iterator[tuple[int, bytes]]:
         if length < _HEADER.size:
             return
         yield kind, data[offset : offset + length]
+        offset += (length + 3) & ~3
+
+
+def attributes(raw: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The (type, data) pairs from there on; types come without the bits that say how data are encoded."""
+    end = len(raw)
+    while offset + _ATTRIBUTE.size <= end:
+        length, kind = _ATTRIBUTE.unpack_from(raw, offset)
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & _ATTRIBUTE_TYPE, raw[offset + _ATTRIBUTE.size : offset + length]
         offset += (length + 3) & ~3
 
 

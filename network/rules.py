@@ -147,7 +147,8 @@ class Rules:
 
     def _settle(self) -> None:
         self._table.settled = True
-        self._assert()
+        if not self._table.holds_all():
+            self._assert()
         self._table.shield(self._ruleset.bridges.values())
 
     def _dismantle(self) -> None:

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from network.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, split
+from network.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, attributes, split
 from network.nftables.transaction import INET, NEW_TABLE, Message, attribute, nested, text
 from network.resolvconf import EMBEDDED
 
@@ -160,19 +160,9 @@ def _values(rule: bytes) -> Iterator[tuple[str, bytes]]:
             yield name, _first(_first(_first(expression, _EXPRESSION_DATA), kind), _DATA_VALUE)
 
 
-def _first(attributes: bytes, kind: int) -> bytes:
-    return next((data for each, data in _parsed(attributes) if each == kind), b"")
+def _first(raw: bytes, kind: int) -> bytes:
+    return next((data for each, data in attributes(raw) if each == kind), b"")
 
 
-def _all(attributes: bytes) -> list[bytes]:
-    return [data for _, data in _parsed(attributes)]
-
-
-def _parsed(attributes: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + 4 <= len(attributes):
-        length, kind = struct.unpack_from("=HH", attributes, offset)
-        if length < 4:
-            return
-        yield kind & 0x3FFF, attributes[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
+def _all(raw: bytes) -> list[bytes]:
+    return [data for _, data in attributes(raw)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from network.nftables import bridge as bridges
 from network.nftables import element
 from network.nftables.bridge import Bridge
+from network.nftables.element import Element
 from network.nftables.entry import Entry
 from network.nftables.rules_text import DECLARATIONS, MAPS, RULES, SETS
 
@@ -19,6 +21,13 @@ class Ruleset:
     mark: int
     bridges: dict[str, Bridge] = field(default_factory=dict)
     entries: set[Entry] = field(default_factory=set)
+
+    def elements(self) -> Iterator[Element]:
+        """All elements of all sets and maps."""
+        for bridge in self.bridges.values():
+            yield from bridges.elements(bridge)
+        for entry in self.entries:
+            yield entry.element()
 
 
 def table_name(instance: str) -> str:
@@ -38,9 +47,7 @@ def replace(ruleset: Ruleset, *, keep: bool = False) -> str:
         lines += [f"flush set {table} {name}" for name in SETS]
         lines += [f"flush map {table} {name}" for name in MAPS]
     lines.append(f"table {table} {{\n{RULES.replace('@MARK@', f'0x{ruleset.mark:08x}')}}}")
-    elements = [each for bridge in ruleset.bridges.values() for each in bridges.elements(bridge)]
-    elements += [each.element() for each in ruleset.entries]
-    lines += element.text(ruleset.table, elements)
+    lines += element.text(ruleset.table, ruleset.elements())
     return "\n".join(lines) + "\n"
 
 

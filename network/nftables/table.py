@@ -10,11 +10,12 @@ from functools import partial
 from typing import Final
 
 import errdefs
-from network.nftables import elements, shield
+from network.nftables import elements, held, shield
 from network.nftables import ruleset as text
 from network.nftables.apply import Nft
 from network.nftables.bridge import Bridge
 from network.nftables.element import Element
+from network.nftables.rules_text import MAPS, SETS
 from network.nftables.ruleset import Ruleset
 from network.nftables.transaction import Message, NftError, Transactions
 from network.nftables.watch import Change, Generation
@@ -30,6 +31,7 @@ class Table:
     def __init__(self, ruleset: Ruleset, nft: Nft, transactions: Transactions) -> None:
         self.ruleset = ruleset
         self.settled = False
+        self._current = False  # whether the rules are of this version
         self._nft = nft
         self._transactions = transactions
         self._generation = Generation()
@@ -52,6 +54,7 @@ class Table:
         """Make the table the whole ruleset, in one transaction. Raises SystemFailure."""
         try:
             self._run(text.replace(self.ruleset, keep=not self.settled))
+            self._current = True
         except NftError as error:
             if self.settled or not self._exists():
                 self._recreate()
@@ -59,6 +62,16 @@ class Table:
                 _log.warning(
                     "nftables: rules of an older version stay until containers are known: %s", error.strerror
                 )
+
+    def holds_all(self) -> bool:
+        """Whether the table is the whole ruleset already, and nothing else."""
+        sets = (*SETS, *MAPS)
+        try:
+            return self._current and held.of(self.ruleset.elements(), sets) == held.read(
+                self._transactions, self.ruleset.table, sets
+            )
+        except NftError:
+            return False
 
     def raise_shield(self) -> None:
         """Have bridges that are shielded cut off when the rules are away; a kernel that cannot is put up with."""
@@ -104,6 +117,7 @@ class Table:
     def _recreate(self) -> None:
         try:
             self._run(text.recreate(self.ruleset))
+            self._current = True
         except NftError as error:
             raise errdefs.SystemFailure(f"nftables: cannot apply the rules: {error.strerror}") from error
 

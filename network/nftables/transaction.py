@@ -10,11 +10,11 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from network.netlink import NLM_F_ACK, NLM_F_REQUEST, split
+from network.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, split
 
 NEW_TABLE: Final = 0
 DELETE_TABLE: Final = 2
@@ -22,6 +22,7 @@ NEW_CHAIN: Final = 3
 NEW_RULE: Final = 6
 NEW_SET: Final = 9
 NEW_ELEMENT: Final = 12
+GET_ELEMENT: Final = 13
 DELETE_ELEMENT: Final = 14
 INET: Final = 1
 
@@ -31,6 +32,8 @@ _SUBSYSTEM: Final = 10
 _BATCH_BEGIN: Final = 0x10
 _BATCH_END: Final = 0x11
 _NLMSG_ERROR: Final = 2
+_NLMSG_DONE: Final = 3
+_NLM_F_DUMP_INTR: Final = 0x10
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
 _SOL_NETLINK: Final = 270
@@ -88,6 +91,24 @@ class Transactions:
         except OSError as error:  # no buffers, or no table of ours to speak of any more
             raise NftError(error.errno, error.strerror) from error
         self._check()
+
+    def dump(self, kind: int, attributes: bytes) -> Iterator[bytes]:
+        """The attributes of all objects that are asked for. Raises NftError, also when they change meanwhile."""
+        body = _FAMILY.pack(INET, 0, 0) + attributes
+        self._socket.send(self._numbered(_SUBSYSTEM << 8 | kind, NLM_F_REQUEST | NLM_F_DUMP, body))
+        objects: list[bytes] = []
+        interrupted = False
+        while True:
+            for answer, raw in split(self._socket.recv(_BUFFER)):
+                if answer == _NLMSG_ERROR:
+                    (code,) = struct.unpack_from("=i", raw, _HEADER.size)
+                    raise NftError(-code, os.strerror(-code))
+                interrupted = interrupted or bool(_HEADER.unpack_from(raw)[2] & _NLM_F_DUMP_INTR)
+                if answer == _NLMSG_DONE:
+                    if interrupted:
+                        raise NftError(errno.EINTR, os.strerror(errno.EINTR))
+                    return iter(objects)
+                objects.append(raw[_HEADER.size + _FAMILY.size :])
 
     def _numbered(self, kind: int, flags: int, body: bytes) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF

@@ -5,11 +5,12 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from network.nftables import bridge, element, elements, ruleset
+from network.nftables import bridge, element, elements, held, rules_text, ruleset
 from network.nftables.apply import Nft
 from network.nftables.entry import Published
 from network.nftables.ruleset import Ruleset
@@ -51,6 +52,31 @@ def test_nft_reads_what_it_would_have_written(transactions: Transactions) -> Non
     transactions.commit(elements.add(TABLE, EVERYTHING))  # they are there already
     transactions.commit(elements.remove(TABLE, EVERYTHING))
     assert shown() == empty
+
+
+def test_what_is_read_is_what_was_said(transactions: Transactions) -> None:
+    """Neighbours too: of their intervals nft writes fewer ends than we do."""
+    neighbours = [
+        bridge.Bridge(name=f"br{number}", network_id="", subnets=(ip_network(f"10.1.{number}.0/24"),))
+        for number in range(3)
+    ]
+    said = [*EVERYTHING, *(each for one in neighbours for each in bridge.elements(one))]
+    sets = (*rules_text.SETS, *rules_text.MAPS)
+    assert not any(held.read(transactions, TABLE, sets).values())
+    for write in (
+        lambda: transactions.commit(elements.add(TABLE, said)),
+        lambda: Nft().run("\n".join(element.text(TABLE, said))),
+    ):
+        Nft().run(ruleset.replace(Ruleset(TABLE, 1)))
+        write()
+        assert held.read(transactions, TABLE, sets) == held.of(said, sets)
+        for each in said:
+            transactions.commit(elements.remove(TABLE, [each]))
+            assert held.read(transactions, TABLE, sets) != held.of(said, sets)
+            transactions.commit(elements.add(TABLE, [each]))
+    assert held.read(transactions, TABLE, sets) == held.of(said, sets)
+    with pytest.raises(NftError):
+        held.read(transactions, "wherry_missing", sets)
 
 
 def test_what_nft_added_can_be_removed(transactions: Transactions) -> None:
