@@ -13,6 +13,8 @@ PYTHON ?= $(shell $(SCRIPTS)/find-python)
 # the first image, ps answers `docker top`, and tini is what `docker run --init` puts in a container.
 PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps
 TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack strace chromium
+# Installed it would rule over the host.
+FIREWALLS := ufw
 
 setup:
 	@$(SCRIPTS)/packages $(PACKAGES)
@@ -25,6 +27,7 @@ setup-check:
 setup-test: setup-check
 	@$(SCRIPTS)/packages $(TEST_PACKAGES)
 	@$(SCRIPTS)/peer $(CACHE)/peer
+	@$(SCRIPTS)/unpack $(CACHE)/firewalls $(FIREWALLS)
 	@tests/services/prepare $(CACHE)/images
 	@tests/images/prepare $(CACHE)/images/debian
 	@$(VENV)/bin/python -m tests.images.stored

@@ -1,0 +1,118 @@
+"""ufw beside the daemon: enabled while containers run, reloaded while others start.
+
+What worked goes on working, and what may not be reached is reached at no sampled instant.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon import Wherryd
+from tests.network import firewalls
+from tests.network.firewalls import Firewall, Ufw
+from tests.network.ground import CLIENT4, HOST4, Ground, eventually
+from tests.network.test_no_instant import Sampler
+from tests.roots import make_root
+
+pytestmark = pytest.mark.root
+
+RELOADS = 3
+FIREWALLS: dict[str, Callable[[Path], Firewall]] = {"ufw": Ufw}
+
+
+@pytest.fixture(params=sorted(FIREWALLS))
+def firewall(ground: Ground, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Firewall]:
+    """One that does not rule yet."""
+    if reason := firewalls.missing():
+        pytest.skip(reason)
+    made = FIREWALLS[request.param](tmp_path)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def wherryd(ground: Ground, firewall: Firewall, busybox_tar: Path) -> Iterator[Wherryd]:
+    """A daemon on the host of the firewall, with two networks of users and one that is internal."""
+    daemon = Wherryd(make_root(), env=firewall.env)
+    try:
+        daemon.start()
+        daemon.import_busybox(busybox_tar)
+        for words in (["--ipv6", "mine"], ["other"], ["--internal", "inner"]):
+            daemon.docker("network", "create", *words)
+        yield daemon
+    finally:
+        daemon.docker("rm", "-f", *daemon.docker("ps", "-aq").stdout.split())
+        daemon.docker("network", "prune", "-f")
+        daemon.destroy()
+
+
+class Placed:
+    """A container with a server for TCP and UDP on port 80, which answers with its name."""
+
+    def __init__(self, daemon: Wherryd, ground: Ground, name: str, network: str, *ports: str) -> None:
+        options = [word for port in ports for word in ("-p", port)]
+        daemon.docker("run", "-d", "--name", name, "--network", network, *options, "busybox", "sleep", "1000")
+        told = json.loads(daemon.docker("inspect", "-f", "{{json .NetworkSettings}}", name).stdout)
+        self.ipv4: str = told["Networks"][network]["IPAddress"]
+        self.fd = os.open(told["SandboxKey"], os.O_RDONLY | os.O_CLOEXEC)
+        self._daemon, self._name = daemon, name
+        ground.spawn_server(self.fd, name)
+
+    def reaches_outside(self) -> bool:
+        script = f"echo hello | nc -w 2 {CLIENT4} 9000"
+        found = self._daemon.docker("exec", self._name, "sh", "-c", script, check=False)
+        return found.stdout.startswith("outside ")
+
+
+async def all_works(ground: Ground, web: Placed, own: Placed) -> None:
+    """Published ports by both protocols, the way out, and names."""
+    for udp in (False, True):
+        assert (await ground.ask(ground.client, HOST4, 8080, udp=udp)).startswith("web ")
+        assert (await ground.ask(ground.client, HOST4, 8082, udp=udp)).startswith("own ")
+        assert (await ground.ask(ground.host, "127.0.0.1", 8081, udp=udp)).startswith("web ")
+    for each in (web, own):
+        assert await asyncio.to_thread(each.reaches_outside)
+
+
+@pytest.mark.timeout(300)
+async def test_containers_under_a_firewall(wherryd: Wherryd, firewall: Firewall, ground: Ground) -> None:
+    ground.serve(ground.client, "outside", port=9000)
+    loopback = ("127.0.0.1:8081:80/tcp", "127.0.0.1:8081:80/udp")
+    web = Placed(wherryd, ground, "web", "bridge", "8080:80/tcp", "8080:80/udp", *loopback)
+    own = Placed(wherryd, ground, "own", "mine", "8082:80/tcp", "8082:80/udp")
+    other = Placed(wherryd, ground, "oth", "other")
+    inner = Placed(wherryd, ground, "inn", "inner")
+    await all_works(ground, web, own)
+    forbidden = [
+        Sampler(ground.client, HOST4, 8081),
+        Sampler(ground.client, web.ipv4, 80),
+        Sampler(other.fd, web.ipv4, 80),
+        Sampler(other.fd, own.ipv4, 80),
+        Sampler(other.fd, inner.ipv4, 80),
+    ]
+    try:
+        await asyncio.to_thread(firewall.enable)
+        for turn in range(RELOADS):
+            starting = [
+                asyncio.to_thread(
+                    wherryd.docker, "run", "--rm", "--network", network, "busybox", "true", timeout=120
+                )
+                for network in ("bridge", "mine", "other")
+            ]
+            await asyncio.gather(asyncio.to_thread(firewall.reload), *starting)
+            wherryd.docker("network", "create", f"more{turn}")
+    finally:
+        for each in forbidden:
+            await asyncio.to_thread(each.close)
+    assert set().union(*(each.heard for each in forbidden)) == set()
+    assert min(each.sent for each in forbidden) > 100
+    assert await eventually(own.reaches_outside, 20)
+    await all_works(ground, web, own)
+    for placed in (web, own, other, inner):
+        os.close(placed.fd)
