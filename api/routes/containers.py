@@ -1,7 +1,7 @@
 """Containers but for their streams: list, inspect, create and the verbs."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -61,6 +61,9 @@ class Containers(Protocol):
 
     def get(self, reference: str, /) -> Container:
         """By name, ID or prefix."""
+
+    def names(self, container: Container, /) -> Sequence[str]:
+        """What one goes by, also in others' links."""
 
     def list(self, query: ListQuery, /) -> list[Container]:
         """Newest first."""
@@ -160,8 +163,7 @@ class ContainerRoutes:
         with_size = call.query.flag("size")
         answer = []
         for container in self._containers.list(query):
-            name = self._image_name(container)
-            shown = schema.summary(container, call.version, name)
+            shown = self._summary(container, call.version)
             if with_size:
                 shown |= await self._sizes(container, empty=False)
             answer.append(shown)
@@ -169,8 +171,12 @@ class ContainerRoutes:
 
     async def sized_summary(self, container: Container, version: Version) -> dict[str, Any]:
         """An entry of the list, with sizes."""
-        shown = schema.summary(container, version, self._image_name(container))
-        return shown | await self._sizes(container, empty=False)
+        return self._summary(container, version) | await self._sizes(container, empty=False)
+
+    def _summary(self, container: Container, version: Version) -> dict[str, Any]:
+        return schema.summary(
+            container, self._containers.names(container), version, self._image_name(container)
+        )
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one container."""

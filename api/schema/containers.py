@@ -1,6 +1,6 @@
 """Containers as inspect and list show them, by API version."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,15 @@ def inspect(
 
 
 def summary(
-    container: Container, version: Version, image_name: str, now: int | None = None
+    container: Container, names: Sequence[str], version: Version, image_name: str, now: int | None = None
 ) -> dict[str, Any]:
-    """An entry of `GET /containers/json`, without sizes. `image_name` is what its image is called now."""
+    """An entry of `GET /containers/json`, without sizes. `names` is what it and its image (`image_name`) go by now."""
     host: dict[str, Any] = {"NetworkMode": networking.mode(container)}
     if container.host_config.annotations and not version.before("1.46"):
         host["Annotations"] = container.host_config.annotations
     shown: dict[str, Any] = {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": names,
         "Image": image_name,
         "ImageID": container.image_id,
         "Command": _command(container),

@@ -1,6 +1,6 @@
 """The door to containers: finds them, takes their lock, and calls the verb."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from signal import SIGKILL
@@ -34,6 +34,7 @@ from engine.containers.state import Action, Status, refusal
 from engine.containers.stop import await_end, kill_for_good, patience, stop
 from engine.containers.store import ContainerStore
 from engine.containers.top import Top, top
+from engine.containers.unlink import split, unlink
 from engine.containers.watch import Watcher
 from engine.images import platforms
 from engine.images.images import Images
@@ -84,6 +85,10 @@ class Containers:
     def get(self, reference: str) -> Container:
         """A container by name, ID or unique ID prefix; NotFound, or InvalidArgument for an ambiguous prefix."""
         return self._store.get(reference)
+
+    def names(self, container: Container) -> Sequence[str]:
+        """What a container goes by: "/name", and "/parent/alias" for each link to it."""
+        return self._store.names(container)
 
     def list(self, query: listing.ListQuery) -> list[Container]:
         """The containers that a query asks for, newest first."""
@@ -331,10 +336,14 @@ class Containers:
         volumes: bool = False,
         link: bool = False,
     ) -> None:
-        """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`."""
+        """Remove a container; with `force` also one that runs. Anonymous volumes go with `volumes`.
+
+        With `link` the reference is "parent/alias", and that link alone goes.
+        """
         container = self._store.get(reference)
         if link:
-            raise errdefs.Conflict("Conflict, cannot remove the default link name of the container")
+            await self._unlink(*split(reference))
+            return
         live = self._lives.of(container.id)
         if live.removing:
             raise refusal(Action.REMOVE, Status.REMOVING, container.id, container.name)
@@ -348,6 +357,10 @@ class Containers:
         finally:
             live.removing = False
         await self._watcher.removed(container, live)
+
+    async def _unlink(self, parent: str, alias: str) -> None:
+        async with self._locked(parent) as (container, _):
+            await unlink(container, alias, self._machinery, self._store)
 
     async def _end_by_force(self, container: Container) -> None:
         if container.state.status is Status.DEAD:  # a removal failed half way: there is nothing to end

@@ -12,6 +12,7 @@ import errdefs
 from engine.containers import linked, log_attributes, networking
 from engine.containers.container import Container
 from engine.containers.linked import Neighbour
+from engine.containers.links import Link
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
@@ -95,11 +96,16 @@ async def settle_hosts(container: Container, machinery: Machinery) -> None:
 
 
 async def tell_parents(container: Container, machinery: Machinery, store: ContainerStore) -> None:
-    """Containers with a link to one that came to the default bridge learn its new address."""
+    """Containers with a link to one that came to the default bridge learn its new addresses."""
     endpoint = container.endpoints.get(linked.BRIDGE)
     if endpoint is not None:
         for parent, link in linked.parents(container, store):
-            await _edit_hosts(parent, partial(link.at, endpoint.ipv4), machinery)
+            await _edit_hosts(parent, partial(link.at, endpoint.ipv4, endpoint.ipv6), machinery)
+
+
+async def unlinked(container: Container, link: Link, machinery: Machinery) -> None:
+    """A running container lost a link: its hosts file forgets the other."""
+    await _edit_hosts(container, partial(link.at, "", ""), machinery)
 
 
 async def _edit_hosts(container: Container, edit: Callable[[bytes], bytes], machinery: Machinery) -> None:

@@ -92,8 +92,10 @@ def reached(container: Container, found: Iterable[Neighbour]) -> list[Rule]:
     """The exposed ports of its neighbours: a container reaches them where others on the bridge do not."""
     own = container.endpoints[BRIDGE]
     return [
-        Rule(source_ip=own.ipv4, target_ip=each.endpoint.ipv4, proto=proto, port=port)
+        Rule(source_ip=source, target_ip=target, proto=proto, port=port)
         for each in found
+        for source, target in ((own.ipv4, each.endpoint.ipv4), (own.ipv6, each.endpoint.ipv6))
+        if source and target
         for port, proto in exposed(each.container.config)
     ]
 
@@ -106,13 +108,18 @@ async def follow(container: Container, machinery: Machinery, store: ContainerSto
     if container.links and BRIDGE in container.endpoints:
         concerned.append(container)
     for each in concerned:
-        try:
-            await machinery.network.link(each.id, reached(each, _present(each, store)))
-        except errdefs.WherryError as error:
-            _log.warning("container %s: its links are not up to date: %s", each.id[:12], error)
+        await reach(each, machinery, store)
 
 
-def _present(container: Container, store: ContainerStore) -> Iterator[Neighbour]:
+async def reach(container: Container, machinery: Machinery, store: ContainerStore) -> None:
+    """Let a running container on the default bridge reach whom it is linked to, as those are now."""
+    try:
+        await machinery.network.link(container.id, reached(container, present(container, store)))
+    except errdefs.WherryError as error:
+        _log.warning("container %s: its links are not up to date: %s", container.id[:12], error)
+
+
+def present(container: Container, store: ContainerStore) -> Iterator[Neighbour]:
     """The neighbours of a running container that run, too."""
     for link in container.links:
         other = store.find(link.id)

@@ -23,14 +23,19 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     alias: str
 
-    def at(self, address: str, hosts: bytes) -> bytes:
-        """The file /etc/hosts with another address of the other, where its alias is the first name."""
-        return b"".join(self._line_at(address.encode(), line) for line in hosts.splitlines(keepends=True))
+    def at(self, ipv4: str, ipv6: str, hosts: bytes) -> bytes:
+        """The file /etc/hosts with the other's addresses of now, where its alias is the first name.
 
-    def _line_at(self, address: bytes, line: bytes) -> bytes:
+        A family that the other has no address of ("") has no line any more, and one without a line gets none.
+        """
+        return b"".join(self._line_at(ipv4, ipv6, line) for line in hosts.splitlines(keepends=True))
+
+    def _line_at(self, ipv4: str, ipv6: str, line: bytes) -> bytes:
         before, tab, names = line.partition(b"\t")
-        is_meant = names.split(maxsplit=1)[:1] == [self.alias.encode()] and b":" not in before
-        return address + tab + names if is_meant else line
+        if names.split(maxsplit=1)[:1] != [self.alias.encode()]:
+            return line
+        address = ipv6 if b":" in before else ipv4
+        return address.encode() + tab + names if address else b""
 
 
 def parse(text: str) -> tuple[str, str]:

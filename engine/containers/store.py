@@ -29,6 +29,7 @@ class ContainerStore:
         self._database = database
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, str] = {}
+        self._parents: dict[str, set[str]] = {}  # by ID: the containers that have a link to it
         self._reserved: set[str] = set()
 
     async def load(self) -> None:
@@ -52,11 +53,16 @@ class ContainerStore:
         return self._by_id.get(container_id)
 
     def get(self, reference: str) -> Container:
-        """The container by full ID, name, or unique prefix of the ID; NotFound or InvalidArgument otherwise."""
+        """The container by full ID, name, or unique prefix of the ID; NotFound or InvalidArgument otherwise.
+
+        "parent/alias" is the one that the container `parent` has a link to by that alias.
+        """
         if not reference:
             raise errdefs.InvalidArgument('invalid name or ID supplied: ""')
         name = reference.removeprefix("/")
-        found = self._by_id.get(reference) or self._by_id.get(self._by_name.get(name, ""))
+        found = (
+            self._by_id.get(reference) or self._by_id.get(self._by_name.get(name, "")) or self._linked(name)
+        )
         if found is not None:
             return found
         matches = [each for each in self._by_id if each.startswith(reference)]
@@ -65,6 +71,20 @@ class ContainerStore:
         if not matches:
             raise errdefs.NotFound(f"No such container: {reference}")
         return self._by_id[matches[0]]
+
+    def _linked(self, name: str) -> Container | None:
+        parent, _, alias = name.partition("/")
+        owner = self._by_id.get(self._by_name.get(parent, ""))
+        links = owner.links if owner is not None else ()
+        return next((self._by_id.get(link.id) for link in links if link.alias == alias), None)
+
+    def names(self, container: Container) -> list[str]:
+        """What a container goes by, in order: "/name", and "/parent/alias" for each link to it."""
+        parents = [self._by_id[each] for each in self._parents.get(container.id, ())]
+        links = [
+            f"/{each.name}/{link.alias}" for each in parents for link in each.links if link.id == container.id
+        ]
+        return sorted([f"/{container.name}", *links])
 
     @contextmanager
     def reserving(self, name: str) -> Iterator[None]:
@@ -143,12 +163,21 @@ class ContainerStore:
             lambda connection: connection.execute("DELETE FROM containers WHERE id = ?", (container.id,)),
             removes=True,
         )
-        self._by_id.pop(container.id, None)
-        self._by_name.pop(container.name, None)
+        if (former := self._by_id.pop(container.id, None)) is not None:
+            self._forget(former)
 
     def _publish(self, container: Container) -> None:
         former = self._by_id.get(container.id)
         if former is not None:
-            self._by_name.pop(former.name, None)
+            self._forget(former)
         self._by_id[container.id] = container
         self._by_name[container.name] = container.id
+        for link in container.links:
+            self._parents.setdefault(link.id, set()).add(container.id)
+
+    def _forget(self, container: Container) -> None:
+        self._by_name.pop(container.name, None)
+        for other in {link.id for link in container.links}:
+            self._parents[other].discard(container.id)
+            if not self._parents[other]:
+                del self._parents[other]

@@ -243,6 +243,24 @@ def test_a_link_on_the_default_bridge(
     assert wherryd.get("/containers/linked/json").json["HostConfig"]["Links"] == ["/target:/linked/al-x"]
 
 
+def test_a_link_is_taken_away(wherryd: Wherryd, run: Callable[..., str], inside: Callable[..., str]) -> None:
+    """Its name goes, and of a container that runs the line in the hosts file and the variables; the other stays."""
+    run("target", "--expose", "80", *LONG)
+    run("linked", "--link", "target:gone", "--link", "target:kept", *LONG)
+    assert "linked/gone,linked/kept,target" in wherryd.docker("ps", "--no-trunc").stdout
+    assert wherryd.docker("rm", "--link", "/linked/gone").stdout == "/linked/gone\n"
+    assert "linked/kept,target" in wherryd.docker("ps", "--no-trunc").stdout
+    for _ in range(2):
+        assert "\tgone " not in inside("linked", "cat", "/etc/hosts")
+        assert "\tkept " in inside("linked", "cat", "/etc/hosts")
+        assert "GONE_" not in inside("linked", "env")
+        assert "KEPT_PORT=tcp://172." in inside("linked", "env")
+        wherryd.docker("restart", "-t", "0", "linked")
+    assert wherryd.docker("inspect", "-f", "{{.Name}}", "linked/kept").stdout == "/target\n"
+    assert wherryd.docker("inspect", "linked/gone", check=False).returncode == 1
+    assert "default link name" in wherryd.docker("rm", "--link", "linked", check=False).stderr
+
+
 def test_a_link_where_containers_do_not_see_each_other(start_daemon: Callable[..., Wherryd]) -> None:
     """With --icc=false the exposed ports of the other are open to who is linked to it, also after both restarted."""
     daemon = start_daemon("--icc=false")
@@ -264,6 +282,8 @@ def test_a_link_where_containers_do_not_see_each_other(start_daemon: Callable[..
     daemon.restart()
     assert answered("linked")
     assert not answered("other")
+    daemon.docker("rm", "--link", "linked/t")
+    assert not answered("linked")
     daemon.docker("rm", "-f", "linked", "target", "other", "takes-its-address")
 
 

@@ -251,6 +251,59 @@ def test_links(both: Both) -> None:
     require(list(found(both, blocks(LINKS)[0], "1.45")))
 
 
+LINK_NAMES = """
+POST /containers/create?name=zz {"Image":"busybox","Cmd":["sleep","1000"],"ExposedPorts":{"80/tcp":{}}}
+POST /containers/create?name=target {"Image":"busybox","Cmd":["sleep","1000"]}
+POST /containers/zz/start
+POST /containers/target/start
+POST /containers/create?name=parent {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"Links":["zz:x","target:y","zz:z"]}}
+POST /containers/create?name=above {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"Links":["parent:up","parent/x:deep"]}}
+POST /containers/create?name=of-user {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"Links":["zz:ux"],"NetworkMode":"na"}}
+POST /containers/parent/start
+GET /containers/json?all=1
+GET /containers/json?all=1&filters={"name":["parent/x"]}
+GET /containers/json?all=1&filters={"name":["^/zz$"]}
+GET /containers/json?all=1&since=parent/x&filters={"since":["parent/x"]}
+GET /containers/parent/x/json
+GET /containers/above/deep/json
+GET /containers/above/up/x/json
+GET /containers/of-user/ux/json
+GET /containers/parent/nope/json
+GET /containers/nope/x/json
+POST /containers/zz/rename?name=parent/x
+POST /containers/zz/rename?name=yy
+POST /containers/parent/rename?name=father
+GET /containers/json?all=1
+GET /containers/parent/x/json
+GET /containers/father/x/json
+POST /containers/father/y/stop?t=0
+POST /containers/father/y/start
+DELETE /containers/father?link=1
+DELETE /containers/nope?link=1
+DELETE /containers/father/nope?link=1
+DELETE /containers/nope/x?link=1
+DELETE /containers/father/x?link=1&force=1
+DELETE /containers/father/x?link=1
+GET /containers/json?all=1
+DELETE /containers/father/z?link=1
+GET /containers/father/json
+GET /containers/father/x/json
+POST /containers/father/restart?t=0
+GET /containers/father/json
+DELETE /containers/father/y?force=1
+GET /containers/json?all=1
+GET /containers/father/json
+DELETE /containers/father/y?link=1
+DELETE /containers/father?force=1
+GET /containers/json?all=1
+GET /containers/above/json
+"""  # noqa: E501
+
+
+def test_link_names(both: Both) -> None:
+    require(list(found(both, blocks(LINK_NAMES)[0], "1.45")))
+
+
 SHARED = """
 POST /containers/create?name=owner {"Image":"busybox","Cmd":["sleep","1000"]}
 POST /containers/create?name=guest {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"container:owner"},"NetworkingConfig":{"EndpointsConfig":{"na":{}}}}

@@ -67,6 +67,14 @@ _SEEN = (
     ),
     Accepted(LIST, "body.*.Created", "a second earlier or later"),
 )
+_LINKS = (
+    Accepted(
+        INSPECT,
+        "body.HostConfig.Links.0",
+        "a link to a container that is gone tells what that was called when the link was made",
+        "/above/",
+    ),
+)
 _ALONE = (
     Accepted(INSPECT, "body.Config.Labels!", "no labels are an empty map, also without an image", "/alone/"),
     Accepted(LIST, "body.*.Labels!", "no labels are an empty map, also without an image", "alone"),
@@ -110,4 +118,4 @@ _ATTACH_WS = (
     Accepted(_WEBSOCKET, "headers.connection", "a token in either case"),
     Accepted(_WEBSOCKET, "body!", "an error in the form of all errors"),
 )
-LINES = (*_CREATE, *_SEEN, *_ALONE, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS)
+LINES = (*_CREATE, *_SEEN, *_LINKS, *_ALONE, *_VERBS, *_TOP, *_LOGS, *_EXEC, *_ATTACH_WS)

@@ -117,6 +117,9 @@ class MemoryContainers:
                 return each
         raise errdefs.NotFound(f"No such container: {reference}")
 
+    def names(self, container: Container) -> Sequence[str]:
+        return [f"/{container.name}"]
+
     def list(self, query: ListQuery) -> list[Container]:
         return select(self.records.values(), query, None, None, frozenset())
 
