@@ -1,6 +1,6 @@
 """Interfaces, addresses and routes as the kernel tells of them.
 
-What is needed of its answers is read here: pyroute2's decoder, which reads all, takes 0.3 ms for one interface.
+What is needed of it is asked and read here: pyroute2 takes 0.2 ms to ask and 0.3 to read all of one interface.
 """
 
 from __future__ import annotations
@@ -10,25 +10,27 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from network import netlink
-from network.netlink import Message, Rtnetlink, attributes
+from network.netlink import Rtnetlink, attribute, attributes, nested
 
-_LINK_HEADER: Final = struct.Struct("=16xBxHiII")  # of the message, then family, type, index, flags, change
-_ADDRESS_HEADER: Final = struct.Struct("=16xBBBBi")  # family, prefix length, flags, scope, index
-_ROUTE_HEADER: Final = struct.Struct("=16xBBBBBBBBI")  # family, length of destination, ..., table, ...
+_MESSAGE: Final = 16  # bytes of a message before the header of its kind
+_LINK: Final = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_ADDRESS: Final = struct.Struct("=BBBBi")  # family, prefix length, flags, scope, index
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")  # family, length of destination, ..., table, ...
 IFF_UP: Final = 1
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
 _IFLA_LINK: Final = 5
 _IFLA_LINKINFO: Final = 18
 _IFLA_IFALIAS: Final = 20
+_IFLA_EXT_MASK: Final = 29
 _IFLA_INFO_KIND: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _RTA_DST: Final = 1
-_SKIP_STATISTICS: Final = 8
+_SKIP_STATISTICS: Final = struct.pack("=I", 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +48,24 @@ class Link:
 
 def find(rtnl: Rtnetlink, *, name: str = "", index: int = 0) -> Link:
     """One interface. Raises NetlinkError (ENODEV when it is not there)."""
-    attrs = [("IFLA_IFNAME", name)] if name else []
-    return _link(rtnl.get(netlink.RTM_GETLINK, _asked(index, attrs)))
+    named = attribute(_IFLA_IFNAME, name.encode() + b"\0") if name else b""
+    return _link(rtnl.get(netlink.RTM_GETLINK, _asked(index, named)))
 
 
 def every(rtnl: Rtnetlink, kind: str) -> list[Link]:
     """All interfaces of a kind in the namespace."""
-    asked = _asked(0, [("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})])
-    found = map(_link, rtnl.dump(netlink.RTM_GETLINK, asked))
-    return [each for each in found if each.kind == kind]  # a kernel that does not know the kind tells of all
+    name = kind.encode() + b"\0"
+    asked = _asked(0, nested(_IFLA_LINKINFO, attribute(_IFLA_INFO_KIND, name)))
+    # A kernel that does not know the kind tells of all: most are passed over unread.
+    found = [_link(raw) for raw in rtnl.dump(netlink.RTM_GETLINK, asked) if name in raw]
+    return [each for each in found if each.kind == kind]
 
 
 def addresses(rtnl: Rtnetlink, index: int) -> Iterator[tuple[str, int]]:
     """The addresses of an interface, of both families, with their prefix lengths."""
-    for raw in rtnl.dump(netlink.RTM_GETADDR, netlink.addresses_of(index)):
-        family, prefix_len, _, _, of = _ADDRESS_HEADER.unpack_from(raw)
-        found = dict(attributes(raw, _ADDRESS_HEADER.size))
+    for raw in rtnl.dump(netlink.RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, index)):
+        family, prefix_len, _, _, of = _ADDRESS.unpack_from(raw, _MESSAGE)
+        found = dict(attributes(raw, _MESSAGE + _ADDRESS.size))
         own = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
         if of == index and own is not None:
             yield socket.inet_ntop(family, own), prefix_len
@@ -69,20 +73,21 @@ def addresses(rtnl: Rtnetlink, index: int) -> Iterator[tuple[str, int]]:
 
 def routes(rtnl: Rtnetlink, family: int) -> Iterator[str]:
     """The destinations of the main table in CIDR form, but for default routes."""
-    for raw in rtnl.dump(netlink.RTM_GETROUTE, netlink.routes_of(family)):
-        _, size, _, _, table, *_ = _ROUTE_HEADER.unpack_from(raw)
-        destination = dict(attributes(raw, _ROUTE_HEADER.size)).get(_RTA_DST)
-        if destination is not None and table == netlink.MAIN_TABLE:
+    asked = _ROUTE.pack(family, 0, 0, 0, netlink.MAIN_TABLE, 0, 0, 0, 0)
+    for raw in rtnl.dump(netlink.RTM_GETROUTE, asked):
+        _, size, _, _, table, *_ = _ROUTE.unpack_from(raw, _MESSAGE)
+        destination = dict(attributes(raw, _MESSAGE + _ROUTE.size)).get(_RTA_DST)
+        if destination is not None and table == netlink.MAIN_TABLE:  # an old kernel gives those of all tables
             yield f"{socket.inet_ntop(family, destination)}/{size}"
 
 
-def _asked(index: int, attrs: list[tuple[str, Any]]) -> Message:
-    return netlink.link(index, attrs=[*attrs, ("IFLA_EXT_MASK", _SKIP_STATISTICS)])
+def _asked(index: int, attrs: bytes) -> bytes:
+    return _LINK.pack(0, 0, index, 0, 0) + attrs + attribute(_IFLA_EXT_MASK, _SKIP_STATISTICS)
 
 
 def _link(raw: bytes) -> Link:
-    _, _, index, flags, _ = _LINK_HEADER.unpack_from(raw)
-    found = dict(attributes(raw, _LINK_HEADER.size))
+    _, _, index, flags, _ = _LINK.unpack_from(raw, _MESSAGE)
+    found = dict(attributes(raw, _MESSAGE + _LINK.size))
     info = dict(attributes(found.get(_IFLA_LINKINFO, b"")))
     return Link(
         index=index,

@@ -102,19 +102,24 @@ class Rtnetlink:
         if failures:
             raise failures[0]
 
-    def dump(self, kind: int, message: Message) -> list[bytes]:
-        """All objects of a dump request, as messages with their headers."""
-        self._socket.send(self._encode(kind, NLM_F_DUMP, message))
+    def dump(self, kind: int, request: bytes) -> list[bytes]:
+        """All objects of a dump request (its header and attributes), as messages with their headers."""
+        self._socket.send(self._numbered(kind, NLM_F_DUMP, request))
         return list(self._dumped())
 
-    def get(self, kind: int, message: Message) -> bytes:
+    def get(self, kind: int, request: bytes) -> bytes:
         """One object, as a message with its header. Raises NetlinkError (ENODEV when absent)."""
-        self._socket.send(self._encode(kind, 0, message))
+        self._socket.send(self._numbered(kind, 0, request))
         for raw_type, raw in split(self._socket.recv(_RECEIVE)):
             if raw_type == _NLMSG_ERROR:
                 raise _failure(raw, 0) or NetlinkError(errno.EPROTO, "an acknowledgement without an object")
             return raw
         raise NetlinkError(errno.EPROTO, "an empty answer")
+
+    def _numbered(self, kind: int, flags: int, request: bytes) -> bytes:
+        self._sequence += 1
+        size = _HEADER.size + len(request)
+        return _HEADER.pack(size, kind, flags | NLM_F_REQUEST, self._sequence, 0) + request
 
     def _encode(self, kind: int, flags: int, message: Message, extra: int = 0) -> bytes:
         self._sequence += 1
@@ -156,6 +161,16 @@ def split(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind, data[offset : offset + length]
         offset += (length + 3) & ~3
+
+
+def attribute(kind: int, data: bytes) -> bytes:
+    """A netlink attribute, padded."""
+    return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def nested(kind: int, *inner: bytes) -> bytes:
+    """An attribute that holds attributes."""
+    return attribute(kind | NLA_F_NESTED, b"".join(inner))
 
 
 def attributes(raw: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -222,13 +237,6 @@ def family_of(ip: str) -> int:
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
 
 
-def addresses_of(index: int = 0) -> Message:
-    """The dump request for the addresses of both families, of one interface or of all."""
-    message = ifaddrmsg()
-    message["index"] = index
-    return message
-
-
 def default_route(index: int, family: int, gateway: str) -> Message:
     """An rtmsg: the default route of a family by a gateway on an interface, or by the interface itself without one."""
     message = rtmsg()
@@ -238,11 +246,4 @@ def default_route(index: int, family: int, gateway: str) -> Message:
         message["attrs"].append(("RTA_GATEWAY", gateway))
     else:
         message["scope"] = _SCOPE_LINK
-    return message
-
-
-def routes_of(family: int) -> Message:
-    """The dump request for the routes of a family in the main table; an old kernel gives those of all tables."""
-    message = rtmsg()
-    message["family"], message["table"] = family, MAIN_TABLE
     return message

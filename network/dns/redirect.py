@@ -11,8 +11,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from network.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, attributes, split
-from network.nftables.transaction import INET, NEW_TABLE, Message, attribute, nested, text
+from network.netlink import NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, attribute, attributes, nested, split
+from network.nftables.transaction import INET, NEW_TABLE, Message, text
 from network.resolvconf import EMBEDDED
 
 ADDRESS: Final = EMBEDDED

@@ -79,10 +79,10 @@ def _words(parts: tuple[Part, ...]) -> str:
 
 
 def _first(part: Part) -> bytes:
-    if isinstance(part, Interface):
-        return part.name.encode().ljust(_NAME_LENGTH, b"\0")
     if isinstance(part, int):
         return struct.pack(">Hxx", part)
     if isinstance(part, str):
         return struct.pack(">Bxxx", _BYTES[part])
+    if isinstance(part, Interface):
+        return part.name.encode().ljust(_NAME_LENGTH, b"\0")
     return part.network_address.packed if isinstance(part, IPv4Network | IPv6Network) else part.packed

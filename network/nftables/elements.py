@@ -6,15 +6,13 @@ import struct
 from collections.abc import Iterable
 from typing import Final
 
-from network.netlink import NLM_F_CREATE
+from network.netlink import NLM_F_CREATE, attribute, nested
 from network.nftables.element import Element, high, is_interval, low
 from network.nftables.transaction import (
     DELETE_ELEMENT,
     NEW_ELEMENT,
     NEW_TABLE,
     Message,
-    attribute,
-    nested,
     text,
 )
 

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from network.netlink import NLM_F_CREATE
+from network.netlink import NLM_F_CREATE, attribute, nested
 from network.nftables import elements
 from network.nftables.element import Element, Interface
 from network.nftables.transaction import (
@@ -21,8 +21,6 @@ from network.nftables.transaction import (
     NEW_RULE,
     NEW_SET,
     Message,
-    attribute,
-    nested,
     text,
 )
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from network.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, split
+from network.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, attribute, split
 
 NEW_TABLE: Final = 0
 DELETE_TABLE: Final = 2
@@ -27,7 +27,6 @@ DELETE_ELEMENT: Final = 14
 INET: Final = 1
 
 _NETLINK_NETFILTER: Final = 12
-_NESTED: Final = 0x8000
 _SUBSYSTEM: Final = 10
 _BATCH_BEGIN: Final = 0x10
 _BATCH_END: Final = 0x11
@@ -129,16 +128,6 @@ class Transactions:
         code = next((-code for code in codes if code), 0 if codes else errno.EPROTO)
         if code:
             raise NftError(code, os.strerror(code))
-
-
-def attribute(kind: int, data: bytes) -> bytes:
-    """A netlink attribute, padded."""
-    return struct.pack("=HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
-
-
-def nested(kind: int, *attributes: bytes) -> bytes:
-    """An attribute that holds attributes."""
-    return attribute(kind | _NESTED, b"".join(attributes))
 
 
 def text(kind: int, value: str) -> bytes:
