@@ -161,20 +161,23 @@ def _digest(content: bytes) -> bytes:
 
 
 def _extra_hosts(container: Container, machinery: Machinery) -> list[tuple[str, str]]:
-    """(name, address) of each --add-host; "host-gateway" is the host's on the default bridge, wherever the
+    """(name, address) of each --add-host; "host-gateway" is the host's addresses on the default bridge, wherever the
     container is.
     """
-    gateway = _host_gateway(machinery)
     pairs = []
     for entry in container.host_config.extra_hosts or ():
         name, _, address = entry.partition(":")
-        pairs.append((name, gateway if address == HOST_GATEWAY else address.strip(" []")))
+        if address == HOST_GATEWAY:
+            pairs += [(name, gateway) for gateway in _host_gateways(machinery)]
+        else:
+            pairs.append((name, address.strip(" []")))
     return pairs
 
 
-def _host_gateway(machinery: Machinery) -> str:
-    """The host's address on the default bridge."""
-    return next(info.gateway for info in machinery.network.networks() if info.name == "bridge")
+def _host_gateways(machinery: Machinery) -> list[str]:
+    """The host's addresses on the default bridge: IPv4, and IPv6 where it has that."""
+    bridge = next(info for info in machinery.network.networks() if info.name == linked.BRIDGE)
+    return [pool.gateway for pool in bridge.pools if pool.gateway]
 
 
 def _host_hosts() -> bytes:

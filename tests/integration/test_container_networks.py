@@ -263,15 +263,25 @@ def test_a_link_is_taken_away(wherryd: Wherryd, run: Callable[..., str], inside:
 
 def test_a_link_where_containers_do_not_see_each_other(start_daemon: Callable[..., Wherryd]) -> None:
     """With --icc=false the exposed ports of the other are open to who is linked to it, also after both restarted."""
-    daemon = start_daemon("--icc=false")
+    daemon = start_daemon("--icc=false", "--ipv6", "--fixed-cidr-v6", "fd00:88::/64")
     daemon.docker("run", "-d", "--name", "target", "--expose", "80", *SERVE)
     daemon.docker("run", "-d", "--name", "linked", "--link", "target:t", *LONG)
     daemon.docker("run", "-d", "--name", "other", *LONG)
 
+    def addresses() -> list[str]:
+        shown = settings(daemon, "target", "1.51")
+        return [shown["IPAddress"], shown["GlobalIPv6Address"]]
+
     def answered(name: str) -> bool:
-        address = settings(daemon, "target", "1.51")["IPAddress"]
-        asked = ("wget", "-qO-", "-T", "2", f"http://{address}/")
-        return daemon.docker("exec", name, *asked, check=False).returncode == 0
+        """By both families, or by none."""
+        pages = [f"http://{address}/" for address in (addresses()[0], f"[{addresses()[1]}]")]
+        asked = [("exec", name, "wget", "-qO-", "-T", "2", page) for page in pages]
+        (told,) = {daemon.docker(*words, check=False).returncode for words in asked}
+        return told == 0
+
+    def told() -> list[str]:
+        lines = daemon.docker("exec", "linked", "cat", "/etc/hosts").stdout.splitlines()
+        return [line.split()[0] for line in lines if "\tt " in line]
 
     assert answered("linked")
     assert not answered("other")
@@ -279,12 +289,26 @@ def test_a_link_where_containers_do_not_see_each_other(start_daemon: Callable[..
     daemon.docker("run", "-d", "--name", "takes-its-address", *LONG)
     daemon.docker("start", "target")
     assert answered("linked")
+    assert told() == addresses()
     daemon.restart()
     assert answered("linked")
     assert not answered("other")
     daemon.docker("rm", "--link", "linked/t")
     assert not answered("linked")
+    assert not told()
     daemon.docker("rm", "-f", "linked", "target", "other", "takes-its-address")
+
+
+def test_the_host_by_both_families(start_daemon: Callable[..., Wherryd]) -> None:
+    """host-gateway is IPv6, too, where the default bridge has it and the container can use it."""
+    daemon = start_daemon("--ipv6", "--fixed-cidr-v6", "fd00:87::/64")
+    show = ("--rm", "--add-host", "up:host-gateway", "busybox", "grep", "up$", "/etc/hosts")
+    gateway, gateway6 = daemon.docker(
+        "network", "inspect", "-f", "{{range .IPAM.Config}}{{.Gateway}} {{end}}", "bridge"
+    ).stdout.split()
+    assert daemon.docker("run", *show).stdout == f"{gateway}\tup\n{gateway6}\tup\n"
+    without = ("--sysctl", "net.ipv6.conf.all.disable_ipv6=1")
+    assert daemon.docker("run", *without, *show).stdout == f"{gateway}\tup\n"
 
 
 def test_a_link_in_a_network(run: Callable[..., str], reaches: Callable[..., bool]) -> None:
