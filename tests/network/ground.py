@@ -57,8 +57,12 @@ class Server:
             each.close()
 
     def _serve(self) -> None:
+        poll, sockets = select.poll(), {each.fileno(): each for each in self.sockets}
+        for fd in sockets:
+            poll.register(fd, select.POLLIN)  # select() ends at descriptor 1024
         while not self.stop.is_set():
-            for ready in select.select(self.sockets, [], [], 0.05)[0]:
+            for fd, _ in poll.poll(50):
+                ready = sockets[fd]
                 if ready.type == socket.SOCK_DGRAM:
                     data, peer = ready.recvfrom(65535)
                     ready.sendto(f"{self.name} {peer[0]} ".encode() + data, peer)

@@ -214,7 +214,10 @@ def veths() -> int:
 
 
 def kernel() -> list[str]:
-    conntrack = [line for line in run("conntrack", "-L", check=False).splitlines() if "172.17.0." in line]
+    flows = run("conntrack", "-L", check=False).splitlines()
+    conntrack = [
+        line for line in flows if "172.17.0." in line and "dst=224." not in line
+    ]  # IGMP is the bridge's
     names = sorted(name for _, name in socket.if_nameindex())
     return [*names, run("nft", "-s", "list", "ruleset"), run("ss", "-Hltun"), *conntrack]
 
