@@ -60,7 +60,11 @@ class Bus:
             self._socket.close()
             raise BusError(f"no message bus at {path}: {error.strerror}") from error
         bus = "org.freedesktop.DBus"
-        self.call(Method(bus, "/org/freedesktop/DBus", bus, "Hello"))
+        try:
+            self.call(Method(bus, "/org/freedesktop/DBus", bus, "Hello"))
+        except BusError:
+            self._socket.close()
+            raise
 
     def close(self) -> None:
         """End it, and whatever waits for an answer."""
@@ -77,7 +81,7 @@ class Bus:
                 reply = self._receive()
                 if reply.serial == self._serial:
                     break
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise BusError(f"the message bus does not answer: {error}") from error
         if reply.error:
             raise BusError(f"{reply.error}: {reply.text}")
@@ -136,15 +140,25 @@ def encode(method: Method, arguments: Sequence[str], serial: int) -> bytes:
 
 
 def decode(message: bytes) -> Reply:
-    """A whole message; what is no reply has the serial 0."""
+    """A whole message; what is no reply has the serial 0. Raises ValueError for bytes that are none."""
+    try:
+        return _decoded(message)
+    except (struct.error, IndexError) as error:
+        raise ValueError("a message that is cut off") from error
+
+
+def _decoded(message: bytes) -> Reply:
     kind = message[1]
-    body_size, _, size = struct.unpack("<III", message[4:16])
+    body_size, _, size = struct.unpack_from("<III", message, 4)
+    body = _aligned(16 + size, 8)
+    if body + body_size > len(message):
+        raise ValueError("a message that is cut off")
     fields = dict(_fields(message, 16 + size))
     if kind not in (_RETURN, _ERROR):
         return Reply(0, "", "")
     text = ""
     if str(fields.get(_SIGNATURE, "")).startswith("s") and body_size:
-        text, _ = _string(message, _aligned(16 + size, 8))
+        text, _ = _string(message, body)
     error = str(fields.get(_ERROR_NAME, "unknown")) if kind == _ERROR else ""
     return Reply(int(fields.get(_REPLY_SERIAL, 0)), error, text)
 
@@ -159,9 +173,8 @@ def _fields(message: bytes, end: int) -> Iterator[tuple[int, str | int]]:
             yield code, struct.unpack_from("<I", message, at)[0]
             at += 4
         elif kind == b"g":
-            size = message[at]
-            yield code, message[at + 1 : at + 1 + size].decode()
-            at += size + 2
+            text, at = _text(message, at + 1, message[at])
+            yield code, text
         else:
             text, at = _string(message, at)
             yield code, text
@@ -169,8 +182,14 @@ def _fields(message: bytes, end: int) -> Iterator[tuple[int, str | int]]:
 
 def _string(message: bytes, at: int) -> tuple[str, int]:
     at = _aligned(at, 4)
-    (size,) = struct.unpack_from("<I", message, at)
-    return message[at + 4 : at + 4 + size].decode(errors="replace"), at + size + 5
+    return _text(message, at + 4, struct.unpack_from("<I", message, at)[0])
+
+
+def _text(message: bytes, at: int, size: int) -> tuple[str, int]:
+    """So many bytes, and where what comes after them and the zero at their end begins."""
+    if at + size >= len(message):
+        raise ValueError("a text that is cut off")
+    return message[at : at + size].decode(errors="replace"), at + size + 1
 
 
 def _aligned(size: int, to: int) -> int:
