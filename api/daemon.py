@@ -12,6 +12,7 @@ from api import assemble, daemon_log, listeners
 from api.accepting import Acceptor, highest_descriptor
 from api.connection import HttpServer
 from api.listeners import Listener
+from api.pidfile import STOP_CONTAINERS
 from api.server import API
 from api.systemd import Notifier
 from engine import version
@@ -21,7 +22,6 @@ from runtime import spawn
 
 _log = logging.getLogger(__name__)
 
-STOP_CONTAINERS = signal.SIGUSR2  # what `wherryd --stop-containers` sends
 _REQUESTS_TIMEOUT = 10.0  # seconds that requests have to end in
 _STATE_TIMEOUT = 5.0
 
@@ -53,6 +53,7 @@ class Daemon:
         for listener in opened:
             _log.info("API listens on %s", listener.address)
         gc.freeze()  # what lives as long as the daemon need not be looked through for garbage; see Trimming
+        gc.enable()
         self._notifier.ready()
         number = await self._until_ended(engine)
         stop_containers = number == STOP_CONTAINERS or await _host_goes_down()

@@ -3,10 +3,14 @@
 import contextlib
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import errdefs
+
+STOP_CONTAINERS = signal.SIGUSR2
+"""What tells the owner to end and to stop its containers too: `wherryd --stop-containers` sends it."""
 
 
 @contextlib.contextmanager

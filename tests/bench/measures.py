@@ -67,6 +67,8 @@ MEASURES: Mapping[str, Measure] = {
     "ports-start": Measure("start, for 10 published ports", "ms", 0.1),
     "ports-remove": Measure("`rm -f`, for 10 published ports", "ms", 0.1),
     "network-boot": Measure("restart, for 50 networks and 1,000 published ports", "ms", limit=100),
+    "back-dns": Measure("DNS answers after kill -9, from the next start", "s", limit=1),
+    "back-proxy": Measure("a port published on [::1] too, which a proxy carries", "s", limit=1),
     "dns": Measure("names of containers by DNS, 64 at a time", "answers/s", 3, more=True),
     "dns-one": Measure("one at a time", "ms"),
     "log-write": Measure("a container writes 100-byte lines", "MB/s", 5, more=True),

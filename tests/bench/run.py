@@ -14,6 +14,7 @@ from tests.bench import equality, fsyncs
 from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
 from tests.bench.groups import (
+    back,
     cpu,
     crowd,
     dns,
@@ -45,6 +46,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "ends": ends.measure,
     "events": events.measure,
     "networks": networks.measure,
+    "back": back.measure,
     "dns": dns.measure,
     "cpu": cpu.measure,
     "logs": logs.measure,
