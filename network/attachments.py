@@ -32,6 +32,11 @@ class Attachment:
     given: list[PortBinding] = field(default_factory=list)
 
     @property
+    def bindings(self) -> list[PortBinding]:
+        """What is published now."""
+        return self.given if self.publications else []
+
+    @property
     def gateways(self) -> Gateways:
         """The endpoints that lead out."""
         return routes.choose(self.endpoints)

@@ -255,6 +255,11 @@ class Controller:
         attachment = self._attachments.get(container_id)
         return await self._exposure.republish(attachment, self._joining.bridged(attachment), wanted)
 
+    def bindings(self, container_id: str) -> list[PortBinding]:
+        """The ports that are published now; none of a container without a sandbox."""
+        attachment = self._attachments.find(container_id)
+        return attachment.bindings if attachment else []
+
     async def release(self, container_id: str) -> None:
         """Take back ports, endpoints and sandbox of a container; idempotent. Does all, then raises a failure."""
         attachment = self._attachments.take(container_id)

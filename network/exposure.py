@@ -36,7 +36,7 @@ class Exposure:
     ) -> list[PortBinding]:
         """Let the ports lead to other endpoints; ports of the host that were given stay the same."""
         if attachment.published == gateways:
-            return attachment.given
+            return attachment.bindings
         await self.withdraw(attachment)
         return await self.publish(attachment, gateways, again(wanted, attachment.given))
 
@@ -49,7 +49,7 @@ class Exposure:
             return []
         publication, warnings = await self._publisher.adopt(gateways, ports)
         attachment.publications.append(publication)
-        attachment.given = list(ports)
+        attachment.given = publication.bindings
         return warnings
 
     async def withdraw(self, attachment: Attachment) -> None:

@@ -32,6 +32,10 @@ class PortInUse(errdefs.SystemFailure):
     """A port cannot be had. Docker answers 500, and clients look for its text."""
 
 
+class PortGiven(PortInUse):
+    """Another container of this instance has the port."""
+
+
 class CannotBind(PortInUse):
     """No port of this address can be had: the host does not have it, or forbids it."""
 
@@ -103,12 +107,12 @@ class Ports:
         return held
 
     def hold(self, binding: PortBinding) -> Held:
-        """Hold exactly this port again, after a restart. Raises PortInUse."""
+        """Hold exactly this port again, after a restart. Raises PortInUse, and of its kinds PortGiven."""
         if binding.host_port == 0:
             return Held(binding, None)
         key = (binding.proto, binding.host_port)
         if any(overlap(binding.host_ip, other) for other in self._taken.get(key, ())):
-            raise PortInUse(
+            raise PortGiven(
                 f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
             )
         try:

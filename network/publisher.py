@@ -12,7 +12,7 @@ from network.nftables.element import NUMBERS, Family, address
 from network.nftables.entry import Entry, Opened, Published
 from network.port_groups import Side, Sides
 from network.portproxy import Proxy
-from network.ports import WILDCARD4, WILDCARD6, Held, PortBinding, PortInUse, PortRequest, Ports
+from network.ports import WILDCARD4, WILDCARD6, Held, PortBinding, PortGiven, PortInUse, PortRequest, Ports
 from network.routes import Gateways
 from network.rules import Rules
 from network.worker import Worker
@@ -20,9 +20,10 @@ from network.worker import Worker
 
 @dataclass(slots=True)
 class Publication:
-    """What is published for one container, and where it leads."""
+    """What is published for one container (`bindings`, in Docker's order), and where it leads."""
 
     sides: Sides
+    bindings: list[PortBinding] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
@@ -32,11 +33,6 @@ class Publication:
         for proxy in self.proxies:
             proxy.close()
         self.proxies.clear()
-
-    @property
-    def bindings(self) -> list[PortBinding]:
-        """The bindings, in Docker's order."""
-        return [each.binding for each in self.held]
 
 
 class Publisher:
@@ -67,9 +63,10 @@ class Publisher:
     async def adopt(
         self, gateways: Gateways, bindings: Iterable[PortBinding]
     ) -> tuple[Publication, list[str]]:
-        """Hold the ports of a running container again; what cannot be held is still led there by nftables.
+        """Hold the ports of a running container again; what the host has taken is still led there by nftables.
 
-        The second value names what is not as it was.
+        What another container has by now, or what leads nowhere, is not published any more. The second value names
+        what is not as it was.
         """
         publication, warnings = await self._worker.run(lambda: self._adopt(gateways, list(bindings)))
         self._serve(publication)
@@ -100,7 +97,8 @@ class Publisher:
             raise PortInUse(
                 f"driver failed programming external connectivity on endpoint {where}: {error.message}"
             ) from error
-        publication = Publication(sides, held, self._entries(sides, [each.binding for each in held]))
+        bindings = [each.binding for each in held]
+        publication = Publication(sides, bindings, held, self._entries(sides, bindings))
         try:
             self._rules.add(publication.entries)
         except BaseException:
@@ -112,13 +110,18 @@ class Publisher:
 
     def _adopt(self, gateways: Gateways, bindings: list[PortBinding]) -> tuple[Publication, list[str]]:
         sides = self._sides(gateways)
-        publication, warnings = Publication(sides, entries=self._entries(sides, bindings)), []
+        publication, warnings = Publication(sides), []
         for binding in bindings:
+            if (side := sides.of(binding.host_ip)) is None:
+                continue  # a disconnect was cut short
             try:
                 publication.held.append(self._ports.hold(binding))
             except PortInUse as error:
-                side = sides.of(binding.host_ip)
-                warnings.append(f"endpoint {side.endpoint.name if side else ''}: {error.message}")
+                warnings.append(f"endpoint {side.endpoint.name}: {error.message}")
+                if isinstance(error, PortGiven):
+                    continue
+            publication.bindings.append(binding)
+        publication.entries = self._entries(sides, publication.bindings)
         self._rules.expect(publication.entries)
         return publication, warnings
 

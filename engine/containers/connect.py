@@ -1,7 +1,5 @@
 """Connecting a container to a network, whether it runs or not."""
 
-from functools import partial
-
 import msgspec
 
 import errdefs
@@ -87,7 +85,11 @@ async def _connect(container: Container, place: Place, machinery: Machinery, sto
     wanted = ports.wanted(container.config, container.host_config)
     async with Undo("connect", STEPS) as undo:
         await store.save_run(_replace(container, reconnecting=True))
-        undo.step("begun", partial(store.save_run, container))
+
+        async def as_before() -> None:
+            await store.save_run(_replace(container, ports=network.bindings(container.id)))
+
+        undo.step("begun", as_before)
         endpoint = await network.connect(network.sandbox(container.id), places.request(container, place))
 
         async def take_back() -> None:

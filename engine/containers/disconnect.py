@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -75,7 +74,11 @@ async def _disconnect(
     async with Undo("disconnect", STEPS) as undo:
         alone = without(container, endpoint.network)
         await store.save(_replace(alone, reconnecting=True))
-        undo.step("save", partial(store.save, container))
+
+        async def as_before() -> None:
+            await store.save(_replace(container, ports=network.bindings(container.id)))
+
+        undo.step("save", as_before)
         await network.disconnect(container.id, endpoint)
         undo.step("endpoint")
         undo.done()

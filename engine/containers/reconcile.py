@@ -44,7 +44,8 @@ class Reconciler:
 
     async def run(self) -> None:
         """Adopt what runs, record what ended, undo what was half done, and sweep what belongs to nothing."""
-        for container in self._store.all():
+        # Ports of one whose disconnect was cut short may be another's by now.
+        for container in sorted(self._store.all(), key=lambda each: each.reconnecting):
             try:
                 await self._restore(container)
             except (errdefs.WherryError, OSError) as error:
@@ -123,14 +124,16 @@ class Reconciler:
             await asyncio.to_thread(cgroups.thaw, task.pid)
         frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
         status = Status.PAUSED if frozen else Status.RUNNING
+        ports = self._machinery.network.bindings(container.id)
         passing = container.stopped_by_user or container.to_go_on or container.reconnecting
-        if passing or status is not container.state.status:
+        if passing or status is not container.state.status or ports != container.ports:
             # A stop that was cut short and outlived counts as none; what is frozen is known by the kernel.
             state = msgspec.structs.replace(container.state, status=status)
             await self._store.save(
                 msgspec.structs.replace(
                     container,
                     state=state,
+                    ports=ports,
                     stopped_by_user=False,
                     restart_wanted=False,
                     to_go_on=False,

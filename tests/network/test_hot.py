@@ -9,6 +9,7 @@ import errdefs
 from network.controller import Controller
 from network.drivers.driver import Pool
 from network.endpoint import Endpoint, EndpointRequest
+from network.ports import PortInUse
 from network.sandbox import Sandbox
 from tests.network.conftest import tcp
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually, run
@@ -150,6 +151,25 @@ async def test_a_network_reaches_its_own_and_no_other(controller: Controller, gr
     await controller.disconnect("web", mine)
     assert await ground.ask(web, data.ipv4, 80, seconds=0.3) == ""
     assert front.interface == "eth0"
+
+
+async def test_a_port_that_another_got_meanwhile_is_not_told_of(controller: Controller) -> None:
+    await networks(controller, "a", "m", "z")
+    one, first = await join(controller, "one", "a")
+    given = await controller.publish("one", [tcp(8080)])
+    assert controller.bindings("one") == given != []
+    await join(controller, "two", "m")
+    await controller.disconnect("one", first)
+    await controller.publish("two", [tcp(8080)])
+    assert controller.bindings("one") == []
+    second = await more(controller, one, "m")
+    with pytest.raises(PortInUse, match="port is already allocated"):
+        await controller.republish("one", [tcp(8080)])
+    await more(controller, one, "z")
+    assert await controller.republish("one", [tcp(8080)]) == []
+    await controller.release("two")
+    await controller.disconnect("one", second)
+    assert await controller.republish("one", [tcp(8080)]) == given
 
 
 async def test_ports_follow_the_network_that_leads_out(controller: Controller, ground: Ground) -> None:

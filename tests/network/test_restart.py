@@ -221,6 +221,28 @@ async def test_a_port_taken_meanwhile_is_a_warning(
         await controller.close()
 
 
+async def test_a_port_that_two_had_is_the_first_ones(
+    ground: Ground, config: NetworkConfig, daemon: Daemon
+) -> None:
+    """A record may tell of a port that was given away before a daemon died."""
+    daemon.kill()
+    controller = await Controller.open(config)
+    first, second = daemon.containers[:2]
+    try:
+        assert await controller.adopt("c0", first.pid, [first.endpoint], first.bindings) == []
+        stale = [*second.bindings, *first.bindings]
+        warnings = await controller.adopt("c1", second.pid, [second.endpoint], stale)
+        assert len(warnings) == len(first.bindings)
+        assert all(each.endswith("failed: port is already allocated") for each in warnings)
+        assert controller.bindings("c1") == second.bindings
+        await controller.reconcile({"c0", "c1"})
+        assert await ground.ask(ground.client, HOST4, 8080) == "c0 x"
+        assert await ground.ask(ground.client, HOST4, 8081) == "c1 x"
+    finally:
+        await controller.dismantle()
+        await controller.close()
+
+
 async def test_a_process_that_is_gone_is_not_found(
     ground: Ground, config: NetworkConfig, daemon: Daemon
 ) -> None:
