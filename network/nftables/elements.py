@@ -69,6 +69,8 @@ def _encoded(element: Element, *, with_target: bool) -> list[bytes]:
     last = high(element.key)
     if len(element.key) > 1:
         return [nested(_LIST_ELEMENT, body, nested(_ELEMENT_KEY_END, attribute(_DATA_VALUE, last)))]
+    if last == b"\xff" * len(last):  # nothing comes after: the kernel has it go on to the end
+        return [nested(_LIST_ELEMENT, body)]
     after = (int.from_bytes(last, "big") + 1).to_bytes(len(last), "big")
     end = nested(_ELEMENT_KEY, attribute(_DATA_VALUE, after)) + attribute(_ELEMENT_FLAGS, _INTERVAL_END)
     return [nested(_LIST_ELEMENT, body), nested(_LIST_ELEMENT, end)]

@@ -55,10 +55,11 @@ def test_nft_reads_what_it_would_have_written(transactions: Transactions) -> Non
 
 
 def test_what_is_read_is_what_was_said(transactions: Transactions) -> None:
-    """Neighbours too: of their intervals nft writes fewer ends than we do."""
+    """Neighbours too: of their intervals nft writes fewer ends than we do. After the last address none can end."""
+    subnets = [*(f"10.1.{number}.0/24" for number in range(3)), "255.255.255.0/24"]
     neighbours = [
-        bridge.Bridge(name=f"br{number}", network_id="", subnets=(ip_network(f"10.1.{number}.0/24"),))
-        for number in range(3)
+        bridge.Bridge(name=f"br{number}", network_id="", subnets=(ip_network(subnet),))
+        for number, subnet in enumerate(subnets)
     ]
     said = [*EVERYTHING, *(each for one in neighbours for each in bridge.elements(one))]
     sets = (*rules_text.SETS, *rules_text.MAPS)
