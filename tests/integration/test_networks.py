@@ -4,7 +4,9 @@ import concurrent.futures
 import ipaddress
 import json
 import re
+import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -173,6 +175,53 @@ def test_many_at_once(wherryd: Wherryd) -> None:
     with concurrent.futures.ThreadPoolExecutor(16) as threads:
         gone = list(threads.map(lambda each: wherryd.call("DELETE", f"/networks/{each}").status, ids))
     assert sorted(gone) == [204] * 9 + [404] * 9
+
+
+def test_a_thousand_ports(wherryd: Wherryd) -> None:
+    """All are listened on and led to the container; none is once it is gone."""
+    ports = "21000-21999"
+    serve = "nc -ll -p 21500 -e echo here"
+    wherryd.docker("run", "-d", "--name", "wide", "-p", f"{ports}:{ports}", "busybox", "sh", "-c", serve)
+    told = json.loads(wherryd.docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", "wide").stdout)
+    assert {binding["HostPort"] for bindings in told.values() for binding in bindings} == {
+        str(port) for port in range(21000, 22000)
+    }
+    assert (listened(), led(wherryd)) == (1000, 1000)
+    assert until(lambda: answer("127.0.0.1", 21500) == b"here\n")
+    wherryd.docker("rm", "-f", "wide")
+    assert (listened(), led(wherryd)) == (0, 0)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", 21500), 5).close()
+
+
+def listened() -> int:
+    """Ports of the thousand on which somebody listens by IPv4."""
+    expression = "sport >= 21000 and sport <= 21999"
+    return len(subprocess.check_output(["ss", "-4Hltn", expression], text=True).splitlines())
+
+
+def led(wherryd: Wherryd) -> int:
+    """Ports of the thousand that nft leads to a container by IPv4."""
+    argv = ["nft", "list", "map", "inet", f"wherry_{wherryd.instance}", "any4"]
+    return len(re.findall(r"tcp \. 21\d\d\d :", subprocess.check_output(argv, text=True)))
+
+
+def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def answer(host: str, port: int) -> bytes:
+    """What is sent to a client that says nothing, b"" for a refusal."""
+    try:
+        with socket.create_connection((host, port), 5) as client:
+            return client.recv(100)
+    except OSError:
+        return b""
 
 
 def test_networks_after_a_restart(start_daemon: Callable[..., Wherryd]) -> None:
