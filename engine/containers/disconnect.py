@@ -31,7 +31,7 @@ async def disconnect(
     """Disconnect a container, whose lock the caller holds; the network, None if it is not there any more.
 
     The last network may go, too: the container has nothing but its loopback then. With `force` a running container
-    may leave a network that is gone. Errors are Docker's.
+    may leave a network that is gone. Errors are Docker's, but that one which is in no such network is not found.
     """
     require_present(container)
     info = networking.finder(machinery.networks)(reference)
@@ -42,9 +42,9 @@ async def disconnect(
         places.require_disconnectable(mode_of(container), info)
     endpoint = container.endpoints.get(name)
     if container.running and info is not None and endpoint is None:
-        raise errdefs.SystemFailure(f"container {container.id} is not connected to network {name}")
+        raise errdefs.NotFound(f"container {container.id} is not connected to network {name}")
     if name not in container.networks:
-        raise errdefs.SystemFailure(f"container {container.id} is not connected to the network {name}")
+        raise errdefs.NotFound(f"container {container.id} is not connected to the network {name}")
     if endpoint is None:
         await store.save(without(container, name))
     else:

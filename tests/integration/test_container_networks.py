@@ -397,7 +397,7 @@ def test_docker_py(wherryd: Wherryd) -> None:
         network.reload()
         assert [each.name for each in network.containers] == ["cc"]
         network.disconnect(container)
-        with pytest.raises(docker.errors.APIError, match="is not connected to network py"):
+        with pytest.raises(docker.errors.NotFound, match="is not connected to network py"):
             network.disconnect(container)
         network.remove()
     finally:

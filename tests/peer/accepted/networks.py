@@ -6,9 +6,11 @@ CREATE = "POST /networks/create"
 SHOWN = "GET /networks*"
 REMOVE = "DELETE /networks/{name}"
 CLIENTS_FAULT = "a client's fault is a 400"
+NOT_IN_IT = "no endpoint to disconnect is a 404, and no fault of the daemon's"
 HOLDER = "the network that has the subnet is named"
 
 LINES: tuple[Accepted, ...] = (
+    Accepted("POST /networks/{name}/disconnect", "status", NOT_IN_IT),
     Accepted(CREATE, "body.message", HOLDER, "10.95.0.0/25"),
     Accepted(CREATE, "body.message", HOLDER, '"again"'),
     Accepted(REMOVE, "body.message", "the containers in it are named, as by later engines", "/used"),
