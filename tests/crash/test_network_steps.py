@@ -2,9 +2,12 @@
 is stored is what the kernel has.
 """
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -139,3 +142,40 @@ def test_a_network_that_cannot_be_made_again(mortal: Wherryd) -> None:
     finally:
         subprocess.run(["ip", "link", "del", bridge], check=True)
     assert stored(mortal) == set()
+
+
+@pytest.mark.parametrize("loss", ["its bridge's name is taken", "its record is lost"])
+def test_a_container_whose_network_cannot_be_made_again(mortal: Wherryd, loss: str) -> None:
+    """It runs on, and the daemon warns; it can be stopped, and is told of its network when it is to start again."""
+    mortal.docker("network", "create", *ASKED)
+    mortal.docker("network", "create", "beside")
+    mortal.docker("run", "-d", "--name", "cc", "--network", "net", "busybox", "sleep", "1000")
+    mortal.docker("network", "connect", "beside", "cc")
+    bridge, pid = bridge_of(mortal, "net"), state_of(mortal)["Pid"]
+    mortal.kill9()
+    if loss == "its record is lost":
+        with contextlib.closing(sqlite3.connect(mortal.data_root / "state.db")) as database, database:
+            of_net = "json_extract(CAST(record AS TEXT), '$.name') = 'net'"
+            assert database.execute(f"DELETE FROM networks WHERE {of_net}").rowcount == 1
+    else:
+        subprocess.run(["ip", "link", "del", bridge], check=True)
+        subprocess.run(["ip", "link", "add", bridge, "type", "veth", "peer", "name", "strangers"], check=True)
+    try:
+        mortal.start()
+        assert state_of(mortal) | {"Running": True, "Pid": pid} == state_of(mortal)
+        assert "network net is not there any more" in mortal.log_tail()
+        assert mortal.docker("exec", "cc", "ping", "-c1", "-W2", "cc").returncode == 0
+        mortal.docker("stop", "-t0", "cc")
+        assert "net" in mortal.docker("start", "cc", check=False).stderr
+        assert not state_of(mortal)["Running"]
+        mortal.docker("rm", "-f", "cc")
+        mortal.docker("network", "rm", "net", check=False)
+        mortal.docker("network", "rm", "beside")
+    finally:
+        subprocess.run(["ip", "link", "del", bridge], capture_output=True)
+    assert stored(mortal) == set()
+
+
+def state_of(mortal: Wherryd) -> dict[str, Any]:
+    found: dict[str, Any] = mortal.get("/containers/cc/json").json["State"]
+    return found
