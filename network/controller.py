@@ -301,7 +301,7 @@ class Controller:
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
-        removed from the kernel.
+        removed from the kernel. Ports of adopted containers are held, and proxies serve them, a moment later.
         """
         for container_id in self._attachments:
             if container_id not in known:
@@ -313,6 +313,7 @@ class Controller:
             if strays:
                 _log.info("removed interfaces that belong to nothing: %s", ", ".join(strays))
         await self._worker.run(self._attachments.remove_stale_links)
+        self._steps.spawn(self._exposure.hold_adopted())
 
     def _named(self, name: str) -> Driver:
         for driver in self._drivers.values():

@@ -43,7 +43,7 @@ class Exposure:
     async def adopt(
         self, attachment: Attachment, gateways: Gateways, ports: Sequence[PortBinding]
     ) -> list[str]:
-        """Take over the ports of a running container. Returns what is not as it was."""
+        """Take over the ports of a running container; see `hold_adopted`. Returns what is not as it was."""
         attachment.published = gateways
         if not ports:
             return []
@@ -51,6 +51,10 @@ class Exposure:
         attachment.publications.append(publication)
         attachment.given = publication.bindings
         return warnings
+
+    async def hold_adopted(self) -> None:
+        """Hold the ports of adopted containers, and serve what nftables does not lead there."""
+        await self._publisher.hold_adopted()
 
     async def withdraw(self, attachment: Attachment) -> None:
         """Take all back. Does all, then raises a failure. Idempotent."""

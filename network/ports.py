@@ -81,7 +81,7 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A binding and its socket (None for an opened port, and where the kernel has no SCTP)."""
+    """A binding and its socket (None for a port that is opened or reserved, and where the kernel has no SCTP)."""
 
     binding: PortBinding
     socket: socket.socket | None
@@ -107,7 +107,11 @@ class Ports:
         return held
 
     def hold(self, binding: PortBinding) -> Held:
-        """Hold exactly this port again, after a restart. Raises PortInUse, and of its kinds PortGiven."""
+        """Hold exactly this port. Raises PortInUse, and of its kinds PortGiven."""
+        return self.take_up(self.reserve(binding))
+
+    def reserve(self, binding: PortBinding) -> Held:
+        """Keep a port from other containers, and from the rest of the host once it is taken up. Raises PortGiven."""
         if binding.host_port == 0:
             return Held(binding, None)
         key = (binding.proto, binding.host_port)
@@ -115,12 +119,23 @@ class Ports:
             raise PortGiven(
                 f"Bind for {binding.host_ip}:{binding.host_port} failed: port is already allocated"
             )
+        reserved = Held(binding, None)
+        self._taken.setdefault(key, {})[binding.host_ip] = reserved
+        return reserved
+
+    def take_up(self, reserved: Held) -> Held:
+        """Hold a port that was reserved, unless it was given back meanwhile. Raises PortInUse; it is free then."""
+        binding = reserved.binding
+        addresses = self._taken.get((binding.proto, binding.host_port), {})
+        if addresses.get(binding.host_ip) is not reserved:
+            return reserved
         try:
             held = Held(binding, _holder(binding))
         except OSError as error:
+            self.free([reserved])
             refusal = PortInUse if error.errno == errno.EADDRINUSE else CannotBind
             raise refusal(_refusal(binding, error)) from error
-        self._taken.setdefault(key, {})[binding.host_ip] = held
+        addresses[binding.host_ip] = held
         return held
 
     def free(self, held: Iterable[Held]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 import errdefs
 from network import port_groups, portproxy, ports
@@ -17,6 +20,10 @@ from network.routes import Gateways
 from network.rules import Rules
 from network.worker import Worker
 
+_log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 50  # a millisecond of the worker's thread
+
 
 @dataclass(slots=True)
 class Publication:
@@ -27,9 +34,11 @@ class Publication:
     held: list[Held] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     proxies: list[Proxy] = field(default_factory=list)
+    ended: bool = False
 
     def unserve(self) -> None:
-        """End the proxies; on the loop. Idempotent."""
+        """End the proxies, for good; on the loop. Idempotent."""
+        self.ended = True
         for proxy in self.proxies:
             proxy.close()
         self.proxies.clear()
@@ -44,6 +53,7 @@ class Publisher:
         self._worker = worker
         self._rules = rules
         self._ports = ports
+        self._adopted: list[Publication] = []
 
     async def publish(
         self,
@@ -57,20 +67,33 @@ class Publisher:
         cancelled meanwhile. Raises PortInUse with the endpoint's name and Docker's text, InvalidArgument.
         """
         publication = await self._worker.run(lambda: self._publish(gateways, wanted, record))
-        self._serve(publication)
+        self._serve(publication, publication.held)
         return publication
 
     async def adopt(
         self, gateways: Gateways, bindings: Iterable[PortBinding]
     ) -> tuple[Publication, list[str]]:
-        """Hold the ports of a running container again; what the host has taken is still led there by nftables.
+        """The ports of a running container are its own again. nftables leads there; for the rest see `hold_adopted`.
 
         What another container has by now, or what leads nowhere, is not published any more. The second value names
         what is not as it was.
         """
         publication, warnings = await self._worker.run(lambda: self._adopt(gateways, list(bindings)))
-        self._serve(publication)
+        self._adopted.append(publication)
         return publication, warnings
+
+    async def hold_adopted(self) -> None:
+        """Hold and serve the ports of all adopted containers, a few at a time: nobody need wait for a thousand.
+
+        What cannot be held, for the host has taken it meanwhile, is logged; nftables leads there all the same.
+        """
+        adopted, self._adopted = self._adopted, []
+        for publication in adopted:
+            for begin in range(0, len(publication.held), _AT_ONCE):
+                some = slice(begin, begin + _AT_ONCE)
+                await self._worker.run(partial(self._take_up, publication, some))
+                if not publication.ended:
+                    self._serve(publication, publication.held[some])
 
     def withdraw(self, publication: Publication) -> None:
         """Take all of it back; for the worker's thread, after `unserve` on the loop. Idempotent."""
@@ -115,15 +138,23 @@ class Publisher:
             if (side := sides.of(binding.host_ip)) is None:
                 continue  # a disconnect was cut short
             try:
-                publication.held.append(self._ports.hold(binding))
-            except PortInUse as error:
-                warnings.append(f"endpoint {side.endpoint.name}: {error.message}")
-                if isinstance(error, PortGiven):
-                    continue
-            publication.bindings.append(binding)
+                publication.held.append(self._ports.reserve(binding))
+            except PortGiven as error:
+                warnings.append(_warning(side, error))
+            else:
+                publication.bindings.append(binding)
         publication.entries = self._entries(sides, publication.bindings)
         self._rules.expect(publication.entries)
         return publication, warnings
+
+    def _take_up(self, publication: Publication, some: slice) -> None:
+        held = publication.held[some]
+        for number, each in enumerate(held):
+            try:
+                held[number] = self._ports.take_up(each)
+            except PortInUse as error:
+                _log.warning("%s", _warning(publication.sides.of(each.binding.host_ip), error))
+        publication.held[some] = held
 
     def _sides(self, gateways: Gateways) -> Sides:
         """A container without a way out by IPv6 is reached from the host's IPv6 addresses by its IPv4 one."""
@@ -171,8 +202,8 @@ class Publisher:
         published = [each for each in entries if isinstance(each, Published) and each.proto == "udp"]
         self._worker.conntrack.forget_ports(NUMBERS["udp"], {each.host_port for each in published})
 
-    def _serve(self, publication: Publication) -> None:
-        for each in publication.held:
+    def _serve(self, publication: Publication, held: Iterable[Held]) -> None:
+        for each in held:
             side = publication.sides.of(each.binding.host_ip)
             if each.socket is None or side is None:
                 continue
@@ -181,3 +212,7 @@ class Publisher:
             if proxy is not None:
                 publication.proxies.append(proxy)
                 proxy.start()
+
+
+def _warning(side: Side | None, error: PortInUse) -> str:
+    return f"endpoint {side.endpoint.name if side else ''}: {error.message}"

@@ -199,7 +199,7 @@ async def test_adopted_containers_are_released_like_others(
 
 
 async def test_a_port_taken_meanwhile_is_a_warning(
-    ground: Ground, config: NetworkConfig, daemon: Daemon
+    ground: Ground, config: NetworkConfig, daemon: Daemon, caplog: pytest.LogCaptureFixture
 ) -> None:
     """nft still leads there; what is lost is the proxy."""
     daemon.kill()
@@ -210,11 +210,13 @@ async def test_a_port_taken_meanwhile_is_a_warning(
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             other.bind(("0.0.0.0", 8080))
             other.listen()
-            warnings = await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings)
-            assert warnings == [
+            assert await controller.adopt("c0", kept.pid, [kept.endpoint], kept.bindings) == []
+            await controller.reconcile({"c0"})
+            assert await eventually(lambda: bool(caplog.messages))
+            assert caplog.messages == [
                 "endpoint c0: Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use"
             ]
-            await controller.reconcile({"c0"})
+            assert await eventually(lambda: "[::]:8080" in run("ss", "-Hltn"))
             assert await ground.ask(ground.client, HOST4, 8080) == "c0 x"
     finally:
         await controller.dismantle()
