@@ -13,8 +13,10 @@ PYTHON ?= $(shell $(SCRIPTS)/find-python)
 # the first image, ps answers `docker top`, and tini is what `docker run --init` puts in a container.
 PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps
 TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack strace chromium
+# What firewalld needs, and the bus that it is spoken to by.
+TEST_PACKAGES += dbus python3-dbus python3-gi python3-nftables
 # Installed it would rule over the host.
-FIREWALLS := ufw
+FIREWALLS := ufw firewalld python3-firewall
 
 setup:
 	@$(SCRIPTS)/packages $(PACKAGES)

@@ -1,4 +1,4 @@
-"""ufw beside the daemon: enabled while containers run, reloaded while others start.
+"""ufw and firewalld beside the daemon: enabled while containers run, reloaded while others start.
 
 What worked goes on working, and what may not be reached is reached at no sampled instant.
 """
@@ -13,15 +13,15 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.network import firewalls
-from tests.network.firewalls import Firewall, Ufw
+from tests.network.firewalls import Firewall, Firewalld, Ufw
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually
 from tests.network.test_no_instant import Sampler
 from tests.roots import make_root
 
 pytestmark = pytest.mark.root
 
-RELOADS = 3
-FIREWALLS: dict[str, Callable[[Path], Firewall]] = {"ufw": Ufw}
+RELOADS = 5
+FIREWALLS: dict[str, Callable[[Path], Firewall]] = {"ufw": Ufw, "firewalld": Firewalld}
 
 
 @pytest.fixture(params=sorted(FIREWALLS))
