@@ -105,7 +105,11 @@ class UdpProxy:
             try:
                 data = flow.socket.recv(_DATAGRAM)
                 self._holder.sendmsg([data], flow.control, 0, flow.client)
-            except OSError:  # drained, or nobody listens in the container
+            except BlockingIOError:  # drained
+                return
+            except OSError:  # nobody listens in the container: uvloop polls no descriptor on after an error
+                self._loop.remove_reader(flow.socket.fileno())
+                self._loop.add_reader(flow.socket.fileno(), self._answer, flow)
                 return
             flow.used = self._loop.time()
 

@@ -1,14 +1,17 @@
 """What the kernel's DNAT cannot carry: [::1] and IPv6 to a container with IPv4, on the daemon's loop."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
 
 import pytest
+import uvloop
 
 from network import netns
 from network.controller import Controller
+from network.udpproxy import UdpProxy
 from tests.network.conftest import Start, tcp, udp
 from tests.network.ground import HOST6, Ground, eventually, run
 
@@ -67,6 +70,37 @@ async def test_nobody_listens_in_the_container(start: Start, ground: Ground) -> 
     await start("web", [tcp(8080), udp(8080)], serve=False)
     for datagrams in (False, True):
         assert await ground.ask(ground.host, "::1", 8080, udp=datagrams, seconds=1) == ""
+
+
+def test_a_client_that_came_before_the_service_is_answered_later() -> None:
+    """On the daemon's own loop, which drops a reader when its socket has an error."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_a_client_that_came_before_the_service())
+
+
+async def _a_client_that_came_before_the_service() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as late,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as holder,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client,
+    ):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+            closed.bind(("127.0.0.1", 0))
+            target = closed.getsockname()
+        holder.bind(("::1", 0))
+        holder.setblocking(False)
+        client.connect(holder.getsockname())
+        for each in (client, late):
+            each.settimeout(2)
+        with contextlib.closing(UdpProxy(holder, target)) as proxy:
+            proxy.start()
+            client.send(b"nobody")
+            await asyncio.sleep(0.1)
+            late.bind(target)
+            client.send(b"question")
+            data, flow = await asyncio.to_thread(late.recvfrom, 99)
+            late.sendto(b"answer to " + data, flow)
+            assert await asyncio.to_thread(client.recv, 99) == b"answer to question"
 
 
 async def test_release_ends_connections_and_leaves_no_descriptor(
