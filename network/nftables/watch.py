@@ -112,10 +112,17 @@ class Watch:
             except BlockingIOError:
                 return
             except OSError:  # ENOBUFS: the kernel had to drop some
+                self._listen_again(changed)
                 changed(Change(None, frozenset()))
                 continue
             for change in self._parser.feed(data):
                 changed(change)
+
+    def _listen_again(self, changed: Callable[[Change], None]) -> None:
+        """Uvloop polls no descriptor on after an error."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.add_reader(self._socket.fileno(), self._receive, changed)
 
 
 def _first_attribute(raw: bytes) -> bytes:

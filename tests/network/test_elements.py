@@ -1,5 +1,6 @@
 """Elements go to the kernel as netlink messages: nft reads them as its own, and a refused change changes nothing."""
 
+import asyncio
 import ctypes
 import errno
 import os
@@ -9,12 +10,14 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from network.nftables import bridge, element, elements, held, rules_text, ruleset
 from network.nftables.apply import Nft
 from network.nftables.entry import Published
 from network.nftables.ruleset import Ruleset
 from network.nftables.transaction import NftError, Transactions
+from network.nftables.watch import Change, Watch
 from tests.network.ground import Ground, run
 from tests.unit.network.test_ruleset import example
 
@@ -119,6 +122,30 @@ def test_every_port_at_once(transactions: Transactions) -> None:
     assert shown().count("tcp . ") == len(every)
     transactions.commit(elements.remove(TABLE, every))
     assert "tcp . " not in shown()
+
+
+def test_a_watch_that_missed_changes_hears_of_the_next(transactions: Transactions) -> None:
+    """On the daemon's own loop, which drops a reader when its socket has an error: the kernel's for lost messages."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_a_watch_that_missed_changes(transactions))
+
+
+async def _a_watch_that_missed_changes(transactions: Transactions) -> None:
+    every = [Published("tcp", "", port, "172.17.0.2", port).element() for port in range(1, 65536)]
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    watch = Watch()
+    watch.start(changes.put_nowait)
+    transactions.commit(
+        elements.add(TABLE, every)
+    )  # more than the socket's buffer takes, the loop being away
+    while (await asyncio.wait_for(changes.get(), 10)).generation is not None:
+        pass
+    await asyncio.sleep(0.1)
+    transactions.commit(elements.remove(TABLE, [FIRST]))
+    while (await asyncio.wait_for(changes.get(), 10)).generation is None:
+        pass
+    watch.stop()
+    watch.close()
 
 
 def test_a_lock_is_its_sockets(transactions: Transactions) -> None:
