@@ -170,6 +170,8 @@ async def test_a_container_that_was_never_adopted_loses_its_interface(
         await controller.reconcile({"c0", "c1"})
         assert await eventually(lambda: sum("veth" in name for _, name in socket.if_nameindex()) == 1)
         assert await ground.ask(ground.client, HOST4, 8081, seconds=0.3) == ""
+        assert "8080" in (rules := run("nft", "list", "ruleset"))
+        assert "8081" not in rules
         assert [each.name for each in (config.exec_root / "netns").iterdir()] == [
             kept.endpoint.sandbox_id[:12]
         ]
