@@ -1,7 +1,8 @@
 """Our bridges where firewalld rules: in its zone `trusted`, or it refuses what their containers send to the outside.
 
 Its chains come after ours, and an accept of ours does not count there. dockerd does so, too, with a zone of its own.
-Nothing is written into firewalld's configuration; a reload keeps it, and after a restart firewalld is told again.
+Nothing is written into firewalld's configuration: it is told again after its reload, which forgets that unless
+FlushAllOnReload=no, and after its restart.
 """
 
 from __future__ import annotations

@@ -170,6 +170,7 @@ class Rules:
             self._forget_udp()
         elif foreign:
             self._forwarding.ensure()
+        if foreign:
             self._firewalld.renew()
         return broken
 

@@ -100,8 +100,13 @@ class Firewalld:
         self._until(lambda: self._client("--state").returncode == 0, 60)
 
     def reload(self) -> None:
-        done = self._client("--reload")
+        self.client("--reload")
+
+    def client(self, *words: str) -> str:
+        """What firewall-cmd says, which succeeds."""
+        done = self._client(*words)
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
 
     def close(self) -> None:
         for process in reversed(self._processes):

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from network.controller import Controller, NetworkConfig
 from tests.daemon import Wherryd
 from tests.network import firewalls
+from tests.network.conftest import INSTANCE, tcp
 from tests.network.firewalls import Firewall, Firewalld, Ufw
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually
+from tests.network.test_networks import NAME, join, network, with_options
 from tests.network.test_no_instant import Sampler
 from tests.roots import make_root
 
@@ -116,3 +119,48 @@ async def test_containers_under_a_firewall(wherryd: Wherryd, firewall: Firewall,
     await all_works(ground, web, own)
     for placed in (web, own, other, inner):
         os.close(placed.fd)
+
+
+async def test_zones_of_bridges(ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`trusted`, unless somebody meant another one, and nothing that is written down: a reload forgets it."""
+    if reason := firewalls.missing():
+        pytest.skip(reason)
+    firewalld = Firewalld(tmp_path)
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", firewalld.env["DBUS_SYSTEM_BUS_ADDRESS"])
+
+    def members(zone: str) -> str:
+        return firewalld.client(f"--zone={zone}", "--list-interfaces")
+
+    try:
+        await asyncio.to_thread(firewalld.enable)
+        firewalld.client("--permanent", "--new-zone=containers")
+        firewalld.client("--permanent", "--zone=containers", "--add-interface=meant0")
+        firewalld.client("--permanent", "--new-policy=out")
+        for word in ("--add-ingress-zone=containers", "--add-egress-zone=ANY", "--set-target=ACCEPT"):
+            firewalld.client("--permanent", "--policy=out", word)
+        firewalld.reload()
+        ground.serve(ground.client, "outside", port=9000)
+        ground.serve(ground.host, "host", port=9001)
+        controller = await Controller.open(NetworkConfig(instance=INSTANCE, exec_root=tmp_path))
+        try:
+            await controller.create_network(with_options(network("n"), **{NAME: "meant0"}))
+            assert await eventually(lambda: members("trusted") == "wherry0", 20)
+            assert members("containers") == "meant0"
+            free, _ = await join(controller, "free", "bridge")
+            bound, _ = await join(controller, "bound", "n")
+            ground.serve(bound, "bound")
+            await controller.publish("bound", [tcp(8080)])
+            for each in (free, bound):
+                assert await ground.ask(each, CLIENT4, 9000) == f"outside {HOST4} x"
+            assert (await ground.ask(free, HOST4, 9001)).startswith("host ")
+            assert await ground.ask(bound, HOST4, 9001, seconds=1) == ""
+            assert await ground.ask(ground.client, HOST4, 8080) == f"bound {CLIENT4} x"
+            firewalld.reload()
+            assert await eventually(lambda: members("trusted") == "wherry0", 20)
+            assert members("containers") == "meant0"
+            assert firewalld.client("--permanent", "--zone=trusted", "--list-interfaces") == ""
+        finally:
+            await controller.dismantle()
+            await controller.close()
+    finally:
+        firewalld.close()
