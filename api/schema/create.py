@@ -10,6 +10,7 @@ import msgspec
 import errdefs
 from api import gojson
 from api.schema import main_endpoint
+from api.schema.endpoints import NetworkingSettings
 from api.versions import Version
 from engine.containers.config import (
     ContainerConfig,
@@ -33,7 +34,7 @@ class CreateRequest(ContainerConfig):
     """The body as it is sent: a ContainerConfig with two more fields."""
 
     host_config: HostConfig | None = None
-    networking_config: NetworkingConfig | None = None
+    networking_config: NetworkingSettings | None = None
 
 
 class Request(msgspec.Struct, kw_only=True):
@@ -61,7 +62,7 @@ def parse(body: bytes, version: Version, *, cgroup_version: int = 2) -> Request:
     request = Request(
         config=config,
         host=sent.host_config or HostConfig(),
-        networking=sent.networking_config or NetworkingConfig(),
+        networking=sent.networking_config.asked() if sent.networking_config else NetworkingConfig(),
     )
     _check_ranges(request.host)
     _normalize(request)

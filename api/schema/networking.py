@@ -63,7 +63,7 @@ def _given(container: Container, name: str, asked: EndpointConfig) -> Given:
     if endpoint is not None:
         return _of_endpoint(endpoint)
     before = container.network_ids.get(name, "")
-    return Given(network_id=before, mac="" if before else asked.mac_address)
+    return Given(network_id=before or asked.network_id, mac="" if before else asked.mac_address)
 
 
 def _of_endpoint(endpoint: Endpoint) -> Given:

@@ -7,9 +7,11 @@ from typing import Any, Literal
 import msgspec
 
 import errdefs
+from api.schema.endpoints import EndpointSettings
 from api.versions import Version
 from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
+from engine.containers.network_mode import is_mac
 from engine.networks import create
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam.leases import Leases
@@ -61,7 +63,7 @@ class ConnectOptions(msgspec.Struct, rename="pascal"):
     """The body of `POST /networks/{name}/connect`."""
 
     container: str = ""
-    endpoint_config: EndpointConfig | None = None
+    endpoint_config: EndpointSettings | None = None
 
 
 class DisconnectOptions(msgspec.Struct, rename="pascal"):
@@ -72,10 +74,13 @@ class DisconnectOptions(msgspec.Struct, rename="pascal"):
 
 
 def endpoint(body: ConnectOptions, version: Version) -> EndpointConfig | None:
-    """The place that is asked for; its MAC address counts from 1.54 on."""
-    if body.endpoint_config is not None and version.before("1.54"):
-        return msgspec.structs.replace(body.endpoint_config, mac_address="")
-    return body.endpoint_config
+    """The place that is asked for; its MAC address counts from 1.54 on, but had to be one before."""
+    if body.endpoint_config is None:
+        return None
+    asked = body.endpoint_config.asked()
+    if version.before("1.54") and is_mac(asked.mac_address):
+        asked.mac_address = ""
+    return asked
 
 
 def request(body: CreateOptions, version: Version) -> create.CreateRequest:

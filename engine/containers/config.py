@@ -259,6 +259,7 @@ class EndpointConfig(Noun):
     aliases: list[str] | None = None
     driver_opts: dict[str, str] | None = None
     gw_priority: int = 0
+    network_id: str = ""  # the network that is meant, whatever the name says; "" once the container is in it
 
 
 class NetworkingConfig(Noun):

@@ -33,7 +33,7 @@ async def connect(
         await store.save(_noted(container, reference, asked, find))
         return None
     places.require_own_stack(mode_of(container))
-    place = Place(machinery.networks.find(reference), asked)
+    place = Place(machinery.networks.find(asked.network_id or reference), asked)
     _require_new(container, place, find)
     with machinery.networks.hold(place.info, container.id, container.name):
         await _connect(container, place, machinery, store)
@@ -68,12 +68,17 @@ def _noted(container: Container, reference: str, asked: EndpointConfig, find: Fi
 
 def _others(container: Container, find: Find) -> list[NetworkInfo]:
     """The networks that the container is to be in, as far as they are there."""
-    return [info for name in container.networks if (info := find(container.network_ids.get(name) or name))]
+    called = (
+        container.network_ids.get(name) or asked.network_id or name
+        for name, asked in container.networks.items()
+    )
+    return [info for each in called if (info := find(each))]
 
 
 def _require_new(container: Container, place: Place, find: Find) -> None:
     info = place.info
     places.require_good(place)
+    places.require_link_local(place)
     places.require_fit(mode_of(container), info, _others(container, find))
     if info.name in container.endpoints:
         raise errdefs.Forbidden(f"endpoint with name {container.name} already exists in network {info.name}")
@@ -101,7 +106,7 @@ async def _connect(container: Container, place: Place, machinery: Machinery, sto
         undo.step("ports")
         connected = _replace(
             container,
-            networks={**container.networks, name: place.asked},
+            networks={**container.networks, name: places.settled(place)},
             network_ids={**container.network_ids, name: place.info.id},
             endpoints={**container.endpoints, name: endpoint},
             ports=given,

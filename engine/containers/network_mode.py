@@ -80,10 +80,15 @@ def verify_endpoints(
 
 def endpoint_problem(network: str, endpoint: EndpointConfig, info: NetworkInfo | None) -> str:
     """What is wrong with an endpoint's settings, in Docker's words; "" for good ones."""
-    if endpoint.mac_address and not _MAC.fullmatch(endpoint.mac_address):
+    if endpoint.mac_address and not is_mac(endpoint.mac_address):
         return f"invalid MAC address {endpoint.mac_address}"
     faults = _faults(network, endpoint, info)
     return f"invalid endpoint settings:\n{_joined(faults)}" if faults else ""
+
+
+def is_mac(text: str) -> bool:
+    """Whether this is a MAC address in one of the forms that Go reads."""
+    return _MAC.fullmatch(text) is not None
 
 
 def canonical_mac(text: str) -> str:
@@ -117,16 +122,28 @@ def _faults(network: str, endpoint: EndpointConfig, info: NetworkInfo | None) ->
     return found
 
 
-def _outside(address: str, version: int, info: NetworkInfo) -> list[str]:
+def address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as Go reads it: an IPv4 one in IPv6's form is IPv4. None for one that is none, or that no host has."""
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if found.is_unspecified or "%" in text:
+        return None
+    return (found.ipv4_mapped if found.version == 6 else None) or found
+
+
+def _outside(text: str, version: int, info: NetworkInfo) -> list[str]:
     """What is said of an address that no subnet of the network has."""
-    if not address:
+    if not text:
         return []
     subnets = [each for each in map(ipaddress.ip_network, info.subnets) if each.version == version]
     if not subnets:
         return [_NO_SUBNETS]
-    if _is_address(address, version) and any(ipaddress.ip_address(address) in each for each in subnets):
+    found = address(text)
+    if found is not None and found.version == version and any(found in each for each in subnets):
         return []
-    return [f"no configured subnet or ip-range contain the IP address {address}"]
+    return [f"no configured subnet or ip-range contain the IP address {text}"]
 
 
 def _bad_addresses(addresses: EndpointIPAM) -> list[str]:
@@ -144,7 +161,5 @@ def _bad_addresses(addresses: EndpointIPAM) -> list[str]:
 
 
 def _is_address(text: str, version: int) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False
+    found = address(text)
+    return found is not None and found.version == version

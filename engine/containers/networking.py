@@ -119,7 +119,7 @@ def with_places(container: Container, plugged: Plugged, find: Find) -> Container
     return msgspec.structs.replace(
         container,
         host_config=host,
-        networks={place.info.name: place.asked for place in plugged.places},
+        networks={place.info.name: places.settled(place) for place in plugged.places},
         network_ids={place.info.name: place.info.id for place in plugged.places},
         endpoints=plugged.endpoints,
         ports=plugged.ports,
@@ -159,8 +159,10 @@ def with_shared_name(container: Container, store: ContainerStore) -> Container:
 
 
 def other_of(container: Container, store: ContainerStore) -> Container:
-    """The container whose network is shared; Conflict if it does not run."""
+    """The container whose network is shared; Conflict if it does not run, SystemFailure, as in Docker, for itself."""
     other = store.get(mode_of(container).removeprefix(SHARED))
+    if other.id == container.id:
+        raise errdefs.SystemFailure("cannot join own network")
     if not other.running:
         raise errdefs.Conflict(f"cannot join network of a non running container: {other.id}")
     return other

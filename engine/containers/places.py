@@ -3,12 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 import errdefs
 from engine import ids
 from engine.containers import interface_sysctls, links, ports
 from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
-from engine.containers.network_mode import PREDEFINED, SHARED, canonical_mac, endpoint_problem, mode_of
+from engine.containers.network_mode import (
+    PREDEFINED,
+    SHARED,
+    address,
+    canonical_mac,
+    endpoint_problem,
+    mode_of,
+)
 from network.drivers.driver import NetworkInfo
 from network.endpoint import EndpointRequest
 
@@ -51,14 +60,18 @@ def at_creation(mode: str, endpoints: Mapping[str, EndpointConfig], find: Find) 
 def of(container: Container, find: Find) -> list[Place]:
     """The places of a container that starts: its mode's network first, then by priority and name.
 
-    NotFound for a network that is not there, InvalidArgument for networks that cannot be had together.
+    NotFound for a network that is not there, InvalidArgument for networks that cannot be had together, Forbidden for
+    one that is meant twice.
     """
     mode = mode_of(container)
     found = [Place(known(container, name, find), asked) for name, asked in container.networks.items()]
     for position, place in enumerate(found):
-        require_fit(mode, place.info, [other.info for other in found[:position]])
+        others = [other.info for other in found[:position]]
+        require_fit(mode, place.info, others)
+        require_once(container, place.info, others)
         require_own_stack(mode, place.info)
         require_good(place)
+        require_link_local(place)
     main = find(mode)
     return sorted(
         found,
@@ -74,10 +87,22 @@ def known(container: Container, name: str, find: Find) -> NetworkInfo:
     """A network that the container was in before is known by its ID; one of the same name may stand for it."""
     before = container.network_ids.get(name, "") if name not in PREDEFINED else ""
     info = find(before) if before else None
-    info = info or find(name)
+    called = container.networks[name].network_id or name
+    info = info or find(called)
     if info is None:
-        raise errdefs.NotFound(f"network {before or name} not found")
+        raise errdefs.NotFound(f"network {before or called} not found")
     return info
+
+
+def require_once(container: Container, new: NetworkInfo, others: Iterable[NetworkInfo]) -> None:
+    """Raise Forbidden, in Docker's words, for a network that the container is in already."""
+    if any(other.id == new.id for other in others):
+        raise errdefs.Forbidden(f"endpoint with name {container.name} already exists in network {new.name}")
+
+
+def settled(place: Place) -> EndpointConfig:
+    """What the record says of a place that the container got: its network goes by its name from now on."""
+    return msgspec.structs.replace(place.asked, network_id="")
 
 
 def require_fit(mode: str, new: NetworkInfo, others: Iterable[NetworkInfo]) -> None:
@@ -105,6 +130,14 @@ def require_disconnectable(mode: str, info: NetworkInfo) -> None:
         raise errdefs.InvalidArgument(_TO_HOST)
 
 
+def require_link_local(place: Place) -> None:
+    """Raise InvalidArgument, in Docker's words, for an address of another kind; only a container that runs is told."""
+    for text in place.asked.ipam_config.link_local_ips or () if place.asked.ipam_config else ():
+        found = address(text)
+        if found is None or not found.is_link_local:
+            raise errdefs.InvalidArgument(f"invalid link local IP address: {text}")
+
+
 def require_good(place: Place) -> None:
     """Raise InvalidArgument for settings that the network cannot give, Forbidden for a network that gives none."""
     if place.info.config_only:
@@ -125,6 +158,12 @@ def names(container: Container, network: str, asked: EndpointConfig) -> tuple[st
     return () if network in PREDEFINED else dns_names(container, asked.aliases)
 
 
+def _canonical(text: str) -> str | None:
+    """An address that passed, as the network is told it; None for "any"."""
+    found = address(text)
+    return str(found) if found else None
+
+
 def request(container: Container, place: Place) -> EndpointRequest:
     """What the network is asked for."""
     info, asked = place.info, place.asked
@@ -134,9 +173,9 @@ def request(container: Container, place: Place) -> EndpointRequest:
         network=info.name,
         container_id=container.id,
         endpoint_name=container.name,
-        ipv4=(addresses.ipv4_address or None) if addresses else None,
-        ipv6=(addresses.ipv6_address or None) if addresses else None,
-        link_local=tuple(addresses.link_local_ips or ()) if addresses else (),
+        ipv4=_canonical(addresses.ipv4_address) if addresses else None,
+        ipv6=_canonical(addresses.ipv6_address) if addresses else None,
+        link_local=tuple(filter(None, map(_canonical, addresses.link_local_ips or ()))) if addresses else (),
         mac=canonical_mac(mac) if mac else None,
         names=names(container, info.name, asked),
         links=() if info.name in PREDEFINED else links.names(asked),

@@ -117,6 +117,50 @@ def test_everywhere(both: Both, version: str) -> None:
     require(list(found(both, blocks(EVERYWHERE)[0], version)))
 
 
+SAID = """
+POST /containers/create?name=cc {"Image":"busybox","Cmd":["sleep","1000"]}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"NetworkID":"nope"}}
+GET /containers/cc/json
+POST /containers/cc/start
+POST /networks/na/disconnect {"Container":"cc"}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"zz"}}
+POST /networks/later/connect {"Container":"cc","EndpointConfig":{"MacAddress":"zz"}}
+POST /networks/later/disconnect {"Container":"cc"}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"LinkLocalIPs":["10.50.0.9"]}}}
+POST /containers/cc/start
+POST /networks/na/disconnect {"Container":"cc"}
+POST /containers/cc/start
+GET /containers/cc/json
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"NetworkID":"nope"}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"zz"}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"02-42-ac-11-00-99"}}
+GET /containers/cc/json
+POST /networks/na/disconnect {"Container":"cc"}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"NetworkID":"n6"}}
+GET /containers/cc/json
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"LinkLocalIPs":["10.50.0.9"]}}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"IPv4Address":"0.0.0.0"}}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"IPv6Address":"::"}}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"IPv6Address":"fe80::1%eth0"}}}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"IPv4Address":"::ffff:10.50.0.9"}}}
+GET /containers/cc/json
+POST /containers/create?name=again {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"n6"},"NetworkingConfig":{"EndpointsConfig":{"n6":{},"na":{"NetworkID":"n6"}}}}
+POST /containers/again/start
+POST /containers/create?name=other {"Image":"busybox","Cmd":["sleep","1000"],"HostConfig":{"NetworkMode":"na"},"NetworkingConfig":{"EndpointsConfig":{"na":{"NetworkID":"nope"}}}}
+GET /containers/other/json
+POST /containers/other/start
+POST /containers/create?name=bad {"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"na":{"IPPrefixLen":"x"}}}}
+POST /containers/create?name=loop {"Image":"busybox","HostConfig":{"NetworkMode":"container:loop"}}
+POST /containers/loop/start
+GET /containers/loop/json
+"""  # noqa: E501
+
+
+def test_what_only_answers_tell_is_read_all_the_same(both: Both) -> None:
+    """The network's ID counts; the rest has to be of its type. A loop is told."""
+    require(list(found(both, blocks(SAID)[0], "1.45")))
+
+
 ENDPOINTS: list[tuple[str, dict[str, Any]]] = [
     ("", {"na": {}}),
     ("default", {"default": {}}),
