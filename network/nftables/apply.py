@@ -6,6 +6,7 @@ import ctypes
 import gc
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -18,6 +19,7 @@ T = TypeVar("T")
 
 _OUTPUT_JSON: Final = 1 << 4
 _CLONE_FILES: Final = 0x400
+_FIRST_FD: Final = 3
 _EVERY_FD: Final = 0x7FFFFFFF
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -34,6 +36,8 @@ class Nft:
     def __init__(self) -> None:
         """Raises SystemFailure where the library is missing."""
         self._lib = _library()
+        self.speaker = 0
+        """Of the last run: by which the kernel's notifications tell who made a change."""
         self._trim: Callable[[int], object] = getattr(self._lib, "malloc_trim", lambda _: 0)  # glibc's
 
     def run(self, commands: str) -> str:
@@ -51,6 +55,7 @@ class Nft:
     def _run_here(self, commands: str, flags: int) -> str:
         with self._context(flags) as context:
             failed = self._lib.nft_run_cmd_from_buffer(context, commands.encode())
+            self.speaker = _speaker()
             output: bytes = self._lib.nft_ctx_get_output_buffer(context) or b""
             text: bytes = self._lib.nft_ctx_get_error_buffer(context) or b""
             if failed:
@@ -90,6 +95,13 @@ def _library() -> ctypes.CDLL:
     return library
 
 
+def _speaker() -> int:
+    """The netlink address of the library's socket, which is the one file of its thread beside the standard ones."""
+    with socket.socket(fileno=os.dup(_FIRST_FD)) as spoken:
+        address: int = spoken.getsockname()[0]
+        return address
+
+
 def in_own_files(work: Callable[[], T]) -> T:
     """What `work` returns in a thread with a table of file descriptors that holds the standard ones alone. Blocks.
 
@@ -101,7 +113,7 @@ def in_own_files(work: Callable[[], T]) -> T:
         if _libc.unshare(_CLONE_FILES) != 0:
             code = ctypes.get_errno()
             raise OSError(code, f"cannot unshare descriptors: {os.strerror(code)}")
-        os.closerange(3, _EVERY_FD)
+        os.closerange(_FIRST_FD, _EVERY_FD)
         return work()
 
     collecting = gc.isenabled()

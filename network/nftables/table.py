@@ -35,7 +35,9 @@ class Table:
         self._nft = nft
         self._transactions = transactions
         self._generation = Generation()
-        self._ours: deque[int] = deque(maxlen=_REMEMBERED)
+        self._ours: deque[tuple[int, int]] = deque(
+            maxlen=_REMEMBERED
+        )  # generations they may be, and speakers
         self._shield = ""
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class Table:
 
     def is_ours(self, change: Change) -> bool:
         """Whether this was one of our own transactions."""
-        return change.generation in self._ours
+        return (change.generation, change.speaker) in self._ours
 
     def _recreate(self) -> None:
         try:
@@ -127,15 +129,17 @@ class Table:
 
     def _commit(self, messages: list[Message]) -> None:
         if messages:
-            self._transact(partial(self._transactions.commit, messages))
+            self._transact(self._transactions, partial(self._transactions.commit, messages))
 
     def _run(self, commands: str) -> None:
-        self._transact(partial(self._nft.run, commands))
+        self._transact(self._nft, partial(self._nft.run, commands))
 
-    def _transact(self, transaction: Callable[[], object]) -> None:
-        """One transaction, remembered as ours by its generation (unless another came in between)."""
+    def _transact(self, by: Transactions | Nft, transaction: Callable[[], object]) -> None:
+        """One transaction, remembered as ours: it has one of the generations that came meanwhile, and our speaker.
+
+        Speakers alone would not do: when libnftables has closed its socket, another program's may get the address.
+        """
         before = self._generation.current()
         transaction()
-        after = self._generation.current()
-        if after == (before + 1) & 0xFFFFFFFF:
-            self._ours.append(after)
+        came = (self._generation.current() - before) & 0xFFFFFFFF
+        self._ours.extend(((before + each) & 0xFFFFFFFF, by.speaker) for each in range(1, came + 1))

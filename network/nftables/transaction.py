@@ -64,6 +64,8 @@ class Transactions:
     def __init__(self) -> None:
         self._socket = open_socket()
         self._sequence = 0
+        self.speaker: int = self._socket.getsockname()[0]
+        """By which the kernel's notifications tell who made a change."""
 
     def close(self) -> None:
         """Close the socket. Slow (it waits for the kernel's RCU): never on the event loop."""

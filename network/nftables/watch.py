@@ -29,10 +29,14 @@ _HEADERS: Final = 16 + 4
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction: its generation (None: notifications were lost, anything may have changed) and its tables."""
+    """One transaction: its generation (None: notifications were lost, anything may have changed), tables and speaker.
+
+    The speaker is the netlink address (port id) of the socket that asked for it: no two are open by one in a namespace.
+    """
 
     generation: int | None
     tables: frozenset[tuple[str, str]]
+    speaker: int = 0
 
 
 class Parser:
@@ -49,7 +53,8 @@ class Parser:
                 continue
             first = _first_attribute(raw)
             if kind & 0xFF == _NEW_GENERATION:
-                changes.append(Change(struct.unpack(">I", first[:4])[0], frozenset(self._tables)))
+                (generation,), (speaker,) = struct.unpack(">I", first[:4]), struct.unpack_from("=I", raw, 12)
+                changes.append(Change(generation, frozenset(self._tables), speaker))
                 self._tables.clear()
             else:
                 family = _FAMILIES.get(raw[16], "")

@@ -5,7 +5,7 @@ import ctypes
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from network.nftables import bridge, element, elements, held, rules_text, rulese
 from network.nftables.apply import Nft
 from network.nftables.entry import Published
 from network.nftables.ruleset import Ruleset
-from network.nftables.transaction import NftError, Transactions
+from network.nftables.table import Table
+from network.nftables.transaction import Message, NftError, Transactions
 from network.nftables.watch import Change, Watch
 from tests.network.ground import Ground, run
 from tests.unit.network.test_ruleset import example
@@ -146,6 +147,42 @@ async def _a_watch_that_missed_changes(transactions: Transactions) -> None:
         pass
     watch.stop()
     watch.close()
+
+
+class Interrupted(Transactions):
+    """Another program changes the table before and after each transaction, before it is known which was whose."""
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        run("nft", "add chain", f"inet {TABLE} theirs")
+        super().commit(messages)
+        run("nft", "delete chain", f"inet {TABLE} theirs")
+
+
+class InterruptedNft(Nft):
+    """The same with libnftables."""
+
+    def run(self, commands: str) -> str:
+        run("nft", "add table inet theirs")
+        text = super().run(commands)
+        run("nft", "delete table inet theirs")
+        return text
+
+
+async def test_our_own_changes_are_known_among_others(transactions: Transactions) -> None:
+    changes: asyncio.Queue[Change] = asyncio.Queue()
+    watch = Watch()
+    watch.start(changes.put_nowait)
+    interrupted = Interrupted()
+    table = Table(Ruleset(TABLE, 1), InterruptedNft(), interrupted)
+    table.add([FIRST])
+    table.remove([FIRST])
+    table.replace()
+    transactions.commit(elements.add(TABLE, [FIRST]))
+    told = [table.is_ours(await asyncio.wait_for(changes.get(), 10)) for _ in range(10)]
+    assert told == [False, True, False] * 3 + [False]
+    watch.stop()
+    for opened in (watch, interrupted, table):
+        opened.close()
 
 
 def test_a_lock_is_its_sockets(transactions: Transactions) -> None:

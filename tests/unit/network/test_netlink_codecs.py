@@ -12,9 +12,9 @@ from network.nftables.entry import Published
 from network.nftables.watch import Change, Parser
 
 
-def message(kind: int, body: bytes, flags: int = 0, sequence: int = 7) -> bytes:
+def message(kind: int, body: bytes, flags: int = 0, sequence: int = 7, port: int = 0) -> bytes:
     body += b"\0" * (-len(body) % 4)
-    return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, 0) + body
+    return struct.pack("=IHHII", 16 + len(body), kind, flags, sequence, port) + body
 
 
 def attribute(kind: int, data: bytes) -> bytes:
@@ -22,7 +22,7 @@ def attribute(kind: int, data: bytes) -> bytes:
 
 
 def notification(kind: int, family: int, first: bytes) -> bytes:
-    return message(10 << 8 | kind, bytes([family, 0, 0, 0]) + attribute(1, first))
+    return message(10 << 8 | kind, bytes([family, 0, 0, 0]) + attribute(1, first), port=4000000000)
 
 
 def test_a_datagram_is_split() -> None:
@@ -53,9 +53,9 @@ def test_a_transaction_ends_with_its_generation() -> None:
     parser = Parser()
     assert parser.feed(notification(6, 1, b"wherry_0badcafe\0") + notification(1, 2, b"filter\0")) == []
     assert parser.feed(notification(15, 0, struct.pack(">I", 42))) == [
-        Change(42, frozenset({("inet", "wherry_0badcafe"), ("ip", "filter")}))
+        Change(42, frozenset({("inet", "wherry_0badcafe"), ("ip", "filter")}), 4000000000)
     ]
-    assert parser.feed(notification(15, 0, struct.pack(">I", 43))) == [Change(43, frozenset())]
+    assert parser.feed(notification(15, 0, struct.pack(">I", 43))) == [Change(43, frozenset(), 4000000000)]
 
 
 def test_other_subsystems_are_ignored() -> None:
