@@ -35,9 +35,8 @@ class Table:
         self._nft = nft
         self._transactions = transactions
         self._generation = Generation()
-        self._ours: deque[tuple[int, int]] = deque(
-            maxlen=_REMEMBERED
-        )  # generations they may be, and speakers
+        # The generations that our transactions may have, and who spoke.
+        self._ours: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._shield = ""
 
     def close(self) -> None:
