@@ -51,11 +51,19 @@ def parse(body: bytes) -> Any:
     if not body.strip():
         raise errdefs.InvalidArgument("invalid JSON: got EOF while reading request body")
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError) as error:
+        return _document(body)
+    except msgspec.DecodeError as error:
         raise errdefs.InvalidArgument(_syntax(str(error))) from None
     except RecursionError:
         raise errdefs.InvalidArgument("invalid JSON: exceeded max depth") from None
+
+
+def _document(body: bytes) -> Any:
+    """Bytes in a string that are no UTF-8 are U+FFFD to Go."""
+    try:
+        return msgspec.json.decode(body)
+    except UnicodeError:
+        return msgspec.json.decode(body.decode(errors="replace"))
 
 
 def convert(value: Any, kind: type[T]) -> T:

@@ -66,7 +66,9 @@ def test_empty_is_not_null() -> None:
         (b"  \n", "got EOF while reading request body"),
         (b'{"Image":"x"', "unexpected EOF"),
         (b"{x}", "JSON is malformed"),
-        (b'{"Image":"\xff"}', "utf-8"),
+        (b'{"Image":\xff}', "JSON is malformed"),
+        (b"\xff", "JSON is malformed"),
+        (b'{"Image":"\xff', "unexpected EOF"),
         (b"[" * 100_000, "exceeded max depth"),
     ],
 )
@@ -75,6 +77,10 @@ def test_what_is_wrong_is_named(body: bytes, text: str) -> None:
         gojson.decode(body, Outer)
     assert raised.value.message.startswith("invalid JSON: ")
     assert text in raised.value.message
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert gojson.decode(b'{"Image":"a\xff\xc3b","\xfe":1}', Outer).image == "a\ufffd\ufffdb"
 
 
 @pytest.mark.parametrize("body", [b"{} {}", b"{}x", b"{}}"])
