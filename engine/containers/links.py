@@ -39,12 +39,12 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> tuple[str, str]:
-    """Container and alias of "name:alias", "name", or "/name:/own/alias" as inspect shows it; else SystemFailure."""
+    """Container and alias of "name:alias", "name", or "/name:/own/alias" as inspect shows it; else InvalidArgument."""
     if not text:
-        raise errdefs.SystemFailure("empty string specified for links")
+        raise errdefs.InvalidArgument("empty string specified for links")
     name, colon, alias = text.partition(":")
     if ":" in alias:
-        raise errdefs.SystemFailure(f"bad format for links: {text}")
+        raise errdefs.InvalidArgument(f"bad format for links: {text}")
     if not colon:
         return text, text
     if name.startswith("/"):

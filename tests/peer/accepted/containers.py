@@ -33,7 +33,7 @@ _CREATE = (
     Accepted(CREATE, "*", "it leads out of the daemon's part of the hierarchy", '"CgroupParent": "a/../b"'),
     Accepted(CREATE, "*", EARLY, '"Ulimits"'),
     Accepted(CREATE, "*", "refused by later engines, too", '"Dns": ["bad"]'),
-    Accepted(CREATE, "body.message", UNBUILT, '"Links"'),
+    Accepted(CREATE, "status", CLIENTS_FAULT, '"Links"'),
     Accepted(CREATE, "*", UNBUILT, '"StorageOpt"'),
     Accepted(CREATE, "body.message", "the type exists since 1.48", '"Mounts": [{"Type": "image"'),
     Accepted(CREATE, "*", EARLY, '{"max-size": "x"'),

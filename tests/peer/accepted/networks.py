@@ -11,6 +11,7 @@ HOLDER = "the network that has the subnet is named"
 
 LINES: tuple[Accepted, ...] = (
     Accepted("POST /networks/{name}/disconnect", "status", NOT_IN_IT),
+    Accepted("POST /containers/{name}/start", "status", CLIENTS_FAULT, "/cc/start"),
     Accepted(CREATE, "body.message", HOLDER, "10.95.0.0/25"),
     Accepted(CREATE, "body.message", HOLDER, '"again"'),
     Accepted(REMOVE, "body.message", "the containers in it are named, as by later engines", "/used"),
