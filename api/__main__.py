@@ -14,9 +14,11 @@ import errdefs
 from api import daemon_log, pidfile, systemd
 from engine import version
 from engine.config import Answered, Config, load
+from runtime.shim import libc
 
 _log = logging.getLogger(__name__)
 
+_LARGE = 256 << 10  # bytes; buffers that layers and archives pass through may have this size and more
 _STOP_GRACE = 30.0  # seconds beyond --shutdown-timeout
 
 
@@ -43,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
 def serve(config: Config, argv: Sequence[str]) -> int:
     """Be the daemon until it is told to end."""
     gc.disable()  # what comes with the start stays; to look for garbage in it takes an eighth of the time
+    libc.return_large(_LARGE)
     from api.daemon import Daemon  # all of the engine: nothing for who asks for the version
 
     notifier = systemd.Notifier.from_environment()
