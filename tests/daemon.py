@@ -190,12 +190,13 @@ class Wherryd:
             self.docker("network", "rm", *names)
 
     def remove_static(self) -> None:
-        """Take away what a daemon keeps in the kernel between two runs: nft table, mark rule, default bridge."""
+        """Take away what a daemon keeps in the kernel between two runs: nft table, mark rules, default bridge."""
         if not (instance := self.instance):
             return
         subprocess.run(["nft", "delete", "table", "inet", f"wherry_{instance}"], capture_output=True)
-        rules = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True).stdout
-        for rule in rules.splitlines():
-            if instance in rule:
-                subprocess.run(["iptables", "--delete", *shlex.split(rule)[1:]], check=True)
+        for program in ("iptables", "ip6tables"):
+            rules = subprocess.run([program, "-S", "FORWARD"], capture_output=True, text=True).stdout
+            for rule in rules.splitlines():
+                if instance in rule:
+                    subprocess.run([program, "--delete", *shlex.split(rule)[1:]], check=True)
         subprocess.run(["ip", "link", "delete", self.bridge], check=True)
