@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from network.netlink import NetlinkError, split
+from network.netlink import NetlinkError, attribute, attributes, family_of, nested, split
 
 _NETLINK_NETFILTER: Final = 12
 _GET: Final = 1 << 8 | 1
@@ -22,8 +22,6 @@ _REQUEST_ACK: Final = 0x5
 _REQUEST_DUMP: Final = 0x301
 _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3
-_NESTED: Final = 0x8000
-_TYPE_MASK: Final = 0x3FFF
 _HEADERS: Final = 16 + 4
 _CTA_TUPLE_ORIG: Final = 1
 _CTA_TUPLE_REPLY: Final = 2
@@ -90,70 +88,47 @@ class Conntrack:
 
 def flows_from(ip: str) -> bytes:
     """The body of a delete request for flows that `ip` opened."""
-    return _body(_family_of(ip), _nest(_CTA_TUPLE_ORIG, _source(ip)), original=_MATCH_IP_SRC)
+    return _body(family_of(ip), nested(_CTA_TUPLE_ORIG, _source(ip)), original=_MATCH_IP_SRC)
 
 
 def flows_answered_by(ip: str) -> bytes:
     """The body of a delete request for flows whose answers come from `ip`."""
-    return _body(_family_of(ip), _nest(_CTA_TUPLE_REPLY, _source(ip)), reply=_MATCH_IP_SRC)
+    return _body(family_of(ip), nested(_CTA_TUPLE_REPLY, _source(ip)), reply=_MATCH_IP_SRC)
 
 
 def port_flows(proto: int, port: int, family: int = socket.AF_INET) -> bytes:
     """The body of a delete request for flows to `port` of protocol number `proto`."""
-    number = _attribute(_CTA_PROTO_NUM, bytes([proto]))
-    target = _nest(_CTA_TUPLE_PROTO, number + _attribute(_CTA_PROTO_DST_PORT, struct.pack(">H", port)))
-    return _body(family, _nest(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM | _MATCH_PROTO_DST_PORT)
+    number = attribute(_CTA_PROTO_NUM, bytes([proto]))
+    target = nested(_CTA_TUPLE_PROTO, number + attribute(_CTA_PROTO_DST_PORT, struct.pack(">H", port)))
+    return _body(family, nested(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM | _MATCH_PROTO_DST_PORT)
 
 
 def proto_flows(proto: int, family: int) -> bytes:
     """The body of a request for flows of protocol number `proto`."""
-    target = _nest(_CTA_TUPLE_PROTO, _attribute(_CTA_PROTO_NUM, bytes([proto])))
-    return _body(family, _nest(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM)
+    target = nested(_CTA_TUPLE_PROTO, attribute(_CTA_PROTO_NUM, bytes([proto])))
+    return _body(family, nested(_CTA_TUPLE_ORIG, target), original=_MATCH_PROTO_NUM)
 
 
 def _destination_ports(raw: bytes) -> Iterator[int]:
     """The port that a flow was opened to, from the kernel's message about it."""
-    for kind, tuple_ in _attributes(raw[_HEADERS:]):
+    for kind, tuple_ in attributes(raw[_HEADERS:]):
         if kind != _CTA_TUPLE_ORIG:
             continue
-        for part, body in _attributes(tuple_):
+        for part, body in attributes(tuple_):
             if part == _CTA_TUPLE_PROTO:
                 yield from (
                     struct.unpack(">H", data[:2])[0]
-                    for number, data in _attributes(body)
+                    for number, data in attributes(body)
                     if number == _CTA_PROTO_DST_PORT
                 )
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    offset = 0
-    while offset + 4 <= len(data):
-        length, kind = struct.unpack_from("=HH", data, offset)
-        if length < 4:
-            return
-        yield kind & _TYPE_MASK, data[offset + 4 : offset + length]
-        offset += (length + 3) & ~3
-
-
-def _family_of(ip: str) -> int:
-    return socket.AF_INET6 if ":" in ip else socket.AF_INET
-
-
 def _source(ip: str) -> bytes:
     address = ip_address(ip)
-    return _nest(_CTA_TUPLE_IP, _attribute(_CTA_IP_SRC[address.version], address.packed))
+    return nested(_CTA_TUPLE_IP, attribute(_CTA_IP_SRC[address.version], address.packed))
 
 
-def _body(family: int, attributes: bytes, *, original: int = 0, reply: int = 0) -> bytes:
-    flags = _attribute(_FILTER_ORIG_FLAGS, struct.pack("=I", original))
-    flags += _attribute(_FILTER_REPLY_FLAGS, struct.pack("=I", reply))
-    return struct.pack(">BBH", family, 0, 0) + attributes + _nest(_CTA_FILTER, flags)
-
-
-def _nest(kind: int, body: bytes) -> bytes:
-    return _attribute(kind | _NESTED, body)
-
-
-def _attribute(kind: int, data: bytes) -> bytes:
-    length = 4 + len(data)
-    return struct.pack("=HH", length, kind) + data + b"\0" * (-length % 4)
+def _body(family: int, tuple_: bytes, *, original: int = 0, reply: int = 0) -> bytes:
+    flags = attribute(_FILTER_ORIG_FLAGS, struct.pack("=I", original))
+    flags += attribute(_FILTER_REPLY_FLAGS, struct.pack("=I", reply))
+    return struct.pack(">BBH", family, 0, 0) + tuple_ + nested(_CTA_FILTER, flags)
