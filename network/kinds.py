@@ -9,10 +9,10 @@ from network.drivers.driver import Kind, NetworkInfo
 from network.drivers.leased import LeasedKind
 from network.drivers.remote import RemoteKind
 from network.ipam.remote import RemoteIpam
-from network.plugins.discovery import Places
-from network.plugins.registry import Plugins
 from network.subnets import DEFAULT_IPAM, Subnets
 from network.worker import Worker
+from plugins.discovery import Places
+from plugins.registry import Plugins
 
 _OURS: Final = (*DEFAULT_IPAM, "null")
 

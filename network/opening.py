@@ -15,9 +15,9 @@ from network.drivers.driver import NetworkInfo
 from network.forwarding import Forwarding
 from network.ipam.pools import AddressPool, complete_pools
 from network.nftables.ruleset import Ruleset, table_name
-from network.plugins.discovery import Places
 from network.rules import Rules
 from network.worker import Worker
+from plugins.discovery import Places
 
 PREDEFINED: Final = frozenset(("bridge", "host", "none"))
 _MAX_NAME: Final = 15

@@ -13,8 +13,8 @@ from network.drivers.leading import LeadsOut
 from network.drivers.remote import RemoteKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.ipam.remote import MAC, RemoteIpam
-from network.plugins.registry import Plugin
 from network.sandbox import Sandbox
+from plugins.registry import Plugin
 
 
 class LeasedKind:

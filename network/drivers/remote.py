@@ -20,11 +20,11 @@ from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.remote_messages import Given, Joined
 from network.endpoint import Endpoint, EndpointRequest, new_id
 from network.ipam.leases import Leases, Version
-from network.plugins.client import PluginFailure
-from network.plugins.registry import NETWORK, Plugins
 from network.sandbox import Sandbox
 from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
+from plugins.client import PluginFailure
+from plugins.registry import NETWORK, Plugins
 
 _log = logging.getLogger(__name__)
 

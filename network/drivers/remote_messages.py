@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import EndpointRequest
-from network.plugins.client import PluginFailure
+from plugins.client import PluginFailure
 
 Message = Mapping[str, Any]
 

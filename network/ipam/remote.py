@@ -11,8 +11,8 @@ from typing import Any, Final
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam import asked
-from network.plugins.client import PluginFailure
-from network.plugins.registry import IPAM, Plugin, Plugins
+from plugins.client import PluginFailure
+from plugins.registry import IPAM, Plugin, Plugins
 
 _log = logging.getLogger(__name__)
 

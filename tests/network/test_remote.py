@@ -16,9 +16,9 @@ from network import netns
 from network.controller import Controller, NetworkConfig
 from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import Endpoint, EndpointRequest, new_id
-from network.plugins.discovery import Places
 from network.ports import PortRequest
 from network.sandbox import Sandbox
+from plugins.discovery import Places
 from tests.network.ground import Ground, run
 from tests.network.plugins import Plugin
 
@@ -347,7 +347,7 @@ async def test_a_plugin_that_hangs_holds_up_nobody_else(plugin: Plugin, controll
 async def test_unknown_plugins(
     plugin: Plugin, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("network.plugins.registry.PATIENCE", (0.05,))
+    monkeypatch.setattr("plugins.registry.PATIENCE", (0.05,))
     for info, name in ((asked(driver="nosuch"), "nosuch"), (asked(ipam="../x"), "../x")):
         with pytest.raises(errdefs.NotFound, match=f'^plugin "{re.escape(name)}" not found$'):
             await controller.create_network(info)
@@ -363,7 +363,7 @@ async def test_a_plugin_that_is_not_there_is_waited_for_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """And is used at once when it is there again."""
-    monkeypatch.setattr("network.plugins.client.PATIENCE", (0.01, 0.02))
+    monkeypatch.setattr("plugins.client.PATIENCE", (0.01, 0.02))
     plugin.stop()
     for _ in range(2):
         with pytest.raises(errdefs.SystemFailure, match=r"legacy plugin: Post .*: connection refused"):
@@ -471,8 +471,8 @@ async def test_a_plugin_that_is_away(
     plugin: Plugin, config: NetworkConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Containers and networks go all the same, as in Docker; one that this daemon never met keeps its network."""
-    monkeypatch.setattr("network.plugins.client.PATIENCE", (0.05,))
-    monkeypatch.setattr("network.plugins.registry.PATIENCE", (0.05,))
+    monkeypatch.setattr("plugins.client.PATIENCE", (0.05,))
+    monkeypatch.setattr("plugins.registry.PATIENCE", (0.05,))
     first = await Controller.open(config)
     made = await first.create_network(asked())
     other = await first.create_network(asked("m"))

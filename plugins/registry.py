@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import errdefs
-from network.plugins.client import AWAY, PATIENCE, Client, PluginFailure
-from network.plugins.discovery import Address, Places, find
+from plugins.client import AWAY, PATIENCE, Client, PluginFailure
+from plugins.discovery import Address, Places, find
 
 _log = logging.getLogger(__name__)
 

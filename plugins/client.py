@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 import errdefs
-from network.plugins.discovery import Address, Tls
+from plugins.discovery import Address, Tls
 
 _log = logging.getLogger(__name__)
 
