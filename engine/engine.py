@@ -47,6 +47,8 @@ from engine.volumes.prune import VolumePrune
 from engine.volumes.store import SCHEMA as VOLUMES
 from engine.volumes.volumes import Volumes
 from network.controller import Controller, NetworkConfig
+from plugins.discovery import Places
+from plugins.registry import Plugins
 from runtime import cgroups, mount, tree
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -83,6 +85,7 @@ class Engine:
     volume_prune: VolumePrune
     events: Events
     networks: Networks
+    plugins: Plugins
     registry: Registry
     system: System
     disk: Disk
@@ -138,8 +141,10 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     content = await LocalContentStore.open(config.data_root / "content")
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
     images = await Images.open(database, content, snapshots, events, store.of_image)
+    plugins = Plugins(Places())
     volumes = await _open_volumes(config, instance.id, database, events, store)
-    network = await _open_network(config, instance.id, stack)
+    network = await _open_network(config, instance.id, plugins, stack)
+    stack.push_async_callback(plugins.close)  # first: who waits for a plugin holds up the others' end
     networks = await Networks.open(
         database, network, events, store.networks_used, config.default_network_opts
     )
@@ -188,6 +193,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         volume_prune=VolumePrune(volumes, events),
         events=events,
         networks=networks,
+        plugins=plugins,
         registry=registry,
         system=System(
             config,
@@ -247,7 +253,7 @@ async def _open_volumes(
     return await Volumes.open(database, [driver], events, store.volumes_used)
 
 
-async def _open_network(config: Config, instance: str, stack: AsyncExitStack) -> Controller:
+async def _open_network(config: Config, instance: str, plugins: Plugins, stack: AsyncExitStack) -> Controller:
     controller = await Controller.open(
         NetworkConfig(
             instance=instance,
@@ -257,7 +263,8 @@ async def _open_network(config: Config, instance: str, stack: AsyncExitStack) ->
             address_pools=config.default_address_pools,
             ip_forward=config.ip_forward,
             obey_firewall=config.published_ports == "host-firewall",
-        )
+        ),
+        plugins,
     )
     stack.push_async_callback(controller.close)
     return controller

@@ -42,6 +42,8 @@ from network.sandbox import Sandbox
 from network.steps import Steps
 from network.subnets import Subnets
 from network.worker import Worker
+from plugins.discovery import Places
+from plugins.registry import Plugins
 
 __all__ = ["Controller", "NetworkConfig"]
 
@@ -59,6 +61,7 @@ class Controller:
         worker: Worker,
         lock: Transactions,
         rules: Rules,
+        plugins: Plugins,
     ) -> None:
         self._worker = worker
         self._lock = lock
@@ -77,7 +80,7 @@ class Controller:
             "macvlan": SublinkKind(Macvlan(), worker, parents, self._subnets.complete),
             "ipvlan": SublinkKind(Ipvlan(), worker, parents, self._subnets.complete),
         }
-        self._kinds = Kinds(ours, worker, config.plugins, self._subnets)
+        self._kinds = Kinds(ours, worker, plugins, self._subnets)
         self._drivers: dict[str, Driver] = {}
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
@@ -85,8 +88,11 @@ class Controller:
         self._sweep: asyncio.TimerHandle | None = None
 
     @classmethod
-    async def open(cls, config: NetworkConfig) -> Controller:
+    async def open(cls, config: NetworkConfig, plugins: Plugins | None = None) -> Controller:
         """The default bridge is there, forwarding is on, the rules are applied and watched.
+
+        `plugins` are closed by their owner, before this: calls that are under way fail then. A controller
+        that is alone has its own.
 
         Raises InvalidArgument for a bad bridge name or bip, Conflict when another daemon has the bridge, SystemFailure
         when the kernel refuses.
@@ -101,7 +107,7 @@ class Controller:
             rules = opening.rules(worker, config)
             await rules.open()
             undo.push_async_callback(rules.close)
-            controller = cls(config, worker, lock, rules)
+            controller = cls(config, worker, lock, rules, plugins or Plugins(Places()))
             await controller._predefine(config)
             undo.pop_all()
             return controller
@@ -121,7 +127,6 @@ class Controller:
         """Let go of sockets, threads and fds. Everything in the kernel stays for the next daemon."""
         if self._sweep is not None:
             self._sweep.cancel()
-        await self._kinds.close()
         await self._steps.close()
         await self._resolver.shutdown()
         await self._rules.close()

@@ -11,19 +11,18 @@ from network.drivers.remote import RemoteKind
 from network.ipam.remote import RemoteIpam
 from network.subnets import DEFAULT_IPAM, Subnets
 from network.worker import Worker
-from plugins.discovery import Places
 from plugins.registry import Plugins
 
 _OURS: Final = (*DEFAULT_IPAM, "null")
 
 
 class Kinds:
-    """Owner of the connections to plugins."""
+    """Finds the kind of a network. `plugins` are the daemon's, who closes them before the networks."""
 
-    def __init__(self, ours: Mapping[str, Kind], worker: Worker, places: Places, subnets: Subnets) -> None:
+    def __init__(self, ours: Mapping[str, Kind], worker: Worker, plugins: Plugins, subnets: Subnets) -> None:
         self._ours = ours
-        self._plugins = Plugins(places)
-        self._remote = RemoteKind(self._plugins, worker, subnets.complete)
+        self._plugins = plugins
+        self._remote = RemoteKind(plugins, worker, subnets.complete)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._ours.values())
@@ -34,7 +33,3 @@ class Kinds:
         if info.ipam_driver in _OURS:
             return kind
         return LeasedKind(kind, RemoteIpam(self._plugins, info.ipam_driver))
-
-    async def close(self) -> None:
-        """Calls of plugins that are under way fail."""
-        await self._plugins.close()

@@ -17,7 +17,6 @@ from network.ipam.pools import AddressPool, complete_pools
 from network.nftables.ruleset import Ruleset, table_name
 from network.rules import Rules
 from network.worker import Worker
-from plugins.discovery import Places
 
 PREDEFINED: Final = frozenset(("bridge", "host", "none"))
 _MAX_NAME: Final = 15
@@ -40,7 +39,6 @@ class NetworkConfig:
     ip_forward: bool = True
     obey_firewall: bool = False
     mark: int = 0x02000000
-    plugins: Places = field(default_factory=Places)
 
 
 def check(config: NetworkConfig) -> None:

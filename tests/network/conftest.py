@@ -12,7 +12,9 @@ from network.controller import Controller, NetworkConfig
 from network.endpoint import Endpoint, EndpointRequest
 from network.ports import PortBinding, PortRequest
 from network.sandbox import Sandbox
+from plugins.registry import Plugins
 from tests.network.ground import Ground, entered
+from tests.network.plugins import plugins_of
 
 INSTANCE = "0badcafe"
 
@@ -47,8 +49,16 @@ def config(tmp_path: Path) -> NetworkConfig:
 
 
 @pytest.fixture
-async def controller(ground: Ground, config: NetworkConfig) -> AsyncIterator[Controller]:
-    controller = await Controller.open(config)
+async def plugins(tmp_path: Path) -> AsyncIterator[Plugins]:
+    """Those in folders of the test."""
+    made = plugins_of(tmp_path)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def controller(ground: Ground, config: NetworkConfig, plugins: Plugins) -> AsyncIterator[Controller]:
+    controller = await Controller.open(config, plugins)
     await controller.reconcile(set())
     yield controller
     await controller.dismantle()

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from plugins.discovery import Places
+from plugins.registry import Plugins
+
 PLUGIN = Path(__file__).with_name("plugin.py")
+
+
+def plugins_of(folder: Path) -> Plugins:
+    """What a daemon finds in the folders of a test."""
+    return Plugins(Places(folder / "plugins", (folder / "specs",)))
 
 
 class Plugin:

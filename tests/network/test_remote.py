@@ -18,9 +18,9 @@ from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import Endpoint, EndpointRequest, new_id
 from network.ports import PortRequest
 from network.sandbox import Sandbox
-from plugins.discovery import Places
+from plugins.registry import Plugins
 from tests.network.ground import Ground, run
-from tests.network.plugins import Plugin
+from tests.network.plugins import Plugin, plugins_of
 
 pytestmark = pytest.mark.root
 
@@ -34,18 +34,19 @@ def plugin(ground: Ground, tmp_path: Path) -> Iterator[Plugin]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> NetworkConfig:
-    places = Places(tmp_path / "plugins", (tmp_path / "specs",))
-    return NetworkConfig(instance="0badcafe", exec_root=tmp_path / "exec", plugins=places)
+    return NetworkConfig(instance="0badcafe", exec_root=tmp_path / "exec")
 
 
 @asynccontextmanager
 async def opened(config: NetworkConfig) -> AsyncIterator[Controller]:
     """Another controller on the same host, after the first one has ended."""
-    controller = await Controller.open(config)
+    plugins = plugins_of(config.exec_root.parent)
+    controller = await Controller.open(config, plugins)
     try:
         yield controller
     finally:
         await controller.dismantle()
+        await plugins.close()
         await controller.close()
 
 
@@ -403,10 +404,10 @@ async def test_a_spec_file(plugin: Plugin, controller: Controller, tmp_path: Pat
 
 
 async def test_nothing_is_called_after_a_restart(
-    plugin: Plugin, config: NetworkConfig, ground: Ground
+    plugin: Plugin, config: NetworkConfig, plugins: Plugins, ground: Ground
 ) -> None:
     """A running container is adopted; the next one gets the next address, and what is undone is told."""
-    first = await Controller.open(config)
+    first = await Controller.open(config, plugins)
     made = await first.create_network(asked())
     sandbox, endpoint = await attached(first, request())
     process = ground.spawn_server(sandbox.fd, "one")
@@ -431,9 +432,9 @@ async def test_nothing_is_called_after_a_restart(
 
 
 async def test_an_interface_that_is_gone_after_a_restart(
-    plugin: Plugin, config: NetworkConfig, ground: Ground
+    plugin: Plugin, config: NetworkConfig, plugins: Plugins, ground: Ground
 ) -> None:
-    first = await Controller.open(config)
+    first = await Controller.open(config, plugins)
     made = await first.create_network(asked())
     sandbox, endpoint = await attached(first, request())
     process = ground.spawn_server(sandbox.fd, "one")
@@ -447,10 +448,10 @@ async def test_an_interface_that_is_gone_after_a_restart(
 
 
 async def test_a_plugin_without_memory_is_told_again(
-    plugin: Plugin, config: NetworkConfig, ground: Ground
+    plugin: Plugin, config: NetworkConfig, plugins: Plugins, ground: Ground
 ) -> None:
     plugin.answers(IpamDriver_GetCapabilities={"RequiresRequestReplay": True})
-    first = await Controller.open(config)
+    first = await Controller.open(config, plugins)
     made = await first.create_network(asked())
     sandbox, endpoint = await attached(first, request())
     process = ground.spawn_server(sandbox.fd, "one")
@@ -468,12 +469,12 @@ async def test_a_plugin_without_memory_is_told_again(
 
 
 async def test_a_plugin_that_is_away(
-    plugin: Plugin, config: NetworkConfig, monkeypatch: pytest.MonkeyPatch
+    plugin: Plugin, config: NetworkConfig, plugins: Plugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Containers and networks go all the same, as in Docker; one that this daemon never met keeps its network."""
     monkeypatch.setattr("plugins.client.PATIENCE", (0.05,))
     monkeypatch.setattr("plugins.registry.PATIENCE", (0.05,))
-    first = await Controller.open(config)
+    first = await Controller.open(config, plugins)
     made = await first.create_network(asked())
     other = await first.create_network(asked("m"))
     await attached(first, request())
