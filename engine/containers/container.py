@@ -5,6 +5,7 @@ import msgspec
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig
 from engine.containers.links import Link
 from engine.containers.state import Action, Status, require
+from engine.health.health import Health
 from engine.images.layouts import Descriptor
 from network.endpoint import Endpoint
 from network.ports import PortBinding as GivenPort
@@ -21,6 +22,7 @@ class State(msgspec.Struct, kw_only=True):
     oom_killed: bool = False
     started_at: int = 0
     finished_at: int = 0
+    health: Health | None = None  # of one that is probed; None until its first start
 
 
 class Container(msgspec.Struct, kw_only=True):
