@@ -9,6 +9,7 @@ from engine.health.health import Health
 from engine.images.layouts import Descriptor
 from network.endpoint import Endpoint
 from network.ports import PortBinding as GivenPort
+from runtime.spec.identity import HOST, Identity
 from volumes.mount_point import MountPoint
 
 
@@ -48,6 +49,7 @@ class Container(msgspec.Struct, kw_only=True):
     snapshot: str  # key of the writable snapshot
     log_path: str = ""
     runtime: str = "runc"
+    identity: Identity = HOST  # who its users are on the host, from its creation on
     mounts: list[MountPoint] = msgspec.field(default_factory=list)
     state: State = msgspec.field(default_factory=State)
     endpoints: dict[str, Endpoint] = msgspec.field(
