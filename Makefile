@@ -38,11 +38,11 @@ setup-test: setup-check
 run: setup
 	@$(SCRIPTS)/run $(VENV)
 
-# Some of the tests only, or more words for pytest: make test ARGS="tests/unit -k shim". With WHERRY_VM=1 those in
+# All tests, in two lanes; or some of them only, in one: make test ARGS="tests/unit -k shim". With WHERRY_VM=1 those in
 # the virtual machine, too, which take a few minutes more.
 test: setup-test
 	@if [[ $$WHERRY_VM == 1 ]]; then tests/vm/prepare $(CACHE)/vm; fi
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m $(if $(ARGS),pytest $(ARGS),tests.lanes)
 
 check: setup-check
 	$(VENV)/bin/ruff check .
