@@ -49,6 +49,7 @@ class Config:
     https_proxy: str = field(repr=False)
     no_proxy: str  # names and networks, separated by commas
 
+    cdi_spec_dirs: tuple[str, ...]  # () where there are no devices by CDI; the last one goes first
     runtimes: Mapping[str, RuntimePath]  # with "runc" among them
     default_runtime: str
     cgroup_driver: Literal["cgroupfs", "systemd"]

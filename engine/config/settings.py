@@ -86,6 +86,10 @@ _USED = [
     _used(
         "bridge", "bridge", Kind.TEXT, "Bridge of the default network, made if missing (wherry0)", short="b"
     ),
+    _used(
+        *("cdi-spec-dir", "cdi-spec-dirs", Kind.LIST),
+        'Directory of CDI specs (/etc/cdi, /var/run/cdi); "" for none',
+    ),
     _used("config-file", "", Kind.TEXT, "Configuration file (/etc/docker/daemon.json)"),
     _used("data-root", "data-root", Kind.TEXT, "Directory of persistent state (/var/lib/wherry)"),
     _used("debug", "debug", Kind.BOOL, "Log at level debug", short="D"),
@@ -194,9 +198,6 @@ _NEEDLESS = [
     *_needless("network-control-plane-mtu network-diagnostic-port", Kind.NUMBER, "it is swarm's"),
     *_needless("swarm-default-advertise-addr", Kind.TEXT, "there is no swarm"),
     *_needless("node-generic-resource:node-generic-resources", Kind.LIST, "there is no swarm"),
-    *_needless(
-        "cdi-spec-dir:cdi-spec-dirs", Kind.LIST, "devices by CDI are refused where they are asked for"
-    ),
     *_needless("allow-nondistributable-artifacts", Kind.LIST, "all layers are alike"),
     *_needless(":min-api-version", Kind.TEXT, "every API from 1.24 on is served"),
     *_needless(":deprecated-key-path", Kind.TEXT, "manifests are not signed"),

@@ -10,7 +10,16 @@ import msgspec
 
 import errdefs
 from engine.config import RuntimePath
-from engine.containers import bundle, donors, files, linked, mounts, networking, shared_memory
+from engine.containers import (
+    bundle,
+    device_requests,
+    donors,
+    files,
+    linked,
+    mounts,
+    networking,
+    shared_memory,
+)
 from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
@@ -90,6 +99,8 @@ async def _start(
         await starting.part(mounts.make_sources(container, machinery.volumes))
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
+        if requests := container.host_config.device_requests:
+            await asyncio.to_thread(device_requests.give, spec, requests, machinery.config.cdi_spec_dirs)
         await bundle.write(directory, spec)
         undo.step("bundle")
         creating = machinery.supervisor.create(

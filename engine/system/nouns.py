@@ -57,6 +57,13 @@ class Commit(Noun, kw_only=True):
     id: str = "N/A"
 
 
+class FoundDevice(Noun, kw_only=True):
+    """A device that containers can be given, by the driver that found it."""
+
+    source: str
+    id: str = msgspec.field(name="ID")
+
+
 class Firewall(Noun, kw_only=True):
     """What the rules of the network are written in."""
 
@@ -129,7 +136,8 @@ class Info(Noun, kw_only=True):
     init_commit: Commit
     security_options: list[str]
     firewall_backend: Firewall
-    cdi_spec_dirs: list[str] = msgspec.field(default_factory=list, name="CDISpecDirs")
+    cdi_spec_dirs: list[str] = msgspec.field(name="CDISpecDirs")
+    discovered_devices: list[FoundDevice]
     warnings: list[str] | None
 
 

@@ -23,6 +23,7 @@ from engine.system.nouns import (
     Commit,
     Component,
     Firewall,
+    FoundDevice,
     Info,
     Platform,
     Plugins,
@@ -31,7 +32,7 @@ from engine.system.nouns import (
 )
 from engine.system.programs import Programs, runc_warning
 from engine.system.registries import registry_config
-from runtime import cgroups, task_values
+from runtime import cdi, cgroups, task_values
 from runtime.supervisor import Supervisor
 
 STORAGE_DRIVER = "overlayfs"
@@ -156,6 +157,7 @@ class System:
         config = self._config
         hierarchy = cgroups.detect()
         able = cgroups.capabilities_of_host(hierarchy)
+        devices = cdi.scan(config.cdi_spec_dirs)
         name, version = host.operating_system()
         kernel = os.uname()
         return Info(
@@ -197,7 +199,15 @@ class System:
             init_commit=Commit(id=init or "N/A"),
             security_options=_security_options(config),
             firewall_backend=Firewall(driver="nftables"),
-            warnings=[*_warnings(config, runc), *able.warnings(hierarchy.version), *self._warnings()] or None,
+            cdi_spec_dirs=list(config.cdi_spec_dirs),
+            discovered_devices=[FoundDevice(source="cdi", id=name) for name in sorted(devices.devices)],
+            warnings=[
+                *_warnings(config, runc),
+                *able.warnings(hierarchy.version),
+                *(f"CDI: Error associated with spec file {path}: {text}" for path, text in devices.errors),
+                *self._warnings(),
+            ]
+            or None,
         )
 
 

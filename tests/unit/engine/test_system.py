@@ -48,7 +48,7 @@ INFO = {
     *("GenericResources", "DockerRootDir", "HttpProxy", "HttpsProxy", "NoProxy", "Name", "Labels"),
     *("ExperimentalBuild", "ServerVersion", "Runtimes", "DefaultRuntime", "Swarm", "LiveRestoreEnabled"),
     *("Isolation", "InitBinary", "ContainerdCommit", "RuncCommit", "InitCommit", "SecurityOptions"),
-    *("FirewallBackend", "CDISpecDirs", "Warnings"),
+    *("FirewallBackend", "CDISpecDirs", "DiscoveredDevices", "Warnings"),
 }
 VERSION = {
     *(
