@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.daemon import Wherryd
-from tests.world import READERS, Scope, Things
+from tests.world import READERS, Scope, Sight, Things
 
 GRACE = 8.0
 
@@ -31,13 +31,14 @@ class Leftovers:
         """Return what is still there after up to grace seconds of waiting."""
         deadline = time.monotonic() + grace
         while (left := self.since(scope)) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.02)
         return left
 
 
 def snapshot(scope: Scope) -> Things:
     """Read all kinds; the keys are made unique by the kind's name."""
-    return {f"{reader.__name__} {key}": line for reader in READERS for key, line in reader(scope).items()}
+    sight = Sight(scope)
+    return {f"{reader.__name__} {key}": line for reader in READERS for key, line in reader(sight).items()}
 
 
 def scope_of(daemon: Wherryd) -> Scope:

@@ -1,26 +1,31 @@
 """Readers of what a daemon can leave behind, one per kind; each gives a key that stays while the thing stays,
 and a line that names it.
 
-Sources: procfs, mountinfo, `ip`, `nft`, cgroupfs, the daemon's own file descriptors, and its two roots.
+Sources: procfs, mountinfo, netlink, libnftables, cgroupfs, the daemon's own file descriptors, and its two roots.
 Everything is limited to one daemon, since others may run beside it.
+Thousands of tests look twice each: nothing is read twice in one look, and no program is started.
 """
 
 import json
 import os
 import re
 import sqlite3
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+
+from network.nftables.apply import Nft
+from tests.kernel_tables import Link, bound_sockets, nft_generation
+from tests.kernel_tables import links as every_link
+from tests.processes import Process, descendants, read, target, targets
+from tests.processes import processes as every_process
 
 CONTAINER_CGROUP = re.compile(r"(?:docker-)?([0-9a-f]{64})(?:\.scope)?")
 FILE_DEPTH = 3
 CGROUP_DEPTH = 4
-LISTEN = "0A"
 
 Things = dict[str, str]
 
@@ -48,142 +53,121 @@ class Scope:
         return any(path == root or path.startswith(root + "/") for root in self.roots)
 
 
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
+@dataclass(frozen=True)
+class Sight:
+    """One look at the world: what several readers need is read once."""
+
+    scope: Scope
+
+    @cached_property
+    def own(self) -> list[Process]:
+        """The daemon's descendants and whoever works in its roots, but for the daemon and its zygote."""
+        daemon, every = self.scope.pid, every_process()
+        below = set(descendants(daemon, every)) if daemon else set()
+        return [
+            process
+            for pid, process in every.items()
+            if pid not in (daemon, os.getpid())
+            and not (daemon and process.parent == daemon and _zygote(process))
+            and (pid in below or self._runs_in(process))
+        ]
+
+    def _runs_in(self, process: Process) -> bool:
+        """Tell whether a process has anything of the roots: command line, a descriptor, its own root."""
+        if any(root in process.command for root in self.scope.roots):
+            return True
+        if any(self.scope.within(file) for file in process.files):
+            return True
+        if process.mount_namespace in ("", self._mount_namespace):
+            return False
+        return f"upperdir={self.scope.data_root}/" in process.root_mount
+
+    @cached_property
+    def _mount_namespace(self) -> str:
+        return target("/proc/self/ns/mnt")
+
+    @cached_property
+    def daemon_files(self) -> list[str]:
+        """What the daemon's descriptors are."""
+        return targets(f"/proc/{self.scope.pid}/fd") if self.scope.pid else []
 
 
-def _links(directory: str) -> list[str]:
-    """Return the targets of all links in a directory of procfs; what vanishes meanwhile is left out."""
-    targets = []
-    try:
-        names = os.listdir(directory)
-    except OSError:
-        return []
-    for name in names:
-        try:
-            targets.append(os.readlink(f"{directory}/{name}"))
-        except OSError:
-            continue
-    return targets
+def _zygote(process: Process) -> bool:
+    return "zygote" in process.command + process.comm
 
 
-def _stat(pid: int) -> tuple[int, str]:
-    """Return a process's parent and start time (ticks since boot), (0, "") when it is gone."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[1]), fields[19]) if fields else (0, "")
-
-
-def _pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
-
-
-def _runs_in(scope: Scope, pid: int) -> bool:
-    """Tell whether a process has anything of the roots: command line, a descriptor, its own root."""
-    if any(root in _read(f"/proc/{pid}/cmdline") for root in scope.roots):
-        return True
-    if any(scope.within(target) for target in _links(f"/proc/{pid}/fd")):
-        return True
-    for line in _read(f"/proc/{pid}/mountinfo").splitlines():
-        if line.split()[4] == "/":
-            return f"upperdir={scope.data_root}/" in line
-    return False
-
-
-def _zygote(pid: int) -> bool:
-    return "zygote" in _read(f"/proc/{pid}/cmdline") + _read(f"/proc/{pid}/comm")
-
-
-def _own_processes(scope: Scope) -> Iterator[int]:
-    """Yield the daemon's descendants and whoever works in its roots, but for the daemon and its zygote."""
-    parents = {pid: _stat(pid)[0] for pid in _pids()}
-    for pid in parents:
-        if pid in (scope.pid, os.getpid()):
-            continue
-        above, child = parents[pid], scope.pid and parents[pid] == scope.pid
-        while scope.pid and above and above != scope.pid:
-            above = parents.get(above, 0)
-        if child and _zygote(pid):
-            continue
-        if (scope.pid and above == scope.pid) or _runs_in(scope, pid):
-            yield pid
-
-
-def processes(scope: Scope) -> Things:
+def processes(sight: Sight) -> Things:
     """Shims, runc, container processes and helpers, zombies too."""
-    found = {}
-    for pid in _own_processes(scope):
-        command = (
-            _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip() or _read(f"/proc/{pid}/comm").strip()
-        )
-        if started := _stat(pid)[1]:
-            found[f"{pid}@{started}"] = f"process {pid}: {command[:100]}"
-    return found
+    return {
+        f"{process.pid}@{process.started}": f"process {process.pid}: {process.command[:100]}"
+        for process in sight.own
+    }
 
 
-def mounts(scope: Scope) -> Things:
+def mounts(sight: Sight) -> Things:
     """Mounts in the roots, and overlays that write to them, as the daemon and as this process see them."""
-    found = {}
+    found, scope = {}, sight.scope
     for pid in {"self", str(scope.pid or "self")}:
-        for line in _read(f"/proc/{pid}/mountinfo").splitlines():
+        for line in read(f"/proc/{pid}/mountinfo").splitlines():
             point = line.split()[4]
             if scope.within(point) or f"upperdir={scope.data_root}/" in line:
                 found[point] = f"mount on {point}: {line.partition(' - ')[2][:100]}"
     return found
 
 
-def namespaces(scope: Scope) -> Things:
+def namespaces(sight: Sight) -> Things:
     """Network namespaces that the daemon's threads, its descriptors or its processes keep alive."""
-    host = os.readlink("/proc/self/ns/net")
-    places = {f"descriptor of the daemon {scope.pid}": _links(f"/proc/{scope.pid}/fd") if scope.pid else []}
+    scope, host = sight.scope, target("/proc/self/ns/net")
+    places = {f"descriptor of the daemon {scope.pid}": sight.daemon_files}
     for task in os.listdir(f"/proc/{scope.pid}/task") if scope.pid else []:
-        places[f"thread {task} of the daemon"] = _links(f"/proc/{scope.pid}/task/{task}/ns")
-    for pid in _own_processes(scope):
-        places[f"process {pid}"] = _links(f"/proc/{pid}/ns") + _links(f"/proc/{pid}/fd")
+        places[f"thread {task} of the daemon"] = [target(f"/proc/{scope.pid}/task/{task}/ns/net")]
+    for process in sight.own:
+        places[f"process {process.pid}"] = [target(f"/proc/{process.pid}/ns/net"), *process.files]
     found = {}
-    for place, targets in places.items():
-        for target in targets:
-            if target.startswith("net:[") and target != host:
-                found[target] = f"network namespace {target}, kept by {place}"
-    for line in _read("/proc/self/mountinfo").splitlines():
+    for place, kept in places.items():
+        for link in kept:
+            if link.startswith("net:[") and link != host:
+                found[link] = f"network namespace {link}, kept by {place}"
+    for line in read("/proc/self/mountinfo").splitlines():
         if " nsfs " in line and any(mark in line for mark in (*scope.roots, *scope.marks)):
             found[line.split()[4]] = f"network namespace link {line.split()[4]}"
     return found
 
 
-def links(scope: Scope) -> Things:
+def links(sight: Sight) -> Things:
     """The daemon's bridges and what else carries its mark, and what hangs on those: ports, macvlans, VLANs."""
-    text = subprocess.run(
-        ["ip", "-j", "-d", "link", "show"], capture_output=True, text=True, check=True
-    ).stdout
-    every = json.loads(text)
-    own = {link["ifname"] for link in every if _is_marked(link, scope)}
+    every = every_link()
+    own = {link.index for link in every if _is_marked(link, sight.scope)}
+    names = {link.index: link.name for link in every}
     return {
-        f"{link['ifindex']}": f"link {link['ifname']} (master {link.get('master', '-')})"
+        f"{link.index}": f"link {link.name} (master {names.get(link.master, '-')})"
         for link in every
-        if own & {link["ifname"], link.get("master"), link.get("link")}
+        if own & {link.index, link.master, link.lower}
     }
 
 
-def _is_marked(link: Any, scope: Scope) -> bool:
-    names = " ".join([link["ifname"], link.get("ifalias", ""), *link.get("altnames", [])])
-    return link["ifname"] == scope.bridge or any(mark in names for mark in scope.marks)
+def _is_marked(link: Link, scope: Scope) -> bool:
+    return link.name == scope.bridge or any(mark in name for mark in scope.marks for name in link.names)
 
 
-def nft(scope: Scope) -> Things:
+def nft(sight: Sight) -> Things:
     """Tables that name the daemon's bridge or mark, with all their chains, rules and elements."""
-    text = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    return _nft(sight.scope.bridge, sight.scope.marks, nft_generation())
+
+
+@lru_cache(maxsize=2)
+def _nft(bridge: str, marks: tuple[str, ...], generation: int) -> Things:
+    """As nft(): between two transactions of nftables, whosever, there is nothing new to see."""
     tables: dict[tuple[str, str], list[tuple[str, Any]]] = {}
-    for item in json.loads(text)["nftables"]:
+    for item in Nft().query("list ruleset"):
         ((kind, body),) = item.items()
         if kind != "metainfo":
             name = body["name"] if kind == "table" else body["table"]
             tables.setdefault((body["family"], name), []).append((kind, body))
     found: Things = {}
     for (family, name), items in tables.items():
-        if any(mark in json.dumps(items) for mark in (f'"{scope.bridge}"', *scope.marks)):
+        text = json.dumps(items)
+        if any(mark in text for mark in (f'"{bridge}"', *marks)):
             found |= {f"{family} {name} {line}": f"nft {family} {name}: {line}" for line in _nft_lines(items)}
     return found
 
@@ -202,24 +186,29 @@ def _nft_lines(items: list[tuple[str, Any]]) -> Iterator[str]:
 
 def _container_cgroups() -> Iterator[tuple[str, str]]:
     """Yield the path and the container's ID of each."""
-    pending = [
-        (entry.path, 1) for entry in os.scandir("/sys/fs/cgroup") if entry.is_dir(follow_symlinks=False)
-    ]
+    pending = [(path, 1) for path in _below("/sys/fs/cgroup")]
     while pending:
         path, depth = pending.pop()
         if match := CONTAINER_CGROUP.fullmatch(os.path.basename(path)):
             yield path, match[1]
         elif depth <= CGROUP_DEPTH:
-            try:
-                pending += [(entry.path, depth + 1) for entry in os.scandir(path) if entry.is_dir()]
-            except OSError:
-                continue
+            pending += [(inside, depth + 1) for inside in _below(path)]
+
+
+def _below(directory: str) -> list[str]:
+    """Return the directories in one, which its links count; most cgroups have fifty files and none."""
+    try:
+        if os.stat(directory).st_nlink == 2:
+            return []
+        return [entry.path for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
 
 
 def _members(cgroup: str) -> set[int]:
     pids: set[int] = set()
     for directory, _, _ in os.walk(cgroup):
-        pids |= {int(pid) for pid in _read(f"{directory}/cgroup.procs").split()}
+        pids |= {int(pid) for pid in read(f"{directory}/cgroup.procs").split()}
     return pids
 
 
@@ -236,45 +225,44 @@ def _containers(scope: Scope) -> set[str] | None:
         return None
 
 
-def cgroups(scope: Scope) -> Things:
+def cgroups(sight: Sight) -> Things:
     """Cgroups that hold processes of the daemon, or are empty and of one of its containers.
 
     Whose an empty one is cannot always be told; then it counts.
     """
-    own, known = set(_own_processes(scope)), _containers(scope)
+    own = {process.pid for process in sight.own}
     found = {}
     for path, container in _container_cgroups():
-        members = _members(path)
-        if members & own or (not members and (known is None or container in known)):
-            found[path] = f"cgroup {path}" + ("" if members else " (empty)")
+        if members := _members(path):
+            if members & own:
+                found[path] = f"cgroup {path}"
+        elif (known := _containers(sight.scope)) is None or container in known:
+            found[path] = f"cgroup {path} (empty)"
     return found
 
 
-def ports(scope: Scope) -> Things:
+def ports(sight: Sight) -> Things:
     """TCP sockets on which the daemon listens, and its UDP sockets, in the host's network namespace."""
-    inodes = {target[8:-1] for target in _links(f"/proc/{scope.pid}/fd") if target.startswith("socket:[")}
-    found = {}
-    for protocol in ("tcp", "tcp6", "udp", "udp6"):
-        for line in _read(f"/proc/{scope.pid}/net/{protocol}").splitlines()[1:]:
-            fields = line.split()
-            if fields[9] in inodes and (protocol.startswith("udp") or fields[3] == LISTEN):
-                address, _, port = fields[1].partition(":")
-                found[f"{protocol} {fields[1]}"] = f"{protocol} port {int(port, 16)} on {address}"
-    return found
+    inodes = {int(file[8:-1]) for file in sight.daemon_files if file.startswith("socket:[")}
+    return {
+        f"{bound.protocol} {bound.address} {bound.port}": f"{bound.protocol} port {bound.port} on {bound.address}"
+        for bound in bound_sockets()
+        if bound.inode in inodes
+    }
 
 
-def descriptors(scope: Scope) -> Things:
+def descriptors(sight: Sight) -> Things:
     """The daemon's open files, counted by what they are."""
     kinds: Counter[str] = Counter()
-    for target in _links(f"/proc/{scope.pid}/fd") if scope.pid else []:
-        kinds[re.sub(r"^(socket|pipe|net):\[\d+\]$", r"\1", target)] += 1
+    for file in sight.daemon_files:
+        kinds[re.sub(r"^(socket|pipe|net):\[\d+\]$", r"\1", file)] += 1
     return {f"{kind} #{n}": f"descriptor of the daemon: {kind}" for kind in kinds for n in range(kinds[kind])}
 
 
-def files(scope: Scope) -> Things:
+def files(sight: Sight) -> Things:
     """All files under the exec root, and the data root's upper levels but for the database's own files."""
     found = {}
-    for root, depth in ((scope.exec_root, 99), (scope.data_root, FILE_DEPTH)):
+    for root, depth in ((sight.scope.exec_root, 99), (sight.scope.data_root, FILE_DEPTH)):
         for path in _walk(str(root), depth):
             if not os.path.basename(path).startswith("state.db"):
                 found[path] = f"file {path}"

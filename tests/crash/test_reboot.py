@@ -14,7 +14,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.leftovers import scope_of
-from tests.world import Scope, cgroups, processes
+from tests.world import Scope, Sight, cgroups, processes
 
 pytestmark = pytest.mark.root
 
@@ -43,7 +43,7 @@ def power_off(mortal: Wherryd) -> None:
     """Everything of the daemon's dies, its mounts and `/run` are gone; only its data root is left."""
     scope = scope_of(mortal)
     mortal.kill9()
-    while found := [pid_of(line) for line in processes(scope).values()]:
+    while found := [pid_of(line) for line in processes(Sight(scope)).values()]:
         for pid in found:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -53,7 +53,7 @@ def power_off(mortal: Wherryd) -> None:
     for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
         if scope.within(point := line.split()[4]):
             subprocess.run(["umount", "--lazy", point], check=True)
-    for path in cgroups(Scope(mortal.data_root, mortal.exec_root, mortal.bridge)):
+    for path in cgroups(Sight(Scope(mortal.data_root, mortal.exec_root, mortal.bridge))):
         if any((mortal.data_root / "containers" / path.rpartition("/")[2]).glob("*")):
             os.rmdir(path)
     shutil.rmtree(mortal.exec_root)
