@@ -86,6 +86,16 @@ def unmount(target: Path) -> bool:
     raise SystemFailure(f"cannot unmount {target}: {os.strerror(code)}")
 
 
+def move(tree: int, target: Path) -> None:
+    """Mount what a descriptor of a detached mount (fsmount(2), open_tree(2)) holds. Raises OSError."""
+    _syscall(_MOVE_MOUNT, tree, b"", -100, os.fsencode(target), _MOVE_FROM_EMPTY_PATH)
+
+
+def make_private(target: Path) -> None:
+    """Let nothing that is mounted at or below `target` be seen in other namespaces, or come from there. OSError."""
+    _mount2("none", target, "", _PROPAGATION["rprivate"], "")
+
+
 def check_overlay(mount: Mount) -> str | None:
     """Return why the kernel would not mount this overlay, None when it would; nothing is mounted."""
     try:
@@ -131,7 +141,7 @@ def _attach_overlay(mount: Mount, target: Path) -> None:
         with _closing(_filesystem(mount)) as context:
             tree = _syscall(_FSMOUNT, context, _CLOEXEC, flags & _ATTRIBUTES)
         with _closing(tree):
-            _syscall(_MOVE_MOUNT, tree, b"", -100, os.fsencode(target), _MOVE_FROM_EMPTY_PATH)
+            move(tree, target)
         if propagation:
             _mount2("none", target, "", propagation, "")
     except OSError as error:

@@ -24,12 +24,14 @@ from typing import Self
 from urllib.parse import quote
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
-from runtime import mount, tree
+from runtime import idmapped, mount, tree
 from runtime.mount import Mount
 from runtime.placement import spread
 from runtime.settled import settled
 from runtime.snapshots.found import parents, read_meta, take_stock, write_meta
 from runtime.snapshots.snapshotter import Info, Kind, Usage
+from runtime.spec.identity import HOST, Identity
+from runtime.userns import UserNamespaces
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -45,6 +47,7 @@ class DirectorySnapshotter(ABC):
         self._root = root
         self._index: dict[str, Info] = {}
         self._busy: set[str] = set()
+        self._user_namespaces = UserNamespaces()
 
     @classmethod
     async def open(cls, root: Path) -> Self:
@@ -199,14 +202,23 @@ class DirectorySnapshotter(ABC):
         except OSError as error:
             raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
 
-    async def mount(self, key: str, target: Path, *, read_only: bool = False) -> None:
+    async def mount(
+        self, key: str, target: Path, *, read_only: bool = False, identity: Identity = HOST
+    ) -> None:
         """See Snapshotter."""
         mounts = self.mounts(key, read_only=read_only)
         try:
-            await settled(mount.attach, mounts, target)
+            if identity.remapped:
+                await settled(self._attach_shifted, mounts, target, identity)
+            else:
+                await settled(mount.attach, mounts, target)
         except asyncio.CancelledError:
             await settled(mount.unmount, target)
             raise
+
+    def _attach_shifted(self, mounts: list[Mount], target: Path, identity: Identity) -> None:
+        userns = self._user_namespaces.of(identity)
+        idmapped.attach(mounts, target, self._root, userns, identity.root)
 
     async def unmount(self, target: Path) -> None:
         """See Snapshotter."""

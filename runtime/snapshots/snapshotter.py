@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from runtime.mount import Mount
+from runtime.spec.identity import HOST, Identity
 
 
 class Kind(StrEnum):
@@ -111,8 +112,14 @@ class Snapshotter(Protocol):
     def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """Return how to mount an active snapshot or a view; `read_only` to look at one that others may use."""
 
-    async def mount(self, key: str, target: Path, *, read_only: bool = False) -> None:
-        """Mount an active snapshot or a view at an existing directory."""
+    async def mount(
+        self, key: str, target: Path, *, read_only: bool = False, identity: Identity = HOST
+    ) -> None:
+        """Mount an active snapshot or a view at an existing directory.
+
+        On the disk are a container's own ids; with an `identity` they are mounted as the host's. SystemFailure where
+        kernel or file system cannot.
+        """
 
     async def unmount(self, target: Path) -> None:
         """Unmount whatever is mounted at `target`; nothing when nothing is."""
