@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import errdefs
-from network import mark_rule, netlink
+from network import mark_rule, messages, netlink
 from network.netlink import Rtnetlink
 
 _SETTINGS: Final = Path("/proc/sys/net/bridge")
@@ -27,7 +27,7 @@ def enable(rtnl: Rtnetlink, name: str) -> None:
     data = ("IFLA_INFO_DATA", {"attrs": _CALL})
     info = ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge"), data]})
     try:
-        change = netlink.link(socket.if_nametoindex(name), attrs=[info])
+        change = messages.link(socket.if_nametoindex(name), attrs=[info])
         rtnl.batch([(netlink.RTM_NEWLINK, 0, change)])
     except OSError as error:
         raise errdefs.SystemFailure(

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from typing import Final
 
 import errdefs
-from network import netlink, sysctl
+from network import changes, links, netlink, sysctl
 from network.endpoint import Endpoint
-from network.netlink import Message, Rtnetlink
+from network.netlink import Rtnetlink
 
-_IFF_UP: Final = 1
 _LINK_LOCAL: Final = {4: 16, 6: 64}
 PLACEHOLDER: Final = "IFNAME"
 
+Finish = Callable[[Endpoint, Rtnetlink], None]
+"""What else is to be done in the sandbox, by the thread that set up the endpoint's interface. Raises errdefs."""
 
-def set_up(endpoint: Endpoint, sysctls: Mapping[str, str]) -> Endpoint:
-    """The interface is there by its name, and down: it gets what the endpoint says.
 
-    `sysctls` by their names with IFNAME in the place of the interface's. Returns what it became: without IPv6 when a
-    sysctl forbids that. Raises OSError, InvalidArgument for a sysctl that cannot be.
+def set_up(endpoint: Endpoint, sysctls: Mapping[str, str], finish: Finish) -> Endpoint:
+    """The interface is there by its name, and down: it gets what the endpoint says. Then the rest is done.
+
+    `sysctls` by their names with IFNAME in the place of the interface's. Returns what it became: with the MAC address
+    that it has, without IPv6 when a sysctl forbids that. Raises OSError, InvalidArgument for a sysctl that cannot be,
+    and what `finish` does.
     """
     name = endpoint.interface
     _prepare(name, ipv6=bool(endpoint.ipv6))
@@ -30,23 +32,30 @@ def set_up(endpoint: Endpoint, sysctls: Mapping[str, str]) -> Endpoint:
         _write(key, name, value)
     if endpoint.ipv6 and sysctl.read(f"ipv6/conf/{name}/disable_ipv6") == "1":
         endpoint = replace(endpoint, ipv6="", ipv6_prefix_len=0, ipv6_gateway="")
-    index = socket.if_nametoindex(name)
     with Rtnetlink() as rtnl:
+        found = links.find(rtnl, name=name)
+        endpoint = replace(endpoint, mac=found.mac)
         rtnl.batch(
             [
-                (netlink.RTM_SETLINK, 0, netlink.link(index, flags=_IFF_UP, change=_IFF_UP)),
-                *((netlink.RTM_NEWADDR, netlink.CREATE, each) for each in _addresses(index, endpoint)),
+                (netlink.RTM_SETLINK, 0, changes.up(found.index)),
+                *(
+                    (netlink.RTM_NEWADDR, netlink.CREATE, changes.address(found.index, each))
+                    for each in addresses(endpoint)
+                ),
             ]
         )
+        finish(endpoint, rtnl)
     return endpoint
 
 
-def address(index: int, cidr: str) -> Message:
-    """The message for an address with its prefix length, with IPv4's broadcast address where there is one."""
-    own = ip_interface(cidr)
-    wide = own.version == 4 and own.network.prefixlen < 31
-    broadcast = str(own.network.broadcast_address) if wide else None
-    return netlink.address(index, str(own.ip), own.network.prefixlen, broadcast=broadcast)
+def addresses(endpoint: Endpoint) -> Iterator[str]:
+    """All of its addresses with their prefix lengths."""
+    if endpoint.ipv4:
+        yield f"{endpoint.ipv4}/{endpoint.prefix_len}"
+    if endpoint.ipv6:
+        yield f"{endpoint.ipv6}/{endpoint.ipv6_prefix_len}"
+    for text in endpoint.link_local:
+        yield f"{text}/{_LINK_LOCAL[ip_address(text).version]}"
 
 
 def _prepare(name: str, *, ipv6: bool) -> None:
@@ -71,12 +80,3 @@ def _write(key: str, interface: str, value: str) -> None:
         sysctl.write("/".join((before.replace(".", "/"), interface, after.replace(".", "/"))), value)
     except OSError as error:
         raise errdefs.InvalidArgument(f"failed to set sysctl {shown}: {error.strerror}") from error
-
-
-def _addresses(index: int, endpoint: Endpoint) -> Iterator[Message]:
-    if endpoint.ipv4:
-        yield address(index, f"{endpoint.ipv4}/{endpoint.prefix_len}")
-    if endpoint.ipv6:
-        yield address(index, f"{endpoint.ipv6}/{endpoint.ipv6_prefix_len}")
-    for text in endpoint.link_local:
-        yield address(index, f"{text}/{_LINK_LOCAL[ip_address(text).version]}")

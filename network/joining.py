@@ -9,6 +9,7 @@ from typing import Final
 
 import errdefs
 from network import routes
+from network.arrival import Arrival
 from network.attachments import DEFAULT_PREFIX, Attachment
 from network.dns.resolver import Resolver
 from network.drivers import leading
@@ -51,21 +52,46 @@ class Joining:
 
     async def connect(self, attachment: Attachment, driver: Driver, request: EndpointRequest) -> Endpoint:
         """One more endpoint, whole or not at all. Raises errdefs."""
-        sandbox, before = attachment.sandbox, attachment.gateways
-        prefix = driver.info.options.get(_PREFIX_OPTION) or DEFAULT_PREFIX
+        sandbox, info = attachment.sandbox, driver.info
+        prefix = info.options.get(_PREFIX_OPTION) or DEFAULT_PREFIX
         interface = request.options.get(_INTERFACE_OPTION) or attachment.free_interface(prefix)
-        endpoint = await driver.connect(sandbox, request, interface)
+        asks = _has_names(sandbox, info) and not self._resolver.serves(sandbox)
+        arrival = Arrival(attachment.endpoints, asks=asks)
+        endpoint = await self._arrive(attachment, driver, request, interface, arrival)
         attachment.endpoints.append(endpoint)
+        if not sandbox.host:
+            self._resolver.join(sandbox.id, endpoint, internal=info.internal)
+        if arrival.opened is not None:
+            self._resolver.serve(sandbox, arrival.opened)
         try:
-            await self._follow(attachment, before)
-            await self._resolve(sandbox, endpoint, driver.info)
-            await leading.begin(self._drivers, leading.of(before), leading.of(attachment.gateways))
-        except BaseException as error:
+            now = leading.of(attachment.gateways)
+            await leading.begin(self._drivers, leading.of(arrival.before), now)
+        except BaseException:
             await self.disconnect(attachment, endpoint)
-            if isinstance(error, OSError):
-                raise errdefs.SystemFailure(
-                    f"cannot set the default route of endpoint {endpoint.name}: {error.strerror}"
-                ) from error
+            raise
+        return endpoint
+
+    async def _arrive(
+        self,
+        attachment: Attachment,
+        driver: Driver,
+        request: EndpointRequest,
+        interface: str,
+        arrival: Arrival,
+    ) -> Endpoint:
+        """What the kernel has of it; after a failure default routes are as they were."""
+        fd = attachment.sandbox.fd
+        endpoint: Endpoint | None = None
+        try:
+            endpoint = await driver.connect(attachment.sandbox, request, interface, arrival.finish)
+            made = endpoint
+            await self._worker.run(lambda: arrival.make_up(fd, made))
+        except BaseException:
+            if arrival.opened is not None:
+                self._resolver.drop(arrival.opened)
+            if endpoint is not None:
+                await self._take_off(attachment.sandbox, endpoint, hot=True)
+            await self.renew_routes(attachment)
             raise
         return endpoint
 
@@ -102,7 +128,7 @@ class Joining:
         attachment.endpoints.append(endpoint)
         try:
             await driver.adopt(attachment.sandbox, endpoint)
-            await self._resolve(attachment.sandbox, endpoint, driver.info, adopt=True)
+            await self._resolve(attachment.sandbox, endpoint, driver.info)
         except errdefs.WherryError as error:
             return [error.message]
         return []
@@ -135,17 +161,14 @@ class Joining:
     async def _follow(self, attachment: Attachment, before: Gateways) -> None:
         fd, after = attachment.sandbox.fd, attachment.gateways
         if after != before:
-            await self._worker.run(lambda: routes.follow(fd, before, after))
+            await self._worker.run(lambda: routes.follow_in(fd, before, after))
 
-    async def _resolve(
-        self, sandbox: Sandbox, endpoint: Endpoint, info: NetworkInfo, *, adopt: bool = False
-    ) -> None:
-        """Let the endpoint's names be known, and the sandbox ask for names once it is in a network of a user."""
-        if sandbox.host:
-            return
-        self._resolver.join(sandbox.id, endpoint, internal=info.internal)
-        if info.name not in PREDEFINED:
-            await (self._resolver.adopt(sandbox) if adopt else self._resolver.open(sandbox))
+    async def _resolve(self, sandbox: Sandbox, endpoint: Endpoint, info: NetworkInfo) -> None:
+        """Let the endpoint's names be known, and the sandbox ask for names as it did before."""
+        if not sandbox.host:
+            self._resolver.join(sandbox.id, endpoint, internal=info.internal)
+        if _has_names(sandbox, info):
+            await self._resolver.adopt(sandbox)
 
     async def _take_off(self, sandbox: Sandbox, endpoint: Endpoint, *, hot: bool) -> None:
         driver = self._drivers.get(endpoint.network_id)
@@ -154,6 +177,11 @@ class Joining:
         addresses = [each for each in (endpoint.ipv4, endpoint.ipv6) if each]
         if addresses:
             await self._worker.run(lambda: self._worker.conntrack.forget_container(addresses))
+
+
+def _has_names(sandbox: Sandbox, info: NetworkInfo) -> bool:
+    """Whether a sandbox in the network asks for names: in networks of users."""
+    return not sandbox.host and info.name not in PREDEFINED
 
 
 def _is(one: Endpoint | None, other: Endpoint) -> bool:

@@ -1,6 +1,7 @@
-"""rtnetlink in batches: pyroute2's message classes encode, one small socket of ours sends and reads the answers.
+"""rtnetlink in batches: one small socket of ours sends messages and reads the answers.
 
-pyroute2's own `IPRoute` and `NetNS` objects cost 10-20 ms each and fork; its codec alone does not.
+changes.py and links.py have those of each start of a container, messages.py the others, by pyroute2's codec. Its own
+`IPRoute` and `NetNS` objects cost 10-20 ms each and fork.
 """
 
 from __future__ import annotations
@@ -11,9 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final
-
-from network.messages import ifaddrmsg, ifinfmsg, rtmsg
+from typing import Final
 
 RTM_NEWLINK: Final = 16
 RTM_DELLINK: Final = 17
@@ -41,18 +40,14 @@ _NETLINK_CAP_ACK: Final = 10
 _NETLINK_EXT_ACK: Final = 11
 _NETLINK_GET_STRICT_CHK: Final = 12
 _NLMSG_ERROR: Final = 2
-_SCOPE_LINK: Final = 253
 _NLMSG_DONE: Final = 3
 _NLM_F_ACK_TLVS: Final = 0x200
 _NLM_F_CAPPED: Final = 0x100
 _NLMSGERR_ATTR_MSG: Final = 1
-_IFA_F_NODAD: Final = 0x02
 _HEADER: Final = struct.Struct("=IHHII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _ATTRIBUTE_TYPE: Final = 0x3FFF
 _RECEIVE: Final = 1 << 17
-
-Message = Any  # pyroute2 has no types: an instance of one of its nlmsg classes
 
 
 class NetlinkError(OSError):
@@ -91,13 +86,15 @@ class Rtnetlink:
         """Close the socket; idempotent."""
         self._socket.close()
 
-    def batch(self, messages: Sequence[tuple[int, int, Message]]) -> None:
-        """Send (type, flags, message) in one write; all are worked off even when one fails.
+    def batch(self, messages: Sequence[tuple[int, int, bytes]]) -> None:
+        """Send (type, flags, body) in one write; all are worked off even when one fails.
 
         Raises NetlinkError for the first that failed.
         """
         first = self._sequence + 1
-        self._socket.send(b"".join(self._encode(*each, NLM_F_ACK) for each in messages))
+        self._socket.send(
+            b"".join(self._numbered(kind, flags | NLM_F_ACK, body) for kind, flags, body in messages)
+        )
         failures = self._acknowledgements(first, len(messages))
         if failures:
             raise failures[0]
@@ -120,15 +117,6 @@ class Rtnetlink:
         self._sequence += 1
         size = _HEADER.size + len(request)
         return _HEADER.pack(size, kind, flags | NLM_F_REQUEST, self._sequence, 0) + request
-
-    def _encode(self, kind: int, flags: int, message: Message, extra: int = 0) -> bytes:
-        self._sequence += 1
-        header = message["header"]
-        header["type"], header["flags"] = kind, flags | NLM_F_REQUEST | extra
-        header["sequence_number"] = self._sequence
-        message.encode()
-        data = bytes(message.data)
-        return data + b"\0" * (-len(data) % 4)
 
     def _acknowledgements(self, first: int, expected: int) -> list[NetlinkError]:
         failures: list[NetlinkError] = []
@@ -209,41 +197,6 @@ def _extended_text(raw: bytes, flags: int) -> str:
     return ""
 
 
-def link(
-    index: int = 0, *, flags: int = 0, change: int = 0, family: int = 0, attrs: Sequence[tuple[Any, ...]] = ()
-) -> Message:
-    """An ifinfmsg with `attrs` (name, value[, flags]) in pyroute2's names."""
-    message = ifinfmsg()
-    message["family"], message["index"], message["flags"], message["change"] = family, index, flags, change
-    message["attrs"] = list(attrs)
-    return message
-
-
-def address(index: int, ip: str, prefix_len: int, *, broadcast: str | None = None) -> Message:
-    """An ifaddrmsg. An IPv6 address is valid at once: it is ours, nobody is asked whether it is a duplicate."""
-    message = ifaddrmsg()
-    message["prefixlen"], message["index"] = prefix_len, index
-    message["attrs"] = [("IFA_ADDRESS", ip), ("IFA_LOCAL", ip)]
-    message["family"] = family_of(ip)
-    if message["family"] == socket.AF_INET6:
-        message["flags"] = _IFA_F_NODAD
-    if broadcast is not None:
-        message["attrs"].append(("IFA_BROADCAST", broadcast))
-    return message
-
-
 def family_of(ip: str) -> int:
     """AF_INET or AF_INET6, of an address or a subnet."""
     return socket.AF_INET6 if ":" in ip else socket.AF_INET
-
-
-def default_route(index: int, family: int, gateway: str) -> Message:
-    """An rtmsg: the default route of a family by a gateway on an interface, or by the interface itself without one."""
-    message = rtmsg()
-    message["family"], message["table"], message["proto"], message["type"] = family, MAIN_TABLE, 3, 1
-    message["attrs"] = [("RTA_OIF", index)]
-    if gateway:
-        message["attrs"].append(("RTA_GATEWAY", gateway))
-    else:
-        message["scope"] = _SCOPE_LINK
-    return message

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from network import netlink, netns
+from network import changes, netlink, netns
 from network.endpoint import Endpoint
 from network.netlink import Rtnetlink
 
@@ -32,8 +32,8 @@ def _rank(endpoint: Endpoint) -> tuple[int, int, str]:
     return -endpoint.gateway_priority, -leads, endpoint.network
 
 
-def follow(fd: int, before: Gateways, after: Gateways) -> None:
-    """Let the default routes of the namespace `fd` lead by `after`. Blocks. Raises OSError.
+def follow(rtnl: Rtnetlink, before: Gateways, after: Gateways) -> None:
+    """Let the default routes of the namespace of the calling thread lead by `after`. Blocks. Raises OSError.
 
     Where nothing leads out any more, nothing is done: the route goes with its interface.
     """
@@ -43,18 +43,24 @@ def follow(fd: int, before: Gateways, after: Gateways) -> None:
     if after.ipv6 is not None and after.ipv6 != before.ipv6:
         ways.append((after.ipv6.interface, socket.AF_INET6, after.ipv6.ipv6_gateway))
     if ways:
-        netns.inside(fd, lambda: _set_defaults(ways))
-
-
-def _set_defaults(ways: Iterable[tuple[str, int, str]]) -> None:
-    with Rtnetlink() as rtnl:
         rtnl.batch(
             [
                 (
                     netlink.RTM_NEWROUTE,
                     netlink.REPLACE,
-                    netlink.default_route(socket.if_nametoindex(interface), family, gateway),
+                    changes.default_route(socket.if_nametoindex(interface), family, gateway),
                 )
                 for interface, family, gateway in ways
             ]
         )
+
+
+def follow_in(fd: int, before: Gateways, after: Gateways) -> None:
+    """The same in the namespace `fd`, which nobody enters when nothing changes."""
+
+    def enter() -> None:
+        with Rtnetlink() as rtnl:
+            follow(rtnl, before, after)
+
+    if after != before:
+        netns.inside(fd, enter)

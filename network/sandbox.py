@@ -11,10 +11,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from network import netlink, netns
+from network import changes, netlink, netns
 from network.endpoint import new_id
 
-_IFF_UP = 1
 LOOPBACK = 1
 
 
@@ -92,5 +91,4 @@ def _link(key: Path, path: str) -> None:
 
 def _loopback_up() -> None:
     with netlink.Rtnetlink() as socket:
-        up = netlink.link(LOOPBACK, flags=_IFF_UP, change=_IFF_UP)
-        socket.batch([(netlink.RTM_SETLINK, 0, up)])
+        socket.batch([(netlink.RTM_SETLINK, 0, changes.up(LOOPBACK))])

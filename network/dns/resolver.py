@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import errdefs
@@ -47,16 +46,40 @@ class Resolver:
         self._clients: dict[str, _Client] = {}  # by sandbox id
         self._held: list[DnsServer] | None = []  # None once settled
 
-    async def open(self, sandbox: Sandbox) -> None:
-        """Serve 127.0.0.11:53 in the sandbox; idempotent. Raises SystemFailure."""
-        await self._open(sandbox, adopt=False)
+    def serves(self, sandbox: Sandbox) -> bool:
+        """Whether 127.0.0.11:53 is served in the sandbox."""
+        return self._client(sandbox.id).server is not None
+
+    def serve(self, sandbox: Sandbox, opened: Opened) -> None:
+        """Answer from these sockets, made in the sandbox, from now on."""
+        self._serve(sandbox.id, opened, Outgoing(sandbox.fd, self._threads)).start()
 
     async def adopt(self, sandbox: Sandbox) -> None:
         """Serve a sandbox that an earlier daemon served, where it did; on new ports where those are taken.
 
         Idempotent. Raises SystemFailure.
         """
-        await self._open(sandbox, adopt=True)
+        if self.serves(sandbox):
+            return
+        outgoing = Outgoing(sandbox.fd, self._threads)
+        fd = os.dup(sandbox.fd)  # the sandbox may be closed meanwhile
+        opening = asyncio.get_running_loop().run_in_executor(self._threads, sockets.adopt, fd)
+        try:
+            opened = await asyncio.shield(opening)
+        except OSError as error:
+            outgoing.close()
+            raise errdefs.SystemFailure(
+                f"cannot set up the embedded DNS of container {sandbox.container_id}: {error.strerror}"
+            ) from error
+        except asyncio.CancelledError:
+            outgoing.close()
+            opening.add_done_callback(self._drop)
+            raise
+        server = self._serve(sandbox.id, opened, outgoing)
+        if self._held is not None:
+            self._held.append(server)
+        else:
+            server.start()
 
     def settle(self) -> None:
         """All names of an earlier daemon are known again: adopted sandboxes are answered from now on."""
@@ -94,6 +117,11 @@ class Resolver:
         if client.server is not None:
             client.server.forwarder.asked = client.asked
 
+    def drop(self, opened: Opened) -> None:
+        """Close sockets that are not to be served."""
+        opened.listening.close()
+        self._let_go(opened)
+
     async def close(self, sandbox_id: str) -> None:
         """The sandbox is gone: its names and sockets; idempotent."""
         client = self._clients.get(sandbox_id)
@@ -114,32 +142,14 @@ class Resolver:
         self._threads.shutdown(wait=False)
         self._closer.shutdown(wait=False)
 
-    async def _open(self, sandbox: Sandbox, *, adopt: bool) -> None:
-        client = self._client(sandbox.id)
-        if client.server is not None:
-            return
-        outgoing = Outgoing(sandbox.fd, self._threads)
-        loop = asyncio.get_running_loop()
-        fd = os.dup(sandbox.fd)  # the sandbox may be closed meanwhile
-        opening = loop.run_in_executor(self._threads, partial(sockets.listen, fd, adopt=adopt))
-        try:
-            opened = await asyncio.shield(opening)
-        except OSError as error:
-            outgoing.close()
-            raise errdefs.SystemFailure(
-                f"cannot set up the embedded DNS of container {sandbox.container_id}: {error.strerror}"
-            ) from error
-        except asyncio.CancelledError:
-            outgoing.close()
-            opening.add_done_callback(self._drop)
-            raise
+    def _serve(self, sandbox_id: str, opened: Opened, outgoing: Outgoing) -> DnsServer:
+        """Not started yet."""
         self._let_go(opened)
-        client.server = DnsServer(opened.listening, client.view, Forwarder(client.view, self._host, outgoing))
-        client.server.forwarder.asked = client.asked
-        if adopt and self._held is not None:
-            self._held.append(client.server)
-        else:
-            client.server.start()
+        client = self._client(sandbox_id)
+        forwarder = Forwarder(client.view, self._host, outgoing)
+        forwarder.asked = client.asked
+        client.server = DnsServer(opened.listening, client.view, forwarder)
+        return client.server
 
     def _end(self, server: DnsServer) -> None:
         if self._held is not None and server in self._held:
@@ -152,8 +162,7 @@ class Resolver:
     def _drop(self, opening: asyncio.Future[Opened]) -> None:
         """Nobody waits for the sockets any more."""
         if not opening.cancelled() and opening.exception() is None:
-            opening.result().listening.close()
-            self._let_go(opening.result())
+            self.drop(opening.result())
 
     def _let_go(self, opened: Opened) -> None:
         for each in opened.spent:

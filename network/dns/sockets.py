@@ -42,18 +42,24 @@ class Opened(NamedTuple):
     spent: list[Transactions | socket.socket]
 
 
-def listen(fd: int, *, adopt: bool) -> Opened:
-    """Bind both sockets in the namespace `fd`, which is closed, and lead port 53 to them. Blocks; raises OSError.
+def listen(*, adopt: bool = False) -> Opened:
+    """Bind both sockets in the namespace of the calling thread, and lead port 53 to them. Blocks; raises OSError.
 
     `adopt`: on the ports that the table there leads to, as far as they are free, so that the table may stay.
     """
     spent: list[Transactions | socket.socket] = []
     try:
-        return Opened(netns.inside(fd, lambda: _listen(spent, adopt=adopt)), spent)
+        return Opened(_listen(spent, adopt=adopt), spent)
     except BaseException:
         for each in spent:
             each.close()
         raise
+
+
+def adopt(fd: int) -> Opened:
+    """The same in the namespace `fd`, which is closed, on the ports of before."""
+    try:
+        return netns.inside(fd, lambda: listen(adopt=True))
     finally:
         os.close(fd)
 

@@ -12,6 +12,7 @@ from network.drivers.bridge_options import Options
 from network.drivers.driver import NetworkInfo
 from network.drivers.veth import Veths
 from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id, verify_mac
+from network.interface import Finish
 from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
 from network.rules import Rules
@@ -44,10 +45,12 @@ class BridgeDriver:
         self._leases = Leases(info)
         self.info = info
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface_name: str, /) -> Endpoint:
+    async def connect(
+        self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish, /
+    ) -> Endpoint:
         """A veth pair, with hairpin on its port of the bridge."""
         verify_mac(request.mac)
-        return await self._worker.run(lambda: self._connect(sandbox, request, interface_name))
+        return await self._worker.run(lambda: self._connect(sandbox, request, name, finish))
 
     async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
         """Take the endpoint's addresses again and find its port of the bridge from inside."""
@@ -65,19 +68,19 @@ class BridgeDriver:
 
     # What follows runs in the worker's thread.
 
-    def _connect(self, sandbox: Sandbox, request: EndpointRequest, interface_name: str) -> Endpoint:
+    def _connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish) -> Endpoint:
         endpoint_id = new_id()
         try:
-            endpoint = self._endpoint(endpoint_id, sandbox, request, interface_name)
+            endpoint = self._endpoint(endpoint_id, sandbox, request, name)
             self._veths.plug(
                 endpoint_id,
                 self._device.index,
                 sandbox.fd,
-                interface_name,
+                name,
                 endpoint.mac,
                 self._options.mtu,
             )
-            made = netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls))
+            made = netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls, finish))
         except BaseException as error:
             self._disconnect(endpoint_id, hot=True)
             if isinstance(error, OSError):

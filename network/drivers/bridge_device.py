@@ -11,10 +11,9 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
-from typing import Final
 
 import errdefs
-from network import interface, links, netlink, sysctl
+from network import changes, links, messages, netlink, sysctl
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
 from network.nftables.transaction import NftError, Transactions
@@ -24,8 +23,6 @@ from network.worker import Worker
 _log = logging.getLogger(__name__)
 
 Interface = IPv4Interface | IPv6Interface
-
-_IFF_UP: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +96,11 @@ def make(rtnl: Rtnetlink, wanted: Wanted, owner: str) -> Device:
     """A new bridge, up. Raises OSError; nothing is left then."""
     rtnl.batch(
         [
-            (netlink.RTM_NEWLINK, netlink.CREATE, netlink.link(attrs=_attributes(wanted))),
+            (netlink.RTM_NEWLINK, netlink.CREATE, messages.link(attrs=_attributes(wanted))),
             (
                 netlink.RTM_SETLINK,
                 0,
-                netlink.link(attrs=[("IFLA_IFNAME", wanted.name), ("IFLA_IFALIAS", owner)]),
+                messages.link(attrs=[("IFLA_IFNAME", wanted.name), ("IFLA_IFALIAS", owner)]),
             ),
         ]
     )
@@ -131,12 +128,12 @@ def configure(rtnl: Rtnetlink, device: Device, wanted: Wanted, present: Sequence
         return
     rtnl.batch(
         [
-            *((netlink.RTM_DELADDR, 0, interface.address(device.index, str(each))) for each in old),
+            *((netlink.RTM_DELADDR, 0, changes.address(device.index, str(each))) for each in old),
             *(
-                (netlink.RTM_NEWADDR, netlink.REPLACE, interface.address(device.index, str(each)))
+                (netlink.RTM_NEWADDR, netlink.REPLACE, changes.address(device.index, str(each)))
                 for each in new
             ),
-            (netlink.RTM_SETLINK, 0, netlink.link(device.index, flags=_IFF_UP, change=_IFF_UP)),
+            (netlink.RTM_SETLINK, 0, changes.up(device.index)),
         ]
     )
 
@@ -145,7 +142,7 @@ def remove(rtnl: Rtnetlink, device: Device) -> None:
     """Remove a bridge that this instance made; another's stays. Idempotent."""
     if device.ours:
         with contextlib.suppress(NetlinkError):
-            rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(device.index))])
+            rtnl.batch([(netlink.RTM_DELLINK, 0, changes.link(index=device.index))])
 
 
 async def vanish(worker: Worker, steps: Steps, device: Device) -> None:

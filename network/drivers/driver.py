@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Protocol
 
 from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.interface import Finish
 from network.sandbox import Sandbox
 
 
@@ -79,8 +80,12 @@ class Driver(Protocol):
 
     info: NetworkInfo
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str, /) -> Endpoint:
+    async def connect(
+        self, sandbox: Sandbox, request: EndpointRequest, interface: str, finish: Finish, /
+    ) -> Endpoint:
         """Attach the sandbox by an interface of that name, with its addresses and without a default route.
+
+        `finish` is the rest of the controller's business in the sandbox; a driver that enters it calls that there.
 
         Raises errdefs (address taken, none free) or SystemFailure; nothing is left then.
         """

@@ -12,6 +12,7 @@ from network.drivers.driver import Driver, Kind, NetworkInfo, Pool
 from network.drivers.leading import LeadsOut
 from network.drivers.remote import RemoteKind
 from network.endpoint import Endpoint, EndpointRequest
+from network.interface import Finish
 from network.ipam.remote import MAC, RemoteIpam
 from network.sandbox import Sandbox
 from plugins.registry import Plugin
@@ -60,7 +61,9 @@ class LeasedDriver:
         self._removed = False
         self.info = driver.info
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str, /) -> Endpoint:
+    async def connect(
+        self, sandbox: Sandbox, request: EndpointRequest, interface: str, finish: Finish, /
+    ) -> Endpoint:
         """Raises what the plugin says, InvalidArgument for an address of no subnet, and what the network does."""
         if (await self._ready()).requires_mac:
             request = replace(request, mac=request.mac or _random_mac())
@@ -76,7 +79,7 @@ class LeasedDriver:
                     held.append((pool, await self._ipam.request(pool, wanted, options)))
             own = {ip_address(address).version: address for _, address in held}
             request = replace(request, ipv4=own.get(4), ipv6=own.get(6))
-            endpoint = await self._driver.connect(sandbox, request, interface)
+            endpoint = await self._driver.connect(sandbox, request, interface, finish)
         except BaseException:
             await self._release(held)
             raise

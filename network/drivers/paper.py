@@ -5,6 +5,7 @@ from __future__ import annotations
 import errdefs
 from network.drivers.driver import Driver, NetworkInfo, bare
 from network.endpoint import Endpoint, EndpointRequest
+from network.interface import Finish
 from network.sandbox import Sandbox
 
 
@@ -14,7 +15,7 @@ class PaperDriver:
     def __init__(self, info: NetworkInfo) -> None:
         self.info = info
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, _: str, /) -> Endpoint:
+    async def connect(self, sandbox: Sandbox, request: EndpointRequest, _: str, __: Finish, /) -> Endpoint:
         """An endpoint without addresses."""
         return bare(self.info, sandbox, request)
 

@@ -13,7 +13,7 @@ import socket
 from typing import Any, Final
 
 import errdefs
-from network import links, netlink
+from network import changes, links, messages, netlink
 from network.drivers.driver import NetworkInfo
 from network.netlink import NetlinkError, Rtnetlink
 
@@ -72,7 +72,7 @@ class Parents:
 
     def _make(self, name: str, kind: str, attrs: list[tuple[str, Any]], *data: tuple[str, Any]) -> None:
         info = {"attrs": [("IFLA_INFO_KIND", kind), *data]}
-        link = netlink.link(attrs=[("IFLA_IFNAME", name), *attrs, ("IFLA_LINKINFO", info)])
+        link = messages.link(attrs=[("IFLA_IFNAME", name), *attrs, ("IFLA_LINKINFO", info)])
         try:
             self._rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, link)])
             self._rtnl.batch([(netlink.RTM_SETLINK, 0, self._marked(name))])
@@ -81,9 +81,9 @@ class Parents:
             unknown = f": this kernel has no {kind} interfaces" if error.errno == errno.EOPNOTSUPP else ""
             raise errdefs.SystemFailure(f"cannot make {kind} {name}: {error.strerror}{unknown}") from error
 
-    def _marked(self, name: str) -> netlink.Message:
+    def _marked(self, name: str) -> bytes:
         attrs = [("IFLA_IFALIAS", self._owner)]
-        return netlink.link(socket.if_nametoindex(name), flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
+        return messages.link(socket.if_nametoindex(name), flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
 
     def _made(self) -> list[str]:
         return [
@@ -92,7 +92,7 @@ class Parents:
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(NetlinkError):  # it is gone already
-            self._rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(attrs=[("IFLA_IFNAME", name)]))])
+            self._rtnl.batch([(netlink.RTM_DELLINK, 0, changes.link(changes.named(name)))])
 
 
 def _is_there(name: str) -> bool:

@@ -19,6 +19,7 @@ from network.drivers import remote_messages as messages
 from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.remote_messages import Given, Joined
 from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.interface import Finish
 from network.ipam.leases import Leases, Version
 from network.sandbox import Sandbox
 from network.subnets import DEFAULT_IPAM
@@ -92,14 +93,16 @@ class RemoteDriver:
         plugin = await self._plugins.get(self.info.driver, NETWORK)
         return messages.check(method, await plugin.client.call(f"{NETWORK}.{method}", arguments))
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, interface: str, /) -> Endpoint:
+    async def connect(
+        self, sandbox: Sandbox, request: EndpointRequest, interface: str, finish: Finish, /
+    ) -> Endpoint:
         """CreateEndpoint, Join, and the interface that Join names; the inverse of each when a later one fails."""
         host = await self._worker.run(lambda: resolvconf.parse(resolvconf.read_host()[0]))
         endpoint = replace(self._wanted(sandbox, request, interface), dns=tuple(host.nameservers))
         try:
             endpoint = await self._create(endpoint, request)
             try:
-                return await self._join(sandbox, endpoint, request)
+                return await self._join(sandbox, endpoint, request, finish)
             except BaseException:
                 await self._tell("DeleteEndpoint", endpoint)
                 raise
@@ -179,20 +182,22 @@ class RemoteDriver:
             await self._tell("DeleteEndpoint", endpoint)
             raise self._failed(endpoint, f"{error.message}; rolled back") from error
 
-    async def _join(self, sandbox: Sandbox, endpoint: Endpoint, request: EndpointRequest) -> Endpoint:
+    async def _join(
+        self, sandbox: Sandbox, endpoint: Endpoint, request: EndpointRequest, finish: Finish
+    ) -> Endpoint:
         ports = messages.sandbox(request)
         where = {"SandboxKey": str(sandbox.key), "Options": ports}
         answer = await self.call("Join", {**self._names(endpoint), **where})
         try:
             joined = messages.joined(answer)
-            endpoint = await self._worker.run(lambda: self._move(sandbox, endpoint, joined))
+            endpoint = await self._worker.run(lambda: self._move(sandbox, endpoint, joined, finish))
         except BaseException:
             await self._tell("Leave", endpoint)
             raise
         self._ports[endpoint.id] = ports
         return endpoint
 
-    def _move(self, sandbox: Sandbox, endpoint: Endpoint, joined: Joined) -> Endpoint:
+    def _move(self, sandbox: Sandbox, endpoint: Endpoint, joined: Joined, finish: Finish) -> Endpoint:
         """In the worker's thread. The name is the plugin's when it has one in mind, beyond Docker's usual prefix."""
         if not joined.source:
             return replace(endpoint, interface="")
@@ -206,7 +211,7 @@ class RemoteDriver:
             gateway=joined.gateway,
             ipv6_gateway=joined.ipv6_gateway,
         )
-        moved.take(self._worker.rtnl, sandbox.fd, endpoint, joined.routes)
+        moved.take(self._worker.rtnl, sandbox.fd, endpoint, joined.routes, finish)
         return endpoint
 
     async def _optional(self, method: str, arguments: messages.Message) -> None:

@@ -6,14 +6,14 @@ import contextlib
 import logging
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import errdefs
-from network import interface, links, netlink, netns, resolvconf
+from network import changes, interface, messages, netlink, netns, resolvconf
 from network.drivers.driver import NetworkInfo
 from network.drivers.parents import Parents
 from network.endpoint import Endpoint, EndpointRequest, new_id, verify_mac
+from network.interface import Finish
 from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
 from network.sandbox import Sandbox
@@ -68,12 +68,14 @@ class SublinkDriver:
         self._plugged: set[str] = set()  # ids of endpoints that have an interface
         self.info = info
 
-    async def connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, /) -> Endpoint:
+    async def connect(
+        self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish, /
+    ) -> Endpoint:
         """An interface under the parent. Published ports are passed over, as in Docker."""
         verify_mac(request.mac)
         if request.published:
             _log.warning("%s driver does not support port mappings", self._style.kind)
-        return await self._worker.run(lambda: self._connect(sandbox, request, name))
+        return await self._worker.run(lambda: self._connect(sandbox, request, name, finish))
 
     async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
         """Take the endpoint's addresses again; its interface is to be there."""
@@ -89,13 +91,13 @@ class SublinkDriver:
 
     # What follows runs in the worker's thread.
 
-    def _connect(self, sandbox: Sandbox, request: EndpointRequest, name: str) -> Endpoint:
+    def _connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish) -> Endpoint:
         index = self._parents.ensure(self._parent)
         endpoint_id = new_id()
         try:
             endpoint = self._endpoint(endpoint_id, sandbox, request, name)
             self._plug(index, sandbox.fd, endpoint)
-            return netns.inside(sandbox.fd, lambda: _set_up(endpoint, request.sysctls))
+            return netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls, finish))
         except BaseException as error:
             self._disconnect(sandbox, endpoint_id, name)
             if isinstance(error, OSError):
@@ -166,17 +168,10 @@ class SublinkDriver:
         ]
         if endpoint.mac:
             attrs.append(("IFLA_ADDRESS", endpoint.mac))
-        self._worker.rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, netlink.link(attrs=attrs))])
+        self._worker.rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, messages.link(attrs=attrs))])
         self._plugged.add(endpoint.id)
-
-
-def _set_up(endpoint: Endpoint, sysctls: Mapping[str, str]) -> Endpoint:
-    """Inside the sandbox; with the MAC address that the interface has."""
-    with Rtnetlink() as rtnl:
-        mac = links.find(rtnl, name=endpoint.interface).mac
-    return interface.set_up(replace(endpoint, mac=mac), sysctls)
 
 
 def _delete(name: str) -> None:
     with Rtnetlink() as rtnl:
-        rtnl.batch([(netlink.RTM_DELLINK, 0, netlink.link(attrs=[("IFLA_IFNAME", name)]))])
+        rtnl.batch([(netlink.RTM_DELLINK, 0, changes.link(changes.named(name)))])

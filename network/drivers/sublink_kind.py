@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 import errdefs
-from network import netlink
+from network import messages, netlink
 from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.parents import Parents
 from network.drivers.sublink import PARENT, Style, SublinkDriver
@@ -86,7 +86,7 @@ def _require_kind(rtnl: Rtnetlink, kind: str) -> None:
     """Pass if the kernel has interfaces of that kind: it says so before it finds that a parent is not given."""
     info = {"attrs": [("IFLA_INFO_KIND", kind)]}
     try:
-        rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, netlink.link(attrs=[("IFLA_LINKINFO", info)]))])
+        rtnl.batch([(netlink.RTM_NEWLINK, netlink.CREATE, messages.link(attrs=[("IFLA_LINKINFO", info)]))])
     except NetlinkError as error:
         if error.errno == errno.EOPNOTSUPP:
             raise errdefs.SystemFailure(

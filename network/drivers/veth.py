@@ -9,32 +9,15 @@ import contextlib
 import errno
 import secrets
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 import errdefs
-from network import netlink
+from network import changes, netlink
 from network.netlink import NetlinkError, Rtnetlink
 
-_IFF_UP: Final = 1
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME_TRIES: Final = 100
-# A port that neither hears nor is heard. "Disabled" (0) alone is not enough: a late carrier event enables it again.
-_SILENCED: Final = [
-    ("IFLA_BRPORT_STATE", 0),
-    ("IFLA_BRPORT_LEARNING", 0),
-    ("IFLA_BRPORT_UNICAST_FLOOD", 0),
-    ("IFLA_BRPORT_MCAST_FLOOD", 0),
-    ("IFLA_BRPORT_BCAST_FLOOD", 0),
-    ("IFLA_BRPORT_LOCKED", 1),
-    ("IFLA_BRPORT_FLUSH", None),
-]
-_HAIRPIN: Final = {
-    "attrs": [
-        ("IFLA_INFO_SLAVE_KIND", "bridge"),
-        ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]}),
-    ]
-}
 
 
 class Veths:
@@ -67,7 +50,8 @@ class Veths:
         name = self._names.pop(endpoint_id, "")
         if name:
             with contextlib.suppress(OSError):  # it has gone already
-                self._set_port(name, _SILENCED)
+                port = changes.silenced(socket.if_nametoindex(name))
+                self._rtnl.batch([(netlink.RTM_SETLINK, 0, port)])
             self._retired.add(name)
 
     def unplug(self, endpoint_id: str) -> None:
@@ -96,18 +80,15 @@ class Veths:
 
     def _make(self, bridge: int, fd: int, interface: str, mac: str, mtu: int) -> str:
         """Both ends in one message, the inner one in its namespace from the start; its name is not to be up yet."""
-        more = [("IFLA_MTU", mtu)] if mtu else []
-        inner = [("IFLA_IFNAME", interface), ("IFLA_ADDRESS", mac), ("IFLA_NET_NS_FD", fd), *more]
-        data = {"attrs": [("VETH_INFO_PEER", netlink.link(attrs=inner))]}
-        info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", data)]}
         for _ in range(_NAME_TRIES):
             name = self._prefix + "".join(secrets.choice(_ALPHABET) for _ in range(15 - len(self._prefix)))
-            attrs = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge), ("IFLA_LINKINFO", info), *more]
-            made = netlink.link(flags=_IFF_UP, change=_IFF_UP, attrs=attrs)
-            port = netlink.link(attrs=[("IFLA_IFNAME", name), ("IFLA_LINKINFO", _HAIRPIN)])
+            pair = changes.veth(name, bridge, fd, interface, mac, mtu)
             try:
                 self._rtnl.batch(
-                    [(netlink.RTM_NEWLINK, netlink.CREATE, made), (netlink.RTM_NEWLINK, 0, port)]
+                    [
+                        (netlink.RTM_NEWLINK, netlink.CREATE, pair),
+                        (netlink.RTM_NEWLINK, 0, changes.hairpin(name)),
+                    ]
                 )
             except NetlinkError as error:
                 if error.index:
@@ -119,16 +100,8 @@ class Veths:
                 return name
         raise errdefs.SystemFailure("no free name for a veth interface")
 
-    def _set_port(self, name: str, attrs: Sequence[tuple[str, int | None]]) -> None:
-        """By the bridge family: as slave data of the link, the kernel would enable a disabled port again at once."""
-        info = ("IFLA_PROTINFO", {"attrs": attrs}, netlink.NLA_F_NESTED)
-        message = netlink.link(socket.if_nametoindex(name), family=socket.AF_BRIDGE, attrs=[info])
-        self._rtnl.batch([(netlink.RTM_SETLINK, 0, message)])
-
     def _delete(self, names: Collection[str]) -> None:
         if not names:
             return
         with contextlib.suppress(NetlinkError):  # the kernel was faster
-            self._rtnl.batch(
-                [(netlink.RTM_DELLINK, 0, netlink.link(attrs=[("IFLA_IFNAME", name)])) for name in names]
-            )
+            self._rtnl.batch([(netlink.RTM_DELLINK, 0, changes.link(changes.named(name))) for name in names])

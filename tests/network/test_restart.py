@@ -46,7 +46,7 @@ class Daemon:
         arguments = [config.instance, str(config.exec_root), config.bridge, str(first), str(count)]
         environment = ["env", f"PYTHONPATH={REPOSITORY}"]
         self.process = ground.spawn(
-            *environment, sys.executable, str(REPOSITORY / "tests/network/daemon.py"), *arguments
+            *environment, sys.executable, "-P", str(REPOSITORY / "tests/network/daemon.py"), *arguments
         )
         self.containers = [self._read() for _ in range(count)]
 
