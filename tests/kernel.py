@@ -55,6 +55,12 @@ def cgroup(pid: int, file_name: str) -> str:
     return (folder / file_name).read_text().strip()
 
 
+def group_folders(group: str) -> list[Path]:
+    """Where a control group is, in every hierarchy that has it."""
+    found = {Path(mount.path) / group.lstrip("/") for mount in cgroups.mount_points().values()}
+    return [folder for folder in found if folder.is_dir()]
+
+
 def mounts(pid: int) -> dict[str, MountEntry]:
     """The mounts that it sees, the uppermost of each place."""
     return {entry.target: entry for entry in mountinfo(pid)}

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 import errdefs
+from runtime.cgroups import Hierarchy, capabilities_of_host
 
 _LEVELS = frozenset({"panic", "fatal", "error", "warn", "info", "debug", "trace"})
 _RESERVED_LABELS = ("com.docker.", "io.docker.", "org.dockerproject.")
@@ -84,6 +85,17 @@ def require_cgroupns_mode(mode: str) -> None:
     _require(
         mode in ("host", "private"), f'invalid default cgroup namespace ({mode}): use "host" or "private"'
     )
+
+
+def require_realtime(period: int, runtime: int, hierarchy: Hierarchy, driver: str) -> None:
+    """Pass for real-time CPU time of all containers, if the host can give it."""
+    if not period and not runtime:
+        return
+    what = "daemon-scoped cpu-rt-period and cpu-rt-runtime are"
+    _require(hierarchy.version == 1, f"{what} not implemented for cgroup v2")
+    _require(capabilities_of_host(hierarchy).cpu_realtime, f"{what} not supported by the kernel")
+    _require(driver == "cgroupfs", f"{what} not supported with the systemd cgroup driver")
+    _require(period >= 0 and runtime >= 0, f"{what} numbers of microseconds: {period}, {runtime}")
 
 
 def cgroup_driver(exec_opts: Iterable[str]) -> str | None:

@@ -53,6 +53,8 @@ class Config:
     runtimes: Mapping[str, RuntimePath]  # with "runc" among them
     default_runtime: str
     cgroup_driver: Literal["cgroupfs", "systemd"]
+    cpu_rt_period: int  # microseconds that real-time threads of all containers have: 0 for what there is
+    cpu_rt_runtime: int
     seccomp_profile: str  # "builtin", "unconfined" or a path
     cgroup_version: int  # of this host: 1 or 2
     default_cgroupns_mode: str  # "host" or "private"

@@ -142,6 +142,8 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
     hierarchy = cgroups.detect()
     cgroupns = settings["default-cgroupns-mode"] or ("host" if hierarchy.version == 1 else "private")
     checks.require_cgroupns_mode(cgroupns)
+    driver = _cgroup_driver(settings["exec-opts"], hierarchy)
+    checks.require_realtime(settings["cpu-rt-period"], settings["cpu-rt-runtime"], hierarchy, driver)
     runtimes = _runtimes(settings["runtimes"])
     if settings["default-runtime"] not in runtimes:
         raise errdefs.InvalidArgument(
@@ -180,7 +182,9 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         cdi_spec_dirs=tuple(filter(None, settings["cdi-spec-dirs"])),
         runtimes=runtimes,
         default_runtime=settings["default-runtime"],
-        cgroup_driver=_cgroup_driver(settings["exec-opts"], hierarchy),
+        cgroup_driver=driver,
+        cpu_rt_period=settings["cpu-rt-period"],
+        cpu_rt_runtime=settings["cpu-rt-runtime"],
         seccomp_profile=settings["seccomp-profile"],
         cgroup_version=hierarchy.version,
         default_cgroupns_mode=cgroupns,

@@ -91,6 +91,14 @@ _USED = [
         'Directory of CDI specs (/etc/cdi, /var/run/cdi); "" for none',
     ),
     _used("config-file", "", Kind.TEXT, "Configuration file (/etc/docker/daemon.json)"),
+    _used(
+        *("cpu-rt-period", "cpu-rt-period", Kind.NUMBER),
+        "Period of real-time CPU time for all containers, microseconds (cgroup v1)",
+    ),
+    _used(
+        *("cpu-rt-runtime", "cpu-rt-runtime", Kind.NUMBER),
+        "Real-time CPU time in each period for all containers, microseconds (cgroup v1)",
+    ),
     _used("data-root", "data-root", Kind.TEXT, "Directory of persistent state (/var/lib/wherry)"),
     _used("debug", "debug", Kind.BOOL, "Log at level debug", short="D"),
     _used(
@@ -212,7 +220,6 @@ _REFUSED = [
     *_refused("api-cors-header bridge-accept-fwmark cgroup-parent init-path", Kind.TEXT),
     *_refused("metrics-addr tlscacert tlscert tlskey userns-remap", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
-    *_refused("cpu-rt-period cpu-rt-runtime", Kind.NUMBER),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
     *_refused("authorization-plugin:authorization-plugins", Kind.LIST),
     *_refused("host-gateway-ip:host-gateway-ips :host-gateway-ip", Kind.OPAQUE, None, [], ""),

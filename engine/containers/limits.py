@@ -22,6 +22,8 @@ def limits_of(host: HostConfig) -> Resources:
         cpu_shares=host.cpu_shares,
         cpu_quota=quota,
         cpu_period=period,
+        cpu_realtime_period=host.cpu_realtime_period,
+        cpu_realtime_runtime=host.cpu_realtime_runtime,
         cpuset_cpus=host.cpuset_cpus,
         cpuset_mems=host.cpuset_mems,
         pids_limit=host.pids_limit,

@@ -12,9 +12,6 @@ _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
     "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
     "HostConfig.StorageOpt": lambda host: host.storage_opt,
     "HostConfig.UsernsMode": lambda host: host.userns_mode not in ("", "host"),
-    "HostConfig.Cgroup": lambda host: host.cgroup,
-    "HostConfig.CpuRealtimeRuntime": lambda host: host.cpu_realtime_runtime,
-    "HostConfig.CpuRealtimePeriod": lambda host: host.cpu_realtime_period,
 }
 
 _CONFIG_FIELDS: dict[str, Callable[[ContainerConfig], object]] = {

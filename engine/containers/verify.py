@@ -172,12 +172,25 @@ def _verify_cpu(host: HostConfig, limits: HostCapabilities) -> None:
     )
     _refuse(0 < host.cpu_quota < 1000, "CPU cfs quota can not be less than 1ms (i.e. 1000)")
     _refuse(host.cpu_shares < 0, f"invalid CPU shares ({host.cpu_shares}): value must be a positive integer")
+    _verify_realtime(host.cpu_realtime_period, host.cpu_realtime_runtime, limits)
     check_cpuset(host.cpuset_cpus, limits.cpus, "cpus")
     check_cpuset(host.cpuset_mems, limits.mems, "mems")
     _refuse(
         limits.blkio_weight and host.blkio_weight and not 10 <= host.blkio_weight <= 1000,
         "Range of blkio weight is from 10 to 1000",
     )
+
+
+def _verify_realtime(period: int, runtime: int, limits: HostCapabilities) -> None:
+    _refuse(
+        (period or runtime) and not limits.cpu_realtime, "kernel does not support CPU real-time scheduler"
+    )
+    _refuse(
+        period and runtime and runtime > period,
+        "cpu real-time runtime cannot be higher than cpu real-time period",
+    )
+    _refuse(period < 0, f"invalid CPU real-time period ({period}): value must be a positive integer")
+    _refuse(runtime < 0, f"invalid CPU real-time runtime ({runtime}): value must be a positive integer")
 
 
 def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str) -> None:

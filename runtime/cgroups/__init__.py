@@ -1,12 +1,24 @@
 """Control groups of both kinds: v1 (also hybrid) and v2."""
 
 from runtime.cgroups.control import Cgroup, freeze, frozen, kill_all, of, pids, thaw
-from runtime.cgroups.hierarchy import UNIFIED, Driver, Hierarchy, default_driver, detect, path_for, paths
+from runtime.cgroups.hierarchy import (
+    PARENT,
+    UNIFIED,
+    Driver,
+    Hierarchy,
+    default_driver,
+    detect,
+    mount_points,
+    path_for,
+    paths,
+)
 from runtime.cgroups.host import HostCapabilities, capabilities_of_host
 from runtime.cgroups.moves import Moves
+from runtime.cgroups.realtime import share_realtime
 from runtime.cgroups.unsupported import check_cpuset, discard
 
 __all__ = [
+    "PARENT",
     "UNIFIED",
     "Cgroup",
     "Driver",
@@ -21,9 +33,11 @@ __all__ = [
     "freeze",
     "frozen",
     "kill_all",
+    "mount_points",
     "of",
     "path_for",
     "paths",
     "pids",
+    "share_realtime",
     "thaw",
 ]

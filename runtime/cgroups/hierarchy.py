@@ -13,6 +13,9 @@ ROOT = Path("/sys/fs/cgroup")
 UNIFIED = ""
 """The key of the v2 hierarchy in a mapping of controllers, as in /proc/<pid>/cgroup."""
 
+PARENT = "/docker"
+"""The group above those of containers that name none, by the cgroupfs driver."""
+
 Driver = Literal["cgroupfs", "systemd"]
 
 
@@ -63,7 +66,7 @@ def path_for(container_id: str, parent: str, driver: Driver) -> str:
                 'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
             )
         return f"{parent or 'system.slice'}:docker:{container_id}"
-    return posixpath.normpath(posixpath.join(parent or "/docker", container_id))
+    return posixpath.normpath(posixpath.join(parent or PARENT, container_id))
 
 
 def paths(pid: int) -> dict[str, Path]:

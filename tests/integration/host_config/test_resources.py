@@ -1,5 +1,8 @@
 """Limits of CPU, memory and processes, as the container's control groups have them; the same after an update."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from runtime import cgroups
@@ -54,6 +57,29 @@ def test_cpu_time(run: Run) -> None:
         if not asked:
             box.update(NanoCpus=500_000_000)
             assert groups(box.pid, "cpu.cfs_quota_us", "cpu.cfs_period_us") == ["50000", "100000"]
+
+
+def test_realtime(start_daemon: Any, tmp_path: Path) -> None:
+    """A group of real-time time is in one that has it: the daemon gives it to those above."""
+    top = tmp_path.name.replace("_", "-")
+    daemon: Wherryd = start_daemon("--cpu-rt-period", "1000000", "--cpu-rt-runtime", "20000")
+    asked = {"CgroupParent": f"/{top}/deep", "CpuRealtimePeriod": 500_000, "CpuRealtimeRuntime": 5_000}
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": "none", **asked}}
+    identifier = daemon.call("POST", "/containers/create", body).json["Id"]
+    assert daemon.call("POST", f"/containers/{identifier}/start").status == 204
+    pid = daemon.get(f"/containers/{identifier}/json").json["State"]["Pid"]
+    group = cgroups.paths(pid)["cpu"]
+    try:
+        names = ("cpu.rt_period_us", "cpu.rt_runtime_us")
+        assert groups(pid, *names) == ["500000", "5000"]
+        assert [(group.parent / name).read_text() for name in names] == ["1000000\n", "20000\n"]
+        changed = daemon.call("POST", f"/containers/{identifier}/update", {"CpuRealtimeRuntime": 4_000})
+        assert changed.status == 200, changed.body
+        assert groups(pid, *names) == ["500000", "4000"]
+    finally:
+        daemon.call("DELETE", f"/containers/{identifier}?force=1")
+        for folder in kernel.group_folders(f"/{top}/deep") + kernel.group_folders(f"/{top}"):
+            folder.rmdir()
 
 
 def test_memory(run: Run) -> None:
@@ -127,5 +153,11 @@ def test_what_cannot_be(wherryd: Wherryd) -> None:
         ({"CpuPeriod": 1}, "CPU cfs period can not be less than 1ms"),
         ({"NanoCpus": 1, "CpuQuota": 5000}, "Nano CPUs and CPU Quota cannot both be set"),
         ({"NanoCpus": 10**15}, "Range of CPUs is from 0.01 to "),
+        ({"CpuRealtimePeriod": -1}, "invalid CPU real-time period (-1)"),
+        ({"CpuRealtimeRuntime": -1}, "invalid CPU real-time runtime (-1)"),
+        (
+            {"CpuRealtimePeriod": 1000, "CpuRealtimeRuntime": 2000},
+            "cpu real-time runtime cannot be higher than cpu real-time period",
+        ),
         ({"OomScoreAdj": 1001}, "Invalid value 1001, range for oom score adj is [-1000, 1000]"),
     )
