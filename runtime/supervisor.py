@@ -337,6 +337,7 @@ def _order(request: TaskRequest, place: _Place, root: Path) -> Order:
         log_max_size=(log.max_size or 0) if log is not None else 0,
         log_max_files=log.max_files if log is not None else 1,
         log_attrs=log.attrs if log is not None else b"",
+        log_numbered=log is not None and log.numbered,
         plain=request.plain,
     )
 

@@ -20,13 +20,15 @@ class Runtime:
 class LogFile:
     """A json-file log: rotated at `max_size` bytes (None: never), `max_files` kept including the current one.
 
-    `attrs` is an encoded JSON object put into each record, b"" for none.
+    `attrs` is an encoded JSON object put into each record, b"" for none. `numbered`: beside it, `path`.index tells
+    how many records were written before each file.
     """
 
     path: Path
     max_size: int | None = None
     max_files: int = 1
     attrs: bytes = b""
+    numbered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

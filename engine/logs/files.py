@@ -1,12 +1,14 @@
-"""The files of one log, read in order: `.N` … `.1`, then the current one, through rotations.
+"""The files of one log, read in order: `.N` … `.1`, then the current one, through rotations and compression.
 
-A place in the log is an open file and an offset. What comes after a file is found by its (device, inode)
-among the names that exist, so it does not matter how often files were renamed meanwhile. Everything here
-blocks.
+A place in the log is an open file and an offset in its plain content. What comes after a file is found by its inode
+among the names that exist, so it does not matter how often files were renamed meanwhile, nor whether this one was
+compressed. Everything here blocks.
 """
 
 import os
-from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.logs.rotated import Name, inflated, names, open_name
 
 BLOCK = 256 * 1024  # small enough not to keep other threads from the interpreter for long
 GLANCE = 16 * 1024  # bytes: to read, decode and frame them takes 26 µs, the way to a thread and back 80
@@ -17,7 +19,14 @@ _MARK = (
 )
 _RETRIES = 100
 
-Identity = tuple[int, int]
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place that outlives its reader: the inode of the (once) plain file, an offset, and what stands before it."""
+
+    inode: int
+    offset: int
+    mark: bytes
 
 
 class LogFiles:
@@ -25,10 +34,10 @@ class LogFiles:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._fd = -1
+        self._file: _File | None = None
         self._offset = 0
         self._mark = b""
-        self._goal: tuple[Identity, int] | None = None  # where to stop, when not following
+        self._goal: _Goal | None = None  # where to stop, when not following
 
     def open(self, tail: int | None, *, follow: bool) -> bool:
         """Go to the last `tail` records (None: to the oldest). False if there is no file yet.
@@ -39,15 +48,36 @@ class LogFiles:
         try:
             if not files:
                 return False
-            self._fd, self._offset = _start(files, tail)
+            self._file, self._offset = _start(files, tail)
             if not follow:
-                status = os.fstat(files[-1])
-                self._goal = (_identity(status), status.st_size)
+                copies = frozenset(each.name.inode for each in files if each.name.compressed)
+                self._goal = _Goal(files[-1].name, os.fstat(files[-1].fd).st_size, copies)
         finally:
-            for fd in files:
-                if fd != self._fd:
-                    os.close(fd)
+            for each in files:
+                if each is not self._file:
+                    each.close()
         return True
+
+    def resume(self, place: Place) -> bool:
+        """Go to a place. False if it is not in the log any more: all that is there was written later."""
+        for each in self._open_all():
+            if self._file is None and each.name.origin == place.inode and each.holds(place):
+                self._file, self._offset, self._mark = each, place.offset, place.mark
+            else:
+                each.close()
+        return self._file is not None
+
+    @property
+    def place(self) -> Place:
+        """Where the next `read` begins; to be asked while it is open."""
+        return Place(self._here.name.origin, self._offset, self._mark)
+
+    def backlog(self) -> int:
+        """Bytes on disk from here to the end of the log."""
+        here = self._here
+        found = names(self._path)
+        later = found[: self._position(found)]
+        return max(here.size - self._offset, 0) + sum(_size(each.path) for each in later)
 
     def read(self, *, last: bool = False) -> bytes:
         """The next whole lines; b"" if there are none now. With `last` also a line without its end."""
@@ -62,11 +92,14 @@ class LogFiles:
         For one who has read all and knows that no name has changed since. The kernel copies what it has in
         memory, as it has what was just written, up to `GLANCE` bytes and to the very end of the file.
         """
+        here = self._here
+        if here.name.compressed:
+            return None
         begin = self._offset - len(self._mark)
         buffer = bytearray(GLANCE)
         try:
-            size = os.preadv(self._fd, [buffer], begin, os.RWF_NOWAIT)
-            whole = size < GLANCE and os.fstat(self._fd).st_size == begin + size
+            size = os.preadv(here.fd, [buffer], begin, os.RWF_NOWAIT)
+            whole = size < GLANCE and os.fstat(here.fd).st_size == begin + size
         except OSError:  # not in memory, or a file system that does not tell
             return None
         data = bytes(buffer[:size])
@@ -79,9 +112,14 @@ class LogFiles:
 
     def close(self) -> None:
         """Idempotent."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @property
+    def _here(self) -> "_File":
+        assert self._file is not None, "it is open"
+        return self._file
 
     def _lines(self, *, last: bool) -> bytes:
         block = self._block(BLOCK)
@@ -96,13 +134,13 @@ class LogFiles:
 
     def _block(self, size: int) -> bytes:
         """Up to `size` bytes from the offset on; from the beginning if the file was truncated."""
-        mark = self._mark
-        data = os.pread(self._fd, len(mark) + size, self._offset - len(mark))
+        here, mark = self._here, self._mark
+        data = os.pread(here.content, len(mark) + size, self._offset - len(mark))
         if not data.startswith(mark):
             self._offset, self._mark, mark = 0, b"", b""
-            data = os.pread(self._fd, size, 0)
-        if self._goal is not None and self._goal[0] == _identity(os.fstat(self._fd)):
-            data = data[: max(self._goal[1] - self._offset, 0) + len(mark)]
+            data = os.pread(here.content, size, 0)
+        if self._goal is not None and self._goal.is_in(here.name):
+            data = data[: max(self._goal.size - self._offset, 0) + len(mark)]
         return data[len(mark) :]
 
     def _advance(self, block: bytes, count: int) -> None:
@@ -114,69 +152,114 @@ class LogFiles:
 
     def _next_file(self) -> bool:
         """Go to the file that follows this one, which was read to its end; False if this is the current one."""
-        here = _identity(os.fstat(self._fd))
-        if self._goal is not None and self._goal[0] == here:
+        if self._goal is not None and self._goal.is_in(self._here.name):
             return False
-        following = self._successor(here)
+        following = self._successor()
         if following is None:
             return False
         # What was written between our last read and the rename comes first.
         if self._block(1):
-            os.close(following)
+            following.close()
             return True
-        os.close(self._fd)
-        self._fd, self._offset, self._mark = following, 0, b""
+        self._here.close()
+        self._file, self._offset, self._mark = following, 0, b""
         return True
 
-    def _successor(self, here: Identity) -> int | None:
-        """The file after `here`, opened; the oldest if `here` has no name any more; None if there is none."""
+    def _successor(self) -> "_File | None":
+        """The file after this one, opened; the oldest if this has no name any more; None if there is none."""
         for _ in range(_RETRIES):
-            names = self._names()
-            known = [_identity_of(name) for name in names]
-            position = known.index(here) if here in known else len(names)
-            if position == 0 or not names:
+            found = names(self._path)
+            position = self._position(found)
+            if position == 0 or not found:
                 return None
-            fd = _open(names[position - 1])
-            if fd is not None:
-                if _identity(os.fstat(fd)) == known[position - 1]:
-                    return fd
-                os.close(fd)
+            if (file := _open(found[position - 1])) is not None:
+                return file
         return None
 
-    def _names(self) -> list[str]:
-        """The names that exist, newest first; a rotation under way leaves one out for a moment."""
-        directory, name = os.path.split(self._path)
-        try:
-            present = os.listdir(directory or ".")
-        except OSError:
-            return []
-        numbers = sorted(_numbers(name, present))
-        return [f"{self._path}.{number}" if number else self._path for number in numbers]
+    def _position(self, found: list[Name]) -> int:
+        """Where this file is among names, the newest first; behind them all if it has none any more."""
+        here = self._here.name
+        for position, each in enumerate(found):
+            if (each.device, each.inode, each.compressed) == (here.device, here.inode, here.compressed):
+                return position
+        for position, each in enumerate(
+            found
+        ):  # it was compressed: the latest copy of such an inode is of this file
+            if each.compressed and not here.compressed and each.origin == here.inode:
+                return position
+        return len(found)
 
-    def _open_all(self) -> list[int]:
+    def _open_all(self) -> "list[_File]":
         """All files, oldest first, as they are at one moment."""
         for attempt in range(_RETRIES):
-            names = self._names()
-            opened = [_open(name) for name in names]
-            files = [fd for fd in opened if fd is not None]
-            now = [_identity_of(name) for name in self._names()]
-            if [_identity(os.fstat(fd)) for fd in files] == now or attempt == _RETRIES - 1:
+            found = names(self._path)
+            files = [file for each in found if (file := _open(each)) is not None]
+            if [each.name for each in files] == names(self._path) or attempt == _RETRIES - 1:
                 return files[::-1]
-            for fd in files:
-                os.close(fd)
+            for file in files:
+                file.close()
         return []
 
 
-def _start(files: list[int], tail: int | None) -> tuple[int, int]:
+class _File:
+    """An open file of a log."""
+
+    def __init__(self, name: Name, fd: int) -> None:
+        self.name = name
+        self.fd = fd
+        self._content = -1 if name.compressed else fd
+
+    @property
+    def content(self) -> int:
+        """A descriptor of the plain content. OSError if it cannot be had."""
+        if self._content < 0:
+            self._content = inflated(self.fd, os.path.dirname(self.name.path) or ".")
+        return self._content
+
+    @property
+    def size(self) -> int:
+        """Bytes of plain content."""
+        return os.fstat(self.content).st_size
+
+    def holds(self, place: Place) -> bool:
+        """Whether what stands before a place stands there."""
+        try:
+            return os.pread(self.content, len(place.mark), place.offset - len(place.mark)) == place.mark
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let it go; once."""
+        if self._content not in (-1, self.fd):
+            os.close(self._content)
+        os.close(self.fd)
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The end of a log as it was: a file, its size, and the inodes of the compressed files of that time."""
+
+    name: Name
+    size: int
+    copies: frozenset[int]
+
+    def is_in(self, name: Name) -> bool:
+        """Whether it is in that file, or in the copy that was made of its file since."""
+        if name.compressed and not self.name.compressed:
+            return name.origin == self.name.inode and name.inode not in self.copies
+        return name.inode == self.name.inode
+
+
+def _start(files: list[_File], tail: int | None) -> tuple[_File, int]:
     """The file and offset at which the last `tail` records begin."""
     if tail is None or tail < 0:
         return files[0], 0
     wanted = tail
-    for fd in reversed(files):
-        offset, found = tail_offset(fd, wanted)
+    for file in reversed(files):
+        offset, found = tail_offset(file.content, wanted)
         wanted -= found
         if wanted <= 0:
-            return fd, offset
+            return file, offset
     return files[0], 0
 
 
@@ -205,29 +288,19 @@ def _nth_newline_from_end(block: bytes, number: int) -> int:
     return end
 
 
-def _numbers(name: str, present: Iterable[str]) -> Iterable[int]:
-    """0 for the log's own name, N for `name.N`; nothing for other files."""
-    for other in present:
-        suffix = other.removeprefix(f"{name}.")
-        if other == name:
-            yield 0
-        elif suffix != other and suffix.isascii() and suffix.isdecimal():
-            yield int(suffix)
-
-
-def _open(path: str) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+def _open(name: Name) -> _File | None:
+    fd = open_name(name.path)
+    if fd is None:
         return None
+    status = os.fstat(fd)
+    if (status.st_dev, status.st_ino) == (name.device, name.inode):
+        return _File(name, fd)
+    os.close(fd)
+    return None
 
 
-def _identity(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino
-
-
-def _identity_of(path: str) -> Identity | None:
+def _size(path: str) -> int:
     try:
-        return _identity(os.stat(path, follow_symlinks=False))
+        return os.stat(path, follow_symlinks=False).st_size
     except OSError:
-        return None
+        return 0

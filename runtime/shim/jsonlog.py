@@ -8,16 +8,25 @@ serves a chunk.
 from __future__ import annotations
 
 import codecs
+import fcntl
 import os
 import time
 
 from runtime.shim.protocol import STREAM_NAMES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_LINE = (
     16384  # dockerd's copier buffer: a longer line becomes several records, all but the last without "\n"
 )
 
+COMPRESSED = ".gz"  # what a rotated file's name ends with once the daemon has compressed it
+INDEX = ".index"  # of a numbered log: a line a file, its inode and how many records were written before it
+
 _HEAD = b'{"log":"'
+_BLOCK = 1 << 20
 _ESCAPES = (
     (b"\\", b"\\\\"),
     (b'"', b'\\"'),
@@ -44,13 +53,16 @@ class JsonLog:
     records.
     """
 
-    def __init__(self, path: str, *, max_size: int = 0, max_files: int = 1, attrs: bytes = b"") -> None:
+    def __init__(
+        self, path: str, *, max_size: int = 0, max_files: int = 1, attrs: bytes = b"", numbered: bool = False
+    ) -> None:
         """Open `path` to append. `max_size` in bytes, 0: never rotated. `attrs`: a JSON object put into
-        every record.
+        every record. `numbered`: it is noted in `path` + INDEX how many records came before each file.
 
         Raises OSError.
         """
         self._path = path
+        self._numbered = numbered
         self._max_size = max_size
         self._max_files = max_files
         self._tails = dict.fromkeys(STREAM_NAMES, b"")
@@ -145,27 +157,81 @@ class JsonLog:
 
     def _rotate(self) -> bool:
         """Shift the files and begin a new one. False when that failed: the old one is written on."""
+        lock = -1
         try:
-            size = os.fstat(self._fd).st_size
-            if size < self._max_size:  # truncated by somebody else meanwhile
-                self._size = size
+            status = os.fstat(self._fd)
+            if status.st_size < self._max_size:  # truncated by somebody else meanwhile
+                self._size = status.st_size
                 return True
+            # The daemon holds it for the moment in which a compressed file takes the place of a plain one.
+            lock = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            before = self._records_so_far(status.st_ino) if self._numbered else 0
             self._shift()
             fresh = _open(self._path, os.O_TRUNC)
         except OSError:
             return False
+        finally:
+            if lock >= 0:
+                os.close(lock)
         os.close(self._fd)
         self._fd = fresh
         self._size = 0
+        if self._numbered:
+            self._note(os.fstat(fresh).st_ino, before)
         return True
 
     def _shift(self) -> None:
         names = [self._path, *(f"{self._path}.{number}" for number in range(1, self._max_files))]
+        if self._max_files > 1:
+            for suffix in ("", COMPRESSED):
+                _attempt(os.unlink, names[-1] + suffix)
         for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+            _attempt(os.rename, newer + COMPRESSED, older + COMPRESSED)
+            _attempt(os.rename, newer, older)
+
+    def _records_so_far(self, inode: int) -> int:
+        """How many records were written up to the end of the current file."""
+        count = dict(self._index()).get(inode, 0)
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while block := os.read(fd, _BLOCK):
+                count += block.count(b"\n")
+        finally:
+            os.close(fd)
+        return count
+
+    def _index(self) -> list[tuple[int, int]]:
+        try:
+            with open(self._path + INDEX, "rb", buffering=0) as file:
+                lines = file.read(_BLOCK).splitlines()
+            return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
+        except (OSError, ValueError, IndexError):
+            return []
+
+    def _note(self, inode: int, before: int) -> None:
+        """Note what came before the file that begins. Without it nobody can tell how much of the log was missed."""
+        kept = [entry for entry in self._index() if entry[0] != inode][-self._max_files :]
+        text = b"".join(b"%d %d\n" % entry for entry in [*kept, (inode, before)])
+        try:
+            fd = os.open(
+                f"{self._path}{INDEX}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640
+            )
             try:
-                os.rename(newer, older)
-            except FileNotFoundError:
-                continue
+                os.write(fd, text)
+            finally:
+                os.close(fd)
+            os.rename(f"{self._path}{INDEX}.tmp", self._path + INDEX)
+        except OSError:
+            return
+
+
+def _attempt(action: Callable[..., None], *names: str) -> None:
+    """Do something to a file, if it is there. Raises OSError."""
+    try:
+        action(*names)
+    except FileNotFoundError:
+        return
 
 
 def timestamp(ns: int) -> bytes:

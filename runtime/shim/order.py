@@ -18,6 +18,7 @@ class Order:
         "log_attrs",
         "log_max_files",
         "log_max_size",
+        "log_numbered",
         "log_path",
         "open_stdin",
         "plain",
@@ -48,6 +49,7 @@ class Order:
         log_max_size: int = 0,
         log_max_files: int = 1,
         log_attrs: bytes = b"",
+        log_numbered: bool = False,
         plain: bool = False,
     ) -> None:
         self.id = id
@@ -65,6 +67,7 @@ class Order:
         self.log_max_size = log_max_size
         self.log_max_files = log_max_files
         self.log_attrs = log_attrs
+        self.log_numbered = log_numbered
         self.plain = plain
 
     def encode(self) -> bytes:
@@ -86,6 +89,7 @@ class Order:
             self.log_max_files,
             self.log_attrs,
             int(self.plain),
+            int(self.log_numbered),
             *self.runtime_args,
         )
 
@@ -93,7 +97,7 @@ class Order:
     def decode(cls, message: bytes) -> Order:
         """Return the order in a whole message. Raises ValueError when it is none."""
         fields = message[4:].split(b"\0")
-        if fields[0] != b"create" or len(fields) < 16:
+        if fields[0] != b"create" or len(fields) < 17:
             raise ValueError("not an order to create a container")
         text = [field.decode("utf-8", "surrogateescape") for field in fields]
         return cls(
@@ -112,5 +116,6 @@ class Order:
             log_max_files=int(text[13]),
             log_attrs=fields[14],
             plain=text[15] == "1",
-            runtime_args=tuple(text[16:]),
+            log_numbered=text[16] == "1",
+            runtime_args=tuple(text[17:]),
         )

@@ -134,6 +134,7 @@ class Shim:
                 max_size=order.log_max_size,
                 max_files=order.log_max_files,
                 attrs=order.log_attrs,
+                numbered=order.log_numbered,
             )
         self.init = Process(
             self.loop,

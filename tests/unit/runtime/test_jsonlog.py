@@ -1,6 +1,7 @@
 """The json-file log against a plain reading of dockerd's rules, byte by byte."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -308,3 +309,47 @@ def test_log_file_is_private(path: Path) -> None:
     finally:
         os.umask(old)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_compressed_files_shift_with_the_others(path: Path) -> None:
+    log = JsonLog(str(path), max_size=1, max_files=3)
+    log.write(STDOUT, b"1\n")
+    log.write(STDOUT, b"2\n")
+    os.rename(f"{path}.1", f"{path}.1.gz")  # as the daemon does it
+    log.write(STDOUT, b"3\n")
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        path.name,
+        f"{path.name}.1",
+        f"{path.name}.2.gz",
+    ]
+    log.write(STDOUT, b"4\n")
+    assert sorted(each.name for each in path.parent.iterdir()) == [
+        path.name,
+        f"{path.name}.1",
+        f"{path.name}.2",
+    ]
+    assert b'"2\\n"' in Path(f"{path}.2").read_bytes()
+
+
+def test_a_numbered_log_tells_what_came_before_each_file(path: Path) -> None:
+    log = JsonLog(str(path), max_size=200, max_files=2, numbered=True)
+    for number in range(20):
+        log.write(STDOUT, b"%d\n" % number)
+    told = {
+        int(line.split()[0]): int(line.split()[1]) for line in Path(f"{path}.index").read_text().splitlines()
+    }
+    for file in (path, Path(f"{path}.1")):
+        first = json.loads(file.read_text().splitlines()[0])["log"]
+        assert told[file.stat().st_ino] == int(first)
+
+
+def test_rotation_waits_while_the_daemon_puts_a_file_in_place(path: Path) -> None:
+    log = JsonLog(str(path), max_size=1, max_files=2)
+    log.write(STDOUT, b"1\n")
+    lock = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    log.write(STDOUT, b"2\n")
+    assert len(path.read_bytes().splitlines()) == 2
+    os.close(lock)
+    log.write(STDOUT, b"3\n")
+    assert len(path.read_bytes().splitlines()) == 1
