@@ -19,12 +19,17 @@ from tests.unit.api.memory import MemoryEngine
 from tests.unit.api.samples import running
 
 ANY_NUMBER = 1 << 30  # of a descriptor
+ON_BOTH_LOOPS = {
+    *("test_accepting", "test_attach_ws", "test_boundary", "test_hijack", "test_listeners"),
+    *("test_server", "test_streams"),
+}
 VERSION = "29.7.2+wherry.0.1.0"
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every asynchronous test of this folder runs on both loops."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The daemon's own loop; where connections, sockets and their ends are tested, asyncio's as well."""
+    factories = {"uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop, **factories} if item.path.stem in ON_BOTH_LOOPS else factories
 
 
 @dataclass

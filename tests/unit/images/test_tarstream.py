@@ -167,7 +167,7 @@ SPARSE_FORMATS = [
 HOLES: dict[str, tuple[list[tuple[int, bytes]], int]] = {
     "at both ends": ([(1 << 20, b"middle")], 3 << 20),
     "none but one": ([], 1 << 20),
-    "of many parts": ([(at << 16, b"part %d" % at) for at in range(60)], 5 << 20),
+    "of many parts": ([(at << 14, b"part %d" % at) for at in range(60)], 1 << 20),
 }
 
 

@@ -88,13 +88,13 @@ def test_files_are_bounded() -> None:
 
 
 def test_many_lines_take_no_memory() -> None:
-    group = b"g:x:1:\n" * 500_000 + b"last:x:9:a,joe,b\n"
+    group = b"g:x:1:\n" * 20_000 + b"last:x:9:a,joe,b\n"
     tracemalloc.start()
     found = resolve("joe", ["last"], PASSWD, group)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.extra_gids[1:] == (9,)
-    assert peak < 1 << 20
+    assert peak < len(group) // 10
 
 
 def test_a_user_of_countless_groups_is_refused() -> None:
