@@ -133,6 +133,63 @@ def test_devices(run: Run) -> None:
     assert not os.path.exists(f"/proc/{box.pid}/root/dev/loop0")
 
 
+def test_directories_links_and_permissions_of_devices(run: Run, tmp_path: Path) -> None:
+    """A directory is given with all nodes below it, a link as what it leads to; the mode is the host's."""
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    for path, minor, mode in ((tree / "null", 3, 0o640), (tree / "deep" / "zero", 5, 0o604)):
+        os.mknod(path, stat.S_IFCHR, os.makedev(1, minor))
+        path.chmod(mode)
+        os.chown(path, 7, 8)
+    (tree / "file").write_text("no device")
+    (tmp_path / "link").symlink_to(tree / "null")
+    box = run(
+        {
+            "Devices": [
+                {"PathOnHost": str(tree), "PathInContainer": "/dev/tree", "CgroupPermissions": "rm"},
+                {"PathOnHost": str(tmp_path / "link"), "PathInContainer": "/dev/linked"},
+            ]
+        }
+    )
+    root = Path(f"/proc/{box.pid}/root/dev")
+    found = {
+        str(path.relative_to(root)): path.lstat() for path in root.glob("tree/**/*") if path.is_char_device()
+    }
+    found["linked"] = (root / "linked").lstat()
+    assert {name: (os.minor(node.st_rdev), stat.S_IMODE(node.st_mode)) for name, node in found.items()} == {
+        "tree/null": (3, 0o640),
+        "tree/deep/zero": (5, 0o604),
+        "linked": (3, 0o640),
+    }
+    assert {(node.st_uid, node.st_gid) for node in found.values()} == {(7, 8)}
+
+
+def test_rules_of_the_device_cgroup(run: Run) -> None:
+    """They allow what has no node: one that is made inside can be opened."""
+    without, box = run(), run({"DeviceCgroupRules": ["b 7:0 r", "c *:* m"]})
+    if cgroups.detect().version == 1:
+        assert {"b 7:0 r", "c *:* m"} <= set(kernel.cgroup(box.pid, "devices.list").splitlines())
+    script = "mknod /dev/disk b 7 0 && (: < /dev/disk) 2>/dev/null && echo opened || echo denied"
+    assert (without.shell(script), box.shell(script)) == ("denied\n", "opened\n")
+
+
+def test_rules_that_are_none(wherryd: Wherryd) -> None:
+    for rule in ("c 1:3", "x 1:3 r", "c 1:3 rwx", "c a:3 r", "c 1:3 rwm extra", ""):
+        require_refused(
+            wherryd, ({"DeviceCgroupRules": [rule]}, f"invalid device cgroup rule format: '{rule}'")
+        )
+
+
+def test_all_devices_of_the_host(run: Run) -> None:
+    box = run({"Privileged": True})
+    assert {"a *:* rwm"} == set(kernel.cgroup(box.pid, "devices.list").splitlines()) or (
+        cgroups.detect().version == 2
+    )
+    assert os.stat(f"/proc/{box.pid}/root/dev/loop0").st_rdev == os.stat("/dev/loop0").st_rdev
+    assert kernel.status(box.pid)["CapEff"] == kernel.status(box.daemon.pid)["CapEff"]
+    assert kernel.mounts(box.pid)["/sys"].options.split(",")[0] == "rw"
+
+
 def test_a_device_that_is_gone_from_the_host(run: Run, tmp_path: Path) -> None:
     """What runs has it still, and an exec does not look for it again."""
     node = tmp_path / "node"
