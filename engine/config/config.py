@@ -53,6 +53,7 @@ class Config:
     runtimes: Mapping[str, RuntimePath]  # with "runc" among them
     default_runtime: str
     cgroup_driver: Literal["cgroupfs", "systemd"]
+    cgroup_parent: str  # of containers that name none; "" for the driver's usual one
     cpu_rt_period: int  # microseconds that real-time threads of all containers have: 0 for what there is
     cpu_rt_runtime: int
     seccomp_profile: str  # "builtin", "unconfined" or a path

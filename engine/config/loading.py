@@ -21,6 +21,7 @@ from runtime.cgroups.hierarchy import Driver
 DEFAULT_CONFIG_FILE = "/etc/docker/daemon.json"
 CHECKED = "configuration OK"
 
+_RUNC_OF_CONTAINERD = "io.containerd.runc.v2"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULTS: dict[str, Any] = {
     "data-root": "/var/lib/wherry",
@@ -143,6 +144,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
     cgroupns = settings["default-cgroupns-mode"] or ("host" if hierarchy.version == 1 else "private")
     checks.require_cgroupns_mode(cgroupns)
     driver = _cgroup_driver(settings["exec-opts"], hierarchy)
+    cgroups.check_parent(settings["cgroup-parent"], driver)
     checks.require_realtime(settings["cpu-rt-period"], settings["cpu-rt-runtime"], hierarchy, driver)
     runtimes = _runtimes(settings["runtimes"])
     if settings["default-runtime"] not in runtimes:
@@ -183,6 +185,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         runtimes=runtimes,
         default_runtime=settings["default-runtime"],
         cgroup_driver=driver,
+        cgroup_parent=settings["cgroup-parent"],
         cpu_rt_period=settings["cpu-rt-period"],
         cpu_rt_runtime=settings["cpu-rt-runtime"],
         seccomp_profile=settings["seccomp-profile"],
@@ -221,7 +224,7 @@ def _notices(told: Sequence[tuple[Setting, Any]]) -> tuple[str, ...]:
 
 
 def _runtimes(added: Mapping[str, RuntimePath]) -> dict[str, RuntimePath]:
-    found = {"runc": RuntimePath("runc"), **added}
+    found = {"runc": RuntimePath("runc"), _RUNC_OF_CONTAINERD: RuntimePath("runc"), **added}
     return {name: RuntimePath(_executable(one.path), one.args) for name, one in found.items()}
 
 

@@ -92,6 +92,10 @@ _USED = [
     ),
     _used("config-file", "", Kind.TEXT, "Configuration file (/etc/docker/daemon.json)"),
     _used(
+        *("cgroup-parent", "cgroup-parent", Kind.TEXT),
+        "Control group above those of containers that name none (/docker, or system.slice)",
+    ),
+    _used(
         *("cpu-rt-period", "cpu-rt-period", Kind.NUMBER),
         "Period of real-time CPU time for all containers, microseconds (cgroup v1)",
     ),

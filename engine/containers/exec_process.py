@@ -9,8 +9,8 @@ from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import mode_of
 from engine.containers.oci import Surroundings, process_options
+from engine.containers.parent import cgroups_path
 from engine.wire import Noun
-from runtime.cgroups import path_for
 from runtime.paths import read_in_root
 from runtime.spec import capabilities
 from runtime.spec.build import exec_process
@@ -59,7 +59,6 @@ async def process_of(
             "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown"
         )
     user = await asyncio.to_thread(_user, container, config, machinery)
-    host = container.host_config
     privileged = capabilities.resolve(privileged=True) if config.privileged else None
     around = Surroundings(
         rootfs=str(machinery.rootfs(container.id)),
@@ -67,7 +66,7 @@ async def process_of(
         joined={},
         files={},
         ulimits=machinery.config.default_ulimits,
-        cgroups_path=path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
+        cgroups_path=cgroups_path(container, machinery),
         init_path="",
         seccomp_profile=machinery.seccomp_profile,
         cgroup_version=machinery.hierarchy.version,

@@ -18,6 +18,7 @@ from engine.containers import (
     linked,
     mounts,
     networking,
+    parent,
     shared_memory,
 )
 from engine.containers.container import Container, State
@@ -29,7 +30,6 @@ from engine.containers.starting import Starting
 from engine.containers.state import Action, Status
 from engine.containers.store import ContainerStore
 from engine.undo import Undo
-from runtime import cgroups
 from runtime.paths import read_in_root
 from runtime.spec import build, user
 from runtime.task import Task
@@ -101,7 +101,7 @@ async def _start(
         spec = await _spec(container, around)
         if requests := container.host_config.device_requests:
             await asyncio.to_thread(device_requests.give, spec, requests, machinery.config.cdi_spec_dirs)
-        await _share_realtime(container, machinery)
+        await parent.share_realtime(container, machinery)
         await bundle.write(directory, spec)
         undo.step("bundle")
         creating = machinery.supervisor.create(
@@ -137,7 +137,6 @@ async def _surroundings(
     container: Container, plugged: networking.Plugged, machinery: Machinery
 ) -> Surroundings:
     """What the spec is made of beside the record, but for what the container joins and has bound."""
-    host = container.host_config
     return Surroundings(
         rootfs=str(machinery.rootfs(container.id)),
         user=await asyncio.to_thread(_resolve_user, container, machinery),
@@ -146,19 +145,11 @@ async def _surroundings(
         joined={},
         files={},
         ulimits=machinery.config.default_ulimits,
-        cgroups_path=cgroups.path_for(container.id, host.cgroup_parent, machinery.config.cgroup_driver),
+        cgroups_path=parent.cgroups_path(container, machinery),
         init_path=INIT,
         seccomp_profile=machinery.seccomp_profile,
         cgroup_version=machinery.hierarchy.version,
     )
-
-
-async def _share_realtime(container: Container, machinery: Machinery) -> None:
-    """Where the daemon gives containers real-time CPU time, the groups above this one have it first."""
-    period, runtime = machinery.config.cpu_rt_period, machinery.config.cpu_rt_runtime
-    if period or runtime:
-        parent = container.host_config.cgroup_parent or cgroups.PARENT
-        await asyncio.to_thread(cgroups.share_realtime, parent, period, runtime)
 
 
 async def _spec(container: Container, around: Surroundings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import errdefs
 from engine.containers import ports, security
 from engine.containers.config import ContainerConfig, Healthcheck, HostConfig, RestartPolicy
 from engine.containers.signals import parse_signal
-from runtime.cgroups import HostCapabilities, check_cpuset
+from runtime.cgroups import HostCapabilities, check_cpuset, check_parent
 from runtime.spec import capabilities
 
 MIN_MEMORY = 6 << 20
@@ -19,8 +19,6 @@ _ULIMITS = (
     "rttime", "sigpending", "stack",
 )  # fmt: skip
 _MILLISECOND = 1_000_000
-_MAX_PARENT = 3072
-"""What is left of the kernel's 4096 bytes for a path when the mount, our own group and the container's are told."""
 _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 
 
@@ -201,16 +199,7 @@ def _verify_rest(host: HostConfig, runtimes: frozenset[str], cgroup_driver: str)
         not -1000 <= host.oom_score_adj <= 1000,
         f"Invalid value {host.oom_score_adj}, range for oom score adj is [-1000, 1000]",
     )
-    parent = host.cgroup_parent
-    _refuse(
-        parent and cgroup_driver == "systemd" and not parent.endswith(".slice"),
-        'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
-    )
-    _refuse(".." in parent.split("/") or "\0" in parent, f"invalid cgroup parent: {parent}")
-    _refuse(
-        len(parent.encode()) > _MAX_PARENT,
-        f"invalid cgroup parent: it is longer than {_MAX_PARENT} bytes",
-    )
+    check_parent(host.cgroup_parent, cgroup_driver)
     for entry in host.extra_hosts or ():
         name, colon, address = entry.partition(":")
         _refuse(not (name and colon), f'bad format for add-host: "{entry}"')

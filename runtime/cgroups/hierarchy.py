@@ -16,6 +16,9 @@ UNIFIED = ""
 PARENT = "/docker"
 """The group above those of containers that name none, by the cgroupfs driver."""
 
+_MAX_PARENT = 3072
+"""What is left of the kernel's 4096 bytes for a path when the mount, our own group and the container's are told."""
+
 Driver = Literal["cgroupfs", "systemd"]
 
 
@@ -54,17 +57,24 @@ def default_driver(hierarchy: Hierarchy) -> Driver:
     return "systemd" if hierarchy.version == 2 and hierarchy.systemd else "cgroupfs"
 
 
+def check_parent(parent: str, driver: str) -> None:
+    """Raise InvalidArgument for what cannot be the group above a container's; "" is Docker's default."""
+    if parent and driver == "systemd" and not parent.endswith(".slice"):
+        raise InvalidArgument('cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"')
+    if ".." in parent.split("/") or "\0" in parent:
+        raise InvalidArgument(f"invalid cgroup parent: {parent}")
+    if len(parent.encode()) > _MAX_PARENT:
+        raise InvalidArgument(f"invalid cgroup parent: it is longer than {_MAX_PARENT} bytes")
+
+
 def path_for(container_id: str, parent: str, driver: Driver) -> str:
     """Return the spec's cgroupsPath; `parent` is HostConfig.CgroupParent, "" for Docker's default.
 
     cgroupfs: "/docker/<id>" or "<parent>/<id>". systemd: "<slice>:docker:<id>", by which the scope is called
     docker-<id>.scope. Tools find container ids by these names. InvalidArgument for a parent that is no slice.
     """
+    check_parent(parent, driver)
     if driver == "systemd":
-        if parent and not parent.endswith(".slice"):
-            raise InvalidArgument(
-                'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"'
-            )
         return f"{parent or 'system.slice'}:docker:{container_id}"
     return posixpath.normpath(posixpath.join(parent or PARENT, container_id))
 

@@ -152,7 +152,7 @@ def test_a_conflict_does_not_show_the_password_of_a_proxy(written: Written) -> N
 
 def test_runtimes_of_both_places_are_united(written: Written) -> None:
     config = load([*written({"runtimes": {"a": {"path": "/bin/a"}}}), "--add-runtime", "b=/bin/b"])
-    assert set(config.runtimes) == {"runc", "a", "b"}
+    assert set(config.runtimes) == {"runc", "io.containerd.runc.v2", "a", "b"}
 
 
 def test_groups_of_keys_are_opened(written: Written) -> None:
