@@ -221,7 +221,7 @@ _REFUSED = [
     *_refused("allow-direct-routing cri-containerd no-new-privileges", Kind.BOOL),
     *_refused("rootless selinux-enabled tls tlsverify", Kind.BOOL),
     *_refused("ip6tables iptables", Kind.BOOL, *_ON),
-    *_refused("api-cors-header bridge-accept-fwmark cgroup-parent init-path", Kind.TEXT),
+    *_refused("api-cors-header bridge-accept-fwmark init-path", Kind.TEXT),
     *_refused("metrics-addr tlscacert tlscert tlskey userns-remap", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
