@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import errdefs
-from engine import faults
+from engine import faults, userns_remap
 from engine.build_prune import BuildPrune
 from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
@@ -142,7 +142,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
     images = await Images.open(database, content, snapshots, events, store.of_image)
     plugins = Plugins(Places())
-    volumes = await _open_volumes(config, instance.id, database, events, store)
+    identity = await userns_remap.identity_of(config.userns_remap)
+    await snapshots.require(identity)
+    volumes = await _open_volumes(config, instance.id, database, events, store, identity.root)
     network = await _open_network(config, instance.id, plugins, stack)
     stack.push_async_callback(plugins.close)  # first: who waits for a plugin holds up the others' end
     networks = await Networks.open(
@@ -160,6 +162,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
     )
+        identity=identity,
     registry = Registry(_registries(config))
     stack.push_async_callback(registry.close)
     lives = Lives()
@@ -230,9 +233,9 @@ def _make_directories(config: Config) -> None:
     for name in ("containers", "content", "snapshots"):
         directory(config.data_root / name, 0o710 if name == "containers" else 0o700)
     directory(config.data_root / "volumes", 0o701)
-    directory(config.exec_root)
-    for name in ("containers", "netns"):
-        directory(config.exec_root / name)
+    directory(config.exec_root, 0o711)  # containers with a user namespace reach their roots through it
+    directory(config.exec_root / "containers", 0o711)
+    directory(config.exec_root / "netns")
 
 
 async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
@@ -242,7 +245,12 @@ async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
 
 
 async def _open_volumes(
-    config: Config, instance: str, database: Database, events: Events, store: ContainerStore
+    config: Config,
+    instance: str,
+    database: Database,
+    events: Events,
+    store: ContainerStore,
+    owner: tuple[int, int],
 ) -> Volumes:
     driver = LocalDriver(
         config.data_root / "volumes",
@@ -250,11 +258,12 @@ async def _open_volumes(
         remove_tree=tree.remove,
         mounted=lambda: [entry.target for entry in mount.mountinfo()],
     )
-    return await Volumes.open(database, [driver], events, store.volumes_used)
+    return await Volumes.open(database, [driver], events, store.volumes_used, owner)
 
 
 async def _open_network(config: Config, instance: str, plugins: Plugins, stack: AsyncExitStack) -> Controller:
     controller = await Controller.open(
+        owner=owner,
         NetworkConfig(
             instance=instance,
             exec_root=config.exec_root,

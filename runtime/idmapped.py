@@ -54,7 +54,22 @@ def attach(mounts: Sequence[Mount], target: Path, root: Path, userns: int, owner
         raise
 
 
+def check(wanted: Mount, target: Path, root: Path, userns: int, owner: tuple[int, int]) -> None:
+    """Pass if `attach` could mount that; nothing is mounted for others to see. Errors as `attach`."""
+    os.close(_detached(wanted, target, root, userns, owner))
+
+
 def _attach(wanted: Mount, target: Path, root: Path, userns: int, owner: tuple[int, int]) -> None:
+    tree = _detached(wanted, target, root, userns, owner)
+    try:
+        mount.move(tree, target)
+    except OSError as error:
+        raise _failure(wanted, target, error) from error
+    finally:
+        os.close(tree)
+
+
+def _detached(wanted: Mount, target: Path, root: Path, userns: int, owner: tuple[int, int]) -> int:
     def work() -> int:
         _enter_private_namespace()
         _shift(root, userns)
@@ -63,13 +78,13 @@ def _attach(wanted: Mount, target: Path, root: Path, userns: int, owner: tuple[i
         return _open_tree(target)
 
     try:
-        tree = _in_a_thread(work)
-        try:
-            mount.move(tree, target)
-        finally:
-            os.close(tree)
+        return _in_a_thread(work)
     except OSError as error:
-        raise SystemFailure(f"cannot mount {wanted.type} at {target}: {error.strerror}") from error
+        raise _failure(wanted, target, error) from error
+
+
+def _failure(wanted: Mount, target: Path, error: OSError) -> SystemFailure:
+    return SystemFailure(f"cannot mount {wanted.type} at {target} with other ids: {error.strerror}")
 
 
 def _enter_private_namespace() -> None:

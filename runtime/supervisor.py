@@ -339,6 +339,7 @@ def _order(request: TaskRequest, place: _Place, root: Path) -> Order:
         log_attrs=log.attrs if log is not None else b"",
         log_numbered=log is not None and log.numbered,
         plain=request.plain,
+        owner=request.owner,
     )
 
 

@@ -36,7 +36,8 @@ class TaskRequest:
     """What to create: the bundle's config.json says the rest, and must agree on `terminal`.
 
     `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width). `plain`: the spec has
-    a new PID namespace and no hooks (`runtime.spec.build.is_plain`).
+    a new PID namespace and no hooks (`runtime.spec.build.is_plain`). `owner` is the host's (uid, gid) of the
+    container's root.
     """
 
     id: str
@@ -48,6 +49,7 @@ class TaskRequest:
     log: LogFile | None = None
     console_size: tuple[int, int] | None = None
     plain: bool = False
+    owner: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,15 +30,17 @@ class LocalDriver:
         instance: str,
         remove_tree: Callable[[Path], None],
         mounted: Callable[[], Iterable[str]],
+        owner: tuple[int, int] = (0, 0),
     ) -> None:
         """Keep volumes below `root`, which exists.
 
         `remove_tree` removes a tree however deep, `mounted` tells where this host has something mounted; both block.
-        What this driver leaves half removed is named after `instance`.
+        What this driver leaves half removed is named after `instance`. New volumes belong to `owner`, (uid, gid).
         """
         self._root = root
         self._remove_tree = remove_tree
         self._mounted = mounted
+        self._owner = owner
         self._leaving = f".removed-{instance}-"  # no volume's name begins with a dot
 
     def check(self, name: str, options: Mapping[str, str] | None) -> None:
@@ -92,13 +94,18 @@ class LocalDriver:
         await asyncio.to_thread(self._sweep)
 
     def _create(self, name: str) -> None:
-        for directory, mode in ((self._root / name, _ROOT_MODE), (self._root / name / DATA, _DATA_MODE)):
+        places = (
+            (self._root / name, _ROOT_MODE, (0, 0)),
+            (self._root / name / DATA, _DATA_MODE, self._owner),
+        )
+        for directory, mode, owner in places:
             try:
                 os.mkdir(directory, mode)
             except FileExistsError:
                 if not _is_directory(directory):
                     raise
             else:
+                os.chown(directory, *owner)
                 os.chmod(directory, mode)  # whatever the umask
         _sync(self._root / name)
         _sync(self._root)

@@ -63,6 +63,8 @@ class Config:
     default_shm_size: int
     default_ulimits: Mapping[str, Ulimit]
     init: bool
+    no_new_privileges: bool  # of containers that do not say otherwise
+    userns_remap: str  # as in engine.userns_remap; "" for none
     log_driver: str
     log_opts: Mapping[str, str]
 

@@ -195,6 +195,8 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         default_shm_size=settings["default-shm-size"],
         default_ulimits=settings["default-ulimits"],
         init=settings["init"],
+        no_new_privileges=settings["no-new-privileges"],
+        userns_remap=settings["userns-remap"],
         log_driver=settings["log-driver"],
         log_opts=settings["log-opts"],
         notices=notices,

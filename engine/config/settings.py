@@ -174,6 +174,10 @@ _USED = [
     ),
     _used("max-download-attempts", "max-download-attempts", Kind.NUMBER, "Attempts to fetch a layer (5)"),
     _used("mtu", "mtu", Kind.NUMBER, "MTU of the default bridge (1500)"),
+    _used(
+        *("no-new-privileges", "no-new-privileges", Kind.BOOL),
+        "Let processes of containers that do not say otherwise gain no privileges",
+    ),
     _used("no-proxy", "no-proxy", Kind.TEXT, "Hosts and networks to reach without a proxy"),
     _used("pidfile", "pidfile", Kind.TEXT, "Where to write the daemon's PID (/run/wherry.pid)", short="p"),
     _used("registry-mirror", "registry-mirrors", Kind.LIST, "Mirror of Docker Hub, as a URL"),
@@ -185,6 +189,10 @@ _USED = [
         "Seconds to stop containers in, when told to (15)",
     ),
     _used("stop-containers", "", Kind.BOOL, "Stop the containers of a running daemon, and the daemon"),
+    _used(
+        *("userns-remap", "userns-remap", Kind.TEXT),
+        'Account whose subordinate ids containers get: "default", user[:group], uid[:gid]',
+    ),
     _used("validate", "", Kind.BOOL, "Check the configuration and exit"),
     _used("version", "", Kind.BOOL, "Print the version and exit", short="v"),
     _used("help", "", Kind.BOOL, "Print this help and exit", short="h"),
@@ -218,11 +226,11 @@ _NEEDLESS = [
 _ON = (True,)
 
 _REFUSED = [
-    *_refused("allow-direct-routing cri-containerd no-new-privileges", Kind.BOOL),
+    *_refused("allow-direct-routing cri-containerd", Kind.BOOL),
     *_refused("rootless selinux-enabled tls tlsverify", Kind.BOOL),
     *_refused("ip6tables iptables", Kind.BOOL, *_ON),
     *_refused("api-cors-header bridge-accept-fwmark init-path", Kind.TEXT),
-    *_refused("metrics-addr tlscacert tlscert tlskey userns-remap", Kind.TEXT),
+    *_refused("metrics-addr tlscacert tlscert tlskey", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
     *_refused("authorization-plugin:authorization-plugins", Kind.LIST),

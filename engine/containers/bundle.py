@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from runtime.spec.identity import HOST, Identity
 
-async def make(bundle: Path) -> None:
-    """Make the directory, with the place where the root is mounted."""
-    await asyncio.to_thread(_make, bundle)
+
+async def make(bundle: Path, identity: Identity = HOST) -> None:
+    """Make the directory, with the place where the root is mounted; a container's root passes through it."""
+    await asyncio.to_thread(_make, bundle, identity)
 
 
 async def write(bundle: Path, spec: dict[str, Any]) -> None:
@@ -24,8 +26,11 @@ async def remove(bundle: Path) -> None:
     await asyncio.to_thread(shutil.rmtree, bundle, ignore_errors=True)
 
 
-def _make(bundle: Path) -> None:
+def _make(bundle: Path, identity: Identity) -> None:
     bundle.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if identity.remapped:
+        os.chown(bundle, 0, identity.root[1])
+        bundle.chmod(0o710)
     (bundle / "rootfs").mkdir(mode=0o700, exist_ok=True)
 
 

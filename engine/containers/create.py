@@ -21,6 +21,7 @@ from engine.containers.machinery import Machinery
 from engine.containers.network_mode import mode_of_host, verify_endpoints, verify_network_mode
 from engine.containers.store import ContainerStore
 from engine.containers.unbuilt import refuse_unbuilt
+from engine.containers.users import identity_of
 from engine.containers.verify import verify
 from engine.images.image import Image
 from engine.images.merge import merge_config
@@ -65,6 +66,7 @@ async def prepare(
         cgroup_driver=machinery.config.cgroup_driver,
         limits=machinery.limits,
     )
+    identity = identity_of(host, machinery.identity)
     refuse_unbuilt(merged, host)
     LogOptions.parse(host.log_config)
     changes, warnings = discard(msgspec.structs.asdict(host), machinery.limits)
@@ -91,6 +93,7 @@ async def prepare(
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
+        identity=identity,
         mounts=await asyncio.to_thread(
             mounts.resolve,
             merged,

@@ -31,25 +31,39 @@ def by_id(host: HostConfig, store: ContainerStore) -> HostConfig:
 
 
 @contextmanager
-def joining(host: HostConfig, store: ContainerStore) -> Iterator[dict[str, str]]:
-    """Hold the donors' namespaces; gives the paths by which the runtime finds them, by "ipc" and "pid".
+def joining(container: Container, store: ContainerStore) -> Iterator[dict[str, str]]:
+    """Hold the donors' namespaces; gives the paths by which the runtime finds them, by "ipc", "pid" and, as what is
+    joined belongs to it, "user".
 
     InvalidArgument or Conflict in Docker's words. An IPC namespace stays when its donor ends meanwhile; one of
     processes ends with its first, and what that leads to is told as what it is.
     """
-    donors = {}
+    host, donors = container.host_config, {}
     if host.ipc_mode.startswith(SHARED):
         donors["ipc"] = of_ipc(host, store)
     if host.pid_mode.startswith(SHARED):
         donors["pid"] = _running(host.pid_mode, "PID", store)
     with ExitStack() as held:
         paths = {kind: _hold(held, donor, kind) for kind, donor in donors.items()}
+        for kind, donor in donors.items():
+            require_same_users(container, donor, kind.upper())
+            if container.identity.remapped:
+                paths["user"] = _hold(held, donor, "user")
         try:
             yield paths
         except errdefs.WherryError as error:
             if "pid" in donors and not os.path.exists(_path(donors["pid"], "pid")):
                 raise _not_running(donors["pid"], "PID") from error
             raise
+
+
+def require_same_users(container: Container, donor: Container, kind: str) -> None:
+    """Pass unless a container with a user namespace of its own joins what belongs to another; InvalidArgument."""
+    if container.identity.remapped and container.identity != donor.identity:
+        raise errdefs.InvalidArgument(
+            f"failed to join {kind} namespace: container {donor.id} has not the same user namespace "
+            "(hint: give both the same UsernsMode)"
+        )
 
 
 def _hold(held: ExitStack, donor: Container, kind: str) -> str:

@@ -70,6 +70,7 @@ async def process_of(
         init_path="",
         seccomp_profile=machinery.seccomp_profile,
         cgroup_version=machinery.hierarchy.version,
+        no_new_privileges=machinery.config.no_new_privileges,
     )
     size = console_size
     return exec_process(

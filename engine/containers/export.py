@@ -23,7 +23,8 @@ def require_files(container: Container, verb: str) -> None:
 
 
 async def open_root(container: Container, machinery: Machinery) -> int:
-    """A descriptor of the root as it is, whatever becomes of the container; the caller holds its lock.
+    """A descriptor of the root as it is, with the host's ids, whatever becomes of the container, whose lock the caller
+    holds.
 
     Of a container that does not run it is a mount that nobody else sees: it goes with the descriptor.
     """
@@ -33,7 +34,9 @@ async def open_root(container: Container, machinery: Machinery) -> int:
     directory = machinery.bundle(container.id)
     await bundle.make(directory)
     try:
-        await machinery.snapshots.mount(container.snapshot, rootfs, read_only=True)
+        await machinery.snapshots.mount(
+            container.snapshot, rootfs, read_only=True, identity=container.identity
+        )
         try:
             return await asyncio.to_thread(_open, rootfs)
         finally:

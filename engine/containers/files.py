@@ -64,6 +64,9 @@ def _write(
 async def came(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
     """A running container came to a network: its hosts file tells its addresses there.
 
+    if container.identity.remapped:
+        for name in NAMES:
+            os.chown(directory / name, *container.identity.root, follow_symlinks=False)
     With its first network of the user's comes the embedded DNS.
     """
     config, addresses = container.config, _addresses(endpoint)

@@ -10,6 +10,7 @@ from engine.volumes.volumes import Volumes
 from network.controller import Controller
 from runtime.cgroups import Hierarchy, HostCapabilities
 from runtime.snapshots.snapshotter import Snapshotter
+from runtime.spec.identity import HOST, Identity
 from runtime.supervisor import Supervisor
 
 
@@ -26,6 +27,8 @@ class Machinery:
     networks: Networks
     hierarchy: Hierarchy
     limits: HostCapabilities
+    identity: Identity = HOST
+    """Who containers are by default: those that ask for no other user namespace."""
     seccomp_profile: bytes | None = None
     """The daemon's own default profile as JSON, None for the builtin one."""
 

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 import errdefs
-from engine.containers import places, ports
+from engine.containers import donors, places, ports
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
@@ -21,19 +21,28 @@ from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint
 from network.ports import PortBinding
 from network.sandbox import Sandbox
-from runtime.spec.namespaces import HOST
+from runtime.spec.namespaces import HOST, NEW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugged:
-    """What a start got of the network. `namespace` is as the spec wants it: a path or HOST."""
+    """What a start got of the network. `namespace` is as the spec wants it: a path, HOST, or NEW while there is none.
+
+    `users` is the path of the user namespace that it belongs to, "" for the container's own.
+    """
 
     namespace: str
+    users: str = ""
     own: bool = True
     sandbox: Sandbox | None = None
     places: list[Place] = field(default_factory=list)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     ports: list[PortBinding] = field(default_factory=list)
+
+    @classmethod
+    def later(cls) -> "Plugged":
+        """What a container whose network `comes_late` has until it is created."""
+        return cls(namespace=NEW)
 
     @property
     def sandbox_id(self) -> str:
@@ -80,15 +89,28 @@ def name_servers(container: Container, machinery: Machinery) -> None:
     machinery.network.nameservers(container.id, host.dns or config.dns, host.dns_options or config.dns_opts)
 
 
+def comes_late(container: Container) -> bool:
+    """Whether the runtime has to make the network namespace: one that belongs to a new user namespace."""
+    return container.identity.remapped and not mode_of(container).startswith(SHARED)
+
+
 async def plug(
-    container: Container, found: list[Place], undo: Undo, machinery: Machinery, store: ContainerStore
+    container: Container,
+    found: list[Place],
+    undo: Undo,
+    machinery: Machinery,
+    store: ContainerStore,
+    pid: int | None = None,
 ) -> Plugged:
-    """Make the container's network, a step of `undo` each: sandbox, endpoints, ports."""
+    """Make the container's network, a step of `undo` each: sandbox, endpoints, ports.
+
+    `pid` is the created process of one whose network `comes_late`.
+    """
     network = machinery.network
     if mode_of(container).startswith(SHARED):
         return _share(container, store)
     on_host = mode_of(container) == "host"
-    sandbox = await network.create_sandbox(container.id, host=on_host)
+    sandbox = await network.create_sandbox(container.id, pid=pid, host=on_host)
     undo.step("sandbox", partial(network.release, container.id))
     name_servers(container, machinery)
     endpoints = {}
@@ -172,4 +194,7 @@ def _share(container: Container, store: ContainerStore) -> Plugged:
     other = other_of(container, store)
     if mode_of(other) == "host":
         return Plugged(namespace=HOST, own=False)
-    return Plugged(namespace=f"/proc/{other.state.pid}/ns/net", own=False)
+    donors.require_same_users(container, other, "network")
+    process = f"/proc/{other.state.pid}/ns"
+    users = f"{process}/user" if container.identity.remapped else ""
+    return Plugged(namespace=f"{process}/net", users=users, own=False)

@@ -27,9 +27,9 @@ UNCONFINED = b"unconfined"
 class Surroundings:
     """What a start has prepared: the record alone does not know it.
 
-    `network` is NEW, HOST or a path; `joined` maps "ipc" and "pid" to the path of a namespace that is joined;
+    `network` is NEW, HOST or a path; `joined` maps "ipc", "pid" and "user" to the path of a namespace that is joined;
     `files` maps a path in the container to the host's file that is bound there; `shm` is the host's directory that is
-    its /dev/shm, "" where it is its own; `ulimits` are the daemon's, by name.
+    its /dev/shm, "" where it is its own; `ulimits` and `no_new_privileges` are the daemon's, for what is not asked.
     """
 
     rootfs: str
@@ -44,6 +44,7 @@ class Surroundings:
     init_path: str
     seccomp_profile: bytes | None = None
     cgroup_version: int = 1
+    no_new_privileges: bool = False
 
 
 def spec_options(container: Container, around: Surroundings) -> SpecOptions:
@@ -63,7 +64,8 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
         seccomp=_seccomp(asked, host.privileged, process.capabilities, around.seccomp_profile),
         masked_paths=None if host.masked_paths is None else tuple(host.masked_paths),
         readonly_paths=None if host.readonly_paths is None else tuple(host.readonly_paths),
-        namespaces=_namespaces(host, around),
+        namespaces=_namespaces(container, around),
+        identity=container.identity,
         mounts=_mounts(container, around),
         devices=nodes,
         device_rules=rules,
@@ -94,7 +96,9 @@ def process_options(container: Container, around: Surroundings) -> SpecOptions:
         capabilities=capabilities.resolve(
             host.cap_add or (), host.cap_drop or (), privileged=host.privileged
         ),
-        no_new_privileges=asked.no_new_privileges,
+        no_new_privileges=around.no_new_privileges
+        if asked.no_new_privileges is None
+        else asked.no_new_privileges,
         rlimits=_rlimits(host, around.ulimits),
         oom_score_adj=host.oom_score_adj,
         apparmor_profile=_apparmor(asked),
@@ -120,7 +124,8 @@ def _seccomp(
     return seccomp.default_profile(frozenset(caps))
 
 
-def _namespaces(host: HostConfig, around: Surroundings) -> Namespaces:
+def _namespaces(container: Container, around: Surroundings) -> Namespaces:
+    host = container.host_config
     return Namespaces(
         network=around.network,
         own_network=around.own_network,
@@ -128,6 +133,7 @@ def _namespaces(host: HostConfig, around: Surroundings) -> Namespaces:
         pid=_namespace(host.pid_mode, "pid", around.joined),
         uts=HOST if host.uts_mode == "host" else NEW,
         cgroup=_cgroup_namespace(host, around.cgroup_version),
+        user=around.joined.get("user", NEW) if container.identity.remapped else HOST,
     )
 
 

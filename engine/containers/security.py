@@ -10,9 +10,11 @@ _FALSE = ("0", "f", "false")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Security:
-    """What was asked of the kernel's guards; `seccomp` is "", "unconfined", "builtin" or a profile as JSON."""
+    """What was asked of the kernel's guards, None where nothing was; `seccomp` is "", "unconfined", "builtin" or a
+    profile as JSON.
+    """
 
-    no_new_privileges: bool = False
+    no_new_privileges: bool | None = None
     seccomp: str = ""
     apparmor: str = ""
     labels: tuple[str, ...] = ()
@@ -21,8 +23,8 @@ class Security:
 
 def parse(options: list[str] | None) -> Security:
     """The options in order, the last of a kind wins; InvalidArgument in Docker's words."""
-    no_new_privileges, seccomp, apparmor, labels = False, "", "", []
-    writable_cgroups = None
+    no_new_privileges = writable_cgroups = None
+    seccomp, apparmor, labels = "", "", []
     for option in options or ():
         key, value = _split(option)
         match key:

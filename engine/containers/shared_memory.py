@@ -36,7 +36,7 @@ async def provide(container: Container, undo: Undo, machinery: Machinery, store:
         donor = donors.of_ipc(container.host_config, store)
         return await asyncio.to_thread(_join, bundle / _NAME, _shared_by(donor, machinery), donor)
     if mode == "shareable" and not _covered(container):
-        return await asyncio.to_thread(_make, bundle / _NAME, container.host_config.shm_size)
+        return await asyncio.to_thread(_make, bundle / _NAME, container)
     return ""
 
 
@@ -67,9 +67,11 @@ def _covered(container: Container) -> bool:
     )
 
 
-def _make(target: Path, size: int) -> str:
+def _make(target: Path, container: Container) -> str:
     target.mkdir(mode=0o700, exist_ok=True)
-    mount.attach([mount.Mount(type="tmpfs", source="shm", options=(*_FLAGS, f"size={size}"))], target)
+    uid, gid = container.identity.root
+    options = (*_FLAGS, f"size={container.host_config.shm_size}", f"uid={uid}", f"gid={gid}")
+    mount.attach([mount.Mount(type="tmpfs", source="shm", options=options)], target)
     return str(target)
 
 

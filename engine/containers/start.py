@@ -54,7 +54,7 @@ async def start(container: Container, live: Live, machinery: Machinery, store: C
     try:
         container = networking.with_shared_name(container, store)
         with (
-            donors.joining(container.host_config, store) as joined,
+            donors.joining(container, store) as joined,
             networking.holding(container, machinery.networks) as found,
         ):
             return await _start(container, joined, found, live, starting, machinery, store)
@@ -78,22 +78,26 @@ async def _start(
     container = msgspec.structs.replace(container, starts=container.starts + 1)
     async with Undo("start", STEPS) as undo:
         directory, rootfs = machinery.bundle(container.id), machinery.rootfs(container.id)
-        await bundle.make(directory)
+        await bundle.make(directory, container.identity)
         undo.step("directory", partial(bundle.remove, directory))
-        await machinery.snapshots.mount(container.snapshot, rootfs)
+        await machinery.snapshots.mount(container.snapshot, rootfs, identity=container.identity)
         undo.step("mount", partial(machinery.snapshots.unmount, rootfs))
         neighbours = linked.neighbours(container, store)
-        plugged = await networking.plug(container, found, undo, machinery, store)
-        container = networking.with_places(container, plugged, networking.finder(machinery.networks))
         container = msgspec.structs.replace(
             container, link_variables=linked.environment(container, neighbours)
         )
-        if neighbours:
-            await machinery.network.link(container.id, linked.reached(container, neighbours))
+        plugged = networking.Plugged.later()
+        late = networking.comes_late(container)
+        connect = partial(
+            _connect, found=found, neighbours=neighbours, undo=undo, machinery=machinery, store=store
+        )
+        if not late:
+            container, plugged = await connect(container)
         live.got = msgspec.structs.replace(container, mounts=[])
         shm = await shared_memory.provide(container, undo, machinery, store)
         own_files = await files.write(container, neighbours, machinery, store)
         around = await _surroundings(container, plugged, machinery)
+        joined = {**joined, "user": plugged.users} if plugged.users else joined
         around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
         await starting.part(mounts.make_sources(container, machinery.volumes))
@@ -110,6 +114,10 @@ async def _start(
         )
         task = await starting.part(creating)
         undo.step("create", task.abandon)
+        if late:
+            container, plugged = await connect(container, pid=task.pid)
+            live.got = container
+            await files.write(container, neighbours, machinery, store)
         await asyncio.to_thread(plugged.follow, task.pid)
         await _join(live, task)
         undo.step("attach")
@@ -133,6 +141,24 @@ async def _start(
     return running
 
 
+async def _connect(
+    container: Container,
+    *,
+    found: list[Place],
+    neighbours: list[linked.Neighbour],
+    undo: Undo,
+    machinery: Machinery,
+    store: ContainerStore,
+    pid: int | None = None,
+) -> tuple[Container, networking.Plugged]:
+    """Give the container its network; `pid` as in `networking.plug`."""
+    plugged = await networking.plug(container, found, undo, machinery, store, pid)
+    container = networking.with_places(container, plugged, networking.finder(machinery.networks))
+    if neighbours:
+        await machinery.network.link(container.id, linked.reached(container, neighbours))
+    return container, plugged
+
+
 async def _surroundings(
     container: Container, plugged: networking.Plugged, machinery: Machinery
 ) -> Surroundings:
@@ -149,6 +175,7 @@ async def _surroundings(
         init_path=INIT,
         seccomp_profile=machinery.seccomp_profile,
         cgroup_version=machinery.hierarchy.version,
+        no_new_privileges=machinery.config.no_new_privileges,
     )
 
 
@@ -185,6 +212,7 @@ def task_request(container: Container, machinery: Machinery, *, plain: bool) -> 
         log=files.log_file(container),
         console_size=(size[0], size[1]) if size and len(size) == 2 else None,
         plain=plain,
+        owner=container.identity.root,
     )
 
 

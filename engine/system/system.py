@@ -274,8 +274,12 @@ def _security_options(config: Config) -> list[str]:
     options = []
     if host.has_seccomp():
         options.append(f"name=seccomp,profile={config.seccomp_profile}")
+    if config.userns_remap:
+        options.append("name=userns")
     if config.default_cgroupns_mode == "private":
         options.append("name=cgroupns")
+    if config.no_new_privileges:
+        options.append("name=no-new-privileges")
     return options
 
 

@@ -73,12 +73,12 @@ def _open(root: int, destination: str) -> int | None:
     return found
 
 
-def empty(volume: str) -> None:
-    """Take a copy that failed back: nothing is in the volume, and the directory is as it was made. Blocks."""
+def empty(volume: str, owner: tuple[int, int]) -> None:
+    """Take a copy that failed back: nothing is in the volume, and the directory is `owner`'s as it was made. Blocks."""
     for entry in list(os.scandir(volume)):
         if entry.is_dir(follow_symlinks=False):
             tree.remove(Path(entry.path))
         else:
             os.unlink(entry.path)
-    os.chown(volume, 0, 0)
+    os.chown(volume, *owner)
     os.chmod(volume, 0o755)

@@ -82,7 +82,7 @@ class Taking:
         if volume.phase is Phase.NEW:
             await self._volumes.discard(volume)
         elif volume.phase is Phase.FILLING:
-            await asyncio.to_thread(copy_up.empty, await self._volumes.path(volume.name))
+            await asyncio.to_thread(copy_up.empty, await self._volumes.path(volume.name), self._volumes.owner)
             await self._volumes.save(replace(volume, phase=Phase.SETTLED), durable=False)
 
 

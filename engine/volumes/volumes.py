@@ -33,7 +33,15 @@ class Volumes:
     What a container that is being created has taken is held for it until its record tells.
     """
 
-    def __init__(self, store: VolumeStore, drivers: Iterable[Driver], events: Events, users: Users) -> None:
+    def __init__(
+        self,
+        store: VolumeStore,
+        drivers: Iterable[Driver],
+        events: Events,
+        users: Users,
+        owner: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.owner = owner
         self._store = store
         self._drivers = {driver.name: driver for driver in drivers}
         self._events = events
@@ -43,12 +51,20 @@ class Volumes:
 
     @classmethod
     async def open(
-        cls, database: Database, drivers: Iterable[Driver], events: Events, users: Users
+        cls,
+        database: Database,
+        drivers: Iterable[Driver],
+        events: Events,
+        users: Users,
+        owner: tuple[int, int] = (0, 0),
     ) -> "Volumes":
-        """Read the records and settle what a crash left half done; the containers must be known already."""
+        """Read the records and settle what a crash left half done; the containers must be known already.
+
+        `owner`: the host's (uid, gid) of containers' root, to whom a new volume belongs.
+        """
         store = VolumeStore(database)
         await store.load()
-        volumes = cls(store, drivers, events, users)
+        volumes = cls(store, drivers, events, users, owner)
         await volumes._settle()
         return volumes
 
@@ -232,7 +248,7 @@ class Volumes:
             return
         driver = self._driver(volume)
         if volume.phase is Phase.FILLING and not used:
-            await asyncio.to_thread(copy_up.empty, await driver.path(volume.name))
+            await asyncio.to_thread(copy_up.empty, await driver.path(volume.name), self.owner)
         else:
             await driver.create(volume.name, volume.options)
         await self._store.save(replace(volume, phase=Phase.SETTLED), durable=False)

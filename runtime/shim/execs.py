@@ -68,6 +68,7 @@ class Execs:
             grace=_GRACE,
             log=None,
             finished=self._finished,
+            owner=self._shim.order.owner,
         )
 
         def launched(code: int) -> None:

@@ -8,7 +8,8 @@ from runtime.shim import protocol
 class Order:
     """One container to create. All paths are absolute; sizes in bytes; 0 and "" mean none.
 
-    `plain`: all processes end with init, as in a PID namespace of its own, and no hook is to be run.
+    `owner`: (uid, gid) of the container's root on the host. `plain`: all processes end with init, as in a PID
+    namespace of its own, and no hook is to be run.
     """
 
     __slots__ = (
@@ -21,6 +22,7 @@ class Order:
         "log_numbered",
         "log_path",
         "open_stdin",
+        "owner",
         "plain",
         "root",
         "runtime",
@@ -51,6 +53,7 @@ class Order:
         log_attrs: bytes = b"",
         log_numbered: bool = False,
         plain: bool = False,
+        owner: tuple[int, int] = (0, 0),
     ) -> None:
         self.id = id
         self.bundle = bundle
@@ -69,6 +72,7 @@ class Order:
         self.log_attrs = log_attrs
         self.log_numbered = log_numbered
         self.plain = plain
+        self.owner = owner
 
     def encode(self) -> bytes:
         """Return the order as one message. Raises ValueError for a NUL byte or too much of it."""
@@ -90,6 +94,7 @@ class Order:
             self.log_attrs,
             int(self.plain),
             int(self.log_numbered),
+            *self.owner,
             *self.runtime_args,
         )
 
@@ -97,7 +102,7 @@ class Order:
     def decode(cls, message: bytes) -> Order:
         """Return the order in a whole message. Raises ValueError when it is none."""
         fields = message[4:].split(b"\0")
-        if fields[0] != b"create" or len(fields) < 17:
+        if fields[0] != b"create" or len(fields) < 19:
             raise ValueError("not an order to create a container")
         text = [field.decode("utf-8", "surrogateescape") for field in fields]
         return cls(
@@ -117,5 +122,6 @@ class Order:
             log_attrs=fields[14],
             plain=text[15] == "1",
             log_numbered=text[16] == "1",
-            runtime_args=tuple(text[17:]),
+            owner=(int(text[17]), int(text[18])),
+            runtime_args=tuple(text[19:]),
         )

@@ -23,7 +23,7 @@ class Process:
     """One process of the container. `name` is "" for init, else the exec's id.
 
     `grace` is how many seconds after its end its output may still be held open by processes that it left
-    behind.
+    behind. `owner` is the (uid, gid) of its pipes: the container's root.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Process:
         grace: float,
         log: JsonLog | None,
         finished: Callable[[Process], None],
+        owner: tuple[int, int] = (0, 0),
     ) -> None:
         self.name = name
         self.terminal = terminal
@@ -50,6 +51,7 @@ class Process:
         self._stdin_once = stdin_once
         self._grace = grace
         self._finished = finished
+        self._owner = owner
         self._done = False
         self._console = -1
         self._child_stdio: set[int] = set()
@@ -68,6 +70,9 @@ class Process:
             self.input.add(write_end)
         stdout, stderr = self._output_pipe(STDOUT), self._output_pipe(STDERR)
         self._child_stdio |= {stdin, stdout, stderr}
+        if self._owner != (0, 0):  # the container's root gives them to the process's user
+            for fd in self._child_stdio - {null}:
+                os.fchown(fd, *self._owner)
         return stdin, stdout, stderr
 
     def close_child_stdio(self) -> None:

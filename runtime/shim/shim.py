@@ -148,6 +148,7 @@ class Shim:
         )
         launch = Launch(
             self.loop,
+            owner=order.owner,
             self.directory,
             self.init,
             pid_file="pid",

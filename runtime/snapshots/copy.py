@@ -29,6 +29,9 @@ class CopySnapshotter(DirectorySnapshotter):
         access = "ro" if read_only or info.kind is Kind.VIEW else "rw"
         return [Mount(type="bind", source=str(self._path(info) / "fs"), options=("rbind", access))]
 
+    def _trial(self, staging: Path) -> Mount:
+        return Mount(type="bind", source=f"{staging}/fs", options=("rbind", "rw"))
+
     def below(self, key: str) -> list[Path]:
         """See Snapshotter."""
         return [self._path(parent) / "fs" for parent in self._chain(self._known(key))[:1]]

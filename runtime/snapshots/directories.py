@@ -75,6 +75,10 @@ class DirectorySnapshotter(ABC):
         """See Snapshotter."""
 
     @abstractmethod
+    def _trial(self, staging: Path) -> Mount:
+        """How a snapshot would be mounted that had `fs` and `work` of a directory, and `lower` below it."""
+
+    @abstractmethod
     def _measure(self, info: Info) -> Usage:
         """Measure a snapshot."""
 
@@ -201,6 +205,22 @@ class DirectorySnapshotter(ABC):
                 tree.remove(doomed, removers.map)
         except OSError as error:
             raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
+
+    async def require(self, identity: Identity) -> None:
+        """See Snapshotter."""
+        if identity.remapped:
+            await settled(self._try_shifted, identity)
+
+    def _try_shifted(self, identity: Identity) -> None:
+        staging, userns = self._temporary(), self._user_namespaces.of(identity)
+        try:
+            for name in ("lower", "fs", "work", "target"):
+                (staging / name).mkdir(parents=True)
+            idmapped.check(self._trial(staging), staging / "target", self._root, userns, identity.root)
+        except OSError as error:
+            raise SystemFailure(f"cannot make {staging}: {error.strerror}") from error
+        finally:
+            tree.remove(staging)
 
     async def mount(
         self, key: str, target: Path, *, read_only: bool = False, identity: Identity = HOST

@@ -65,6 +65,10 @@ class OverlaySnapshotter(DirectorySnapshotter):
             options += [f"upperdir={own / 'fs'}", f"workdir={own / 'work'}"]
         return [Mount(type="overlay", source="overlay", options=(*options, *_OPTIONS))]
 
+    def _trial(self, staging: Path) -> Mount:
+        options = (f"lowerdir+={staging}/lower", f"upperdir={staging}/fs", f"workdir={staging}/work")
+        return Mount(type="overlay", source="overlay", options=(*options, *_OPTIONS))
+
     def below(self, key: str) -> list[Path]:
         """See Snapshotter."""
         return self._lower(self._known(key))

@@ -112,6 +112,9 @@ class Snapshotter(Protocol):
     def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """Return how to mount an active snapshot or a view; `read_only` to look at one that others may use."""
 
+    async def require(self, identity: Identity) -> None:
+        """Pass if snapshots can be mounted with an identity; SystemFailure, with what is missing, if not."""
+
     async def mount(
         self, key: str, target: Path, *, read_only: bool = False, identity: Identity = HOST
     ) -> None:

@@ -121,6 +121,8 @@ def _linux(options: SpecOptions) -> dict[str, Any]:
     propagation = mounts.rootfs_propagation(options.mounts)
     if propagation:
         linux["rootfsPropagation"] = propagation
+    if options.namespaces.user != HOST:
+        linux |= options.identity.to_oci()
     if options.seccomp is not None:
         linux["seccomp"] = options.seccomp
     return linux
@@ -148,5 +150,6 @@ def _sysctls(options: SpecOptions) -> dict[str, str]:
         result["kernel.domainname"] = options.domainname
     if options.namespaces.own_network and options.namespaces.network != HOST:
         result["net.ipv4.ip_unprivileged_port_start"] = "0"
-        result["net.ipv4.ping_group_range"] = "0 2147483647"
+        if options.namespaces.user == HOST:  # not all groups are in another
+            result["net.ipv4.ping_group_range"] = "0 2147483647"
     return result | dict(options.sysctls)

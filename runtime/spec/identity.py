@@ -39,6 +39,10 @@ class Identity:
         """The host's (uid, gid) of the container's root."""
         return self.uid_outside(0), self.gid_outside(0)
 
+    def to_oci(self) -> dict[str, list[dict[str, int]]]:
+        """Return linux.uidMappings and linux.gidMappings."""
+        return {"uidMappings": _mappings(self.uids), "gidMappings": _mappings(self.gids)}
+
     def uid_outside(self, uid: int) -> int:
         """The host's id of a user of the container; InvalidArgument, in Docker's words, for one that has none."""
         return _outside(self.uids, uid)
@@ -58,6 +62,10 @@ class Identity:
 
 HOST = Identity()
 """No user namespace: the host's own ids."""
+
+
+def _mappings(ranges: tuple[IdRange, ...]) -> list[dict[str, int]]:
+    return [{"containerID": each.inside, "hostID": each.outside, "size": each.size} for each in ranges]
 
 
 def _outside(ranges: tuple[IdRange, ...], number: int) -> int:

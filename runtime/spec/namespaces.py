@@ -25,6 +25,7 @@ class Namespaces:
     pid: str = NEW
     uts: str = NEW
     cgroup: str = HOST
+    user: str = HOST
 
     def to_oci(self) -> list[dict[str, Any]]:
         """Return linux.namespaces in Docker's order."""
@@ -34,6 +35,7 @@ class Namespaces:
             ("pid", self.pid),
             ("ipc", self.ipc),
             ("cgroup", self.cgroup),
+            ("user", self.user),
         )
         return [{"type": "mount"}, *(_entry(kind, word) for kind, word in kinds if word != HOST)]
 

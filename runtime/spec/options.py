@@ -6,6 +6,7 @@ from typing import Any
 
 from runtime.spec import capabilities, masked
 from runtime.spec.devices import Device, DeviceRule
+from runtime.spec.identity import HOST, Identity
 from runtime.spec.mounts import Mount
 from runtime.spec.namespaces import Namespaces
 from runtime.spec.resources import Resources, Rlimit
@@ -34,6 +35,7 @@ class SpecOptions:
     masked_paths        None is Docker's default (nothing when privileged); () hides nothing
     readonly_paths      the same
     thermal_paths       what of this host's CPUs the default hides as well
+    identity            what the user namespace maps, where `namespaces` have one
     mounts              binds and tmpfs of user, volumes, and the container's own files, in any order
     devices             nodes beyond the runtime's own; a privileged container's are devices.host_devices()
     device_rules        added to the default rules; without effect when privileged
@@ -64,6 +66,7 @@ class SpecOptions:
     readonly_paths: tuple[str, ...] | None = None
     thermal_paths: tuple[str, ...] = field(default_factory=masked.thermal_paths)
     namespaces: Namespaces = field(default_factory=Namespaces)
+    identity: Identity = HOST
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
     device_rules: tuple[DeviceRule, ...] = ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from errdefs import SystemFailure
-from runtime.mount import mountinfo, unmount
+from runtime.mount import Mount, attach, mountinfo, unmount
 from runtime.snapshots.copy import CopySnapshotter
 from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.snapshots.snapshotter import Snapshotter
@@ -111,3 +111,19 @@ async def test_nothing_is_left_when_the_ids_cannot_be(snapshots: Snapshotter, tm
     with pytest.raises(SystemFailure, match="cannot map ids of a user namespace"):
         await snapshots.mount("c", tmp_path / "one", identity=twice)
     assert list((tmp_path / "one").iterdir()) == []
+
+
+async def test_it_can_be_known_beforehand(snapshots: Snapshotter, tmp_path: Path) -> None:
+    before = len(mountinfo())
+    await snapshots.require(MAPPED)
+    assert len(mountinfo()) == before
+    (tmp_path / "ramfs").mkdir()
+    attach([Mount(type="ramfs", source="ramfs")], tmp_path / "ramfs")
+    try:
+        unable = await CopySnapshotter.open(tmp_path / "ramfs")
+        with pytest.raises(
+            SystemFailure, match=r"user namespaces need Linux 5\.19 and a file system with idmapped"
+        ):
+            await unable.require(MAPPED)
+    finally:
+        unmount(tmp_path / "ramfs")

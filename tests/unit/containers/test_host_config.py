@@ -16,6 +16,7 @@ from engine.containers.defaults import with_defaults
 from engine.containers.oci import Surroundings, spec_options
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
+from runtime.spec.identity import HOST, Identity, IdRange
 from runtime.spec.mounts import Bind
 from runtime.spec.options import SpecOptions
 from runtime.spec.resources import Rlimit
@@ -133,7 +134,7 @@ def test_donors_that_run(kind: str) -> None:
     host = joining(kind)
     for status in (Status.RUNNING, Status.PAUSED):
         donor = container(HostConfig(ipc_mode="shareable"), status)
-        with donors.joining(host, store(donor)) as joined:
+        with donors.joining(container(host), store(donor)) as joined:
             assert os.readlink(joined[kind]) == os.readlink(f"/proc/self/ns/{kind}")
     assert not os.path.exists(joined[kind])
 
@@ -155,7 +156,7 @@ def test_donors_that_do_not(kind: str, status: Status | None, error: type[Except
     host = joining(kind)
     there = [container(HostConfig(ipc_mode="shareable"), status)] if status else []
     match = f"failed to join {kind.upper()} namespace: {text}"
-    with pytest.raises(error, match=match), donors.joining(host, store(*there)):
+    with pytest.raises(error, match=match), donors.joining(container(host), store(*there)):
         pass
 
 
@@ -164,9 +165,28 @@ def test_an_ipc_namespace_that_is_not_shared(mode: str) -> None:
     donor = store(container(HostConfig(ipc_mode=mode)))
     with (
         pytest.raises(errdefs.InvalidArgument, match="non-shareable IPC"),
-        donors.joining(joining("ipc"), donor),
+        donors.joining(container(joining("ipc")), donor),
     ):
         pass
+
+
+def test_what_belongs_to_another_user_namespace() -> None:
+    """A container of the host's may join it; one with its own joins only the same."""
+    mapped = Identity(uids=(IdRange(0, 100000, 65536),), gids=(IdRange(0, 100000, 65536),))
+    donor = container(HostConfig(ipc_mode="shareable"))
+    joiner = container(joining("ipc"))
+    joiner.identity = mapped
+    with (
+        pytest.raises(errdefs.InvalidArgument, match="has not the same user namespace"),
+        donors.joining(joiner, store(donor)),
+    ):
+        pass
+    donor.identity = mapped
+    with donors.joining(joiner, store(donor)) as joined:
+        assert os.readlink(joined["user"]) == os.readlink("/proc/self/ns/user")
+    joiner.identity = HOST
+    with donors.joining(joiner, store(donor)) as joined:
+        assert set(joined) == {"ipc"}
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -182,7 +202,7 @@ def test_a_donor_that_ends_meanwhile() -> None:
     donor = container(HostConfig())
     donor.state = State(status=Status.RUNNING, pid=process.pid)
     text = f"failed to join PID namespace: container {DONOR} is not running"
-    with pytest.raises(errdefs.Conflict, match=text), donors.joining(joining("pid"), store(donor)):
+    with pytest.raises(errdefs.Conflict, match=text), donors.joining(container(joining("pid")), store(donor)):
         end(process)
-    with pytest.raises(errdefs.Conflict, match=text), donors.joining(joining("pid"), store(donor)):
+    with pytest.raises(errdefs.Conflict, match=text), donors.joining(container(joining("pid")), store(donor)):
         pass

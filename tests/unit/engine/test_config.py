@@ -302,7 +302,6 @@ def test_a_file_that_never_ends_is_refused() -> None:
             ["--default-ulimit", "nofile=2:1"],
             'invalid argument "nofile=2:1" for "--default-ulimit" flag: ulimit soft',
         ),
-        (["--userns-remap", "default"], "userns-remap is not supported by this version of wherry"),
         (["--iptables=false"], "iptables is not supported by this version of wherry"),
         (["--tlsverify"], "tlsverify is not supported by this version of wherry"),
         (["--default-stop-timeout=0"], "default-stop-timeout is not supported"),
