@@ -159,10 +159,10 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         network=network,
         networks=networks,
         hierarchy=cgroups.detect(),
+        identity=identity,
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
         seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
     )
-        identity=identity,
     registry = Registry(_registries(config))
     stack.push_async_callback(registry.close)
     lives = Lives()
@@ -257,13 +257,13 @@ async def _open_volumes(
         instance=instance,
         remove_tree=tree.remove,
         mounted=lambda: [entry.target for entry in mount.mountinfo()],
+        owner=owner,
     )
     return await Volumes.open(database, [driver], events, store.volumes_used, owner)
 
 
 async def _open_network(config: Config, instance: str, plugins: Plugins, stack: AsyncExitStack) -> Controller:
     controller = await Controller.open(
-        owner=owner,
         NetworkConfig(
             instance=instance,
             exec_root=config.exec_root,

@@ -59,14 +59,14 @@ def _write(
     _put(directory / "hostname", f"{hostname}\n".encode())
     _put(directory / "hosts", text)
     _put_resolv_conf(directory, _resolv_conf(container, machinery))
+    if container.identity.remapped:
+        for name in NAMES:
+            os.chown(directory / name, *container.identity.root, follow_symlinks=False)
 
 
 async def came(container: Container, endpoint: Endpoint, machinery: Machinery) -> None:
     """A running container came to a network: its hosts file tells its addresses there.
 
-    if container.identity.remapped:
-        for name in NAMES:
-            os.chown(directory / name, *container.identity.root, follow_symlinks=False)
     With its first network of the user's comes the embedded DNS.
     """
     config, addresses = container.config, _addresses(endpoint)

@@ -145,10 +145,10 @@ class Shim:
             grace=_INIT_GRACE,
             log=log,
             finished=self._finished,
+            owner=order.owner,
         )
         launch = Launch(
             self.loop,
-            owner=order.owner,
             self.directory,
             self.init,
             pid_file="pid",
