@@ -12,6 +12,7 @@ from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
 from runtime.layers.pack import pack
+from runtime.spec.identity import HOST, Identity
 
 
 def require_files(container: Container, verb: str) -> None:
@@ -45,10 +46,10 @@ async def open_root(container: Container, machinery: Machinery) -> int:
         await bundle.remove(directory)
 
 
-async def export(root: int) -> AsyncIterator[bytes]:
+async def export(root: int, identity: Identity = HOST) -> AsyncIterator[bytes]:
     """The archive, in chunks of up to a megabyte; the descriptor is closed at the end, also by `aclose`."""
     try:
-        async with aclosing(pack(root)) as chunks:
+        async with aclosing(pack(root, identity=identity)) as chunks:
             async for chunk in chunks:
                 yield chunk
     finally:

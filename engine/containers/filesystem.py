@@ -48,7 +48,7 @@ class Filesystem:
             container = self._again(container.id, reference)
             require_files(container, "export")
             root = await open_root(container, self._machinery)
-        async with aclosing(export(root)) as chunks:  # type: ignore[type-var]
+        async with aclosing(export(root, container.identity)) as chunks:  # type: ignore[type-var]
             await self._announcer.tell(container, "export")
             async for chunk in chunks:
                 yield chunk

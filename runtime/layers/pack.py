@@ -9,21 +9,27 @@ from pathlib import Path
 from errdefs import SystemFailure
 from runtime.layers.process import worker
 from runtime.pipe import receive
+from runtime.spec.identity import HOST, Identity
 
 _CHUNK = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 async def pack(
-    directory: Path | int, *, whiteouts: bool = False, leave_out: Sequence[str] = ()
+    directory: Path | int,
+    *,
+    whiteouts: bool = False,
+    leave_out: Sequence[str] = (),
+    identity: Identity = HOST,
 ) -> AsyncGenerator[bytes, None]:
     """Yield a tar archive of what is in `directory`, sorted, without the directory itself.
 
     The directory, which a descriptor may stand for, may be a mounted root in use: what vanishes is left out,
     what shrinks is filled up with zeros. What is at the paths `leave_out`, absolute from there, is skipped. With
     `whiteouts` it is the upper directory of an overlay, and the archive is the layer: deletions become
-    `.wh.` files. Waits while nobody takes the chunks, which have up to a megabyte. Close it early with
-    `aclose`: the process ends. SystemFailure when the host fails, also in the middle.
+    `.wh.` files. The root of a container with an `identity` is archived with the container's own ids. Waits while
+    nobody takes the chunks, which have up to a megabyte. Close it early with `aclose`: the
+    process ends. SystemFailure when the host fails, also in the middle.
     """
     with ExitStack() as opened:
         try:
@@ -40,7 +46,7 @@ async def pack(
         sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
         archive, transport = receive(reading, _CHUNK)
         opened.callback(transport.close)
-        order = {"whiteouts": whiteouts, "leave_out": list(leave_out)}
+        order = {"whiteouts": whiteouts, "leave_out": list(leave_out), "identity": identity.to_lists()}
         async with worker("runtime.layers.packer", order, [source, writing]) as packing:
             sink.close()
             while chunk := await archive.read(_CHUNK):

@@ -1,7 +1,7 @@
 """The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
 
-ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths]}. Descriptors: 3 the directory,
-4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may
+ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths], "identity": lists}. Descriptors: 3 the
+directory, 4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may
 be the root of a running container: it becomes our root, and every object is reached by directory
 descriptors and through no link.
 """
@@ -20,12 +20,14 @@ from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, padding
 from runtime.layers.limits import DEFAULT
 from runtime.layers.lower import OPAQUE
+from runtime.spec.identity import HOST, Identity
 from runtime.tree import Move, Step
 
 _DIRECTORY, _OUT, _REPORT = 3, 4, 5
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
 _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
+_REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -39,14 +41,25 @@ _TYPES = {
 class Packer:
     """Turns the steps of a walk into an archive on a descriptor."""
 
-    def __init__(self, out: int, *, whiteouts: bool, leave_out: Sequence[str] = ()) -> None:
-        """Write to `out`; with `whiteouts`, the marks of overlayfs become those of a layer."""
+    def __init__(
+        self,
+        out: int,
+        *,
+        whiteouts: bool = False,
+        leave_out: Sequence[str] = (),
+        below: bytes | None = None,
+        identity: Identity = HOST,
+    ) -> None:
+        """Write to `out`; with `whiteouts`, the marks of overlayfs become those of a layer. All names are put `below`
+        this one. Of the root of a container with an `identity` the archive has the container's own ids.
+        """
         self._out = out
+        self._identity = identity
         self._leave_out = frozenset(os.fsencode(path.strip("/")) for path in leave_out)
         self._whiteouts = whiteouts
         self._pending: list[bytes] = []
         self._waiting = 0  # bytes in `_pending`
-        self._path: list[bytes] = []
+        self._path: list[bytes] = [] if below is None else [below]
         self._links: dict[tuple[int, int], bytes] = {}
 
     def take(self, step: Step) -> None:
@@ -72,6 +85,10 @@ class Packer:
         elif not stat.S_ISSOCK(step.stat.st_mode):
             self._special(step.stat, base, name)
 
+    def directory(self, found: os.stat_result, name: bytes) -> None:
+        """Write a directory that no walk enters."""
+        self._header(found, name)
+
     def _special(self, found: os.stat_result, base: bytes, name: bytes) -> None:
         if not self._hard_link(found, name):
             with contextlib.suppress(FileNotFoundError):
@@ -87,7 +104,7 @@ class Packer:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or self._hard_link(found, name):
                 return
-            capability = _xattr(fd, _CAPABILITY)
+            capability = self._inside(_xattr(fd, _CAPABILITY))
             xattrs = [(_CAPABILITY.encode(), capability)] if capability else []
             self._header(found, name, size=found.st_size, xattrs=xattrs)
             self._content(fd, found.st_size)
@@ -100,7 +117,7 @@ class Packer:
         first = self._links.setdefault((found.st_dev, found.st_ino), name)
         if first == name:
             return False
-        self._emit(encode(_entry(found, name, link=first, kind=tar.HARD_LINK)))
+        self._emit(self._entry(found, name, link=first, kind=tar.HARD_LINK))
         return True
 
     def _header(
@@ -112,7 +129,7 @@ class Packer:
         size: int = 0,
         xattrs: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
-        self._emit(encode(_entry(found, name, link=link, size=size, xattrs=xattrs or [])))
+        self._emit(self._entry(found, name, link=link, size=size, xattrs=xattrs or []))
 
     def _content(self, fd: int, size: int) -> None:
         """Write exactly `size` bytes, zeros for those that a file lost meanwhile."""
@@ -158,34 +175,41 @@ class Packer:
             while view:
                 view = view[os.write(self._out, view) :]
 
+    def _entry(
+        self,
+        found: os.stat_result,
+        name: bytes,
+        *,
+        link: bytes = b"",
+        size: int = 0,
+        kind: bytes | None = None,
+        xattrs: Sequence[tuple[bytes, bytes]] = (),
+    ) -> bytes:
+        device = (os.major(found.st_rdev), os.minor(found.st_rdev))
+        entry = Entry(
+            name=name,
+            type=kind or _TYPES[stat.S_IFMT(found.st_mode)],
+            mode=stat.S_IMODE(found.st_mode),
+            uid=self._identity.uid_inside(found.st_uid),
+            gid=self._identity.gid_inside(found.st_gid),
+            size=size,
+            mtime=int(found.st_mtime_ns // 10**9),
+            link=link,
+            device=device if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else (0, 0),
+            xattrs=xattrs,
+        )
+        return encode(entry)
+
+    def _inside(self, capability: bytes) -> bytes:
+        """Capabilities that count for the root of a user namespace, as they count for root."""
+        if not self._identity.remapped or capability[3:4] != _REVISION_3:
+            return capability
+        return capability[:3] + _REVISION_2 + capability[4:-4]
+
     def end(self) -> None:
         """Close the archive."""
         self._emit(END)
         self.flush()
-
-
-def _entry(
-    found: os.stat_result,
-    name: bytes,
-    *,
-    link: bytes = b"",
-    size: int = 0,
-    kind: bytes | None = None,
-    xattrs: list[tuple[bytes, bytes]] | None = None,
-) -> Entry:
-    device = (os.major(found.st_rdev), os.minor(found.st_rdev))
-    return Entry(
-        name=name,
-        type=kind or _TYPES[stat.S_IFMT(found.st_mode)],
-        mode=stat.S_IMODE(found.st_mode),
-        uid=found.st_uid,
-        gid=found.st_gid,
-        size=size,
-        mtime=int(found.st_mtime_ns // 10**9),
-        link=link,
-        device=device if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else (0, 0),
-        xattrs=xattrs or (),
-    )
 
 
 def _xattr(target: int | bytes, name: str) -> bytes:
@@ -204,7 +228,8 @@ def main() -> None:
         confine.end_with_parent()
         confine.limit(DEFAULT)
         confine.enter(_DIRECTORY)
-        packer = Packer(_OUT, whiteouts=order["whiteouts"], leave_out=order["leave_out"])
+        identity = Identity.from_lists(order["identity"])
+        packer = Packer(_OUT, whiteouts=order["whiteouts"], leave_out=order["leave_out"], identity=identity)
         for step in tree.walk("/"):
             packer.take(step)
         packer.end()

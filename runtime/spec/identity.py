@@ -43,6 +43,16 @@ class Identity:
         """Return linux.uidMappings and linux.gidMappings."""
         return {"uidMappings": _mappings(self.uids), "gidMappings": _mappings(self.gids)}
 
+    def to_lists(self) -> list[list[list[int]]]:
+        """Return the ranges as JSON has them; `from_lists` reads them."""
+        return [[[each.inside, each.outside, each.size] for each in kind] for kind in (self.uids, self.gids)]
+
+    @classmethod
+    def from_lists(cls, lists: list[list[list[int]]]) -> "Identity":
+        """Return what `to_lists` told."""
+        uids, gids = (tuple(IdRange(*numbers) for numbers in kind) for kind in lists)
+        return cls(uids, gids)
+
     def uid_outside(self, uid: int) -> int:
         """The host's id of a user of the container; InvalidArgument, in Docker's words, for one that has none."""
         return _outside(self.uids, uid)
