@@ -7,7 +7,15 @@ command line says `--fault-points`, a flag that no help text shows and no config
 import os
 import signal
 
-PLAIN = ("exit.released", "exit.recorded", "stop.marked", "restart.stopped", "pause.frozen", "commit.frozen")
+PLAIN = (
+    "exit.released",
+    "exit.recorded",
+    "stop.marked",
+    "restart.stopped",
+    "pause.frozen",
+    "commit.frozen",
+    "health.recorded",
+)
 """Points of verbs that need no undo stack: each leaves a state from which the next boot goes on."""
 
 _armed = ""

@@ -7,12 +7,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 
-from errdefs import Conflict, SystemFailure
+from errdefs import Conflict, SystemFailure, Unavailable
 from runtime import runc
 from runtime.exiting import exiting
+from runtime.probing import ProbeFiles, ProbeRequest, ProbeResult
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
 from runtime.task_values import Attach, ExecRequest, Exit, Runtime
 
@@ -55,6 +57,8 @@ class Task:
         self._left = asyncio.Event()
         self._parted = asyncio.Event()
         self._execs: dict[str, asyncio.Future[Exit]] = {}
+        self._probes: dict[str, asyncio.Future[ProbeResult]] = {}
+        self._probe_files = ProbeFiles(state_dir)
 
     # -- for the supervisor
 
@@ -122,6 +126,20 @@ class Task:
         """Signal init; nothing happens once it has ended."""
         _signal(self._pidfd, signal)
 
+    def mounts(self) -> int:
+        """Init's mount namespace, as a descriptor that the caller closes. Unavailable once init has ended."""
+        namespace = -1
+        try:
+            namespace = os.open(f"/proc/{self.pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            if self._pidfd < 0:
+                raise ProcessLookupError
+            signal.pidfd_send_signal(self._pidfd, 0)  # nobody else has got the pid before it was looked up
+        except OSError as error:
+            if namespace >= 0:
+                os.close(namespace)
+            raise Unavailable(f"container {self.id} has ended") from error
+        return namespace
+
     async def resize(self, height: int, width: int) -> None:
         """Set the size of init's terminal in characters. Conflict when it has none."""
         await self._resize("", height, width)
@@ -171,6 +189,49 @@ class Task:
             stream.close()
             process.stream = None
         return process
+
+    async def expect_probes(self) -> None:
+        """Between create and start: health checks will come. A shim that does not know what they are is not asked."""
+        with suppress(RefusedError, ShimLostError):
+            await self._request("expect-probes")
+
+    async def probe(self, request: ProbeRequest) -> "asyncio.Future[ProbeResult]":
+        """Run a probe; returns, once it runs, what will tell its end. The shim kills it at its timeout.
+
+        Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not run.
+        """
+        for _ in range(_EXEC_TRIES - 1):
+            try:
+                return await self._probe(request)
+            except SystemFailure as error:
+                if _NO_THREADS not in error.message:
+                    raise
+        return await self._probe(request)
+
+    async def _probe(self, request: ProbeRequest) -> "asyncio.Future[ProbeResult]":
+        try:
+            await asyncio.to_thread(self._probe_files.write, request)
+        except OSError as error:
+            raise SystemFailure(f"cannot write {error.filename}: {error.strerror}") from error
+        ended: asyncio.Future[ProbeResult] = self._loop.create_future()
+        self._probes[request.id] = ended
+        try:
+            await self._request("probe", request.id, int(request.timeout * 1000), self._probe_files.way)
+        except RefusedError as error:
+            self._probes.pop(request.id, None)
+            raise await self._exec_error(request.id, error) from None
+        except ShimLostError:
+            self._probes.pop(request.id, None)
+            raise Conflict(f"container {self.id} is not running") from None
+        except BaseException:
+            self._probes.pop(request.id, None)
+            raise
+        return ended
+
+    async def unprobe(self) -> None:
+        """Kill the probe that runs, if any."""
+        with suppress(RefusedError, ShimLostError):
+            await self._request("unprobe")
 
     async def wait(self) -> Exit:
         """Return how init ended, as soon as that is written down."""
@@ -262,8 +323,16 @@ class Task:
             ended = self._execs.pop(fields[0].decode("ascii", "replace"), None)
             if ended is not None:
                 ended.set_result(Exit(code=int(fields[1]), at=int(fields[2])))
+        elif word == b"probe-exit":
+            self._probe_ended(*fields)
         elif word == b"deleted":
             self._deleted()
+
+    def _probe_ended(self, probe_id: bytes, code: bytes, at: bytes, late: bytes, output: bytes) -> None:
+        ended = self._probes.pop(probe_id.decode("ascii", "replace"), None)
+        if ended is not None and not ended.done():
+            told = bytes.fromhex(output.decode("ascii", "replace"))
+            ended.set_result(ProbeResult(code=int(code), at=int(at), late=late == b"1", output=told))
 
     def _set_exit(self, exit_: Exit) -> None:
         if not self._exit.done():
@@ -279,6 +348,10 @@ class Task:
         for ended in self._execs.values():
             ended.set_result(Exit(code=EXIT_KILLED, at=time.time_ns(), reason=reason))
         self._execs.clear()
+        for probe in self._probes.values():
+            if not probe.done():
+                probe.set_result(ProbeResult(code=EXIT_KILLED, at=time.time_ns(), late=False, output=b""))
+        self._probes.clear()
 
     def _lost(self) -> None:
         """The channel closed: rightly after `deleted`, else the shim is dead."""

@@ -15,7 +15,7 @@ from runtime.spawn import ENVIRONMENT, Child, birth
 
 # What shims use of the standard library. It is loaded first, so that their own code and data lie together in memory.
 _LIBRARY = (
-    "array, codecs, ctypes, fcntl, functools, gc, os, select, signal, socket, stat, struct, termios, time"
+    "array, codecs, ctypes, fcntl, functools, gc, os, resource, select, signal, socket, stat, struct, termios, time"
 )
 _MAIN = "from runtime.shim.zygote import main; main(*sys.argv[2:])"
 _CODE = f"import sys; sys.path.append(sys.argv[1]); import {_LIBRARY}; {_MAIN}"

@@ -14,6 +14,7 @@ from api.schema.times import go_time
 from api.versions import Version
 from engine.containers.container import Container
 from engine.containers.state import Status
+from engine.health.health import Health
 from runtime.spec import masked
 from volumes.mount_point import MountPoint
 
@@ -101,7 +102,11 @@ def summary(
         **_image_manifest(container, version),
     }
     if not version.before("1.52"):
-        shown["Health"] = {"Status": "none", "FailingStreak": 0}
+        health = container.state.health
+        shown["Health"] = {
+            "Status": health.status.value if health is not None else "none",
+            "FailingStreak": health.failing_streak if health is not None else 0,
+        }
     return shown
 
 
@@ -116,6 +121,7 @@ def _image_manifest(container: Container, version: Version) -> dict[str, Any]:
 
 def _state(container: Container) -> dict[str, Any]:
     state = container.state
+    health = {} if state.health is None else {"Health": _health(state.health)}
     return {
         "Status": state.status.value,
         "Running": state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING),
@@ -128,6 +134,23 @@ def _state(container: Container) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": go_time(state.started_at),
         "FinishedAt": go_time(state.finished_at),
+        **health,
+    }
+
+
+def _health(health: Health) -> dict[str, Any]:
+    return {
+        "Status": health.status.value,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {
+                "Start": go_time(result.start),
+                "End": go_time(result.end),
+                "ExitCode": result.exit_code,
+                "Output": result.output,
+            }
+            for result in health.log
+        ],
     }
 
 

@@ -5,6 +5,7 @@ import time
 from api.schema.times import human_duration
 from engine.containers.container import State
 from engine.containers.state import Status
+from engine.health.health import HealthStatus
 
 
 def human(state: State, now: int | None = None) -> str:
@@ -13,7 +14,7 @@ def human(state: State, now: int | None = None) -> str:
     up = f"Up {human_duration(now - state.started_at)}"
     since = human_duration(now - state.finished_at)
     texts = {
-        Status.RUNNING: up,
+        Status.RUNNING: f"{up}{_health(state)}",
         Status.PAUSED: f"{up} (Paused)",
         Status.RESTARTING: f"Restarting ({state.exit_code}) {since} ago",
         Status.REMOVING: "Removal In Progress",
@@ -22,3 +23,10 @@ def human(state: State, now: int | None = None) -> str:
         Status.EXITED: f"Exited ({state.exit_code}) {since} ago" if state.finished_at else "",
     }
     return texts[state.status]
+
+
+def _health(state: State) -> str:
+    if state.health is None:
+        return ""
+    starting = state.health.status is HealthStatus.STARTING
+    return " (health: starting)" if starting else f" ({state.health.status})"

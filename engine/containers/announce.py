@@ -31,6 +31,10 @@ class Announcer:
             "container", action, container.id, {**attributes(container), **extra}, time_ns=time_ns
         )
 
+    def mention(self, container: Container, action: str, **extra: str) -> None:
+        """Tell an action of now to who listens, without storing it."""
+        self._events.mention("container", action, container.id, {**attributes(container), **extra})
+
     async def oom(self, container: Container) -> None:
         """Publish that a run ended because its memory was used up, if so."""
         if container.state.oom_killed:

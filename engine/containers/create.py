@@ -67,7 +67,7 @@ async def prepare(
         limits=machinery.limits,
     )
     identity = identity_of(host, machinery.identity)
-    refuse_unbuilt(merged, host)
+    refuse_unbuilt(host)
     LogOptions.parse(host.log_config)
     changes, warnings = discard(msgspec.structs.asdict(host), machinery.limits)
     host = msgspec.structs.replace(host, **changes)

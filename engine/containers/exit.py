@@ -7,6 +7,7 @@ from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
+from engine.health.health import unwatched
 from runtime.task_values import Exit
 
 NANOSECOND = 1e-9
@@ -22,6 +23,7 @@ def ended(container: Container, exit_status: Exit) -> Container:
         error=exit_status.reason,
         oom_killed=exit_status.oom,
         finished_at=exit_status.at,
+        health=unwatched(container.state.health),
     )
     return msgspec.structs.replace(container, state=state, endpoints={}, ports=[], sandbox_id="")
 

@@ -19,6 +19,7 @@ from engine.containers.starting import PATIENCE
 from engine.containers.state import Action, Status, refusal
 from engine.containers.stop import await_end, kill_for_good, patience, stop
 from engine.containers.unlink import split, unlink
+from engine.health.health import unwatched
 from runtime import cgroups
 
 _replace = msgspec.structs.replace
@@ -142,8 +143,14 @@ class Life(Door):
             act = cgroups.freeze if action is Action.PAUSE else cgroups.thaw
             await on_group(act, container)
             faults.hit("pause.frozen")
-            state = _replace(container.state, status=status)
-            await self._store.save_run(_replace(container, state=state, to_go_on=False))
+            health = container.state.health
+            if action is Action.PAUSE and self._watcher.monitors.halt(live):
+                health = unwatched(health)
+            state = _replace(container.state, status=status, health=health)
+            container = _replace(container, state=state, to_go_on=False)
+            await self._store.save_run(container)
+            if action is Action.UNPAUSE:
+                self._watcher.monitors.begin(container, live)
         await self._announcer.tell(container, action.value)
 
     async def remove(

@@ -98,7 +98,7 @@ def _passes(
         and filters.match("id", container.id)
         and filters.labels("label", container.config.labels)
         and filters.exact("status", container.state.status.value)
-        and filters.exact("health", "none")
+        and filters.exact("health", _health(container))
         and _exited(container, filters)
         and (not filters.values("ancestor") or container.image_id in ancestors)
         and not filters.boolean("is-task", default=False)
@@ -106,6 +106,10 @@ def _passes(
         and _volume(container, filters)
         and _ports(container, ports)
     )
+
+
+def _health(container: Container) -> str:
+    return container.state.health.status.value if container.state.health is not None else "none"
 
 
 def _slashed(filters: Filters) -> bool:

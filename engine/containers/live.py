@@ -34,6 +34,8 @@ class Live:
     """A removal is under way."""
     timer: asyncio.Task[None] | None = None
     """The wait of the restart policy."""
+    monitor: asyncio.Task[None] | None = None
+    """What probes its health."""
 
     def __post_init__(self) -> None:
         self.ended.set()

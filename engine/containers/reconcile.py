@@ -116,6 +116,9 @@ class Reconciler:
         self._watcher.watch(container.id, task)
         async with live.lock:
             await self._connect_again(container, task)
+            container = self._store.get(container.id)
+            if container.state.status is Status.RUNNING:
+                self._watcher.monitors.resume(container, live)
 
     async def _connect_again(self, container: Container, task: Task) -> None:
         if container.sandbox_id:

@@ -29,6 +29,7 @@ from engine.containers.places import Place
 from engine.containers.starting import Starting
 from engine.containers.state import Action, Status
 from engine.containers.store import ContainerStore
+from engine.health.health import Check, begun
 from engine.undo import Undo
 from runtime.paths import read_in_root
 from runtime.spec import build, user
@@ -114,6 +115,8 @@ async def _start(
         )
         task = await starting.part(creating)
         undo.step("create", task.abandon)
+        if Check.of(container.config):
+            await task.expect_probes()
         if late:
             container, plugged = await connect(container, pid=task.pid)
             live.got = container
@@ -127,7 +130,12 @@ async def _start(
         undo.step("start")
         running = msgspec.structs.replace(
             container,
-            state=State(status=Status.RUNNING, pid=task.pid, started_at=started_at),
+            state=State(
+                status=Status.RUNNING,
+                pid=task.pid,
+                started_at=started_at,
+                health=begun(container.state.health) if Check.of(container.config) else None,
+            ),
         )
         # Durable: after a power cut the restart policy must know that it ran.
         await store.save(running)

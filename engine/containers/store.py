@@ -144,6 +144,10 @@ class ContainerStore:
         await self._database.write(write, durable=durable)
         self._publish(container)
 
+    def show(self, container: Container) -> None:
+        """Let readers see a record without storing it: what is lost with the daemon is learned anew."""
+        self._publish(container)
+
     async def save_run(self, container: Container, *, durable: bool = False) -> bool:
         """Save how a container runs or is to end; where the disk fails, readers at least see it. False then.
 

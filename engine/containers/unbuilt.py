@@ -6,7 +6,7 @@ The table shrinks with each release. Zero, null and empty values are always acce
 from collections.abc import Callable
 
 import errdefs
-from engine.containers.config import ContainerConfig, HostConfig
+from engine.containers.config import HostConfig
 
 _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
     "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
@@ -14,16 +14,9 @@ _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
     "HostConfig.UsernsMode": lambda host: host.userns_mode not in ("", "host"),
 }
 
-_CONFIG_FIELDS: dict[str, Callable[[ContainerConfig], object]] = {
-    "Healthcheck": lambda config: (
-        config.healthcheck and config.healthcheck.test and config.healthcheck.test != ["NONE"]
-    ),
-}
 
-
-def refuse_unbuilt(config: ContainerConfig, host: HostConfig) -> None:
+def refuse_unbuilt(host: HostConfig) -> None:
     """Raise InvalidArgument naming the first field that is used and does not work yet."""
     used = [name for name, uses in _HOST_FIELDS.items() if uses(host)]
-    used += [name for name, uses in _CONFIG_FIELDS.items() if uses(config)]
     if used:
         raise errdefs.InvalidArgument(f"{used[0]} is not supported by this version of wherry: leave it out")

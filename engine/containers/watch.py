@@ -21,6 +21,7 @@ from engine.containers.remove import remove
 from engine.containers.start import start
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
+from engine.health.monitor import Monitors
 from runtime.task import Task
 from runtime.task_values import Exit
 
@@ -33,6 +34,7 @@ class Watcher:
     def __init__(
         self, machinery: Machinery, store: ContainerStore, lives: Lives, announcer: Announcer
     ) -> None:
+        self.monitors = Monitors(machinery, store, lives, announcer)
         self._machinery = machinery
         self._store = store
         self._lives = lives
@@ -54,6 +56,7 @@ class Watcher:
         await self._announcer.tell(container, "start", time_ns=container.state.started_at)
         if live.task is not None:
             self.watch(container.id, live.task)
+            self.monitors.begin(container, live)
 
     async def given_back(self, live: Live) -> None:
         """Tell what a start that failed had got, and that it is given back."""
@@ -88,6 +91,7 @@ class Watcher:
 
     async def record_exit(self, container_id: str, live: Live, exit_status: Exit) -> Container:
         """Commit the end of a run, and tell who waits. The caller holds the lock."""
+        self.monitors.halt(live)
         ran = self._store.get(container_id)
         container = ended(ran, exit_status)
         if not self._closing and (delay := after(container, live)) is not None:

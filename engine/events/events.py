@@ -69,6 +69,19 @@ class Events:
         self._prune_now_and_then()
         await asyncio.wait([stored])
 
+    def mention(self, type: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> None:  # noqa: A002
+        """Tell an event of now to who listens, and do not store it: such are too many to be kept.
+
+        100 containers that are probed each 5 seconds would push all else out within half an hour.
+        """
+        if not self._listeners:
+            return
+        event = Event(
+            type=type, action=action, actor_id=actor_id, attributes=dict(attributes), time_ns=self._now()
+        )
+        for listener in self._listeners:
+            listener.tell(None, event)
+
     def subscribe(
         self, filters: Filters, since_ns: int | None = None, until_ns: int | None = None
     ) -> AsyncIterator[Event]:

@@ -59,6 +59,24 @@ class Cgroups:
         """A directory for each controller of v1, and for "", v2. Found when asked for: most containers just run."""
         return _folders(self._membership)
 
+    @property
+    def own(self) -> frozenset[str]:
+        """The directories of the groups that are this container's alone."""
+        named = (
+            folder for folder in self._folders.values() if self._container_id in os.path.basename(folder)
+        )
+        return frozenset(named)
+
+    def processes(self) -> list[int]:
+        """The processes in them, as far as they can be read."""
+        found: set[int] = set()
+        for folder in self.own:
+            try:
+                found.update(map(int, _read(f"{folder}/cgroup.procs").split()))
+            except OSError:  # it was removed, or has threads of its own
+                continue
+        return sorted(found)
+
     def oom_killed(self) -> bool:
         """Tell whether the kernel killed a process of the memory group; to be asked before the group is
         removed.
@@ -75,7 +93,7 @@ class Cgroups:
 
     def remove(self) -> bool:
         """Remove the container's groups, as far as they are empty. False when one is left, or none was known."""
-        own = {folder for folder in self._folders.values() if self._container_id in os.path.basename(folder)}
+        own = self.own
         left = False
         for folder in own:
             try:

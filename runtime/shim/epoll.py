@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Watcher = Callable[[int, int], None]
+    Timer = tuple[float, Callable[[], None]]
 
 READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 _ALL_SIGNALS = tuple(map(int, signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}))
@@ -33,7 +34,7 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watchers: dict[int, Watcher] = {}
-        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._timers: list[Timer] = []
         self._children: dict[int, Callable[[int], None]] = {}
         self._unclaimed: dict[int, int] = {}
         self._expecting = 0
@@ -69,9 +70,20 @@ class Loop:
         if self._watchers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back once, that much later."""
-        self._timers.append((time.monotonic() + seconds, callback))
+    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back once, that much later, unless it is called off."""
+        timer = (time.monotonic() + seconds, callback)
+        self._timers.append(timer)
+        return timer
+
+    def call_off(self, timer: Timer) -> None:
+        """Do not call back, if that has not happened."""
+        if timer in self._timers:
+            self._timers.remove(timer)
+
+    def own(self, pid: int, ended: Callable[[int], None]) -> None:
+        """Reap a child that was forked here; `ended` gets its exit code."""
+        self._children[pid] = ended
 
     def spawn(
         self,

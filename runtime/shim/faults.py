@@ -18,6 +18,7 @@ STEPS = (
     "shim.started",
     "shim.exec-launching",
     "shim.exec-launched",
+    "shim.probing",
     "shim.reaped",
     "shim.drained",
     "shim.exit-written",

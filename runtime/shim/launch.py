@@ -38,6 +38,7 @@ class RuntimeCommand:
         self._executable = f"/proc/self/fd/{binary.fd}" if binary.fd >= 0 else order.runtime
         self._binary = binary.fd
         self._native = binary.native
+        self.native = binary.native and order.plain
         self._environment = _SHORT_LIVED if binary.native and order.plain else ENVIRONMENT
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
 

@@ -8,6 +8,7 @@ from runtime.shim import faults, protocol
 from runtime.shim.client import Connection
 from runtime.shim.execs import Execs
 from runtime.shim.launch import describe
+from runtime.shim.probes import Probe, Probes
 from runtime.shim.process import Process
 from runtime.shim.stream import StreamClient
 
@@ -32,6 +33,7 @@ class Requests:
         self._start_here: Start | None = None
         self._after_start: Callable[[], None] | None = None
         self._execs = Execs(shim, self._exec_ended)
+        self._probes = Probes(shim, self._probe_ended)
 
     @property
     def owing(self) -> bool:
@@ -41,8 +43,8 @@ class Requests:
 
     @property
     def execs_running(self) -> bool:
-        """Whether an exec has not been seen to end."""
-        return self._execs.running
+        """Whether an exec or a probe has not been seen to end."""
+        return self._execs.running or self._probes.running
 
     def handle(self, connection: Connection, request: bytes, verb: bytes, arguments: list[bytes]) -> None:
         """Answer one request. ValueError and IndexError mean nonsense: the connection is closed."""
@@ -56,6 +58,14 @@ class Requests:
             self._attach(connection, request, arguments[0])
         elif verb == b"exec":
             self._exec(connection, request, *arguments)
+        elif verb == b"expect-probes":
+            self._shim.expect_probes()
+            connection.send(request, "ok")
+        elif verb == b"probe":
+            self._probe(connection, request, *arguments)
+        elif verb == b"unprobe":
+            self._probes.cancel()
+            connection.send(request, "ok")
         else:
             connection.send(request, "error", 0, f"unknown request {verb.decode('ascii', 'replace')}")
 
@@ -63,6 +73,8 @@ class Requests:
         """A connection was closed, or became a stream."""
         if connection in self._listeners:
             self._listeners.remove(connection)
+            if not self._listeners:  # the daemon is gone, and another will probe anew
+                self._probes.cancel()
 
     def greet(self, connection: Connection) -> None:
         """Tell the daemon that ordered this shim that it lives."""
@@ -198,3 +210,16 @@ class Requests:
     def _exec_ended(self, process: Process) -> None:
         assert process.code is not None
         self._tell("exec-exit", process.name, process.code, process.at)
+
+    def _probe(self, connection: Connection, request: bytes, *arguments: bytes) -> None:
+        if self._shim.state != "running":
+            connection.send(request, "error", 0, f"cannot probe a container that is {self._shim.state}")
+            return
+        self._probes.start(connection, request, *arguments)
+
+    def _probe_ended(self, probe: Probe) -> None:
+        process = probe.process
+        assert process is not None
+        assert process.code is not None
+        output = probe.output.data.hex()
+        self._tell("probe-exit", probe.name, process.code, process.at, int(probe.late), output)

@@ -14,10 +14,12 @@ from runtime.shim import faults, libc, protocol
 from runtime.shim.cgroup import Cgroups
 from runtime.shim.client import Connection
 from runtime.shim.epoll import READ, Loop
+from runtime.shim.inside import Inside
 from runtime.shim.jsonlog import JsonLog
 from runtime.shim.launch import Launch, RuntimeCommand, describe
 from runtime.shim.process import Process
 from runtime.shim.requests import Requests
+from runtime.shim.seccomp import Filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class Shim:
         self._channel = control
         self._control = Connection(self.loop, control, self.requests.handle, self.requests.forget)
         self._cgroups: Cgroups | None = None
+        self._filter: Filter | None = None
+        self._inside: Inside | None = None
         self._exec_rounds = _EXEC_ROUNDS
         self._delete_tries = _DELETE_TRIES
         self._tidied = 0
@@ -173,6 +177,26 @@ class Shim:
         self.init.output.begin()
         self.state = "created"
         self.requests.created()
+
+    def expect_probes(self) -> None:
+        """Health checks are about to come: see to a way in that is cheap, before the container is started."""
+        if self.command.native and self.init is not None and self.state == "created":
+            try:
+                self._filter = Filter(self.loop, self.init.pid)
+            except OSError:  # the runtime will do
+                pass
+
+    def inside(self) -> Inside | None:
+        """The container as processes are put into it without the runtime; None where that takes the runtime."""
+        if self._inside is None and self._filter is not None and self._cgroups is not None:
+            folders = self._cgroups.own
+            if folders:
+                self._inside = Inside(self.order.id, self.pidfd, folders, self._filter)
+        return self._inside
+
+    def processes(self) -> list[int]:
+        """The processes in the container's control groups."""
+        return self._cgroups.processes() if self._cgroups is not None else []
 
     def _create_failed(self, code: int, text: str) -> None:
         self.state = "failed"

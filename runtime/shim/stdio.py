@@ -12,8 +12,21 @@ from runtime.shim.jsonlog import JsonLog
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Protocol
 
-    from runtime.shim.stream import StreamClient
+    class Client(Protocol):
+        """Whoever takes output."""
+
+        @property
+        def owed(self) -> int:
+            """Bytes it has not taken yet."""
+
+        def push(self, stream: int, chunk: bytes) -> None:
+            """Take a chunk of STDOUT or STDERR."""
+
+        def finish(self) -> None:
+            """There is no more."""
+
 
 READ_SIZE = 1 << 16
 CLIENT_LIMIT = 1 << 20  # a client that owes more halts this process's output, as a full pipe would
@@ -27,7 +40,7 @@ class Output:
 
     def __init__(self, loop: Loop, log: JsonLog | None, ended: Callable[[], None]) -> None:
         """`ended` is called when the last writer is gone."""
-        self.clients: list[StreamClient] = []
+        self.clients: list[Client] = []
         self.open = True
         self._loop = loop
         self._log = log
@@ -59,13 +72,13 @@ class Output:
         for fd in self._sources:
             self._loop.watch(fd, READ, self._readable)
 
-    def attach(self, client: StreamClient) -> None:
+    def attach(self, client: Client) -> None:
         """Give `client` everything from now on."""
         self.clients.append(client)
         if not self.open:
             client.finish()
 
-    def detach(self, client: StreamClient) -> None:
+    def detach(self, client: Client) -> None:
         """Let `client` go."""
         if client in self.clients:
             self.clients.remove(client)

@@ -49,7 +49,6 @@ def test_calls_that_are_not_served(wherryd: Wherryd) -> None:
 @pytest.mark.parametrize(
     ("option", "field"),
     [
-        (("--health-cmd", "true"), "Healthcheck"),
         (("--storage-opt", "size=1g"), "HostConfig.StorageOpt"),
     ],
 )
