@@ -48,7 +48,7 @@ def joining(container: Container, store: ContainerStore) -> Iterator[dict[str, s
         for kind, donor in donors.items():
             require_same_users(container, donor, kind.upper())
             if container.identity.remapped:
-                paths["user"] = _hold(held, donor, "user")
+                paths["user"] = _path(donor, "user")  # the runtime looks at its maps beside it
         try:
             yield paths
         except errdefs.WherryError as error:
