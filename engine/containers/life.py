@@ -138,7 +138,7 @@ class Life(Door):
         await self._freeze(reference, Action.UNPAUSE, Status.RUNNING)
 
     async def _freeze(self, reference: str, action: Action, status: Status) -> None:
-        async with self._locked(reference) as (container, _):
+        async with self._locked(reference) as (container, live):
             container.require(action)
             act = cgroups.freeze if action is Action.PAUSE else cgroups.thaw
             await on_group(act, container)
