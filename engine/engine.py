@@ -16,6 +16,7 @@ from engine.containers.containers import Containers
 from engine.containers.execs import Execs
 from engine.containers.filesystem import Filesystem
 from engine.containers.live import Lives
+from engine.containers.log_keeping import LogKeeping
 from engine.containers.machinery import Machinery
 from engine.containers.oci import UNCONFINED
 from engine.containers.prune import ContainerPrune
@@ -150,6 +151,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     networks = await Networks.open(
         database, network, events, store.networks_used, config.default_network_opts
     )
+    announcer = Announcer(events)
+    logs = LogKeeping(config.data_root / "containers", announcer)
+    stack.push_async_callback(logs.close)
     machinery = Machinery(
         config=config,
         supervisor=await _open_supervisor(config, stack),
@@ -158,6 +162,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         volumes=volumes,
         network=network,
         networks=networks,
+        logs=logs,
         hierarchy=cgroups.detect(),
         identity=identity,
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
@@ -167,7 +172,6 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     stack.push_async_callback(registry.close)
     lives = Lives()
     stack.push_async_callback(lives.close)
-    announcer = Announcer(events)
     watcher = Watcher(machinery, store, lives, announcer)
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()

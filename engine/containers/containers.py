@@ -1,7 +1,7 @@
 """The door to containers: finds them, takes their lock, and calls the verb."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -204,20 +204,18 @@ class Containers(Life):
     async def logs(self, reference: str, query: LogQuery) -> AsyncIterator[bytes]:
         """What a container wrote, as the query asks for it; fails before the first byte if it cannot be read."""
         container = self._store.get(reference)
-        if not container.log_path:
-            raise errdefs.Unsupported("configured logging driver does not support reading")
-        live = self._lives.of(container.id)
-        return read(container.log_path, query, live.ended)
+        path = self._machinery.logs.path(container)
+        return read(path, query, self._lives.of(container.id).ended)
 
     async def attach(self, reference: str, request: AttachRequest) -> Attachment:
         """A client's hold of a container's stdio, running or about to start."""
         container = self._store.get(reference)
         replay = None
-        if request.logs and container.log_path:
-            replay = await self.logs(
-                container.id,
-                LogQuery(stdout=request.stdout, stderr=request.stderr, multiplexed=not container.config.tty),
-            )
+        if request.logs:
+            multiplexed = not container.config.tty
+            query = LogQuery(stdout=request.stdout, stderr=request.stderr, multiplexed=multiplexed)
+            with suppress(errdefs.Unsupported):  # it has no log that can be read
+                replay = await self.logs(container.id, query)
         attachment = await attach(container, self._lives.of(container.id), request, replay)
         await self._announcer.tell(container, "attach")
         return attachment

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.config import Config
 from engine.containers.config import HostConfig, LogConfig, RestartPolicy
+from engine.containers.log_options import CACHE_OPTIONS
 from runtime.spec import masked
 from runtime.spec.options import SHM_SIZE
 
@@ -20,6 +21,9 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         log = LogConfig(type=config.log_driver, config={**config.log_opts, **(log.config or {})})
     elif log.type == config.log_driver:
         log = LogConfig(type=log.type, config={**config.log_opts, **(log.config or {})})
+    elif config.log_opts:
+        copied = {name: value for name, value in config.log_opts.items() if name in CACHE_OPTIONS}
+        log = LogConfig(type=log.type, config={**copied, **(log.config or {})})
     return replace(
         host,
         log_config=log,

@@ -8,25 +8,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import errdefs
-from engine.containers import linked, log_attributes, networking
+from engine.containers import linked, networking
 from engine.containers.container import Container
 from engine.containers.linked import Neighbour
 from engine.containers.links import Link
-from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import PREDEFINED, SHARED, mode_of
 from engine.containers.store import ContainerStore
 from network import hosts, resolvconf
 from network.endpoint import Endpoint
-from runtime.task_values import LogFile
 
 _log = logging.getLogger(__name__)
 NAMES = ("hostname", "hosts", "resolv.conf")
 HOST_GATEWAY = "host-gateway"
 _NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
 _MAX_RESOLV_CONF = 1 << 20  # bytes
-MAX_ATTRIBUTES = 1 << 16  # bytes as JSON: every record has them
 
 
 async def write(
@@ -194,22 +190,3 @@ def _put(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-
-
-def log_file(container: Container) -> LogFile | None:
-    """Where and how the output is kept; None for the driver "none"."""
-    if container.host_config.log_config.type == "none":
-        return None
-    options = LogOptions.parse(container.host_config.log_config)
-    attributes = log_attributes.attributes(container, container.host_config.log_config.config or {})
-    attrs = log_attributes.encode(attributes)
-    if len(attrs) > MAX_ATTRIBUTES:
-        raise errdefs.InvalidArgument(
-            f"labels, variables and tag of a log record are at most {MAX_ATTRIBUTES} bytes: these are {len(attrs)}"
-        )
-    return LogFile(
-        path=Path(container.log_path),
-        max_size=options.max_size,
-        max_files=options.max_files,
-        attrs=attrs,
-    )

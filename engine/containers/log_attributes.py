@@ -45,26 +45,35 @@ def check(options: Mapping[str, str]) -> None:
             compile_bounded(options.get(name, ""))
         except errdefs.InvalidArgument as error:
             raise errdefs.InvalidArgument(f"log opt '{name}': {error.message}") from None
-    tag = options.get("tag", "")
-    for action in _ACTION.findall(tag):
+    template = options.get("tag", "")
+    for action in _ACTION.findall(template):
         if action not in _FIELDS:
             raise errdefs.InvalidArgument(
                 f"log opt 'tag': {{{{{action}}}}} is not supported by this version of wherry: "
                 f"use one of {', '.join(sorted(_FIELDS))}"
             )
-    if "{{" in _ACTION.sub("", tag):
+    if "{{" in _ACTION.sub("", template):
         raise errdefs.InvalidArgument("log opt 'tag': template: log-tag:1: unclosed action")
 
 
 def attributes(container: Container, options: Mapping[str, str]) -> dict[str, str]:
     """The attributes of a container's records, none where nothing is asked."""
+    found, told = chosen(container, options), tag(container, options)
+    return {**found, "tag": told} if told else found
+
+
+def tag(container: Container, options: Mapping[str, str], default: str = "") -> str:
+    """What the option `tag` makes of a container."""
+    return _ACTION.sub(lambda match: _FIELDS[match[1]](container), options.get("tag") or default)
+
+
+def chosen(container: Container, options: Mapping[str, str]) -> dict[str, str]:
+    """The labels and variables that are asked for."""
     labels = container.config.labels or {}
     pairs = [entry.partition("=") for entry in container.config.env or ()]
     variables = {name: value for name, equals, value in pairs if equals}
-    found = _chosen(labels, options.get("labels", ""), options.get("labels-regex", ""))
-    found |= _chosen(variables, options.get("env", ""), options.get("env-regex", ""))
-    tag = _ACTION.sub(lambda match: _FIELDS[match[1]](container), options.get("tag", ""))
-    return {**found, "tag": tag} if tag else found
+    found = _matching(labels, options.get("labels", ""), options.get("labels-regex", ""))
+    return found | _matching(variables, options.get("env", ""), options.get("env-regex", ""))
 
 
 def encode(found: Mapping[str, str]) -> bytes:
@@ -77,7 +86,7 @@ def encode(found: Mapping[str, str]) -> bytes:
     return text.encode()
 
 
-def _chosen(values: Mapping[str, str], names: str, expression: str) -> dict[str, str]:
+def _matching(values: Mapping[str, str], names: str, expression: str) -> dict[str, str]:
     chosen = {name: values[name] for name in names.split(",") if name in values}
     if expression:
         matches = compile_bounded(expression).search

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import Config
+from engine.containers.log_keeping import LogKeeping
 from engine.images.images import Images
 from engine.networks.networks import Networks
 from engine.volumes.volumes import Volumes
@@ -25,6 +26,7 @@ class Machinery:
     volumes: Volumes
     network: Controller
     networks: Networks
+    logs: LogKeeping
     hierarchy: Hierarchy
     limits: HostCapabilities
     identity: Identity = HOST

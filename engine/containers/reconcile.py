@@ -77,6 +77,7 @@ class Reconciler:
         if container.running:
             await self._adopt(container)
         container = self._store.get(container.id)
+        self._machinery.logs.begin(container, self._lives.of(container.id).ended)
         if not container.running and self._starts(container):
             await self._store.save_run(restarting(container))
             self._to_start.append(container.id)

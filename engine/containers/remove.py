@@ -36,6 +36,7 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
         with suppress(errdefs.NotFound):  # by a removal that was cut short
             await _remove_snapshot(container, machinery)
         undo.step("snapshot")
+        await machinery.logs.finish(container.id)
         await asyncio.to_thread(_remove_directories, container, machinery)
         undo.step("directory")
         if volumes:

@@ -143,6 +143,7 @@ async def _start(
         undo.done()
     live.task, live.got = task, None
     live.ended.clear()
+    machinery.logs.begin(running, live.ended)
     await files.tell_parents(running, machinery, store)
     await linked.follow(running, machinery, store)
     await _let_in(live, task)
@@ -217,7 +218,7 @@ def task_request(container: Container, machinery: Machinery, *, plain: bool) -> 
         terminal=config.tty,
         open_stdin=config.open_stdin,
         stdin_once=config.stdin_once,
-        log=files.log_file(container),
+        log=machinery.logs.file(container),
         console_size=(size[0], size[1]) if size and len(size) == 2 else None,
         plain=plain,
         owner=container.identity.root,

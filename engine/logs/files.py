@@ -18,6 +18,7 @@ _MARK = (
     64  # bytes before the offset that are looked at again: another content there means truncated and refilled
 )
 _RETRIES = 100
+_INDEX = ".index"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class Place:
 class LogFiles:
     """A place in a log. `open` puts it at the beginning of what was asked; `read` goes on from there."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, block: int = BLOCK) -> None:
+        """`block`: bytes that a read gives at most, unless a single record is longer."""
         self._path = path
+        self._size = block
+        self._missed = True
         self._file: _File | None = None
         self._offset = 0
         self._mark = b""
@@ -65,12 +69,27 @@ class LogFiles:
                 self._file, self._offset, self._mark = each, place.offset, place.mark
             else:
                 each.close()
+        self._missed = self._file is None
         return self._file is not None
 
     @property
     def place(self) -> Place:
         """Where the next `read` begins; to be asked while it is open."""
         return Place(self._here.name.origin, self._offset, self._mark)
+
+    def missed_any(self) -> bool:
+        """Whether it is not known that this file follows what was read before; told once."""
+        missed, self._missed = self._missed, False
+        return missed
+
+    def records_before(self) -> int | None:
+        """How many records were written before this file, where the writer noted it."""
+        position, entries = self._position(names(self._path)), _index(self._path)
+        if position == len(entries):  # the first file of all, before which there was nothing to note
+            return 0
+        if position < len(entries) and entries[-1 - position][0] == self._here.name.origin:
+            return entries[-1 - position][1]
+        return None
 
     def backlog(self) -> int:
         """Bytes on disk from here to the end of the log."""
@@ -122,9 +141,9 @@ class LogFiles:
         return self._file
 
     def _lines(self, *, last: bool) -> bytes:
-        block = self._block(BLOCK)
+        block = self._block(self._size)
         end = block.rfind(b"\n") + 1
-        if not end and len(block) == BLOCK:
+        if not end and len(block) == self._size:
             block = self._block(MAX_RECORD)
             end = block.rfind(b"\n") + 1 or (len(block) if len(block) == MAX_RECORD else 0)
         if not end and last:
@@ -172,6 +191,7 @@ class LogFiles:
             position = self._position(found)
             if position == 0 or not found:
                 return None
+            self._missed = position == len(found)
             if (file := _open(found[position - 1])) is not None:
                 return file
         return None
@@ -297,6 +317,16 @@ def _open(name: Name) -> _File | None:
         return _File(name, fd)
     os.close(fd)
     return None
+
+
+def _index(path: str) -> list[tuple[int, int]]:
+    """Inodes of a numbered log's files, and how many records came before each; the newest is last."""
+    try:
+        with open(path + _INDEX, "rb") as file:
+            lines = file.read(MAX_RECORD).splitlines()
+        return [(int(inode), int(before)) for inode, before in map(bytes.split, lines)]
+    except (OSError, ValueError):
+        return []
 
 
 def _size(path: str) -> int:

@@ -22,11 +22,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class News(asyncio.Event):
-    """What one who waits is woken by. `renamed` tells that more than content changed: names of files may have."""
+    """What one who waits is woken by. `renamed` tells that more than content changed: names of files may have.
 
-    def __init__(self) -> None:
+    With `names_only` content alone wakes nobody.
+    """
+
+    def __init__(self, *, names_only: bool = False) -> None:
         super().__init__()
         self.renamed = False
+        self.names_only = names_only
 
     def take(self) -> bool:
         """Wait for what comes from now on. Returns whether names may have changed until now."""
@@ -82,7 +86,8 @@ class Inotify:
             for waiting in woken:
                 for news in waiting:
                     news.renamed = news.renamed or mask != _IN_MODIFY
-                    news.set()
+                    if news.renamed or not news.names_only:
+                        news.set()
 
 
 _by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Inotify]" = weakref.WeakKeyDictionary()

@@ -4,20 +4,17 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import TypeVar
 
-import errdefs
 from engine.logs.files import LogFiles
 from engine.logs.inotify import News, watching
 from engine.logs.rendering import LogQuery, Renderer
+from engine.logs.threads import in_thread, wake_when
 
 __all__ = ["LogQuery", "read"]
 
 _POLL = 0.25  # seconds between looks where the kernel does not tell
-
-T = TypeVar("T")
 
 
 async def read(path: str | os.PathLike[str], query: LogQuery, ended: asyncio.Event) -> AsyncIterator[bytes]:
@@ -36,19 +33,19 @@ async def read(path: str | os.PathLike[str], query: LogQuery, ended: asyncio.Eve
         told = True
         if following:
             told = stack.enter_context(watching(_directory(path), news))
-            _wake_when(ended, news, stack)
-        is_open = await _in_thread(functools.partial(files.open, query.tail, follow=following))
+            wake_when(ended, news, stack)
+        is_open = await in_thread(functools.partial(files.open, query.tail, follow=following))
         at_end = False
         while not renderer.finished:
             glance = not news.take() and at_end and told
             over = ended.is_set() or not following
             if not is_open and following:
-                is_open = await _in_thread(functools.partial(files.open, None, follow=True))
+                is_open = await in_thread(functools.partial(files.open, None, follow=True))
             lines = files.glance() if glance and not over else None
             if lines is not None:
                 batch, more = renderer.render(lines) if lines else b"", False
             elif is_open:
-                batch, more = await _in_thread(functools.partial(_step, files, renderer, last=over))
+                batch, more = await in_thread(functools.partial(_step, files, renderer, last=over))
                 at_end = not more
             else:
                 batch, more = b"", False
@@ -87,28 +84,5 @@ async def _woken(news: News, until_ns: int | None, *, told: bool) -> bool:
     return True
 
 
-def _wake_when(ended: asyncio.Event, news: News, stack: ExitStack) -> None:
-    """Have the end of the container wake the reader, until the stack is closed."""
-
-    async def tell() -> None:
-        await ended.wait()
-        news.set()
-
-    task = asyncio.get_running_loop().create_task(tell())
-    stack.callback(task.cancel)
-
-
 def _directory(path: str | os.PathLike[str]) -> str:
     return os.path.dirname(os.path.abspath(path))
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """What `work` returns. When cancelled it waits for the thread: it uses descriptors that are closed next."""
-    future = asyncio.get_running_loop().run_in_executor(None, work)
-    try:
-        return await asyncio.shield(future)
-    except OSError as error:
-        raise errdefs.SystemFailure(f"cannot read the log: {error.strerror}") from error
-    except asyncio.CancelledError:
-        await asyncio.wait([future])
-        raise

@@ -59,6 +59,21 @@ def time_text(ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:09d}Z"
 
 
+def short_time(ns: int) -> str:
+    """Unix nanoseconds as Go prints them: without zeros at the end of the fraction."""
+    return time_text(ns)[:-1].rstrip("0").rstrip(".") + "Z"
+
+
+@lru_cache(maxsize=64)
+def nanoseconds(text: str) -> int:
+    """Unix nanoseconds of a record's time; 0 if it is none."""
+    fixed = fixed_time(text)
+    if not fixed:
+        return 0
+    whole = datetime.fromisoformat(fixed[:19]).replace(tzinfo=UTC)
+    return (whole - _EPOCH) // timedelta(seconds=1) * 10**9 + int(fixed[20:29])
+
+
 def _offset(zone: str) -> int:
     """Seconds east of Greenwich of "Z" or "+01:00"; ValueError for others."""
     if zone == "Z":

@@ -12,6 +12,7 @@ from engine.containers.container import Container, State
 from engine.containers.signals import parse_signal
 from engine.containers.state import Status
 from engine.filters import Filters
+from engine.logs.drivers import values
 from network.endpoint import Endpoint
 from network.ports import PortBinding as Given
 
@@ -64,7 +65,15 @@ def test_bad_host_ports_are_refused(spec: str) -> None:
     ("text", "size"), [("10m", 10_000_000), ("1.5k", 1500), ("7", 7), ("2GB", 2 * 10**9)]
 )
 def test_log_sizes_are_decimal(text: str, size: int) -> None:
-    assert log_options.parse_size(text) == size
+    assert values.size(text) == size
+
+
+_COMPRESS = "compress cannot be true when max-file is less than 2 or max-size is not set"
+_PATH = "invalid fluentd-address (tcp://a:1/b): should not contain a path element"
+_SPLUNK = (
+    "the splunk logging driver is not part of wherry: "
+    "send logs to a collector that knows that service, by fluentd, gelf or syslog"
+)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +82,15 @@ def test_log_sizes_are_decimal(text: str, size: int) -> None:
         ("json-file", {"max-size": "x"}, "invalid size: 'x'"),
         ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
         ("json-file", {"frob": "1"}, "unknown log opt 'frob' for json-file log driver"),
-        ("syslog", {}, 'error looking up logging plugin syslog: plugin "syslog" not found'),
+        ("json-file", {"compress": "1", "max-size": "1m"}, _COMPRESS),
+        ("local", {"tag": "x"}, "unknown log opt 'tag' for log driver local"),
+        ("syslog", {"syslog-facility": "24"}, "invalid syslog facility"),
+        ("syslog", {"cache-max-size": "x"}, "invalid value for max-size: x: invalid size: 'x'"),
+        ("fluentd", {"fluentd-address": "tcp://a:1/b"}, _PATH),
+        ("gelf", {"bad": "x"}, "gelf-address is a required parameter"),
+        ("gelf", {"gelf-address": "udp://a:1", "bad": "x"}, 'unknown log opt "bad" for gelf log driver'),
+        ("nosuch", {}, 'error looking up logging plugin nosuch: plugin "nosuch" not found'),
+        ("splunk", {}, _SPLUNK),
     ],
 )
 def test_bad_log_options_are_refused(driver: str, options: dict[str, str], text: str) -> None:

@@ -291,7 +291,7 @@ def test_a_file_that_never_ends_is_refused() -> None:
         (["--exec-opt", "native.cgroupdriver=x"], "invalid exec-opt (native.cgroupdriver=x): use"),
         (["--default-ipc-mode", "host"], 'IPC mode "host" is not supported as default value; '),
         (["--default-cgroupns-mode", "x"], 'invalid default cgroup namespace (x): use "host" or "private"'),
-        (["--log-driver", "syslog"], 'error looking up logging plugin syslog: plugin "syslog" not found'),
+        (["--log-driver", "nosuch"], 'error looking up logging plugin nosuch: plugin "nosuch" not found'),
         (["--log-opt", "x=y"], "unknown log opt 'x' for json-file log driver"),
         (["--bip", "10.0.0.0/8"], "bip: 10.0.0.0/8 must be the address of a host"),
         (["--bip", "x"], "bip: "),
