@@ -1,7 +1,7 @@
 """Archives as answers: streamed as they are made, never held."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from aiohttp import web
 
@@ -11,7 +11,12 @@ from api.connection import Taken, while_connected
 TAR = "application/x-tar"
 
 
-async def send(call: Call, chunks: AsyncIterator[bytes], content_type: str = TAR) -> web.StreamResponse:
+async def send(
+    call: Call,
+    chunks: AsyncIterator[bytes],
+    content_type: str = TAR,
+    headers: Mapping[str, str] | None = None,
+) -> web.StreamResponse:
     """Answer with chunks. What fails before the first one is told by status; later the connection breaks.
 
     The source is closed in any case, also when the client goes.
@@ -21,6 +26,6 @@ async def send(call: Call, chunks: AsyncIterator[bytes], content_type: str = TAR
         with while_connected(call.request):
             async for chunk in source:
                 if response is None:
-                    response = await call.stream(content_type)
+                    response = await call.stream(content_type, headers)
                 await response.write(chunk)
     return response or Taken()

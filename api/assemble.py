@@ -4,6 +4,7 @@ from typing import Protocol
 
 import errdefs
 from api.routes import (
+    archive,
     attach_ws,
     auth,
     container_stats,
@@ -66,6 +67,10 @@ class Doors(Protocol):
     @property
     def filesystem(self) -> filesystem.Filesystem:
         """Files of containers."""
+
+    @property
+    def archives(self) -> archive.Archives:
+        """Copies of files from and to containers."""
 
     @property
     def pulls(self) -> image_transfer.Pulls:
@@ -179,6 +184,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_streams.ContainerStreamRoutes(engine.containers).routes(),
         *execs.ExecRoutes(engine.execs, engine.containers).routes(),
         *filesystem.FilesystemRoutes(engine.filesystem).routes(),
+        *archive.ArchiveRoutes(engine.archives).routes(),
         *image_transfer.ImageTransferRoutes(
             engine.pulls, engine.pushes, image_import.ImageImport(engine.images, engine.registry)
         ).routes(),

@@ -106,9 +106,11 @@ class Call:
         """A JSON answer."""
         return web.Response(status=status, body=errors.encode(value), headers={"Content-Type": _JSON_TYPE})
 
-    async def stream(self, content_type: str) -> web.StreamResponse:
+    async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
         """A chunked answer whose head is sent at once."""
-        response = web.StreamResponse(headers={**self.headers, "Content-Type": content_type})
+        response = web.StreamResponse(
+            headers={**self.headers, **(headers or {}), "Content-Type": content_type}
+        )
         self.started = response
         await response.prepare(self.request)
         return response

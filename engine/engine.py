@@ -12,6 +12,7 @@ from engine import faults, userns_remap
 from engine.build_prune import BuildPrune
 from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
+from engine.containers.archive import Archives
 from engine.containers.containers import Containers
 from engine.containers.execs import Execs
 from engine.containers.filesystem import Filesystem
@@ -51,6 +52,7 @@ from network.controller import Controller, NetworkConfig
 from plugins.discovery import Places
 from plugins.registry import Plugins
 from runtime import cgroups, mount, tree
+from runtime.archive.workers import Workers
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
 from runtime.supervisor import Supervisor
@@ -73,6 +75,7 @@ class Engine:
     containers: Containers
     execs: Execs
     filesystem: Filesystem
+    archives: Archives
     stats: Stats
     updates: Updates
     container_prune: ContainerPrune
@@ -177,6 +180,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     await reconciler.run()
     lives.spawn(reconciler.follow(), "restart policies at boot")
     containers = Containers(machinery, store, lives, announcer, watcher, images)
+    workers = Workers(config.exec_root / "view")
+    stack.push_async_callback(workers.close)
     stats = Stats(store)
     stack.push_async_callback(stats.close)
     collector = Collector(images, config.data_root, config.image_gc)
@@ -191,6 +196,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         network_prune=NetworkPrune(networks, events),
         build_prune=BuildPrune(events),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
+        archives=Archives(machinery, store, lives, announcer, workers),
         images=images,
         pulls=images.pulls(
             registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts

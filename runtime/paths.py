@@ -94,12 +94,12 @@ def _leads_to_kernel(root_fd: int, path: str) -> bool:
     return False
 
 
-def make_mountpoint(root: Path, path: str, directory: bool) -> None:
+def make_mountpoint(root: Path | int, path: str, directory: bool) -> None:
     """Make sure that a directory (or a file) stands at `path` inside `root`, to mount on or to work in.
 
-    Missing directories are made 0755 and a missing file is empty, all owned by root; what exists is left
-    as it is. Links are followed inside the root, dangling ones too, as runc does. InvalidArgument when
-    something of the other kind is in the way, SystemFailure when the host refuses.
+    `root` is a path or a descriptor. Missing directories are made 0755 and a missing file is empty, all owned
+    by root; what exists is left as it is. Links are followed inside the root, dangling ones too, as runc does.
+    InvalidArgument when something of the other kind is in the way, SystemFailure when the host refuses.
     """
     try:
         with ExitStack() as fds:
@@ -113,9 +113,11 @@ def make_mountpoint(root: Path, path: str, directory: bool) -> None:
 class _Walk:
     """A walk below a root by descriptors; each directory passed is held, so `..` never asks the kernel."""
 
-    def __init__(self, fds: ExitStack, root: Path) -> None:
+    def __init__(self, fds: ExitStack, root: Path | int) -> None:
         self._fds = fds
-        self._stack = [_keep(fds, os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))]
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        top = os.open(".", flags, dir_fd=root) if isinstance(root, int) else os.open(root, flags)
+        self._stack = [_keep(fds, top)]
         self._links = 0
 
     def make(self, path: str, directory: bool) -> None:

@@ -7,9 +7,6 @@ from api.routing import Route
 from api.server import refused
 
 _UNBUILT = """
-HEAD /containers/{name}/archive: copying from and to containers
-GET /containers/{name}/archive: copying from and to containers
-PUT /containers/{name}/archive: copying from and to containers
 GET /containers/{name}/checkpoints: checkpoints
 POST /containers/{name}/checkpoints: checkpoints
 DELETE /containers/{name}/checkpoints/{checkpoint}: checkpoints

@@ -32,12 +32,17 @@ async def write(
 
     They are rewritten in place: the inode is what is bound into the container.
     """
-    if mode_of(container).startswith(SHARED):
-        directory = machinery.files(networking.other_of(container, store).id)
-    else:
-        directory = machinery.files(container.id)
+    directory = directory_of(container, machinery, store)
+    if not mode_of(container).startswith(SHARED):
         await asyncio.to_thread(_write, directory, container, neighbours, machinery)
     return {f"/etc/{name}": str(directory / name) for name in NAMES}
+
+
+def directory_of(container: Container, machinery: Machinery, store: ContainerStore) -> Path:
+    """Where they are: with the container whose network it shares, if it does; Conflict if that does not run."""
+    if mode_of(container).startswith(SHARED):
+        return machinery.files(networking.other_of(container, store).id)
+    return machinery.files(container.id)
 
 
 def _write(

@@ -6,6 +6,8 @@ their end.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from zlib import adler32
 
 from runtime.layers.header import BLOCK, DIRECTORY, REGULAR, checksum
 
@@ -14,6 +16,8 @@ END = bytes(2 * BLOCK)
 _MAX_OCTAL_11 = 8**11 - 1
 _MAX_OCTAL_7 = 8**7 - 1
 _NAME_SIZE, _PREFIX_SIZE = 100, 155
+_FILE_AFTER = b"%b%bustar\00000%b%07o\0%07o\0%b" % (REGULAR, bytes(100), bytes(64), 0, 0, bytes(167))
+_FILE_SUM = sum(_FILE_AFTER) + sum(b" " * 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,27 @@ def encode(entry: Entry) -> bytes:
             numbers[key] = 0
     header = _block(base, prefix, entry.type, entry.mode, numbers, link, entry.device)
     return (_extended(name, records) if records else b"") + header
+
+
+def encode_file(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int) -> bytes:
+    """Return what `encode` does for a regular file without xattrs, in a fifth of the time."""
+    if (
+        len(name) > _NAME_SIZE
+        or not name.isascii()
+        or uid > _MAX_OCTAL_7
+        or gid > _MAX_OCTAL_7
+        or size > _MAX_OCTAL_11
+        or not 0 <= mtime <= _MAX_OCTAL_11
+    ):
+        return encode(Entry(name=name, mode=mode, uid=uid, gid=gid, size=size, mtime=mtime))
+    before = name.ljust(_NAME_SIZE, b"\0") + _owner(mode, uid, gid) + b"%011o\0%011o\0" % (size, mtime)
+    total = (adler32(before) & 0xFFFF) - 1 + _FILE_SUM
+    return b"%b%06o\0 %b" % (before, total, _FILE_AFTER)
+
+
+@lru_cache(256)
+def _owner(mode: int, uid: int, gid: int) -> bytes:
+    return b"%07o\0%07o\0%07o\0" % (mode, uid, gid)
 
 
 def padding(size: int) -> bytes:

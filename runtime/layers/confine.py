@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 
 from runtime.layers.limits import Limits
 
@@ -49,6 +50,7 @@ def enter(directory: int) -> None:
     os.chroot(".")
     os.chdir("/")
     os.close(directory)
+    sys.meta_path.clear()
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     _drop_capabilities(_KEPT)
 

@@ -1,7 +1,7 @@
-"""A layer's entries to files, below the current directory, which must be the process's root.
+"""A layer's entries to files, below the current directory, in a process whose root keeps every path inside.
 
-In a chroot the kernel itself keeps every path inside; nobody else changes the tree meanwhile. So a layer
-may go through links that it or a lower layer made, and ends up inside the root. Docker's rules: a name is
+In a chroot the kernel itself does. So a layer may go through links that it or a lower layer made, and ends up inside
+the root; a container's files may even change meanwhile. Docker's rules: a name is
 taken relative to the root and cleaned, one that climbs out is refused; what stands in the way of an entry
 is replaced, except that a directory keeps its content; missing parents are made 0755.
 """
@@ -52,6 +52,7 @@ class Extractor:
         # The times of directories, which each entry made in them changes.
         self._times: dict[bytes, int] = {}
         self._known = 0
+        self._here = os.getcwdb().rstrip(b"/") + b"/"
         self._inherits_group = bool(os.stat(b".").st_mode & stat.S_ISGID)
 
     def extract(self, entries: Iterable[Header]) -> None:
@@ -77,24 +78,33 @@ class Extractor:
         self._times[path] = mtime
         self._known += 3 * len(path) + 400  # as it is in both tables, under its two names
 
-    def _place(self, entry: Header) -> None:
+    def _forget_much(self) -> None:
+        """Forget all when it is much that is remembered."""
         if self._known > _MAX_KNOWN:
             self._settle()
+
+    def _place(self, entry: Header) -> None:
+        self._forget_much()
         name = clean(entry.name)
         if name.startswith(_META) and not name.endswith(_OPAQUE):
             return  # bookkeeping of AUFS
         parent, _, base = name.rpartition(b"/")
-        real = self._parents.get(parent)
-        if real is None:
-            real = self._parent(parent)
         if base.startswith(_WHITEOUT):
-            self._whiteout(real, base)
-            return
+            self._whiteout(self._directory_of(parent), base)
+        else:
+            self._put(entry, self._directory_of(parent), base)
+
+    def _directory_of(self, parent: bytes) -> bytes:
+        real = self._parents.get(parent)
+        return self._parent(parent) if real is None else real
+
+    def _put(self, entry: Header, real: bytes, base: bytes) -> None:
+        """Make an entry in the directory `real`, under the name `base`."""
         path = real + b"/" + base if real else base
         if entry.type == tar.DIRECTORY:
             self._directory(entry, path)
         elif not base:
-            raise InvalidArgument("layer entry: the root directory cannot be replaced")
+            raise InvalidArgument("archive entry: the root directory cannot be replaced")
         elif entry.type == tar.REGULAR:
             self._file(entry, path)
         else:
@@ -108,7 +118,7 @@ class Extractor:
         elif base.startswith(_META):
             return
         elif hidden in (b"", b".", b".."):
-            raise InvalidArgument(f"layer entry {show(base)}: a whiteout of no name")
+            raise InvalidArgument(f"archive entry {show(base)}: a whiteout of no name")
         else:
             self._whiteouts.hide(parent + b"/" + hidden if parent else hidden)
 
@@ -133,7 +143,7 @@ class Extractor:
     def _existing(self, path: bytes, found: os.stat_result) -> bytes:
         """Return the directory that stands at `path`, or that a link there leads to."""
         if stat.S_ISLNK(found.st_mode):
-            path = os.path.realpath(path, strict=True).lstrip(b"/")
+            path = self._inside(os.path.realpath(path, strict=True))
             found = os.lstat(path or b".")
             if not stat.S_ISDIR(found.st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
@@ -143,6 +153,11 @@ class Extractor:
         here = path or b"."
         self._remember(here, self._times.get(here, found.st_mtime_ns))
         return path
+
+    def _inside(self, path: bytes) -> bytes:
+        """An absolute path as the others are kept: relative to where we are, if it is below that."""
+        below = path.rstrip(b"/") + b"/"
+        return below[len(self._here) :].rstrip(b"/") if below.startswith(self._here) else path
 
     def _parent_of_deep(self, name: bytes) -> bytes:
         """Like `_parent`, for any number of missing levels."""
@@ -180,7 +195,7 @@ class Extractor:
 
     def _file(self, entry: Header, path: bytes) -> None:
         if entry.real_size > self._max_file:
-            raise InvalidArgument(f"layer entry {show(entry.name)} is larger than {self._max_file} bytes")
+            raise InvalidArgument(f"archive entry {show(entry.name)} is larger than {self._max_file} bytes")
         try:
             fd = os.open(path, _NEW_FILE, 0o600)
         except FileExistsError:
@@ -260,14 +275,14 @@ class Extractor:
 def clean(name: bytes) -> bytes:
     """Return a name as a path relative to the root, b"" for the root; InvalidArgument when it climbs out."""
     if len(name) > _MAX_NAME:
-        raise InvalidArgument(f"layer entry {show(name)}: {os.strerror(errno.ENAMETOOLONG)}")
+        raise InvalidArgument(f"archive entry {show(name)}: {os.strerror(errno.ENAMETOOLONG)}")
     if b"//" not in name and b"." not in name and name[:1] != b"/" and name[-1:] != b"/":
         return name
     parts: list[bytes] = []
     for part in name.split(b"/"):
         if part == b"..":
             if not parts:
-                raise InvalidArgument(f"layer entry {show(name)} leads out of its root")
+                raise InvalidArgument(f"archive entry {show(name)} leads out of its root")
             parts.pop()
         elif part and part != b".":
             parts.append(part)
@@ -287,14 +302,14 @@ def _make(entry: Header, target: bytes, path: bytes) -> None:
         case tar.FIFO:
             os.mkfifo(path, 0o600)
         case _:
-            raise InvalidArgument(f"layer entry {show(entry.name)}: unknown type {show(entry.type)}")
+            raise InvalidArgument(f"archive entry {show(entry.name)}: unknown type {show(entry.type)}")
 
 
 def _link(target: bytes, path: bytes) -> None:
     try:
         os.link(target, path, follow_symlinks=False)
     except PermissionError:
-        raise InvalidArgument(f"layer entry {show(path)}: a hard link to a directory") from None
+        raise InvalidArgument(f"archive entry {show(path)}: a hard link to a directory") from None
 
 
 def _set_xattrs(target: int | bytes, entry: Header) -> None:
@@ -316,6 +331,6 @@ def _set_xattrs(target: int | bytes, entry: Header) -> None:
 
 def _failure(entry: Header, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
     if isinstance(error, ValueError):  # a number the C library cannot take, a NUL in a name
-        return InvalidArgument(f"layer entry {show(entry.name)}: {error}")
-    text = f"layer entry {show(entry.name)}: {error.strerror}"
+        return InvalidArgument(f"archive entry {show(entry.name)}: {error}")
+    text = f"archive entry {show(entry.name)}: {error.strerror}"
     return InvalidArgument(text) if error.errno in _HOSTILE else SystemFailure(text)

@@ -12,21 +12,22 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from runtime import tree
 from runtime.layers import confine
 from runtime.layers import header as tar
-from runtime.layers.archive import END, Entry, encode, padding
+from runtime.layers.archive import END, Entry, encode, encode_file, padding
 from runtime.layers.limits import DEFAULT
 from runtime.layers.lower import OPAQUE
 from runtime.spec.identity import HOST, Identity
-from runtime.tree import Move, Step
+from runtime.tree import Cursor
 
 _DIRECTORY, _OUT, _REPORT = 3, 4, 5
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
 _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
@@ -39,7 +40,7 @@ _TYPES = {
 
 
 class Packer:
-    """Turns the steps of a walk into an archive on a descriptor."""
+    """Writes trees as an archive on a descriptor. Conflict when a directory is moved while it is read."""
 
     def __init__(
         self,
@@ -62,31 +63,61 @@ class Packer:
         self._path: list[bytes] = [] if below is None else [below]
         self._links: dict[tuple[int, int], bytes] = {}
 
-    def take(self, step: Step) -> None:
-        """Write what a step found."""
-        base = os.fsencode(step.name)
-        if step.move is Move.LEAVE:
-            self._path.pop()
-            return
-        name = b"/".join([*self._path, base])
-        os.fchdir(step.dir_fd)  # xattrs are to be had by path only
-        if step.move is Move.ENTER:
-            self._path.append(base)
-        if name in self._leave_out:
-            return
-        if step.move is Move.ENTER:
-            self._header(step.stat, name)
+    def tree(self, root: Path | str) -> None:
+        """Write all that is below a directory, sorted; what vanishes meanwhile is left out."""
+        cursor = Cursor(root)
+        try:
+            pending = [_names(cursor.fd)]
+            while pending:
+                name, regular = next(pending[-1], ("", False))
+                if not name:
+                    pending.pop()
+                    if pending:
+                        cursor.up()
+                        self._path.pop()
+                elif regular:
+                    self._file(cursor.fd, name)
+                elif self.other(cursor.fd, name) and self._enter(cursor, name):
+                    pending.append(_names(cursor.fd))
+        finally:
+            cursor.close()
+
+    def _enter(self, cursor: Cursor, name: str) -> bool:
+        try:
+            cursor.down(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        self._path.append(os.fsencode(name))
+        return True
+
+    def other(self, here: int, name: str) -> bool:
+        """Write whatever is at a name in the directory `here`; whether it is a directory, of whose content nothing is
+        written.
+        """
+        try:
+            found = os.stat(name, dir_fd=here, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        base = os.fsencode(name)
+        path = b"/".join([*self._path, base])
+        is_directory = stat.S_ISDIR(found.st_mode)
+        if path in self._leave_out:
+            return is_directory
+        os.fchdir(here)  # xattrs are to be had by path only
+        if is_directory:
+            self.directory(found, path)
             if self._whiteouts and _xattr(base, OPAQUE) == b"y":
-                self._emit(encode(Entry(name=name + b"/.wh..wh..opq")))
-        elif self._whiteouts and stat.S_ISCHR(step.stat.st_mode) and step.stat.st_rdev == 0:
+                self._emit(encode(Entry(name=path + b"/.wh..wh..opq")))
+        elif self._whiteouts and stat.S_ISCHR(found.st_mode) and found.st_rdev == 0:
             self._emit(encode(Entry(name=b"/".join([*self._path, b".wh." + base]))))
-        elif stat.S_ISREG(step.stat.st_mode):
-            self._file(base, name)
-        elif not stat.S_ISSOCK(step.stat.st_mode):
-            self._special(step.stat, base, name)
+        elif stat.S_ISREG(found.st_mode):
+            self._file(here, name)
+        elif not stat.S_ISSOCK(found.st_mode):
+            self._special(found, base, path)
+        return is_directory
 
     def directory(self, found: os.stat_result, name: bytes) -> None:
-        """Write a directory that no walk enters."""
+        """Write a directory alone."""
         self._header(found, name)
 
     def _special(self, found: os.stat_result, base: bytes, name: bytes) -> None:
@@ -94,20 +125,25 @@ class Packer:
             with contextlib.suppress(FileNotFoundError):
                 self._header(found, name, link=os.readlink(base) if stat.S_ISLNK(found.st_mode) else b"")
 
-    def _file(self, base: bytes, name: bytes) -> None:
+    def _file(self, here: int, base: str) -> None:
+        name = b"/".join([*self._path, os.fsencode(base)])
+        if name in self._leave_out:
+            return
         try:
             # A container may put a fifo in its place at any moment.
-            fd = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(base, _FILE, dir_fd=here)
         except OSError:
             return  # it went, or became a link
         try:
             found = os.fstat(fd)
             if not stat.S_ISREG(found.st_mode) or self._hard_link(found, name):
                 return
-            capability = self._inside(_xattr(fd, _CAPABILITY))
-            xattrs = [(_CAPABILITY.encode(), capability)] if capability else []
-            self._header(found, name, size=found.st_size, xattrs=xattrs)
-            self._content(fd, found.st_size)
+            size = found.st_size
+            if capability := self._inside(_xattr(fd, _CAPABILITY)):
+                self._header(found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)])
+            else:
+                self._emit(self._plain(found, name))
+            self._content(fd, size)
         finally:
             os.close(fd)
 
@@ -200,6 +236,14 @@ class Packer:
         )
         return encode(entry)
 
+    def _plain(self, found: os.stat_result, name: bytes) -> bytes:
+        """The entry of a regular file without xattrs, of which there are the most."""
+        uid, gid = found.st_uid, found.st_gid
+        if self._identity.remapped:
+            uid, gid = self._identity.uid_inside(uid), self._identity.gid_inside(gid)
+        seconds = found.st_mtime_ns // 10**9
+        return encode_file(name, found.st_mode & 0o7777, uid, gid, found.st_size, seconds)
+
     def _inside(self, capability: bytes) -> bytes:
         """Capabilities that count for the root of a user namespace, as they count for root."""
         if not self._identity.remapped or capability[3:4] != _REVISION_3:
@@ -221,6 +265,12 @@ def _xattr(target: int | bytes, name: str) -> bytes:
         return b""
 
 
+def _names(directory: int) -> Iterator[tuple[str, bool]]:
+    """What is in a directory, and whether it surely is a regular file."""
+    with os.scandir(directory) as entries:
+        return iter(sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries))
+
+
 def main() -> None:
     """Pack as ordered and report."""
     order = json.loads(sys.argv[1])
@@ -230,8 +280,7 @@ def main() -> None:
         confine.enter(_DIRECTORY)
         identity = Identity.from_lists(order["identity"])
         packer = Packer(_OUT, whiteouts=order["whiteouts"], leave_out=order["leave_out"], identity=identity)
-        for step in tree.walk("/"):
-            packer.take(step)
+        packer.tree("/")
         packer.end()
         report: dict[str, dict[str, str]] = {"packed": {}}
     except BrokenPipeError:

@@ -117,7 +117,7 @@ class RemovingWhiteouts:
     def _delete(self, path: bytes) -> None:
         if self._left <= 0:
             raise InvalidArgument(
-                f"layer entry {show(path)}: a whiteout after more files than are remembered"
+                f"archive entry {show(path)}: a whiteout after more files than are remembered"
             )
         delete(path)
 

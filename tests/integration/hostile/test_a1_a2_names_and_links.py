@@ -55,7 +55,7 @@ REFUSED: dict[str, Callable[[str], Members]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(gate: Gate, canary: Path, case: str) -> None:
     for door, outcome in bring_by_each(gate, Made(layers=[tar(REFUSED[case](str(canary)))])):
-        assert "layer entry" in outcome.error or "malformed tar archive" in outcome.error, door
+        assert "archive entry" in outcome.error or "malformed tar archive" in outcome.error, door
         assert len(outcome.error) < 700, door
 
 

@@ -1,0 +1,95 @@
+"""A container's files as our root: its own root, and what it mounts on that, and nothing of the host beside it.
+
+The container may change all of its files meanwhile. It cannot lead us out: whatever we resolve we resolve from its
+root, by descriptors, and once we are inside there is nothing else.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from errdefs import InvalidArgument, Unavailable
+from runtime import mount
+from runtime.archive import trees
+from runtime.archive.order import Part, View
+from runtime.paths import make_mountpoint, open_in_root
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+Found = list[tuple[Part, int]]
+
+
+def enter(view: View, namespace: int | None) -> None:
+    """Go in, never to come back. `namespace`: the running container's mounts. Raises OSError and
+    WherryError; Unavailable if the container has ended."""
+    with ExitStack() as fds:
+        trees.leave_namespace()
+        if namespace is None:
+            mount.attach(view.mounts, Path(view.at))
+            root = _open(fds, view.at)
+            trees.harden(root)
+            found = _of_host(fds, view.parts)
+        else:
+            at, mounted = _open(fds, view.at), _open(fds, view.rootfs)
+            if not trees.is_mounted(mounted):
+                raise Unavailable("the container has ended")
+            root = _keep(fds, trees.clone(mounted, recursive=False))
+            trees.attach(root, at)
+            found = _of_container(fds, view.parts, namespace)
+        for part, tree in found:
+            _lay(root, part, tree, read_only=part.read_only and namespace is None)
+        trees.pivot(root)
+
+
+def _of_host(fds: ExitStack, parts: Iterable[Part]) -> Found:
+    """Clones of what the host has for each part."""
+    found = []
+    for part in parts:
+        try:
+            source = _keep(fds, os.open(part.source, os.O_PATH | os.O_CLOEXEC))
+        except FileNotFoundError:
+            continue  # it is made when the container starts
+        found.append((part, _keep(fds, trees.clone(source, recursive=part.recursive))))
+    return found
+
+
+def _of_container(fds: ExitStack, parts: Iterable[Part], namespace: int) -> Found:
+    """Clones of what the container has mounted for each part; what it has unmounted or hidden is left out."""
+    home = _keep(fds, os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
+    trees.join(namespace)
+    try:
+        root = _open(fds, "/")
+        found = []
+        for part in parts:
+            try:
+                mounted = _keep(fds, open_in_root(root, part.destination, os.O_PATH))
+            except OSError:
+                continue
+            if trees.is_mounted(mounted):
+                found.append((part, _keep(fds, trees.clone(mounted))))
+        return found
+    finally:
+        trees.join(home)
+
+
+def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
+    """Put a tree where its part belongs, wherever links of the container's lead there."""
+    try:
+        make_mountpoint(root, part.destination, stat.S_ISDIR(os.fstat(tree).st_mode))
+        target = open_in_root(root, part.destination, os.O_PATH)
+        try:
+            trees.attach(tree, target, read_only=read_only)
+        finally:
+            os.close(target)
+    except OSError as error:  # the container has put something else in its place
+        raise InvalidArgument(f"cannot mount {part.destination}: {error.strerror}") from error
+
+
+def _open(fds: ExitStack, path: str) -> int:
+    return _keep(fds, os.open(path, _DIRECTORY))
+
+
+def _keep(fds: ExitStack, fd: int) -> int:
+    fds.callback(os.close, fd)
+    return fd

@@ -1,0 +1,236 @@
+"""Copies from and to containers, the daemon's side: workers that are asked, fed, read and never left behind."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import errdefs
+from errdefs import SystemFailure
+from runtime.archive.order import PathStat, View
+from runtime.pipe import receive
+from runtime.spawn import Child, birth
+
+_CHUNK = 1 << 20
+_MAX_LINE = 1 << 16
+_DAEMON = 3
+_ABOVE = 32
+_LAST_WORDS = 5.0  # seconds
+
+
+class Copy:
+    """One worker at work. `stat`: the facts of the file that is looked at or read, once it is found."""
+
+    stat: PathStat
+
+    def __init__(self, pidfd: int, messages: asyncio.StreamReader, data: socket.socket) -> None:
+        self._pidfd = pidfd
+        self._messages = messages
+        self._data = data
+
+    async def found(self) -> None:
+        """Wait until it has found what it was asked for: then the archive flows. Unavailable if the container ended."""
+        facts = await self._next("found")
+        if facts is not None:
+            self.stat = PathStat(*facts)
+
+    async def done(self) -> None:
+        """Wait for its end; its failures are raised."""
+        await self._next("done")
+
+    async def _next(self, wanted: str) -> Any:
+        try:
+            line = await self._messages.readline()
+        except (ValueError, ConnectionError) as error:
+            raise SystemFailure(f"the process that copies speaks nonsense: {error}") from error
+        if not line:
+            raise SystemFailure("the process that copies ended without a word")
+        message: dict[str, Any] = json.loads(line)
+        if "error" in message:
+            kind: type[errdefs.WherryError] = getattr(errdefs, message["error"]["kind"])
+            raise kind(message["error"]["message"])
+        return message[wanted]
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The archive that it writes, in chunks of up to a megabyte; nobody reads ahead of who takes them."""
+        archive, transport = receive(os.dup(self._data.fileno()), _CHUNK)
+        with contextlib.closing(transport):
+            while chunk := await archive.read(_CHUNK):
+                yield chunk
+        await self.done()
+
+    async def feed(self, archive: AsyncIterator[bytes]) -> None:
+        """Send it an archive, and wait until it is done with it."""
+        _, writer = await asyncio.open_unix_connection(sock=self._data.dup())
+        try:
+            async for chunk in archive:
+                if not await _sent(writer, chunk):
+                    break
+            else:
+                with contextlib.suppress(OSError):  # it has gone: it says why
+                    writer.write_eof()
+        except BaseException:
+            self.kill()  # what came so far must not pass for all
+            raise
+        finally:
+            writer.close()
+        await self.done()
+
+    def kill(self) -> None:
+        """End it."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """End it, and wait until it is gone with all that it has mounted, however often we are cancelled."""
+        self.kill()
+        loop = asyncio.get_running_loop()
+        gone: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pidfd, _settle, gone)
+        cancelled = False
+        while not gone.done():
+            try:
+                await asyncio.wait([gone])
+            except asyncio.CancelledError:
+                cancelled = True
+        loop.remove_reader(self._pidfd)
+        if cancelled:
+            raise asyncio.CancelledError
+
+
+class Workers:
+    """Makes workers; the process that forks them is started when the first one is wanted."""
+
+    def __init__(self, directory: Path) -> None:
+        """`directory`: an empty one of this daemon's own, on which each worker mounts what it sees. It is made."""
+        self._directory = directory
+        self._server: Child | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def at(self) -> str:
+        """Where workers mount: `View.at`."""
+        return str(self._directory)
+
+    @asynccontextmanager
+    async def copy(
+        self, view: View, namespace: int | None, order: dict[str, Any]
+    ) -> AsyncGenerator[Copy, None]:
+        """A worker that does `order` in a view; after the block it is gone. SystemFailure when there can be none."""
+        async with AsyncExitStack() as opened:
+            control, theirs = (opened.enter_context(end) for end in _pair())
+            data, its_data = (opened.enter_context(end) for end in _pair())
+            passed = [theirs.fileno(), its_data.fileno()]
+            await self._order(passed if namespace is None else [*passed, namespace])
+            theirs.close()
+            its_data.close()
+            pidfd = await _introduced(control)
+            opened.callback(os.close, pidfd)
+            messages, writer = await asyncio.open_unix_connection(sock=control.dup(), limit=_MAX_LINE)
+            opened.callback(writer.close)
+            copy = Copy(pidfd, messages, data)
+            opened.push_async_callback(copy.end)
+            writer.write(json.dumps({**order, "view": view.encode()}).encode() + b"\n")
+            yield copy
+
+    async def _order(self, passed: list[int]) -> None:
+        for _ in range(2):
+            if self._socket is None:
+                await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+            if self._socket is None:
+                self._start()
+            assert self._socket is not None
+            try:
+                while True:
+                    try:
+                        socket.send_fds(self._socket, [b"."], passed)
+                        return
+                    except BlockingIOError:  # many at once: it takes them one by one
+                        await asyncio.sleep(0.002)
+            except OSError:  # it has just died
+                self._socket = None
+        raise SystemFailure("cannot copy: the process that forks workers does not stay alive")
+
+    def _start(self) -> None:
+        """On the main thread: the server is killed when the thread that started it ends."""
+        with ExitStack() as opened:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            opened.enter_context(theirs)
+            above = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _ABOVE)
+            opened.callback(os.close, above)
+            argv = [sys.executable, "-I", "-m", "runtime.archive.server"]
+            try:
+                server = Child(birth(argv, executable=sys.executable, pass_fds=[(above, _DAEMON)]))
+            except OSError as error:
+                ours.close()
+                raise SystemFailure(f"cannot start {sys.executable}: {error.strerror}") from error
+        ours.settimeout(0)
+        self._server, self._socket = server, ours
+        server.when_ended(lambda _code: self._ended(ours))
+
+    def _ended(self, ours: socket.socket) -> None:
+        ours.close()
+        if self._socket is ours:
+            self._server = self._socket = None
+
+    async def close(self) -> None:
+        """Let the server end, and workers with it."""
+        server = self._server
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if server is None:
+            return
+        try:
+            async with asyncio.timeout(_LAST_WORDS):
+                await server.wait()
+        except TimeoutError:
+            server.kill()
+            await server.wait()
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    return ours, theirs
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+async def _sent(writer: asyncio.StreamWriter, chunk: bytes) -> bool:
+    """Whether the other end still takes what comes."""
+    try:
+        writer.write(chunk)
+        await writer.drain()
+    except ConnectionError:
+        return False
+    return True
+
+
+async def _introduced(control: socket.socket) -> int:
+    """The worker's descriptor of itself, which it sends first."""
+    loop = asyncio.get_running_loop()
+    there: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(control, _settle, there)
+    try:
+        await there
+    finally:
+        loop.remove_reader(control)
+    try:
+        _, fds, _, _ = socket.recv_fds(control, 1, 1)
+    except ConnectionError:
+        fds = []
+    if not fds:
+        raise SystemFailure("the process that copies was not born")
+    return fds[0]
