@@ -35,9 +35,13 @@ class Firewalld:
 
     def admit(self, bridge: str) -> None:
         """Have a bridge in the zone from now on."""
+        self.expect(bridge)
+        self.renew()
+
+    def expect(self, bridge: str) -> None:
+        """Have a bridge in the zone from the next `renew` on."""
         with self._lock:
             self._bridges.add(bridge)
-        self.renew()
 
     def forget(self, bridge: str) -> None:
         """A bridge goes; firewalld forgets it with its next restart."""

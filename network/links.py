@@ -10,7 +10,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from network import netlink
 from network.netlink import Rtnetlink, attribute, attributes, nested
@@ -25,12 +25,27 @@ _IFLA_IFNAME: Final = 3
 _IFLA_LINK: Final = 5
 _IFLA_LINKINFO: Final = 18
 _IFLA_IFALIAS: Final = 20
+_IFLA_AF_SPEC: Final = 26
 _IFLA_EXT_MASK: Final = 29
+_IFLA_INET_CONF: Final = 1
+_IFLA_INET6_CONF: Final = 2
+# Places of settings, from <linux/ip.h> (which counts from 1) and <linux/ipv6.h>.
+_ROUTE_LOCALNET: Final = 26
+_ACCEPT_RA, _DISABLE_IPV6, _ACCEPT_DAD = 3, 26, 27
 _IFLA_INFO_KIND: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _RTA_DST: Final = 1
 _SKIP_STATISTICS: Final = struct.pack("=I", 8)
+
+
+class Settings(NamedTuple):
+    """What sysctl knows of an interface; None where the kernel, or the interface, has no IPv6."""
+
+    route_localnet: int | None = None
+    accept_ra: int | None = None
+    accept_dad: int | None = None
+    disable_ipv6: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +59,7 @@ class Link:
     mac: str
     up: bool
     other: int
+    settings: Settings
 
 
 def find(rtnl: Rtnetlink, *, name: str = "", index: int = 0) -> Link:
@@ -61,14 +77,19 @@ def every(rtnl: Rtnetlink, kind: str) -> list[Link]:
     return [each for each in found if each.kind == kind]
 
 
-def addresses(rtnl: Rtnetlink, index: int) -> Iterator[tuple[str, int]]:
+def addresses(rtnl: Rtnetlink, index: int) -> Iterator[str]:
     """The addresses of an interface, of both families, with their prefix lengths."""
+    return (cidr for of, cidr in every_address(rtnl, index) if of == index)
+
+
+def every_address(rtnl: Rtnetlink, index: int = 0) -> Iterator[tuple[int, str]]:
+    """The addresses of all interfaces with the interface's index, or those of one, where the kernel can tell that."""
     for raw in rtnl.dump(netlink.RTM_GETADDR, _ADDRESS.pack(0, 0, 0, 0, index)):
         family, prefix_len, _, _, of = _ADDRESS.unpack_from(raw, _MESSAGE)
         found = dict(attributes(raw, _MESSAGE + _ADDRESS.size))
         own = found.get(_IFA_LOCAL) or found.get(_IFA_ADDRESS)
-        if of == index and own is not None:
-            yield socket.inet_ntop(family, own), prefix_len
+        if own is not None:
+            yield of, f"{socket.inet_ntop(family, own)}/{prefix_len}"
 
 
 def routes(rtnl: Rtnetlink, family: int) -> Iterator[str]:
@@ -97,7 +118,23 @@ def _link(raw: bytes) -> Link:
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         up=bool(flags & IFF_UP),
         other=int.from_bytes(found.get(_IFLA_LINK, b""), sys.byteorder),
+        settings=_settings(dict(attributes(found.get(_IFLA_AF_SPEC, b"")))),
     )
+
+
+def _settings(families: dict[int, bytes]) -> Settings:
+    """From the kernel's arrays of numbers."""
+    ipv4 = dict(attributes(families.get(socket.AF_INET, b""))).get(_IFLA_INET_CONF, b"")
+    ipv6 = dict(attributes(families.get(socket.AF_INET6, b""))).get(_IFLA_INET6_CONF, b"")
+    return Settings(
+        _number(ipv4, _ROUTE_LOCALNET - 1),
+        *(_number(ipv6, each) for each in (_ACCEPT_RA, _ACCEPT_DAD, _DISABLE_IPV6)),
+    )
+
+
+def _number(array: bytes, place: int) -> int | None:
+    size = struct.calcsize("=i")
+    return struct.unpack_from("=i", array, place * size)[0] if len(array) >= (place + 1) * size else None
 
 
 def _text(value: bytes | None) -> str:

@@ -46,7 +46,6 @@ _NLM_F_CAPPED: Final = 0x100
 _NLMSGERR_ATTR_MSG: Final = 1
 _HEADER: Final = struct.Struct("=IHHII")
 _ATTRIBUTE: Final = struct.Struct("=HH")
-_ATTRIBUTE_TYPE: Final = 0x3FFF
 _RECEIVE: Final = 1 << 17
 
 
@@ -163,12 +162,12 @@ def nested(kind: int, *inner: bytes) -> bytes:
 
 def attributes(raw: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     """The (type, data) pairs from there on; types come without the bits that say how data are encoded."""
-    end = len(raw)
-    while offset + _ATTRIBUTE.size <= end:
-        length, kind = _ATTRIBUTE.unpack_from(raw, offset)
-        if length < _ATTRIBUTE.size:
+    last, unpack = len(raw) - 4, _ATTRIBUTE.unpack_from
+    while offset <= last:
+        length, kind = unpack(raw, offset)
+        if length < 4:
             return
-        yield kind & _ATTRIBUTE_TYPE, raw[offset + _ATTRIBUTE.size : offset + length]
+        yield kind & 0x3FFF, raw[offset + 4 : offset + length]
         offset += (length + 3) & ~3
 
 

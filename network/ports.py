@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import errdefs
 from network.nftables.element import NUMBERS, Protocol, address
@@ -79,8 +79,7 @@ class PortBinding:
     host_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A binding and its socket (None for a port that is opened or reserved, and where the kernel has no SCTP)."""
 
     binding: PortBinding

@@ -79,7 +79,7 @@ class Rules:
         """At boot, of a bridge that is there: its rules of before stay, and `settle` makes them what they are to be."""
         self._ruleset.bridges[bridge.name] = bridge
         self._forward(bridge)
-        self._firewalld.admit(bridge.name)
+        self._firewalld.expect(bridge.name)
 
     def remove_bridge(self, name: str) -> None:
         """Forget a bridge; idempotent."""
@@ -150,6 +150,7 @@ class Rules:
         if not self._table.holds_all():
             self._assert()
         self._table.shield(self._ruleset.bridges.values())
+        self._firewalld.renew()
 
     def _dismantle(self) -> None:
         self._table.delete()

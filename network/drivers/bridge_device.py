@@ -14,6 +14,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 import errdefs
 from network import changes, links, messages, netlink, sysctl
+from network.links import Settings
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
 from network.nftables.transaction import NftError, Transactions
@@ -78,15 +79,6 @@ def find(rtnl: Rtnetlink, name: str, owner: str) -> Device | None:
     return Device(name, found.index, found.alias == owner, found.up)
 
 
-def owned(rtnl: Rtnetlink, owner: str) -> list[Device]:
-    """All bridges of this instance."""
-    return [
-        Device(found.name, found.index, ours=True)
-        for found in links.every(rtnl, "bridge")
-        if found.alias == owner
-    ]
-
-
 def addresses(rtnl: Rtnetlink, device: Device) -> list[Interface]:
     """Those of a bridge, with the link-local ones that the kernel gives by itself."""
     return [ip_interface(each) for each in links.addresses(rtnl, device.index)]
@@ -113,14 +105,21 @@ def make(rtnl: Rtnetlink, wanted: Wanted, owner: str) -> Device:
     return device
 
 
-def configure(rtnl: Rtnetlink, device: Device, wanted: Wanted, present: Sequence[Interface]) -> None:
+def configure(
+    rtnl: Rtnetlink,
+    device: Device,
+    wanted: Wanted,
+    present: Sequence[Interface],
+    settings: Settings = Settings(),  # noqa: B008 - a value
+) -> None:
     """Let a bridge be as it is wanted, and up, without touching what is right. Raises OSError.
 
     Of a bridge that is another's nothing is taken away. 127.0.0.1 reaches published ports by it; it follows no router
-    of a container, and takes no part in IPv6 when its network has none.
+    of a container, and takes no part in IPv6 when its network has none. `settings` are those that are known already.
     """
-    sysctl.write(f"ipv4/conf/{device.name}/route_localnet", "1")
-    if device.ours or wanted.ipv6:
+    if settings.route_localnet != 1:
+        sysctl.write(f"ipv4/conf/{device.name}/route_localnet", "1")
+    if (device.ours or wanted.ipv6) and not _has_ipv6(settings, enable=wanted.ipv6):
         _configure_ipv6(device.name, enable=wanted.ipv6)
     new = [each for each in wanted.addresses if each not in present]
     old = [each for each in present if device.ours and each not in (*wanted.addresses, *_of_kernel(present))]
@@ -183,6 +182,13 @@ def _attributes(wanted: Wanted) -> list[tuple[str, object]]:
 
 def _of_kernel(present: Sequence[Interface]) -> list[Interface]:
     return [each for each in present if each.version == 6 and each.is_link_local]
+
+
+def _has_ipv6(settings: Settings, *, enable: bool) -> bool:
+    """Whether the settings are already those that _configure_ipv6 makes."""
+    if enable:
+        return (settings.accept_ra, settings.accept_dad, settings.disable_ipv6) == (0, 0, 0)
+    return (settings.accept_ra, settings.disable_ipv6) == (0, 1)
 
 
 def _configure_ipv6(name: str, *, enable: bool) -> None:

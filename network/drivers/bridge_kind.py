@@ -9,12 +9,13 @@ from functools import partial
 from ipaddress import ip_interface, ip_network
 
 import errdefs
-from network.drivers import bridge_device, bridge_options
+from network.drivers import bridge_device, bridge_options, survey
 from network.drivers.bridge import BridgeDriver
-from network.drivers.bridge_device import Interface, Wanted
+from network.drivers.bridge_device import Device, Interface, Wanted
 from network.drivers.bridge_options import Options
 from network.drivers.default_bridge import DefaultBridge
 from network.drivers.driver import NetworkInfo, Pool
+from network.drivers.survey import Found
 from network.drivers.veth import Veths
 from network.ipam.subnet import parse_address
 from network.rules import Rules
@@ -39,6 +40,7 @@ class BridgeKind:
         self._owner = f"wherry:{instance}"
         self._veths = Veths(worker.rtnl, instance)
         self._networks: dict[str, NetworkInfo] = {}  # by the bridge's name
+        self._survey: dict[str, Found] | None = None  # what was there at boot, as long as nobody looked at it
 
     async def default(self, name: str, network_id: str, settings: DefaultBridge) -> BridgeDriver:
         """The predefined network, on the bridge `name`.
@@ -105,7 +107,7 @@ class BridgeKind:
     # What follows runs in the worker's thread.
 
     def _set_up(self, made: NetworkInfo, options: Options, *, at_boot: bool = False) -> BridgeDriver:
-        rtnl, info = self._worker.rtnl, replace(made, bridge=options.name)
+        info = replace(made, bridge=options.name)
         wanted = Wanted(
             name=options.name,
             addresses=tuple(_addresses(info, options)),
@@ -113,12 +115,7 @@ class BridgeKind:
             ipv6=info.enable_ipv6 and options.bridge_has_address(6),
         )
         try:
-            device = bridge_device.find(rtnl, options.name, self._owner)
-            found = device is not None
-            if device is None:
-                device = bridge_device.make(rtnl, wanted, self._owner)
-            else:
-                bridge_device.configure(rtnl, device, wanted, bridge_device.addresses(rtnl, device))
+            device, found = self._device(wanted, at_boot=at_boot)
         except OSError as error:
             raise errdefs.SystemFailure(f"cannot set up bridge {options.name}: {error.strerror}") from error
         try:
@@ -128,12 +125,27 @@ class BridgeKind:
                 self._rules.add_bridge(options.rules(info))
         except BaseException:
             if not found:
-                bridge_device.remove(rtnl, device)
+                bridge_device.remove(self._worker.rtnl, device)
             raise
         forget = partial(self._forget, options.name)
         return BridgeDriver(
             self._worker, self._veths, self._rules, device, options, info, forget, self._steps
         )
+
+    def _device(self, wanted: Wanted, *, at_boot: bool) -> tuple[Device, bool]:
+        """The bridge as it is to be, and whether it was there. Raises OSError, InvalidArgument."""
+        rtnl = self._worker.rtnl
+        if at_boot and self._survey is None:
+            self._survey = survey.bridges(rtnl, self._owner)
+        seen = self._survey.pop(wanted.name, None) if self._survey and at_boot else None
+        if seen is not None:
+            bridge_device.configure(rtnl, seen.device, wanted, seen.addresses, seen.settings)
+            return seen.device, True
+        device = bridge_device.find(rtnl, wanted.name, self._owner)
+        if device is None:
+            return bridge_device.make(rtnl, wanted, self._owner), False
+        bridge_device.configure(rtnl, device, wanted, bridge_device.addresses(rtnl, device))
+        return device, True
 
     def _present(self, name: str, settings: DefaultBridge) -> list[Interface]:
         """The addresses that the default bridge has already."""
@@ -154,10 +166,14 @@ class BridgeKind:
         return present
 
     def _remove_bridges(self) -> list[str]:
+        """Of those that were there at boot nobody took the ones that are left."""
+        left, self._survey = self._survey, {}
+        if left is None:
+            left = survey.bridges(self._worker.rtnl, self._owner)
         strays = [
-            each
-            for each in bridge_device.owned(self._worker.rtnl, self._owner)
-            if each.name not in self._networks
+            each.device
+            for each in left.values()
+            if each.device.ours and each.device.name not in self._networks
         ]
         for device in strays:
             bridge_device.remove(self._worker.rtnl, device)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 Protocol = Literal["tcp", "udp", "sctp"]
 Family = Literal["ipv4", "ipv6"]
@@ -26,11 +26,11 @@ class Interface:
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+_NETWORKS: Final = frozenset((IPv4Network, IPv6Network))
 Part = Interface | IPv4Address | IPv6Address | IPv4Network | IPv6Network | Protocol | Family | int
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """An element of set or map `of`. A part that is a network makes it an interval; `target` is a map's data."""
 
     of: str
@@ -58,31 +58,42 @@ def text(table: str, elements: Iterable[Element]) -> list[str]:
 
 def low(parts: tuple[Part, ...]) -> bytes:
     """The bytes of a key or target, the first of an interval: each part fills registers of four bytes."""
-    return b"".join(_first(part) for part in parts)
+    return b"".join([_FIRST[type(part)](part) for part in parts])
 
 
 def high(parts: tuple[Part, ...]) -> bytes:
     """The bytes of the last key of an interval."""
     return b"".join(
-        part.broadcast_address.packed if isinstance(part, IPv4Network | IPv6Network) else _first(part)
-        for part in parts
+        [
+            part.broadcast_address.packed
+            if isinstance(part, IPv4Network | IPv6Network)
+            else _FIRST[type(part)](part)
+            for part in parts
+        ]
     )
 
 
 def is_interval(parts: tuple[Part, ...]) -> bool:
     """Whether there is a network among the parts."""
-    return any(isinstance(part, IPv4Network | IPv6Network) for part in parts)
+    return not _NETWORKS.isdisjoint(map(type, parts))
 
 
 def _words(parts: tuple[Part, ...]) -> str:
     return " . ".join(f'"{part.name}"' if isinstance(part, Interface) else str(part) for part in parts)
 
 
-def _first(part: Part) -> bytes:
-    if isinstance(part, int):
-        return struct.pack(">Hxx", part)
-    if isinstance(part, str):
-        return struct.pack(">Bxxx", _BYTES[part])
-    if isinstance(part, Interface):
-        return part.name.encode().ljust(_NAME_LENGTH, b"\0")
-    return part.network_address.packed if isinstance(part, IPv4Network | IPv6Network) else part.packed
+@lru_cache(maxsize=1024)
+def _packed(number: int, size: int) -> bytes:
+    return number.to_bytes(size, "big")
+
+
+# By type: a thousand ports have four thousand parts.
+_FIRST: Final[dict[type, Callable[[Any], bytes]]] = {
+    int: struct.Struct(">Hxx").pack,
+    str: {name: struct.pack(">Bxxx", number) for name, number in _BYTES.items()}.__getitem__,
+    Interface: lambda part: part.name.encode().ljust(_NAME_LENGTH, b"\0"),
+    IPv4Address: lambda part: _packed(int(part), 4),
+    IPv6Address: lambda part: _packed(int(part), 16),
+    IPv4Network: lambda part: part.network_address.packed,
+    IPv6Network: lambda part: part.network_address.packed,
+}

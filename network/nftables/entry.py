@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from network.nftables.element import Element, Part, Protocol, address
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(NamedTuple):
     """A port of the host that leads to a container of the same family. `host_ip` "" is every address of the host."""
 
     proto: Protocol
@@ -27,8 +26,7 @@ class Published:
         return Element(name, key, (target, self.container_port))
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A port that is reached by the container's own address."""
 
     proto: Protocol
@@ -41,8 +39,7 @@ class Opened:
         return Element(f"opened{container.version}", (container, self.proto, self.container_port))
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """One container may reach a port of another where containers do not see each other."""
 
     source_ip: str

@@ -22,6 +22,7 @@ Held = dict[str, frozenset[Entry]]
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _KEY, _DATA, _FLAGS, _KEY_END = 1, 2, 3, 10
 _INTERVAL_END: Final = 1
+_LENGTH: Final = struct.Struct("=H").unpack_from
 _END: Final = b"end"  # in place of the last key: an interval of a key with one part has ended here
 
 
@@ -34,15 +35,16 @@ def of(elements: Iterable[Element], sets: Iterable[str]) -> Held:
     """What those sets and maps hold when these are all elements of them."""
     entries: dict[str, list[Entry]] = {name: [] for name in sets}
     for each in elements:
-        entries[each.of] += _wanted(each)
+        if is_interval(each.key):
+            entries[each.of] += _interval(each)
+        else:
+            entries[each.of].append((low(each.key), b"", low(each.target)))
     return {name: _settled(those) for name, those in entries.items()}
 
 
-def _wanted(element: Element) -> Iterator[Entry]:
+def _interval(element: Element) -> Iterator[Entry]:
     first, target = low(element.key), low(element.target)
-    if not is_interval(element.key):
-        yield first, b"", target
-    elif len(element.key) > 1:
+    if len(element.key) > 1:
         yield first, high(element.key), target
     else:
         yield first, b"", target
@@ -60,14 +62,15 @@ def _present(transactions: Transactions, table: str, name: str) -> Iterator[Entr
 
 def _entry(element: bytes) -> Entry:
     found = dict(attributes(element))
-    if struct.unpack(">I", found.get(_FLAGS, bytes(4)))[0] & _INTERVAL_END:
-        return _value(found[_KEY]), _END, b""
-    return _value(found[_KEY]), _value(found.get(_KEY_END, b"")), _value(found.get(_DATA, b""))
+    key = _value(found[_KEY])
+    if _FLAGS in found and found[_FLAGS][3] & _INTERVAL_END:
+        return key, _END, b""
+    return key, _value(found.get(_KEY_END, b"")), _value(found.get(_DATA, b""))
 
 
 def _value(nested: bytes) -> bytes:
     """The data of a key or target: the one attribute in it."""
-    return nested[4 : struct.unpack_from("=H", nested)[0]] if nested else b""
+    return nested[4 : _LENGTH(nested)[0]] if nested else b""
 
 
 def _settled(entries: Iterable[Entry]) -> frozenset[Entry]:

@@ -43,8 +43,8 @@ def test_addresses_and_routes(ground: Ground) -> None:
     run("ip", "route", "add", "10.8.0.0/16", "via", "192.0.2.9", "table", "77")
     run("ip", "route", "add", "default", "via", "192.0.2.9")
     with Rtnetlink() as rtnl:
-        assert list(links.addresses(rtnl, socket.if_nametoindex("br0"))) == [("10.1.2.3", 20)]
+        assert list(links.addresses(rtnl, socket.if_nametoindex("br0"))) == ["10.1.2.3/20"]
         wire = list(links.addresses(rtnl, socket.if_nametoindex("out0")))
-        assert {(HOST4, 24), (HOST6, 64)} <= set(wire)
+        assert {f"{HOST4}/24", f"{HOST6}/64"} <= set(wire)
         assert set(links.routes(rtnl, socket.AF_INET)) == {"192.0.2.0/24", "10.9.0.0/16"}
         assert "2001:db8::/64" in set(links.routes(rtnl, socket.AF_INET6))
