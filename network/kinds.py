@@ -7,7 +7,7 @@ from typing import Final
 
 from network.drivers.driver import Kind, NetworkInfo
 from network.drivers.leased import LeasedKind
-from network.drivers.remote import RemoteKind
+from network.drivers.remote_kind import RemoteKind
 from network.ipam.remote import RemoteIpam
 from network.subnets import DEFAULT_IPAM, Subnets
 from network.worker import Worker

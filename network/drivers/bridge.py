@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import errdefs
-from network import interface, links, netns, resolvconf
-from network.drivers import bridge_device
+from network import interface, links, netns
+from network.drivers import bridge_device, endpoints
 from network.drivers.bridge_device import Device
 from network.drivers.bridge_options import Options
 from network.drivers.driver import NetworkInfo
 from network.drivers.veth import Veths
-from network.endpoint import Endpoint, EndpointRequest, mac_of, new_id, verify_mac
+from network.endpoint import Endpoint, EndpointRequest, mac_of, verify_mac
 from network.interface import Finish
 from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
@@ -69,11 +70,13 @@ class BridgeDriver:
     # What follows runs in the worker's thread.
 
     def _connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish) -> Endpoint:
-        endpoint_id = new_id()
+        asked = endpoints.named(self.info, sandbox, request, name)
         try:
-            endpoint = self._endpoint(endpoint_id, sandbox, request, name)
+            leads = not self.info.internal
+            endpoint = endpoints.addressed(asked, self._leases, request, by_gateway=leads)
+            endpoint = replace(endpoint, mac=asked.mac or mac_of(endpoint.ipv4 or endpoint.ipv6))
             self._veths.plug(
-                endpoint_id,
+                asked.id,
                 self._device.index,
                 sandbox.fd,
                 name,
@@ -82,13 +85,13 @@ class BridgeDriver:
             )
             made = netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls, finish))
         except BaseException as error:
-            self._disconnect(endpoint_id, hot=True)
+            self._disconnect(asked.id, hot=True)
             if isinstance(error, OSError):
                 raise errdefs.SystemFailure(
                     f"cannot attach endpoint {request.endpoint_name} to {self.info.name}: {error.strerror}"
                 ) from error
             raise
-        self._leases.keep(endpoint_id, (made.ipv4, made.ipv6))  # a sysctl may have forbidden IPv6
+        self._leases.keep(asked.id, (made.ipv4, made.ipv6))  # a sysctl may have forbidden IPv6
         return made
 
     def _adopt(self, sandbox: Sandbox, endpoint: Endpoint) -> None:
@@ -100,10 +103,7 @@ class BridgeDriver:
                 f"endpoint {endpoint.name} has lost its interface: {error.strerror}"
             ) from error
         finally:
-            if endpoint.ipv4:
-                self._leases.hold(endpoint.id, 4, endpoint.ipv4)
-            if endpoint.ipv6:
-                self._leases.hold(endpoint.id, 6, endpoint.ipv6)
+            endpoints.hold_again(endpoint, self._leases)
 
     def _disconnect(self, endpoint_id: str, *, hot: bool) -> None:
         self._leases.release(endpoint_id)
@@ -111,33 +111,6 @@ class BridgeDriver:
             self._veths.unplug(endpoint_id)
         else:
             self._veths.retire(endpoint_id)
-
-    def _endpoint(
-        self, endpoint_id: str, sandbox: Sandbox, request: EndpointRequest, interface_name: str
-    ) -> Endpoint:
-        ipv4 = self._leases.hold(endpoint_id, 4, request.ipv4)
-        ipv6 = self._leases.hold(endpoint_id, 6, request.ipv6)
-        return Endpoint(
-            id=endpoint_id,
-            name=request.endpoint_name,
-            container_id=request.container_id,
-            sandbox_id=sandbox.id,
-            network_id=self.info.id,
-            network=self.info.name,
-            interface=interface_name,
-            ipv4=ipv4.address,
-            prefix_len=ipv4.prefix_len,
-            gateway="" if self.info.internal else ipv4.gateway,
-            ipv6=ipv6.address,
-            ipv6_prefix_len=ipv6.prefix_len,
-            ipv6_gateway="" if self.info.internal else ipv6.gateway,
-            link_local=request.link_local,
-            mac=request.mac or mac_of(ipv4.address or ipv6.address),
-            names=request.names,
-            links=request.links,
-            gateway_priority=request.gateway_priority,
-            dns=tuple(resolvconf.parse(resolvconf.read_host()[0]).nameservers),
-        )
 
 
 def _outer_index(name: str) -> int:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.endpoint import Endpoint, EndpointRequest
 from network.interface import Finish
 from network.sandbox import Sandbox
 
@@ -119,15 +119,3 @@ class Kind(Protocol):
 
     async def remove_strays(self) -> list[str]:
         """All networks are restored, all endpoints adopted: remove and name what this instance has besides them."""
-
-
-def bare(info: NetworkInfo, sandbox: Sandbox, request: EndpointRequest) -> Endpoint:
-    """An endpoint without interface and addresses, as the host and none networks give."""
-    return Endpoint(
-        id=new_id(),
-        name=request.endpoint_name,
-        container_id=request.container_id,
-        sandbox_id=sandbox.id,
-        network_id=info.id,
-        network=info.name,
-    )

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import errdefs
 from network.drivers.driver import Driver, Kind, NetworkInfo, Pool
 from network.drivers.leading import LeadsOut
-from network.drivers.remote import RemoteKind
+from network.drivers.remote_kind import RemoteKind
 from network.endpoint import Endpoint, EndpointRequest
 from network.interface import Finish
 from network.ipam.remote import MAC, RemoteIpam

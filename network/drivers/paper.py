@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errdefs
-from network.drivers.driver import Driver, NetworkInfo, bare
+from network.drivers.driver import Driver, NetworkInfo
+from network.drivers.endpoints import bare
 from network.endpoint import Endpoint, EndpointRequest
 from network.interface import Finish
 from network.sandbox import Sandbox

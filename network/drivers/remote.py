@@ -7,74 +7,27 @@ needed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from ipaddress import ip_interface
 from typing import Any, Final
 
 import errdefs
-from network import resolvconf
-from network.drivers import moved
+from network.drivers import endpoints, moved
 from network.drivers import remote_messages as messages
-from network.drivers.driver import NetworkInfo, Pool
+from network.drivers.driver import NetworkInfo
 from network.drivers.remote_messages import Given, Joined
-from network.endpoint import Endpoint, EndpointRequest, new_id
+from network.endpoint import Endpoint, EndpointRequest
 from network.interface import Finish
-from network.ipam.leases import Leases, Version
+from network.ipam.leases import Leases
 from network.sandbox import Sandbox
-from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
 from plugins.client import PluginFailure
 from plugins.registry import NETWORK, Plugins
 
 _log = logging.getLogger(__name__)
 
-Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 _NOT_FOUND: Final = 404
 _NO_PORTS: Final = messages.sandbox(EndpointRequest(network="", container_id="", endpoint_name=""))
-
-
-class RemoteKind:
-    """The networks of plugins. `complete` gives one the subnets that it did not ask for."""
-
-    def __init__(self, plugins: Plugins, worker: Worker, complete: Complete) -> None:
-        self._plugins = plugins
-        self._worker = worker
-        self._complete = complete
-
-    async def create(self, asked: NetworkInfo, /) -> RemoteDriver:
-        """Raises what `prepare` does, and PluginFailure."""
-        asked = await self.prepare(asked)
-        made = replace(asked, pools=await self._pools(asked))
-        driver = RemoteDriver(self._plugins, self._worker, made)
-        await driver.call("CreateNetwork", messages.network(made))
-        return driver
-
-    async def prepare(self, asked: NetworkInfo) -> NetworkInfo:
-        """With the scope that the plugin has, activated if need be. Raises what Plugins.get does, Forbidden."""
-        plugin = await self._plugins.get(asked.driver, NETWORK)
-        if asked.ingress and plugin.scope != "global":
-            raise errdefs.Forbidden("Ingress network can only be global scope network")
-        return replace(asked, scope=plugin.scope)
-
-    async def restore(self, made: NetworkInfo, /) -> RemoteDriver:
-        """The plugin is not asked: it knows the network."""
-        return RemoteDriver(self._plugins, self._worker, made)
-
-    async def sweep(self) -> None:
-        """Nothing is left to be removed later."""
-
-    async def remove_strays(self) -> list[str]:
-        """Interfaces are the plugin's."""
-        return []
-
-    async def _pools(self, asked: NetworkInfo) -> tuple[Pool, ...]:
-        """Those of an IPAM plugin are complete; without IPAM the plugin itself knows addresses, should it give any."""
-        if asked.ipam_driver in DEFAULT_IPAM:
-            return await self._complete(asked)
-        if asked.ipam_driver == "null":
-            return (Pool(subnet="0.0.0.0/0"), *([Pool(subnet="::/0")] if asked.enable_ipv6 else []))
-        return asked.pools
 
 
 class RemoteDriver:
@@ -97,8 +50,8 @@ class RemoteDriver:
         self, sandbox: Sandbox, request: EndpointRequest, interface: str, finish: Finish, /
     ) -> Endpoint:
         """CreateEndpoint, Join, and the interface that Join names; the inverse of each when a later one fails."""
-        host = await self._worker.run(lambda: resolvconf.parse(resolvconf.read_host()[0]))
-        endpoint = replace(self._wanted(sandbox, request, interface), dns=tuple(host.nameservers))
+        asked = await self._worker.run(lambda: endpoints.named(self.info, sandbox, request, interface))
+        endpoint = self._addressed(asked, request)
         try:
             endpoint = await self._create(endpoint, request)
             try:
@@ -113,10 +66,8 @@ class RemoteDriver:
     async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
         """Its addresses are taken again; its interface should be there."""
         self._ports[endpoint.id] = _NO_PORTS
-        if endpoint.ipv4:
-            self._take(4, endpoint.ipv4)
-        if endpoint.ipv6:
-            self._take(6, endpoint.ipv6)
+        if self._leases is not None:
+            endpoints.hold_again(endpoint, self._leases)
         if endpoint.source and not await self._worker.run(lambda: moved.is_there(sandbox.fd, endpoint)):
             raise errdefs.SystemFailure(f"endpoint {endpoint.name} has lost its interface")
 
@@ -234,46 +185,19 @@ class RemoteDriver:
     def _failed(self, endpoint: Endpoint, why: str) -> errdefs.WherryError:
         return PluginFailure(f"failed to create endpoint {endpoint.name} on network {self.info.name}: {why}")
 
-    def _wanted(self, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
-        """With its addresses taken."""
-        ipv4, size4 = self._take(4, request.ipv4)
+    def _addressed(self, asked: Endpoint, request: EndpointRequest) -> Endpoint:
+        """The plugin knows the gateways."""
+        if self._leases is None:
+            return asked
         try:
-            ipv6, size6 = self._take(6, request.ipv6)
+            return endpoints.addressed(asked, self._leases, request, by_gateway=False)
         except BaseException:
-            self._give(ipv4)
+            self._leases.release(asked.id)
             raise
-        return Endpoint(
-            id=new_id(),
-            name=request.endpoint_name,
-            container_id=request.container_id,
-            sandbox_id=sandbox.id,
-            network_id=self.info.id,
-            network=self.info.name,
-            interface=interface,
-            ipv4=ipv4,
-            prefix_len=size4,
-            ipv6=ipv6,
-            ipv6_prefix_len=size6,
-            link_local=request.link_local,
-            mac=request.mac or "",
-            names=request.names,
-            links=request.links,
-            gateway_priority=request.gateway_priority,
-        )
-
-    def _take(self, version: Version, wanted: str | None) -> tuple[str, int]:
-        if self._leases is None or not self._leases.serves(version):
-            return "", 0
-        lease = self._leases.take(version, wanted)
-        return lease.address, lease.prefix_len
-
-    def _give(self, address: str) -> None:
-        if self._leases is not None:
-            self._leases.free(address)
 
     def _free(self, endpoint: Endpoint) -> None:
-        self._give(endpoint.ipv4)
-        self._give(endpoint.ipv6)
+        if self._leases is not None:
+            self._leases.release(endpoint.id)
 
 
 def _cidr(address: str, size: int) -> str:

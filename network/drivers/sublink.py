@@ -6,13 +6,15 @@ import contextlib
 import logging
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import errdefs
-from network import changes, interface, messages, netlink, netns, resolvconf
+from network import changes, interface, messages, netlink, netns
+from network.drivers import endpoints
 from network.drivers.driver import NetworkInfo
 from network.drivers.parents import Parents
-from network.endpoint import Endpoint, EndpointRequest, new_id, verify_mac
+from network.endpoint import Endpoint, EndpointRequest, verify_mac
 from network.interface import Finish
 from network.ipam.leases import Leases
 from network.netlink import Rtnetlink
@@ -93,13 +95,13 @@ class SublinkDriver:
 
     def _connect(self, sandbox: Sandbox, request: EndpointRequest, name: str, finish: Finish) -> Endpoint:
         index = self._parents.ensure(self._parent)
-        endpoint_id = new_id()
+        asked = endpoints.named(self.info, sandbox, request, name)
         try:
-            endpoint = self._endpoint(endpoint_id, sandbox, request, name)
+            endpoint = self._addressed(asked, request)
             self._plug(index, sandbox.fd, endpoint)
             return netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls, finish))
         except BaseException as error:
-            self._disconnect(sandbox, endpoint_id, name)
+            self._disconnect(sandbox, asked.id, name)
             if isinstance(error, OSError):
                 raise errdefs.SystemFailure(
                     f"failed to create the {self._style.kind} port: {error.strerror}"
@@ -115,10 +117,7 @@ class SublinkDriver:
                 f"endpoint {endpoint.name} has lost its interface {endpoint.interface}"
             ) from error
         finally:
-            if endpoint.ipv4:
-                self._leases.hold(endpoint.id, 4, endpoint.ipv4)
-            if endpoint.ipv6:
-                self._leases.hold(endpoint.id, 6, endpoint.ipv6)
+            endpoints.hold_again(endpoint, self._leases)
 
     def _disconnect(self, sandbox: Sandbox, endpoint_id: str, name: str) -> None:
         self._leases.release(endpoint_id)
@@ -127,34 +126,13 @@ class SublinkDriver:
                 netns.inside(sandbox.fd, lambda: _delete(name))
         self._plugged.discard(endpoint_id)
 
-    def _endpoint(self, endpoint_id: str, sandbox: Sandbox, request: EndpointRequest, name: str) -> Endpoint:
+    def _addressed(self, asked: Endpoint, request: EndpointRequest) -> Endpoint:
         options = self.info.options
-        ipv4 = self._leases.hold(endpoint_id, 4, request.ipv4)
-        ipv6 = self._leases.hold(endpoint_id, 6, request.ipv6)
         leads = bool(options.get(PARENT)) and not self.info.internal
         on_link = self._style.on_link(options)
-        return Endpoint(
-            id=endpoint_id,
-            name=request.endpoint_name,
-            container_id=request.container_id,
-            sandbox_id=sandbox.id,
-            network_id=self.info.id,
-            network=self.info.name,
-            interface=name,
-            ipv4=ipv4.address,
-            prefix_len=ipv4.prefix_len,
-            gateway=ipv4.gateway if leads and not on_link else "",
-            ipv6=ipv6.address,
-            ipv6_prefix_len=ipv6.prefix_len,
-            ipv6_gateway=ipv6.gateway if leads and not on_link else "",
-            on_link=leads and on_link,
-            link_local=request.link_local,
-            mac=self._style.mac(options, request.mac or "", ipv4.address or ipv6.address),
-            names=request.names,
-            links=request.links,
-            gateway_priority=request.gateway_priority,
-            dns=tuple(resolvconf.parse(resolvconf.read_host()[0]).nameservers),
-        )
+        made = endpoints.addressed(asked, self._leases, request, by_gateway=leads and not on_link)
+        mac = self._style.mac(options, asked.mac, made.ipv4 or made.ipv6)
+        return replace(made, on_link=leads and on_link, mac=mac)
 
     def _plug(self, parent: int, fd: int, endpoint: Endpoint) -> None:
         """In its namespace from the start, down."""
