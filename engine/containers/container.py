@@ -45,6 +45,7 @@ class Container(msgspec.Struct, kw_only=True):
     link_variables: list[str] = msgspec.field(default_factory=list)  # what its environment tells of them
     image_id: str  # "sha256:…"
     image_name: str  # as the create request named it
+    own_labels: dict[str, str] = msgspec.field(default_factory=dict)  # see own_labels.py; none of an image's
     image_manifest: Descriptor | None = None  # with the platform; None in records of before it was noted
     snapshot: str  # key of the writable snapshot
     log_path: str = ""

@@ -19,6 +19,7 @@ from engine.containers.export import open_root
 from engine.containers.log_options import LogOptions
 from engine.containers.machinery import Machinery
 from engine.containers.network_mode import mode_of_host, verify_endpoints, verify_network_mode
+from engine.containers.own_labels import own_labels
 from engine.containers.store import ContainerStore
 from engine.containers.unbuilt import refuse_unbuilt
 from engine.containers.users import identity_of
@@ -89,6 +90,7 @@ async def prepare(
         links=linked.resolve(host, store),
         image_id=image.id if image else "",
         image_name=config.image,
+        own_labels=own_labels(config.labels),
         image_manifest=msgspec.structs.replace(image.descriptor, platform=image.platform) if image else None,
         snapshot=identifier,
         log_path=_log_path(identifier, host, machinery),

@@ -53,7 +53,10 @@ def after(container: Container, live: Live) -> float | None:
     """Seconds until the restart policy starts it again, None when it does not: a decision."""
     if live.restarting_by_user:
         return None
-    return restart_policy.decide(container.host_config.restart_policy, last_run(container, live))
+    policy, last = container.host_config.restart_policy, last_run(container, live)
+    if live.ailing:
+        return restart_policy.decide_ailing(policy, last, live.ailments)
+    return restart_policy.decide(policy, last)
 
 
 async def release(container_id: str, machinery: Machinery) -> None:

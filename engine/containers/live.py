@@ -36,6 +36,10 @@ class Live:
     """The wait of the restart policy."""
     monitor: asyncio.Task[None] | None = None
     """What probes its health."""
+    ailing: bool = False
+    """It is being ended as it is unhealthy, in order to start again."""
+    ailments: int = 0
+    """Such ends since it was healthy."""
 
     def __post_init__(self) -> None:
         self.ended.set()

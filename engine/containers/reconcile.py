@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from engine.containers.start import runtime_of
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.containers.watch import Watcher
+from engine.health import boot_order
 from runtime import cgroups, mount
 from runtime.task import Task
 from runtime.task_values import Exit
@@ -28,6 +30,8 @@ LOST = 255
 """The exit code of a container of which nothing is left to tell how it ended: the host was restarted."""
 AT_ONCE = 4
 """Containers that restart policies start at the same time at boot."""
+_LOOK = 0.1
+"""Seconds between two looks at a container that another waits for."""
 
 
 class Reconciler:
@@ -59,6 +63,7 @@ class Reconciler:
         for container_id in self._to_remove:
             await self._watcher.remove_ended(container_id, self._lives.of(container_id))
         limit = asyncio.Semaphore(AT_ONCE)
+        needs = boot_order.needs(self._to_start, self._store.all())
         for container_id in self._to_start:
             live = self._lives.of(container_id)
             container = self._store.find(container_id)
@@ -129,7 +134,12 @@ class Reconciler:
         frozen = await asyncio.to_thread(cgroups.frozen, task.pid)
         status = Status.PAUSED if frozen else Status.RUNNING
         ports = self._machinery.network.bindings(container.id)
-        passing = container.stopped_by_user or container.to_go_on or container.reconnecting
+        passing = (
+            container.stopped_by_user
+            or container.restart_wanted
+            or container.to_go_on
+            or container.reconnecting
+        )
         if passing or status is not container.state.status or ports != container.ports:
             # A stop that was cut short and outlived counts as none; what is frozen is known by the kernel.
             state = msgspec.structs.replace(container.state, status=status)
@@ -194,9 +204,24 @@ class Reconciler:
         if container is not None:
             await self._watcher.announce_end(ran, container, self._lives.of(ran.id))
 
-    async def _start(self, container_id: str, live: Live, limit: asyncio.Semaphore) -> None:
+    async def _start(
+        self, container_id: str, live: Live, limit: asyncio.Semaphore, needs: list[boot_order.Need]
+    ) -> None:
+        for need in needs:
+            await self._come_up(need)
         async with limit:
             await self._watcher.start_by_policy(container_id, live)
+
+    async def _come_up(self, need: boot_order.Need) -> None:
+        """Wait until what a container depends on is as it should be, or has had its time."""
+        other = self._store.find(need.container_id)
+        if other is None:
+            return
+        for _ in range(math.ceil(boot_order.patience(need, other) / _LOOK)):
+            if boot_order.met(need, self._store.find(need.container_id)):
+                return
+            await asyncio.sleep(_LOOK)
+        _log.warning("container %s is not waited for any longer: %s", need.container_id[:12], need.condition)
 
 
 def _names(directory: os.PathLike[str]) -> list[str]:

@@ -43,6 +43,17 @@ def decide(policy: RestartPolicy, ended: Ended) -> float | None:
             return None
 
 
+def decide_ailing(policy: RestartPolicy, ended: Ended, ailments: int) -> float | None:
+    """The delay in seconds after which one starts again that was ended as it was unhealthy; None: it stays ended.
+
+    Any policy will do, and none: it was asked for by a label. The delay doubles until it is healthy again.
+    """
+    limit = policy.maximum_retry_count if policy.name == "on-failure" else 0
+    if ended.asked or (limit and ended.restarts >= limit):
+        return None
+    return min(FIRST_DELAY * 2.0 ** min(ailments, 20), LONGEST_DELAY)
+
+
 def starts_at_boot(policy: RestartPolicy, last: Ended, *, ever_started: bool) -> bool:
     """Whether a container that is not running is started when the daemon comes up.
 

@@ -22,6 +22,7 @@ from engine.containers.start import start
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.health.monitor import Monitors
+from engine.health.remedy import Remedy
 from runtime.task import Task
 from runtime.task_values import Exit
 
@@ -34,7 +35,9 @@ class Watcher:
     def __init__(
         self, machinery: Machinery, store: ContainerStore, lives: Lives, announcer: Announcer
     ) -> None:
-        self.monitors = Monitors(machinery, store, lives, announcer)
+        self.monitors = Monitors(
+            machinery, store, lives, announcer, Remedy(store, lives, announcer).unhealthy
+        )
         self._machinery = machinery
         self._store = store
         self._lives = lives
@@ -97,6 +100,10 @@ class Watcher:
         if not self._closing and (delay := after(container, live)) is not None:
             live.last_delay = delay
             container = restarting(container)
+        elif live.ailing:
+            container = msgspec.structs.replace(container, restart_wanted=self._closing)
+        live.ailments += live.ailing
+        live.ailing = False
         saved = await self._store.save_run(container)
         faults.hit("exit.recorded")
         await linked.follow(container, self._machinery, self._store)

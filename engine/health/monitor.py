@@ -24,15 +24,20 @@ class Monitors:
     """One monitor for each running container that is to be probed; `live.monitor` is its task."""
 
     def __init__(
-        self, machinery: Machinery, store: ContainerStore, lives: Lives, announcer: Announcer
+        self,
+        machinery: Machinery,
+        store: ContainerStore,
+        lives: Lives,
+        announcer: Announcer,
+        unhealthy: Callable[[Container], None],
     ) -> None:
+        """`unhealthy` is called for each probe that finds, or leaves, a container unhealthy."""
         self._machinery = machinery
         self._store = store
         self._lives = lives
         self._announcer = announcer
         self._prober = Prober(machinery, lives, announcer)
-        self.on_unhealthy: Callable[[Container], None] = lambda _: None
-        """Called when a container has just become unhealthy."""
+        self._unhealthy = unhealthy
 
     def begin(self, container: Container, live: Live) -> None:
         """Probe a container that was started or woken just now, if it has a check."""
@@ -90,8 +95,10 @@ class Monitors:
                 faults.hit("health.recorded")
         if former.status is not health.status:
             await self._announcer.tell(container, f"health_status: {health.status}")
-            if health.status is HealthStatus.UNHEALTHY:
-                self.on_unhealthy(container)
+        if health.status is HealthStatus.HEALTHY:
+            live.ailments = 0
+        elif health.status is HealthStatus.UNHEALTHY:
+            self._unhealthy(container)
         return health
 
 

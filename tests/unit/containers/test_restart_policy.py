@@ -1,10 +1,12 @@
+from typing import Any
+
 import pytest
 
 from engine.containers.config import ContainerConfig, HostConfig, RestartPolicy
 from engine.containers.container import Container, State
 from engine.containers.exit import last_run, restarting
 from engine.containers.live import Live
-from engine.containers.restart_policy import Ended, decide, next_delay, starts_at_boot
+from engine.containers.restart_policy import Ended, decide, decide_ailing, next_delay, starts_at_boot
 from engine.containers.state import Status
 
 
@@ -76,3 +78,22 @@ def test_a_restart_counts_when_it_is_decided_and_once() -> None:
     assert restarting(waits) == waits
     # A daemon that finds it waiting still owes it this start, though it is the last that it gets.
     assert last_run(waits, Live()).restarts == 0
+
+
+@pytest.mark.parametrize(
+    ("policy", "ended", "ailments", "delay"),
+    [
+        (RestartPolicy(), {}, 0, 0.1),
+        (RestartPolicy(name="always"), {}, 3, 0.8),
+        (RestartPolicy(name="no"), {}, 99, 60.0),
+        (RestartPolicy(), {"asked": True}, 0, None),
+        (RestartPolicy(name="on-failure", maximum_retry_count=2), {"restarts": 1}, 0, 0.1),
+        (RestartPolicy(name="on-failure", maximum_retry_count=2), {"restarts": 2}, 0, None),
+    ],
+)
+def test_after_an_end_for_being_unhealthy(
+    policy: RestartPolicy, ended: dict[str, Any], ailments: int, delay: float | None
+) -> None:
+    last = Ended(**{"exit_code": 0, "ran": 99.0, "asked": False, "restarts": 0, "last_delay": 0.1, **ended})
+    found = decide_ailing(policy, last, ailments)
+    assert found == (None if delay is None else pytest.approx(delay))
