@@ -14,7 +14,8 @@ _log = logging.getLogger(__name__)
 DEFAULT = "default"
 ACCOUNT = "dockremap"
 """Docker's own, which `default` makes if it is not there."""
-_ETC = Path("/etc")
+ETC = Path("/etc")
+"""Where subuid and subgid are; the tests have their own."""
 _NUMBER = re.compile(r"[0-9]{1,10}")
 _COUNT = 65536
 _FIRST = 100000  # of ranges that are made, as useradd's
@@ -101,7 +102,7 @@ def _ranges(name: str, account: pwd.struct_passwd) -> tuple[IdRange, ...]:
 
 def _entries(name: str) -> list[tuple[str, int, int]]:
     """(account's name or id, first id, count) of each line of a file that may be absent."""
-    path = _ETC / name
+    path = ETC / name
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except FileNotFoundError:

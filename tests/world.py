@@ -255,7 +255,7 @@ def descriptors(sight: Sight) -> Things:
     """The daemon's open files, counted by what they are."""
     kinds: Counter[str] = Counter()
     for file in sight.daemon_files:
-        kinds[re.sub(r"^(socket|pipe|net):\[\d+\]$", r"\1", file)] += 1
+        kinds[re.sub(r"^(socket|pipe|net|user):\[\d+\]$", r"\1", file)] += 1
     return {f"{kind} #{n}": f"descriptor of the daemon: {kind}" for kind in kinds for n in range(kinds[kind])}
 
 
