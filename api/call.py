@@ -31,6 +31,7 @@ class Call:
     variables: Mapping[str, str]
     headers: Mapping[str, str]  # Docker's, on every answer
     started: web.StreamResponse | None = field(default=None, init=False)
+    _kept: bytes | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
@@ -52,6 +53,13 @@ class Call:
         """Whether the length of the body is unknown."""
         return "chunked" in self.request.headers.get("Transfer-Encoding", "").lower()
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the type of the body is said to be JSON; no other body is read as JSON."""
+        parsed = email.message.Message()
+        parsed["Content-Type"] = self.request.headers.get("Content-Type", "")
+        return parsed.get_content_type() == _JSON_TYPE
+
     async def json(self, kind: type[T]) -> T:
         """The body as a Struct; its zero value without a body. InvalidArgument for what is no JSON."""
         self.require_json()
@@ -67,14 +75,17 @@ class Call:
         if "/" not in given:
             problem = "mime: no media type" if not given.strip() else "mime: expected slash after first token"
             raise errdefs.InvalidArgument(f"malformed Content-Type header ({given}): {problem}")
-        parsed = email.message.Message()
-        parsed["Content-Type"] = given
-        if parsed.get_content_type() != _JSON_TYPE:
+        if not self.is_json:
             raise errdefs.InvalidArgument(
                 f"unsupported Content-Type header ({given}): must be '{_JSON_TYPE}'"
             )
 
-    async def body(self, limit: int = MAX_JSON) -> bytes:
+    async def keep_body(self, limit: int, too_large: str) -> bytes:
+        """The whole body before its handler has it, who gets the same bytes. InvalidArgument with that text."""
+        self._kept = await self.body(limit, too_large)
+        return self._kept
+
+    async def body(self, limit: int = MAX_JSON, too_large: str = "") -> bytes:
         """The whole body, bounded in size and time."""
         parts = bytearray()
         try:
@@ -82,7 +93,9 @@ class Call:
                 async for chunk in self.chunks():
                     parts += chunk
                     if len(parts) > limit:
-                        raise errdefs.InvalidArgument(f"request body is larger than {limit} bytes")
+                        raise errdefs.InvalidArgument(
+                            too_large or f"request body is larger than {limit} bytes"
+                        )
         except TimeoutError:
             raise errdefs.InvalidArgument(
                 f"request body did not arrive in {_BODY_TIMEOUT:.0f} seconds"
@@ -91,6 +104,10 @@ class Call:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives; reading slowly slows the client. InvalidArgument when it breaks off."""
+        if self._kept is not None:
+            if self._kept:
+                yield self._kept
+            return
         await self._continue()
         content = self.request.content
         while True:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import errdefs
 from api import assemble, daemon_log, listeners
 from api.accepting import Acceptor, highest_descriptor
+from api.authz.authorization import Authorization
 from api.connection import HttpServer
 from api.listeners import Listener
 from api.pidfile import STOP_CONTAINERS
@@ -48,14 +49,15 @@ class Daemon:
             listeners.close_all(opened)
 
     async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
-        server = HttpServer(API(assemble.routes(engine, self._config), version.ENGINE))
+        authorization = Authorization(engine.plugins, self._config.authorization_plugins)
+        server = HttpServer(API(assemble.routes(engine, self._config), authorization, version.ENGINE))
         acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
         for listener in opened:
             _log.info("API listens on %s", listener.address)
         gc.freeze()  # what lives as long as the daemon need not be looked through for garbage; see Trimming
         gc.enable()
         self._notifier.ready()
-        number = await self._until_ended(engine)
+        number = await self._until_ended(engine, authorization)
         stop_containers = number == STOP_CONTAINERS or await _host_goes_down()
         _log.info("ending on %s, containers %s", number.name, "stop too" if stop_containers else "live on")
         self._notifier.stopping("Stopping containers" if stop_containers else "Leaving containers running")
@@ -64,14 +66,14 @@ class Daemon:
         await server.close(_REQUESTS_TIMEOUT)
         await engine.shutdown(stop_containers=stop_containers)
 
-    async def _until_ended(self, engine: Engine) -> signal.Signals:
+    async def _until_ended(self, engine: Engine, authorization: Authorization) -> signal.Signals:
         while (number := await self._signals.get()) == signal.SIGHUP:
             self._notifier.reloading()
-            await self._reload(engine)
+            await self._reload(engine, authorization)
             self._notifier.ready()
         return number
 
-    async def _reload(self, engine: Engine) -> None:
+    async def _reload(self, engine: Engine, authorization: Authorization) -> None:
         """Take over what can be; a configuration that is wrong changes nothing."""
         try:
             reloaded = await asyncio.to_thread(reload, self._config, self._argv)
@@ -83,6 +85,7 @@ class Daemon:
         for name in reloaded.pending:
             _log.warning("%s is changed in the configuration: a restart takes it over", name)
         _log.info("configuration reloaded; changed: %s", ", ".join(reloaded.changed) or "nothing")
+        authorization.use(self._config.authorization_plugins)
         await engine.reload(reloaded)
 
 

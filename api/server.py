@@ -7,6 +7,7 @@ from aiohttp import web
 
 import errdefs
 from api import errors, versions
+from api.authz.authorization import Authorization
 from api.call import Call
 from api.connection import Connection, Taken
 from api.query import Query
@@ -26,10 +27,11 @@ def docker_headers(engine_version: str) -> dict[str, str]:
 
 
 class API:
-    """Handles requests of all listeners. `routes` decide what is served."""
+    """Handles requests of all listeners. `routes` decide what is served, `authorization` to whom."""
 
-    def __init__(self, routes: Iterable[Route], engine_version: str) -> None:
+    def __init__(self, routes: Iterable[Route], authorization: Authorization, engine_version: str) -> None:
         self._router = Router(routes)
+        self._authorization = authorization
         self._headers = docker_headers(engine_version)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -69,7 +71,7 @@ class API:
     async def _run(
         self, request: web.BaseRequest, target: Target, route: Route, variables: dict[str, str]
     ) -> web.StreamResponse:
-        call = None
+        call = asked = None
         try:
             call = Call(
                 request=request,
@@ -78,16 +80,24 @@ class API:
                 variables=variables,
                 headers=self._headers,
             )
-            return await route.handler(call)
+            asked = await self._authorization.ask(call, route.path, target.location)
+            response = await route.handler(call)
         except Exception as error:  # noqa: BLE001 - the top frame of a request
-            if isinstance(error, ConnectionError) and (
-                request.transport is None or request.transport.is_closing()
-            ):
-                return Taken()
-            status, message = errors.describe(error, f"{route.method} {route.path}")
-            if call is None or call.started is None:
-                return errors.response(status, message)
-            return _broken(request, call.started)
+            response = _failed(request, route, call, error)
+        if asked is None:
+            return response
+        return await asked.about(self._with_headers(response))
+
+
+def _failed(
+    request: web.BaseRequest, route: Route, call: Call | None, error: Exception
+) -> web.StreamResponse:
+    if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+        return Taken()
+    status, message = errors.describe(error, f"{route.method} {route.path}")
+    if call is None or call.started is None:
+        return errors.response(status, message)
+    return _broken(request, call.started)
 
 
 def _broken(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:

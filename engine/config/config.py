@@ -64,6 +64,7 @@ class Config:
     default_ulimits: Mapping[str, Ulimit]
     init: bool
     no_new_privileges: bool  # of containers that do not say otherwise
+    authorization_plugins: tuple[str, ...]  # by their names, in the order in which they are asked
     userns_remap: str  # as in engine.userns_remap; "" for none
     log_driver: str
     log_opts: Mapping[str, str]

@@ -197,6 +197,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         init=settings["init"],
         no_new_privileges=settings["no-new-privileges"],
         userns_remap=settings["userns-remap"],
+        authorization_plugins=tuple(settings["authorization-plugins"]),
         log_driver=settings["log-driver"],
         log_opts=settings["log-opts"],
         notices=notices,

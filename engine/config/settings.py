@@ -81,6 +81,10 @@ def _names(names: str) -> list[tuple[str, str]]:
 
 _USED = [
     _used("add-runtime", "runtimes", Kind.RUNTIMES, "Register an OCI runtime, as name=path"),
+    _used(
+        *("authorization-plugin", "authorization-plugins", Kind.LIST),
+        "Plugin that is asked whether a request may be handled",
+    ),
     _used("bip", "bip", Kind.TEXT, "IPv4 address and prefix of the default bridge"),
     _used("bip6", "bip6", Kind.TEXT, "IPv6 address and prefix of the default bridge"),
     _used(
@@ -233,7 +237,6 @@ _REFUSED = [
     *_refused("metrics-addr tlscacert tlscert tlskey", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
-    *_refused("authorization-plugin:authorization-plugins", Kind.LIST),
     *_refused("host-gateway-ip:host-gateway-ips :host-gateway-ip", Kind.OPAQUE, None, [], ""),
     *_refused("nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),
 ]

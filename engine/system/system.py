@@ -3,7 +3,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -167,7 +167,7 @@ class System:
             images=self._images(),
             driver=STORAGE_DRIVER,
             driver_status=_driver_status(config),
-            plugins=_plugins(self._network_drivers()),
+            plugins=_plugins(self._network_drivers(), config.authorization_plugins),
             ipv4_forwarding=host.forwards_ipv4(),
             debug=config.debug,
             n_fd=host.open_descriptors(),
@@ -232,11 +232,12 @@ def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
     return {name: getattr(able, name) for name in names}
 
 
-def _plugins(used: Iterable[str]) -> Plugins:
+def _plugins(used: Iterable[str], authorization: Sequence[str]) -> Plugins:
     """As in Docker, plugins are told of once a network has them."""
     return Plugins(
         volume=["local"],
         network=sorted({*_NETWORK_DRIVERS, *used}),
+        authorization=list(authorization) or None,
         log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],
     )
 

@@ -31,19 +31,21 @@ class Plugin:
         sockets: Path | None = None,
         wrapper: Sequence[str] = (),
         agent: str = "wherry",
+        program: Path = PLUGIN,
     ) -> None:
         self.folder = folder
         self.sockets = sockets or folder
         self.names = names
         self._wrapper = wrapper
         self._agent = agent
+        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._read = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.start()
 
     def start(self) -> None:
-        argv = [sys.executable, "-I", str(PLUGIN), str(self.folder), str(self.sockets), *self.names]
+        argv = [sys.executable, "-I", str(self._program), str(self.folder), str(self.sockets), *self.names]
         self._process = subprocess.Popen(
             [*self._wrapper, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

@@ -13,6 +13,7 @@ import uvloop
 
 from api import assemble, listeners
 from api.accepting import Acceptor
+from api.authz.authorization import Authorization
 from api.connection import HttpServer
 from api.server import API
 from tests.unit.api.memory import MemoryEngine
@@ -78,7 +79,8 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     engine = MemoryEngine()
     engine.containers.records[running().id] = running()
     roots: Any = SimpleNamespace(data_root=Path("/data"), exec_root=Path("/exec"), cgroup_version=1)
-    api = API(assemble.routes(cast("Any", engine), roots), VERSION)
+    nobody = Authorization(cast("Any", None), ())
+    api = API(assemble.routes(cast("Any", engine), roots), nobody, VERSION)
     server = HttpServer(api)
     path = str(tmp_path / "api.sock")
     (listener,) = listeners.open_all([f"unix://{path}"], "")
