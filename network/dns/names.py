@@ -85,6 +85,8 @@ class View:
         self._places: dict[str, _Place] = {}  # by endpoint id
         self._ordered: list[_Place] = []
         self._cache: dict[bytes, Known] = {}
+        self.ready: dict[bytes, bytes] = {}
+        """Answers by their questions, both without their ids, until something changes: for the server to fill."""
 
     @property
     def is_external(self) -> bool:
@@ -127,6 +129,7 @@ class View:
     def forget(self) -> None:
         """Put answers together anew: a network has changed."""
         self._cache.clear()
+        self.ready.clear()
 
     def find(self, name: bytes) -> Known | None:
         """The records of a name (on the wire, lower case); None for one that is none of ours."""
