@@ -3,6 +3,7 @@
 Only what versions and the wire form decide happens here; whether the values make sense is the engine's.
 """
 
+import posixpath
 from typing import Any
 
 import msgspec
@@ -117,7 +118,7 @@ def _check_ranges(host: HostConfig) -> None:
 
 
 def _normalize(request: Request) -> None:
-    """What every version means alike: the default network by its name, no limit of processes as null."""
+    """What every version means alike: the default network by its name, no limit as null, a directory as it is."""
     host, endpoints = request.host, _endpoints(request)
     if host.network_mode in ("", "default"):
         host.network_mode = "bridge"
@@ -128,6 +129,8 @@ def _normalize(request: Request) -> None:
             raise errdefs.InvalidArgument(f"invalid config for network {name}: EndpointsConfig is nil")
     if host.pids_limit is not None and host.pids_limit <= 0:
         host.pids_limit = None
+    if (folder := request.config.working_dir).startswith("/"):
+        request.config.working_dir = posixpath.normpath("/" + folder.lstrip("/"))
     if host.console_size is not None:
         host.console_size = [*host.console_size, 0, 0][:2]
 

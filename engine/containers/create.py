@@ -190,13 +190,6 @@ def _log_path(identifier: str, host: HostConfig, machinery: Machinery) -> str:
 
 def _warnings(host: HostConfig) -> list[str]:
     warnings = []
-    if host.cpu_percent > 0:
-        warnings.append("linux does not support CPU percent. Percent discarded.")
     if host.network_mode == "host" and host.port_bindings:
         warnings.append("Published ports are discarded when using host network mode")
-    if host.oom_kill_disable and not host.memory:
-        warnings.append(
-            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system "
-            "running out of resources."
-        )
     return warnings

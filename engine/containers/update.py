@@ -29,11 +29,6 @@ _VALUES = (
     "blkio_weight", "cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems", "memory",
     "memory_swap", "memory_reservation", "cpu_realtime_period", "cpu_realtime_runtime",
 )  # fmt: skip
-_OOM = (
-    "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running "
-    "out of resources."
-)
-_PERCENT = "linux does not support CPU percent. Percent discarded."
 
 
 class Updates:
@@ -64,7 +59,7 @@ class Updates:
             except errdefs.WherryError as error:
                 raise type(error)(f"Cannot update container {container.id}: {error.message}") from error
         await self._announcer.tell(container, "update")
-        return [*warnings, *_warnings(asked)]
+        return warnings
 
     async def _update(self, container: Container, asked: HostConfig) -> None:
         if container.state.status in (Status.REMOVING, Status.DEAD):
@@ -168,12 +163,3 @@ def block_changes(before: Resources, after: Resources) -> list[BlockLimit]:
 
 def _by_device(limits: tuple[DeviceLimit, ...]) -> dict[tuple[int, int], int]:
     return {(limit.major, limit.minor): limit.value for limit in limits}
-
-
-def _warnings(asked: HostConfig) -> list[str]:
-    warnings = []
-    if asked.oom_kill_disable and not asked.memory:
-        warnings.append(_OOM)
-    if asked.cpu_percent > 0:
-        warnings.append(_PERCENT)
-    return warnings

@@ -161,6 +161,10 @@ def _verify_cpu(host: HostConfig, limits: HostCapabilities) -> None:
         host.nano_cpus and host.cpu_quota, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"
     )
     _refuse(
+        host.nano_cpus > 0 and not limits.cpu_cfs_quota,
+        "NanoCPUs can not be set, as your kernel does not support CPU CFS scheduler or the cgroup is not mounted",
+    )
+    _refuse(
         host.nano_cpus < 0 or host.nano_cpus > count * 1_000_000_000,
         f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available",
     )

@@ -1,4 +1,4 @@
-"""Limits that were asked for and that this host cannot set: Docker drops them and says so."""
+"""Limits that were asked for and that this host cannot set: Docker drops them and says so, and what is unwise."""
 
 import re
 from collections.abc import Mapping
@@ -8,6 +8,11 @@ from runtime.cgroups.host import HostCapabilities
 
 _MAX_CPUS = 8192  # the kernel's own largest NR_CPUS: a longer range is a way to eat our memory
 _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
+_WINDOWS = "cpu_percent"  # no host of ours has it
+_OOM = (
+    "OOM killer is disabled for the container, but no memory limit is set, "
+    "this can result in the system running out of resources."
+)
 _NO, _NOR = "Your kernel does not support", "or the cgroup is not mounted."
 
 # (what the host must have, what fields are set to when it has not, Docker's warning), as Docker looks.
@@ -36,6 +41,7 @@ _TABLE: tuple[tuple[str, dict[str, object], str], ...] = (
         {"cpu_period": 0, "cpu_quota": 0},
         f"{_NO} CPU CFS scheduler. CPU period/quota discarded.",
     ),
+    (_WINDOWS, {"cpu_percent": 0}, "linux does not support CPU percent. Percent discarded."),
     ("cpu_set", {"cpuset_cpus": "", "cpuset_mems": ""}, f"{_NO} cpuset {_NOR} Cpuset discarded."),
     ("blkio_weight", {"blkio_weight": 0}, f"{_NO} Block I/O weight {_NOR} Weight discarded."),
     (
@@ -76,9 +82,11 @@ def discard(asked: Mapping[str, object], host: HostCapabilities) -> tuple[dict[s
     changes: dict[str, object] = {}
     warnings: list[str] = []
     for capability, resets, warning in _TABLE:
-        if getattr(host, capability):
-            continue
         now = {**asked, **changes}
+        if getattr(host, capability, False):
+            if capability == "oom_kill_disable" and now.get(capability) and not now.get("memory"):
+                warnings.append(_OOM)
+            continue
         if any(_asks(now.get(name)) for name in resets):
             warnings.append(warning)
             changes |= resets

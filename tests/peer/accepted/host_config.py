@@ -1,6 +1,6 @@
 """Accepted differences of HostConfig's fields: at the creation, as inspected, at the start, and in the kernel.
 
-The requests of `test_host_config.py` call the container /hc, and name what it asks for.
+The requests of `test_host_config.py` call the container /hc, those of the matrix /matrix, and name what it asks for.
 """
 
 from tests.peer.accepted.line import Accepted
@@ -29,6 +29,21 @@ LINES = (
     Accepted(
         _SEEN, "body.HostConfig.MemorySwap", "twice the memory is at most what can be said", '"Memory": 46116'
     ),
+    Accepted(_SEEN, "body.Config.Hostname", "it shares the host's name, and is told so", '"UTSMode": "host"'),
+    Accepted(_SEEN, "body.HostConfig.PortBindings.80/tcp!", NEWER, '"PortBindings": {"80/tcp": []}'),
+    Accepted(
+        _SEEN, "body.Config.Volumes!", "no volumes are null, also without an image", '/matrix {"Image": null}'
+    ),
+    Accepted(
+        _SEEN,
+        "body.Config.Labels!",
+        "no labels are an empty map, also without an image",
+        '/matrix {"Image": null}',
+    ),
+    Accepted(
+        _SEEN, "body.Mounts.0.Destination", "it is told where it is mounted", '{"Volumes": {"relative": {}}}'
+    ),
+    Accepted(_CREATE, "status", CLIENTS_FAULT, '"CpuRealtimeRuntime": 2000'),
     Accepted(_START, "status", CLIENTS_FAULT, '"GroupAdd"'),
     Accepted(_START, "body.message", NEWER, '"GroupAdd": ["a:b"]'),
     Accepted(_START, "status", CLIENTS_FAULT, '"Devices"'),
