@@ -45,13 +45,16 @@ from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from engine.system import System
 from engine.system.disk import Disk
+from engine.volumes.drivers import Drivers
+from engine.volumes.host import VolumeHost
+from engine.volumes.mounted import Mounted
 from engine.volumes.prune import VolumePrune
 from engine.volumes.store import SCHEMA as VOLUMES
 from engine.volumes.volumes import Volumes
 from network.controller import Controller, NetworkConfig
 from plugins.discovery import Places
 from plugins.registry import Plugins
-from runtime import cgroups, mount, tree
+from runtime import cgroups
 from runtime.archive.workers import Workers
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -148,7 +151,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     plugins = Plugins(Places())
     identity = await userns_remap.identity_of(config.userns_remap)
     await snapshots.require(identity)
-    volumes = await _open_volumes(config, instance.id, database, events, store, identity.root)
+    volumes = await _open_volumes(config, instance.id, database, events, store, identity.root, plugins)
     network = await _open_network(config, instance.id, plugins, stack)
     stack.push_async_callback(plugins.close)  # first: who waits for a plugin holds up the others' end
     networks = await Networks.open(
@@ -178,6 +181,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     watcher = Watcher(machinery, store, lives, announcer)
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()
+    lives.spawn(volumes.settle_remote(), "volumes of plugins at boot")
     lives.spawn(reconciler.follow(), "restart policies at boot")
     containers = Containers(machinery, store, lives, announcer, watcher, images)
     workers = Workers(config.exec_root / "view")
@@ -261,15 +265,11 @@ async def _open_volumes(
     events: Events,
     store: ContainerStore,
     owner: tuple[int, int],
+    plugins: Plugins,
 ) -> Volumes:
-    driver = LocalDriver(
-        config.data_root / "volumes",
-        instance=instance,
-        remove_tree=tree.remove,
-        mounted=lambda: [entry.target for entry in mount.mountinfo()],
-        owner=owner,
-    )
-    return await Volumes.open(database, [driver], events, store.volumes_used, owner)
+    local = LocalDriver(config.data_root / "volumes", VolumeHost(), instance=instance, owner=owner)
+    mounted = Mounted(config.exec_root / "volumes")
+    return await Volumes.open(database, Drivers(local, plugins), events, store.volumes_used, mounted, owner)
 
 
 async def _open_network(config: Config, instance: str, plugins: Plugins, stack: AsyncExitStack) -> Controller:
@@ -281,6 +281,8 @@ async def _open_network(config: Config, instance: str, plugins: Plugins, stack: 
             default_bridge=config.default_bridge,
             address_pools=config.default_address_pools,
             ip_forward=config.ip_forward,
+            ip_forward_no_drop=config.ip_forward_no_drop,
+            allow_direct_routing=config.allow_direct_routing,
             obey_firewall=config.published_ports == "host-firewall",
         ),
         plugins,

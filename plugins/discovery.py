@@ -46,6 +46,29 @@ class Address:
         return parts.path if parts.scheme == "unix" else ""
 
 
+def names(places: Places) -> list[str]:
+    """What plugins are called that have a socket or a file now."""
+    found: set[str] = set()
+    for folder, suffixes in (
+        (places.sockets, (".sock",)),
+        *((each, (".spec", ".json")) for each in places.specs),
+    ):
+        for entry in _entries(folder):
+            name, suffix = entry.stem, entry.suffix
+            if suffix in suffixes:
+                found.add(name)
+            elif any((entry / f"{entry.name}{each}").exists() for each in suffixes):
+                found.add(entry.name)
+    return sorted(found)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
 def find(places: Places, name: str) -> Address | None:
     """The address of a plugin, None when there is no such one now.
 

@@ -10,13 +10,15 @@ from typing import Any, Final
 
 import errdefs
 from plugins.client import AWAY, PATIENCE, Client, PluginFailure
-from plugins.discovery import Address, Places, find
+from plugins.discovery import Address, Places, find, names
 
 _log = logging.getLogger(__name__)
 
 NETWORK: Final = "NetworkDriver"
 IPAM: Final = "IpamDriver"
+VOLUME: Final = "VolumeDriver"
 _SCOPES: Final = ("local", "global")
+_GLANCE: Final = 5.0  # seconds that those get which nobody named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,28 @@ class Plugins:
             )
         return plugin
 
+    async def all(self, subsystem: str) -> list[Plugin]:
+        """All that implement the subsystem, by name, also those that nobody has named yet.
+
+        One that does not answer at once is left out, and looked at again after a minute.
+        """
+        found = await asyncio.to_thread(names, self._places)
+        known = sorted({*found, *(name for name, task in self._active.items() if _is_there(task))})
+        plugins = await asyncio.gather(*(self._glance(name) for name in known))
+        return [plugin for plugin in plugins if plugin is not None and subsystem in plugin.implements]
+
+    async def _glance(self, name: str) -> Plugin | None:
+        task = self._active.get(name)
+        if self._is_recent(name) and not (task and _is_there(task)):
+            return None
+        try:
+            async with asyncio.timeout(_GLANCE):
+                return await self._activated(name, patient=False)
+        except (errdefs.WherryError, TimeoutError) as error:
+            _log.warning("plugin %s is left out: %s", name, error or "it does not answer")
+            self._note_failure(name)
+            return None
+
     async def close(self) -> None:
         """Stop waiting for plugins and let go of all."""
         tasks = list(self._active.values())
@@ -65,11 +89,11 @@ class Plugins:
             if isinstance(done, Plugin):
                 await done.client.close()
 
-    async def _activated(self, name: str) -> Plugin:
+    async def _activated(self, name: str, *, patient: bool = True) -> Plugin:
         """Callers of the same name share one activation; it is nobody's to cancel, and a failed one is forgotten."""
         task = self._active.get(name)
         if task is None:
-            task = self._active[name] = self._spawn(self._activate(name))
+            task = self._active[name] = self._spawn(self._activate(name, patient=patient))
         try:
             return await asyncio.shield(task)
         except errdefs.WherryError:
@@ -88,8 +112,8 @@ class Plugins:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # callers may be gone
         return task
 
-    async def _activate(self, name: str) -> Plugin:
-        patience = () if self._is_recent(name) else PATIENCE
+    async def _activate(self, name: str, *, patient: bool) -> Plugin:
+        patience = PATIENCE if patient and not self._is_recent(name) else ()
         client = Client(await self._find(name, patience), patient=bool(patience))
         try:
             answer = await client.call("Plugin.Activate")
@@ -118,6 +142,10 @@ class Plugins:
             _log.warning("unable to locate plugin %s, trying again in %g s", name, seconds)
             await asyncio.sleep(seconds)
         raise errdefs.NotFound(f'plugin "{name}" not found')
+
+
+def _is_there(task: asyncio.Task[Plugin]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 async def _introduced(plugin: Plugin) -> Plugin:

@@ -17,6 +17,7 @@ from errdefs import InvalidArgument, SystemFailure
 
 _OPENAT2 = 437  # one number on every architecture that runc knows
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 _MAX_LINKS = 40  # the kernel's own limit
 _RACES = 128  # EAGAIN: a rename crossed the walk; a hostile container can keep that up for ever
@@ -35,8 +36,12 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     Absolute links and `..` stay inside the root, magic links of procfs are refused (ELOOP). `mode` counts
     only with O_CREAT. Raises InvalidArgument for a NUL in the path, else OSError as open(2) would.
     """
-    name = _encode(path)
     how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return _openat2(root_fd, path, how)
+
+
+def _openat2(root_fd: int, path: str, how: _OpenHow) -> int:
+    name = _encode(path)
     size = ctypes.c_size_t(ctypes.sizeof(how))
     for _ in range(_RACES):
         fd = int(_libc.syscall(ctypes.c_long(_OPENAT2), root_fd, name, ctypes.byref(how), size))
@@ -46,6 +51,15 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
         if code not in (errno.EAGAIN, errno.EINTR):
             break
     raise OSError(code, os.strerror(code), path)
+
+
+def open_beneath(root_fd: int, path: str, flags: int) -> int:
+    """Open `path`, which is relative, where neither it nor links in it lead above `root_fd`; the caller closes it.
+
+    Raises InvalidArgument for a NUL in the path, OSError EXDEV for what leads outside (absolute links do), else as
+    open(2) would.
+    """
+    return _openat2(root_fd, path, _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS))
 
 
 def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:

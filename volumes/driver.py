@@ -8,12 +8,28 @@ or gone already, is no error. `create` takes a place that others filled as it is
 
     driver.check("db", None)
     await driver.create("db", None)
-    await driver.path("db")          # "/var/lib/wherry/volumes/db/_data"
+    await driver.mount(volume, user)          # "/var/lib/wherry/volumes/db/_data"
+    await driver.unmount(volume, user, last=True)
     await driver.remove("db")
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from volumes.volume import Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a driver tells of a volume: where its data is, "" if nowhere now; when it was made (RFC 3339), "" if it does
+    not say; and whatever else it has to say.
+    """
+
+    name: str
+    mountpoint: str = ""
+    created: str = ""
+    status: Mapping[str, Any] | None = None
 
 
 class Driver(Protocol):
@@ -30,11 +46,14 @@ class Driver(Protocol):
     def check(self, name: str, options: Mapping[str, str] | None) -> None:
         """Pass if such a volume can be; InvalidArgument otherwise. Pure."""
 
-    def mountpoint(self, name: str) -> str:
-        """Where its data is shown to be, whether it is there or not. Pure."""
+    def mounts(self, volume: Volume) -> bool:
+        """Whether it must be told who uses the volume; if not, `mount` is free of consequences. Pure."""
 
-    async def exists(self, name: str) -> bool:
-        """Whether there is data of this name."""
+    async def find(self, name: str) -> Seen | None:
+        """What there is of this name. SystemFailure when that is not to be learned."""
+
+    async def list(self) -> list[Seen]:
+        """What there is, whoever made it; nothing from a driver whose volumes the engine alone knows."""
 
     async def create(self, name: str, options: Mapping[str, str] | None) -> None:
         """Make the place; durable. SystemFailure when the host cannot."""

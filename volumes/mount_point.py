@@ -55,6 +55,8 @@ class MountPoint:
     )
     copy_up: bool = False  # an empty volume is filled with what the image has at the destination
     subpath: str = ""  # of the volume or image
+    image: str = ""  # the ID of an image that is mounted, whose reference is `name`
+    snapshot: str = ""  # of that image, for this container alone
     driver_options: Mapping[str, str] = field(default_factory=dict)  # for a volume that is made
     labels: Mapping[str, str] = field(default_factory=dict)
 

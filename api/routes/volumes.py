@@ -11,7 +11,8 @@ from api.routing import Route
 from api.schema import volumes as schema
 from engine import filters
 from engine.filters import Filters
-from engine.volumes import prune, volumes
+from engine.volumes import prune
+from engine.volumes.listing import FILTERS, Listing, Shown
 from engine.volumes.prune import Pruned, Usage
 from volumes.volume import Volume
 
@@ -24,17 +25,14 @@ _NO_SWARM = (
 class Volumes(Protocol):
     """What these routes need of the engine's volumes."""
 
-    def get(self, name: str, /) -> Volume:
+    async def look(self, name: str, /) -> Shown:
         """By name."""
 
-    def list(self, filters: Filters, /) -> list[Volume]:
+    async def list(self, filters: Filters, /) -> Listing:
         """By name."""
 
-    def mountpoint(self, volume: Volume, /) -> str:
-        """Where its data is."""
-
-    def scope(self, volume: Volume, /) -> str:
-        """Whether it is one host's."""
+    def shown(self, volume: Volume, /) -> Shown:
+        """By its record alone."""
 
     async def create(
         self,
@@ -79,19 +77,22 @@ class VolumeRoutes:
 
     async def usage(self) -> list[dict[str, Any]]:
         """Every volume with what it takes, for the route of disk usage."""
-        return [schema.usage(self._shown(each.volume), each) for each in await self._upkeep.usage()]
+        return [
+            schema.usage(schema.inspect(self._volumes.shown(each.volume)), each)
+            for each in await self._upkeep.usage()
+        ]
 
     async def list(self, call: Call) -> web.StreamResponse:
         """Volumes by Docker's filters."""
         try:
-            wanted = filters.parse(call.query.text("filters"), volumes.FILTERS)
+            wanted = filters.parse(call.query.text("filters"), FILTERS)
         except errdefs.InvalidArgument as error:
             if error.message != "invalid filter":
                 raise
             raise errdefs.InvalidArgument(f"error reading volume filters: {error.message}") from error
-        return call.answer(
-            {"Volumes": [self._shown(each) for each in self._volumes.list(wanted)], "Warnings": None}
-        )
+        listing = await self._volumes.list(wanted)
+        volumes = [schema.inspect(each) for each in listing.volumes]
+        return call.answer({"Volumes": volumes, "Warnings": list(listing.warnings) or None})
 
     async def create(self, call: Call) -> web.StreamResponse:
         """Make a volume, or show the one of that name."""
@@ -99,11 +100,11 @@ class VolumeRoutes:
         if request.cluster_volume_spec is not None and not call.version.before("1.42"):
             raise errdefs.Unavailable(_NO_SWARM)
         made = await self._volumes.create(request.name, request.driver, request.driver_opts, request.labels)
-        return call.answer(self._shown(made), 201)
+        return call.answer(schema.inspect(self._volumes.shown(made)), 201)
 
     async def inspect(self, call: Call) -> web.StreamResponse:
         """All about one volume."""
-        return call.answer(self._shown(self._volumes.get(call.name)))
+        return call.answer(schema.inspect(await self._volumes.look(call.name)))
 
     async def update(self, call: Call) -> web.StreamResponse:
         """Volumes of a swarm alone can be updated."""
@@ -120,6 +121,3 @@ class VolumeRoutes:
         wanted = filters.parse(call.query.text("filters"), prune.FILTERS)
         pruned = await self._upkeep.prune(wanted, named=call.version.before("1.42"))
         return call.answer({"VolumesDeleted": pruned.names, "SpaceReclaimed": pruned.reclaimed})
-
-    def _shown(self, volume: Volume) -> dict[str, Any]:
-        return schema.inspect(volume, self._volumes.mountpoint(volume), self._volumes.scope(volume))

@@ -5,10 +5,12 @@ from typing import Any
 import msgspec
 
 from api.schema.times import go_time
+from engine.volumes.listing import Shown
 from engine.volumes.prune import Usage
-from volumes.volume import Volume
+from volumes.volume import LOCAL
 
 _SECOND = 1_000_000_000
+_NEVER = "0001-01-01T00:00:00Z"
 
 
 class CreateOptions(msgspec.Struct, rename="pascal"):
@@ -21,16 +23,20 @@ class CreateOptions(msgspec.Struct, rename="pascal"):
     cluster_volume_spec: dict[str, Any] | None = None
 
 
-def inspect(volume: Volume, mountpoint: str, scope: str) -> dict[str, Any]:
-    """A volume; times are of whole seconds."""
+def inspect(shown: Shown) -> dict[str, Any]:
+    """A volume; times are of whole seconds. When one of a plugin was made, the plugin tells or nobody."""
+    volume, seen = shown.volume, shown.seen
+    own = go_time(volume.created // _SECOND * _SECOND) if volume.driver == LOCAL else _NEVER
+    status = {"Status": dict(seen.status)} if seen.status else {}
     return {
-        "CreatedAt": go_time(volume.created // _SECOND * _SECOND),
+        "CreatedAt": seen.created or own,
         "Driver": volume.driver,
         "Labels": volume.labels,
-        "Mountpoint": mountpoint,
+        "Mountpoint": seen.mountpoint,
         "Name": volume.name,
         "Options": volume.options,
-        "Scope": scope,
+        "Scope": shown.scope,
+        **status,
     }
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 import errdefs
 from engine import names
-from engine.containers import donors, linked, networking
+from engine.containers import donors, image_mounts, linked, networking
 from engine.containers import list as listing
 from engine.containers import wait as waiting
 from engine.containers.attach import Attachment, AttachRequest
@@ -124,7 +124,10 @@ class Containers(Life):
         )
         name = choose_name(name, self._store, container.id)
         with self._store.reserving(name):
-            async with self._images.taken(image, container.id):
+            async with AsyncExitStack() as held:
+                await held.enter_async_context(self._images.taken(image, container.id))
+                for mounted in image_mounts.images_of(container, self._images):
+                    await held.enter_async_context(self._images.taken(mounted, container.id))
                 container = _replace(container, name=name)
                 container = await create(container, image, self._machinery, self._store)
         await self._announcer.tell(container, "create")

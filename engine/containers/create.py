@@ -11,7 +11,7 @@ import msgspec
 
 import errdefs
 from engine import ids, names
-from engine.containers import linked, mounts, networking, places
+from engine.containers import image_mounts, linked, mounts, networking, places
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.defaults import with_defaults
@@ -31,7 +31,7 @@ from engine.volumes.use import Taking
 from runtime.cgroups import discard
 from volumes.mount_point import VOLUME
 
-STEPS = ("snapshot", "directory", "volumes", "filled", "save")
+STEPS = ("snapshot", "directory", "images", "volumes", "filled", "save")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,14 @@ async def prepare(
     identifier = ids.new_id()
     if not merged.hostname:
         merged = msgspec.structs.replace(merged, hostname=_hostname(host, identifier))
+    points = await asyncio.to_thread(
+        mounts.resolve,
+        merged,
+        host,
+        machinery.roots,
+        list(mounts.taken_over(host, store.get)),
+        recursive_read_only=recursive_read_only,
+    )
     container = Container(
         id=identifier,
         name=name or "",
@@ -96,14 +104,7 @@ async def prepare(
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
         identity=identity,
-        mounts=await asyncio.to_thread(
-            mounts.resolve,
-            merged,
-            host,
-            machinery.roots,
-            list(mounts.taken_over(host, store.get)),
-            recursive_read_only=recursive_read_only,
-        ),
+        mounts=image_mounts.known(points, identifier, machinery.images),
     )
     return container, [*warnings, *_warnings(host)]
 
@@ -130,6 +131,8 @@ async def _create(
         directory = machinery.files(container.id)
         await asyncio.to_thread(os.makedirs, directory, 0o710)
         undo.step("directory", partial(asyncio.to_thread, shutil.rmtree, directory, ignore_errors=True))
+        undo.step("images", partial(image_mounts.remove, container, machinery))
+        await image_mounts.make(container, machinery)
         taking = Taking(machinery.volumes, container.id)
         undo.step("volumes", taking.give_back)
         container = await _with_volumes(container, taking, machinery)
@@ -144,7 +147,7 @@ async def _create(
 async def _with_volumes(container: Container, taking: Taking, machinery: Machinery) -> Container:
     """The container with volumes that are there; empty ones get what its image has where they are mounted."""
     points = [await taking.take(point) if point.type == VOLUME else point for point in container.mounts]
-    wanting = [point for point in points if point.type == VOLUME and point.copy_up]
+    wanting = [point for point in points if point.type == VOLUME and point.copy_up and not point.subpath]
     if wanting:
         root = await open_root(container, machinery)
         try:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.containers import restart_policy, shared_memory
+from engine.containers import restart_policy, shared_memory, sources
 from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
@@ -60,8 +60,8 @@ def after(container: Container, live: Live) -> float | None:
 
 
 async def release(container_id: str, machinery: Machinery) -> None:
-    """Give back what a run held: network, ports, /dev/shm, the mounted root. Each is tried, whatever befalls the
-    others.
+    """Give back what a run held: network, ports, /dev/shm, the mounted root, volumes. Each is tried, whatever befalls
+    the others.
     """
     try:
         await machinery.network.release(container_id)
@@ -69,4 +69,7 @@ async def release(container_id: str, machinery: Machinery) -> None:
         try:
             await shared_memory.give_back(machinery.bundle(container_id))
         finally:
-            await machinery.snapshots.unmount(machinery.rootfs(container_id))
+            try:
+                await machinery.snapshots.unmount(machinery.rootfs(container_id))
+            finally:
+                await sources.give_back(container_id, machinery)

@@ -43,6 +43,10 @@ class Machinery:
         """Where the runtime finds config.json and the mounted root."""
         return self.config.exec_root / "containers" / container_id
 
+    def bound(self, container_id: str) -> Path:
+        """Where images and parts of volumes are mounted that the container binds."""
+        return self.config.exec_root / "bound" / container_id
+
     def rootfs(self, container_id: str) -> Path:
         """Where the root is mounted while the container runs."""
         return self.bundle(container_id) / "rootfs"

@@ -12,11 +12,10 @@ import errdefs
 from engine import ids
 from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.container import Container
-from engine.volumes.volumes import Volumes
 from runtime.spec import propagation
 from runtime.spec.host import has_recursive_read_only
 from volumes import mount_point
-from volumes.mount_point import BIND, TMPFS, VOLUME, MountPoint
+from volumes.mount_point import BIND, VOLUME, MountPoint
 from volumes.volume import LOCAL
 
 _LABELLED = "z"
@@ -41,8 +40,6 @@ def resolve(
     asked = _requested(host, roots)
     if not recursive_read_only:
         asked = [_leaving_below(point) for point in asked]
-    for point in asked:
-        _require_built(point)
     points = {point.destination: point for point in taken_over}
     points |= {point.destination: _as_kept(point) for point in asked}
     for destination in map(_destination, config.volumes or ()):
@@ -138,25 +135,11 @@ def _destination(path: str) -> str:
     return cleaned
 
 
-def _require_built(point: MountPoint) -> None:
-    if point.type not in (BIND, TMPFS, VOLUME):
-        raise errdefs.InvalidArgument(
-            f"mount of type {point.type} at {point.destination}: not supported by this version of wherry"
-        )
-    if point.subpath:
-        raise errdefs.InvalidArgument(
-            f"VolumeOptions.Subpath at {point.destination}: not supported by this version of wherry"
-        )
-
-
-async def make_sources(container: Container, volumes: Volumes) -> None:
+async def make_sources(container: Container) -> None:
     """Make the directories that `-v` names and that are not there, as Docker does; all others must be there.
 
-    InvalidArgument for a path that is not, SystemFailure for a volume whose data is gone.
+    InvalidArgument for a path that is not.
     """
-    for point in container.mounts:
-        if point.type == VOLUME:
-            await volumes.path(point.name)
     await asyncio.to_thread(_make_sources, container)
 
 

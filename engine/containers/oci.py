@@ -27,9 +27,10 @@ UNCONFINED = b"unconfined"
 class Surroundings:
     """What a start has prepared: the record alone does not know it.
 
-    `network` is NEW, HOST or a path; `joined` maps "ipc", "pid" and "user" to the path of a namespace that is joined;
-    `files` maps a path in the container to the host's file that is bound there; `shm` is the host's directory that is
-    its /dev/shm, "" where it is its own; `ulimits` and `no_new_privileges` are the daemon's, for what is not asked.
+    `network` is NEW, HOST or a path; `joined` maps "ipc", "pid" and "user" to the path of a namespace that is
+    joined; `files` maps a path in the container to the host's file that is bound there; `shm` is the host's
+    directory that is its /dev/shm, "" where it is its own; `sources` are the host's paths of volumes and images by
+    destination; `ulimits` and `no_new_privileges` are the daemon's, for what is not asked.
     """
 
     rootfs: str
@@ -39,6 +40,7 @@ class Surroundings:
     joined: dict[str, str]
     files: dict[str, str]
     shm: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
     ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
     cgroups_path: str
     init_path: str
@@ -182,7 +184,9 @@ def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
     ]
     if around.shm and SHM not in {*users, *(container.host_config.tmpfs or ())}:
         mounts.append(Bind(source=around.shm, destination=SHM))
-    mounts += [_mount(mount) for mount in container.mounts]
+    mounts += [
+        _mount(mount, around.sources.get(mount.destination, mount.source)) for mount in container.mounts
+    ]
     mounts += [
         Tmpfs(destination=path, options=options)
         for path, options in (container.host_config.tmpfs or {}).items()
@@ -190,11 +194,11 @@ def _mounts(container: Container, around: Surroundings) -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
-def _mount(mount: MountPoint) -> Mount:
+def _mount(mount: MountPoint, source: str) -> Mount:
     if mount.type == "tmpfs":
         return Tmpfs(destination=mount.destination, options=",".join(mount.options))
     return Bind(
-        source=mount.source,
+        source=source,
         destination=mount.destination,
         read_only=not mount.rw,
         recursive="bind" not in mount.options,

@@ -10,7 +10,7 @@ import time
 import msgspec
 
 import errdefs
-from engine.containers import files, linked, networking, restart_policy, shared_memory
+from engine.containers import files, linked, networking, restart_policy, shared_memory, sources
 from engine.containers.container import Container
 from engine.containers.exit import ended, last_run, release, restarting
 from engine.containers.live import Live, Lives
@@ -180,7 +180,9 @@ class Reconciler:
             _log.info("ended %d containers that were half started", len(swept))
         await self._machinery.network.reconcile(running)
         await asyncio.to_thread(self._unmount_leftovers, running)
-        await self._machinery.snapshots.sweep({each.snapshot for each in self._store.all()})
+        await self._machinery.volumes.sweep(running)
+        mounted = {point.snapshot for each in self._store.all() for point in each.mounts if point.snapshot}
+        await self._machinery.snapshots.sweep({each.snapshot for each in self._store.all()} | mounted)
         await self._machinery.images.sweep()
         await asyncio.to_thread(self._remove_directories)
 
@@ -191,6 +193,9 @@ class Reconciler:
                 mount.unmount(root / name / "rootfs")
                 shared_memory.unmount(root / name)
                 shutil.rmtree(root / name, ignore_errors=True)
+        for name in _names(self._machinery.bound("")):
+            if name not in running:
+                sources.unbind(self._machinery.bound(name))
 
     def _remove_directories(self) -> None:
         known = {each.id for each in self._store.all()}

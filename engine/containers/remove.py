@@ -7,7 +7,7 @@ from contextlib import suppress
 import msgspec
 
 import errdefs
-from engine.containers import shared_memory
+from engine.containers import image_mounts, shared_memory, sources
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
@@ -35,6 +35,8 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
         await shared_memory.give_back(machinery.bundle(container.id))
         with suppress(errdefs.NotFound):  # by a removal that was cut short
             await _remove_snapshot(container, machinery)
+        await sources.give_back(container.id, machinery)
+        await image_mounts.remove(container, machinery)
         undo.step("snapshot")
         await machinery.logs.finish(container.id)
         await asyncio.to_thread(_remove_directories, container, machinery)

@@ -20,6 +20,7 @@ from engine.containers import (
     networking,
     parent,
     shared_memory,
+    sources,
 )
 from engine.containers.container import Container, State
 from engine.containers.live import Live
@@ -37,8 +38,8 @@ from runtime.task import Task
 from runtime.task_values import Attach, Runtime, TaskRequest
 
 STEPS = (
-    "directory", "mount", "sandbox", "endpoint", "endpoints", "ports", "shm", "files", "bundle", "create", "attach",
-    "start", "save",
+    "directory", "mount", "sandbox", "endpoint", "endpoints", "ports", "shm", "files", "sources", "bundle", "create",
+    "attach", "start", "save",
 )  # fmt: skip
 INIT = "/usr/bin/tini-static"
 
@@ -101,7 +102,9 @@ async def _start(
         joined = {**joined, "user": plugged.users} if plugged.users else joined
         around = replace(around, joined=joined, shm=shm, files=own_files)
         undo.step("files")
-        await starting.part(mounts.make_sources(container, machinery.volumes))
+        await starting.part(mounts.make_sources(container))
+        undo.step("sources", partial(sources.give_back, container.id, machinery))
+        around = replace(around, sources=await starting.part(sources.provide(container, machinery)))
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
         if requests := container.host_config.device_requests:

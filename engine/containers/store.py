@@ -102,8 +102,12 @@ class ContainerStore:
             self._reserved.discard(name)
 
     def of_image(self, image_id: str) -> list[Container]:
-        """The containers that were made of an image."""
-        return [container for container in self._by_id.values() if container.image_id == image_id]
+        """The containers that were made of an image, or mount it."""
+        return [
+            container
+            for container in self._by_id.values()
+            if container.image_id == image_id or any(point.image == image_id for point in container.mounts)
+        ]
 
     def volumes_used(self) -> list[tuple[str, str]]:
         """(volume's name, container's ID) of every volume that a container mounts."""

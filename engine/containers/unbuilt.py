@@ -9,7 +9,6 @@ import errdefs
 from engine.containers.config import HostConfig
 
 _HOST_FIELDS: dict[str, Callable[[HostConfig], object]] = {
-    "HostConfig.Mounts of type image": lambda host: any(mount.type == "image" for mount in host.mounts or ()),
     "HostConfig.StorageOpt": lambda host: host.storage_opt,
     "HostConfig.UsernsMode": lambda host: host.userns_mode not in ("", "host"),
 }

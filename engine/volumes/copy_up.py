@@ -14,13 +14,22 @@ from runtime.paths import open_in_root
 _NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
-def is_wanted(root: int, destination: str, volume: str) -> bool:
-    """Whether a root, by its descriptor, has a directory at a destination, and the volume is empty. Blocks.
+def has_content(root: int, destination: str) -> bool:
+    """Whether a root, by its descriptor, has a directory at a destination. Blocks.
 
     InvalidArgument if what the image has there is no directory.
     """
-    with _content(root, destination) as directory, os.scandir(volume) as entries:
-        return directory is not None and next(entries, None) is None
+    with _content(root, destination) as directory:
+        return directory is not None
+
+
+def is_empty(volume: str) -> bool:
+    """Whether nothing is in a volume's directory. Blocks. SystemFailure when it cannot be read."""
+    try:
+        with os.scandir(volume) as entries:
+            return next(entries, None) is None
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot look into {volume}: {error.strerror}") from error
 
 
 def fill(root: int, destination: str, volume: str) -> None:

@@ -11,7 +11,7 @@ from engine.filters import Filters
 from engine.prune import Turn
 from engine.volumes import copy_up
 from engine.volumes.volumes import Volumes
-from volumes.volume import Volume
+from volumes.volume import LOCAL, Volume
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ FILTERS = frozenset(("all", "label", "label!"))
 _TRUE = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 UNKNOWN = -1
-"""The size of a volume whose data cannot be read."""
+"""The size of a volume whose data cannot be read, or is not of this host's disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class VolumePrune:
 
     async def usage(self) -> list[Usage]:
         """Every volume, by name."""
-        listed = self._volumes.list(Filters())
+        listed = self._volumes.all()
         users = Counter({volume.name: len(self._volumes.users_of(volume.name)) for volume in listed})
         return [Usage(volume, await self._size(volume), users[volume.name]) for volume in listed]
 
@@ -61,13 +61,16 @@ class VolumePrune:
         with self._turn:
             filters.require_known(FILTERS)
             everything, pruned = _takes_named(filters, named=named), Pruned()
-            for volume in self._volumes.list(Filters.of(dangling=["true"])):
+            for volume in self._volumes.all():
                 if (everything or volume.anonymous) and _passes(volume, filters):
                     await self._remove(volume, pruned)
             await self._events.publish("volume", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
     async def _remove(self, volume: Volume, pruned: Pruned) -> None:
+        """As in Docker, what takes no room of this host is not pruned: volumes of plugins, and those with options."""
+        if volume.driver != LOCAL or volume.options or not self._volumes.unused(volume):
+            return
         size = await self._size(volume)
         try:
             await self._volumes.remove(volume.name)
@@ -78,8 +81,12 @@ class VolumePrune:
         pruned.reclaimed += max(size, 0)
 
     async def _size(self, volume: Volume) -> int:
+        """Nothing is mounted to be measured."""
+        if not self._volumes.is_plain(volume):
+            return UNKNOWN
         try:
-            return await asyncio.to_thread(copy_up.size_of, await self._volumes.path(volume.name))
+            async with self._volumes.using(volume.name) as path:
+                return await asyncio.to_thread(copy_up.size_of, path)
         except (errdefs.WherryError, OSError) as error:
             _log.warning("volume %s: its size is not known: %s", volume.name, error)
             return UNKNOWN

@@ -10,7 +10,7 @@ from engine.volumes import copy_up
 from engine.volumes.volumes import Volumes
 from runtime.settled import settled
 from volumes.mount_point import MountPoint
-from volumes.volume import ANONYMOUS, Phase, Volume
+from volumes.volume import ANONYMOUS, LOCAL, Phase, Volume
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +32,23 @@ class Taking:
         name = point.name
         if not name:
             name, labels = ids.new_id(), {**point.labels, ANONYMOUS: ""}
-        driver = self._volumes.driver_named(name, point.driver)
+        driver = point.driver or ("" if point.name else LOCAL)
+        options = dict(point.driver_options) or None
         async with self._volumes.locked(name):
-            volume = self._volumes.find(name)
-            if volume is None:
-                options = dict(point.driver_options) or None
-                volume = await self._volumes.make(name, driver, options, labels, Phase.NEW)
+            volume = await self._volumes.ensure(name, driver, options, labels, Phase.NEW)
             self._volumes.hold(name, self._container_id)
             self._taken.append(name)
         return replace(point, name=name, driver=volume.driver, source=self._volumes.mountpoint(volume))
 
     async def fill(self, point: MountPoint, root: int) -> None:
         """Copy what a root, by its descriptor, has at the destination into the volume, if that is empty."""
-        path = await self._volumes.path(point.name)
-        async with self._volumes.locked(point.name):
-            if not await asyncio.to_thread(copy_up.is_wanted, root, point.destination, path):
+        if not await asyncio.to_thread(copy_up.has_content, root, point.destination):
+            return
+        async with self._volumes.locked(point.name), self._volumes.using(point.name) as path:
+            if not await asyncio.to_thread(copy_up.is_empty, path):
                 return
             volume = self._volumes.get(point.name)
-            if volume.phase is Phase.SETTLED:
+            if volume.phase is Phase.SETTLED and self._volumes.is_plain(volume):
                 await self._volumes.save(replace(volume, phase=Phase.FILLING))
             await settled(copy_up.fill, root, point.destination, path)
 
@@ -82,7 +81,8 @@ class Taking:
         if volume.phase is Phase.NEW:
             await self._volumes.discard(volume)
         elif volume.phase is Phase.FILLING:
-            await asyncio.to_thread(copy_up.empty, await self._volumes.path(volume.name), self._volumes.owner)
+            async with self._volumes.using(volume.name) as path:
+                await asyncio.to_thread(copy_up.empty, path, self._volumes.owner)
             await self._volumes.save(replace(volume, phase=Phase.SETTLED), durable=False)
 
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
@@ -12,14 +13,17 @@ from engine import faults, ids
 from engine.database import Database
 from engine.events import Events
 from engine.filters import Filters
-from engine.volumes import copy_up
+from engine.volumes import settle
+from engine.volumes.drivers import Drivers
+from engine.volumes.listing import Listing, Shown, passes, shown
+from engine.volumes.mounted import Mounted
+from engine.volumes.mounting import Mounting
 from engine.volumes.store import VolumeStore
-from volumes.driver import Driver
+from volumes.driver import Driver, Seen
 from volumes.volume import ANONYMOUS, LOCAL, Phase, Volume
 
 _log = logging.getLogger(__name__)
 
-FILTERS = frozenset(("dangling", "driver", "label", "name"))
 STEPS = ("volume.recorded", "volume.made", "volume.marked", "volume.gone")
 """Points at which the crash tests kill the daemon: two of a creation, two of a removal."""
 
@@ -36,16 +40,18 @@ class Volumes:
     def __init__(
         self,
         store: VolumeStore,
-        drivers: Iterable[Driver],
+        drivers: Drivers,
         events: Events,
         users: Users,
+        mounted: Mounted,
         owner: tuple[int, int] = (0, 0),
     ) -> None:
-        self.owner = owner
         self._store = store
-        self._drivers = {driver.name: driver for driver in drivers}
+        self._drivers = drivers
         self._events = events
         self._users = users
+        self.owner = owner
+        self._mounting = Mounting(store, drivers, mounted)
         self._held: set[tuple[str, str]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -53,53 +59,112 @@ class Volumes:
     async def open(
         cls,
         database: Database,
-        drivers: Iterable[Driver],
+        drivers: Drivers,
         events: Events,
         users: Users,
+        mounted: Mounted,
         owner: tuple[int, int] = (0, 0),
     ) -> "Volumes":
-        """Read the records and settle what a crash left half done; the containers must be known already.
+        """Read the records and settle what a crash left half done on this host; the containers must be known already.
 
-        `owner`: the host's (uid, gid) of containers' root, to whom a new volume belongs.
+        What plugins have to settle is for `settle_remote`. `owner`: the host's (uid, gid) of containers' root, to whom
+        a new volume belongs.
         """
         store = VolumeStore(database)
         await store.load()
-        volumes = cls(store, drivers, events, users, owner)
-        await volumes._settle()
+        await asyncio.to_thread(mounted.load)
+        volumes = cls(store, drivers, events, users, mounted, owner)
+        await drivers.local.sweep()
+        await volumes._settle(local=True)
         return volumes
 
     def get(self, name: str) -> Volume:
-        """The volume of this name; NotFound in Docker's words."""
+        """The volume of this name, by its record; NotFound in Docker's words."""
         found = self._store.find(name)
         if found is None:
-            raise errdefs.NotFound((f"get {name}" if name else "get") + ": no such volume")
+            raise _unknown(name)
         return found
 
-    def list(self, filters: Filters) -> list[Volume]:
+    def all(self) -> list[Volume]:
+        """Those with a record, by name."""
+        return self._store.all()
+
+    def unused(self, volume: Volume) -> bool:
+        """Whether no container has it, nor one that is being created."""
+        return not self.users_of(volume.name)
+
+    async def look(self, name: str) -> Shown:
+        """The volume of this name and what its driver tells; NotFound in Docker's words.
+
+        SystemFailure when the driver does not answer.
+        """
+        volume = self._store.find(name) or await self.adopted(name)
+        if volume is None:
+            raise _unknown(name)
+        try:
+            return shown(volume, self._drivers, await self._seen(volume))
+        except errdefs.SystemFailure as error:
+            raise errdefs.SystemFailure(f"get {name}: {error.message}") from error
+
+    def shown(self, volume: Volume) -> Shown:
+        """A volume by its record alone."""
+        return shown(volume, self._drivers, None)
+
+    async def list(self, filters: Filters) -> Listing:
         """The volumes, by name, that pass the filters; InvalidArgument for filters that mean nothing."""
         dangling = filters.boolean("dangling", default=False) if "dangling" in filters else None
-        used = {name for name, _ in self._users()} | {name for name, _ in self._held}
-        return [
-            volume
-            for volume in self._store.all()
-            if filters.match("name", volume.name)
-            and filters.exact("driver", volume.driver)
-            and filters.labels("label", volume.labels)
-            and (dangling is None or dangling is (volume.name not in used))
-        ]
+        used = {name for name, _ in (*self._users(), *self._held)}
+        listing = await Listing.of(self._store.all(), self._drivers)
+        return listing.only(
+            lambda volume: (
+                passes(volume, filters) and (dangling is None or dangling is (volume.name not in used))
+            )
+        )
 
     def mountpoint(self, volume: Volume) -> str:
-        """Where its data is shown to be."""
-        return self._driver(volume).mountpoint(volume.name)
+        """Where its data is shown to be in a container's mounts: "" when a plugin decides that."""
+        return self.shown(volume).seen.mountpoint
 
-    def scope(self, volume: Volume) -> str:
-        """Whether it is one host's: its driver knows."""
-        return self._driver(volume).scope
+    def driver_names(self) -> Sequence[str]:
+        """The drivers that are known by now."""
+        return self._drivers.names()
+
+    def is_plain(self, volume: Volume) -> bool:
+        """Whether it is a directory of this host's own that is always there."""
+        return not self._drivers.of(volume.driver).mounts(volume)
 
     async def path(self, name: str) -> str:
-        """The directory of a volume, to be mounted; SystemFailure when it is gone."""
+        """The directory of a volume that is always there, "" for another: that one is to be mounted."""
         volume = self.get(name)
-        return await self._driver(volume).path(name)
+        return await self._drivers.of(volume.driver).mount(volume, "") if self.is_plain(volume) else ""
+
+    async def mount(self, name: str, container: str) -> str:
+        """The directory of a volume, there for this container until `release`; SystemFailure when it cannot be."""
+        return (await self._mounting.mount(self.get(name), container))[0]
+
+    async def release(self, container: str) -> None:
+        """Have unmounted what is mounted for this container alone. Failures are logged."""
+        await self._mounting.release(container)
+
+    @asynccontextmanager
+    async def using(self, name: str) -> AsyncIterator[str]:
+        """The directory of a volume, there as long as the context lasts, for a use of the engine's own."""
+        path, use = await self._mounting.mount(self.get(name), "")
+        try:
+            yield path
+        finally:
+            if use is not None:
+                await self._mounting.unmount(use)
+
+    async def sweep(self, running: set[str]) -> None:
+        """Have unmounted what this host has mounted for none of these containers; plugins' is for `settle_remote`."""
+        self._mounting.mark(running)
+        await self._mounting.sweep(local=True)
+
+    async def settle_remote(self) -> None:
+        """The rest of what a crash left half done, for which plugins are waited for."""
+        await self._mounting.sweep(local=False)
+        await self._settle(local=False)
 
     def users_of(self, name: str) -> tuple[str, ...]:
         """The IDs of the containers that mount a volume, those that are being created among them."""
@@ -115,18 +180,81 @@ class Volumes:
         """Make a volume, durably, or return the one that is there; without a name it gets one, and is anonymous."""
         labels = None if labels is None else dict(labels)
         if not name:
-            name, labels = ids.new_id(), {**(labels or {}), ANONYMOUS: ""}
-        chosen = self.driver_named(name, driver)
+            name, driver, labels = ids.new_id(), driver or LOCAL, {**(labels or {}), ANONYMOUS: ""}
         async with self.locked(name):
-            found = self._store.find(name)
-            if found is None:
-                return await self.make(name, chosen, options, labels, Phase.MAKING)
+            found = await self.ensure(name, driver, options, labels, Phase.MAKING)
             if found.phase is Phase.NEW:  # of a container that may fail yet: now it is wanted for itself
                 found = replace(found, phase=Phase.SETTLED)
                 await self._store.save(found)
             return found
 
-    async def make(
+    async def ensure(
+        self,
+        name: str,
+        driver: str,
+        options: Mapping[str, str] | None,
+        labels: Mapping[str, str] | None,
+        phase: Phase,
+    ) -> Volume:
+        """The volume that is there, else one that is made, under its lock; Conflict when it is another driver's."""
+        found = await self._still_there(name, driver) or (None if driver else await self.adopted(name))
+        if found is not None:
+            return found
+        return await self._make(name, await self._drivers.to_make(name, driver), options, labels, phase)
+
+    async def _still_there(self, name: str, driver: str) -> Volume | None:
+        """The volume by its record, which is forgotten if its driver has no such volume any more."""
+        found, unique = self._store.find(name), "volume name must be unique"
+        if found is None:
+            return None
+        try:
+            seen = await self._seen(found)
+        except errdefs.NotFound:
+            if self.users_of(name):
+                raise errdefs.Conflict(
+                    f"create {name}: found references to volume '{name}' in driver '{found.driver}' but the volume was"
+                    " not found in the driver -- you may need to remove containers referencing this volume or force"
+                    f" remove the volume to re-create it: {unique}"
+                ) from None
+            return None
+        except errdefs.SystemFailure as error:
+            raise errdefs.Conflict(
+                f"create {name}: found reference to volume '{name}' in driver '{found.driver}', but got an error while"
+                f" checking the driver: {error.message}: {unique}"
+            ) from error
+        if seen is not None and driver and driver != found.driver:
+            raise errdefs.Conflict(
+                f"create {name}: driver '{found.driver}' already has volume '{name}': {unique}"
+            )
+        return found
+
+    async def _seen(self, volume: Volume) -> Seen:
+        """What its driver tells of it; NotFound when that has none, and then it is none of ours either."""
+        driver = self._drivers.of(volume.driver)
+        if driver is self._drivers.local:
+            return Seen(name=volume.name, mountpoint=self._drivers.local.mountpoint(volume.name))
+        seen = await driver.find(volume.name)
+        if seen is None:
+            if not self.users_of(volume.name):
+                await self._store.delete(volume.name)
+            raise _unknown(volume.name)
+        return seen
+
+    async def adopted(self, name: str) -> Volume | None:
+        """A volume of a plugin's that we did not know, from now on ours as well."""
+        for driver in await self._drivers.remote() if name else ():
+            try:
+                seen = await driver.find(name)
+            except errdefs.WherryError as error:
+                _log.warning("looking for volume %s: %s", name, error)
+                continue
+            if seen is not None:
+                volume = Volume(name=name, created=time.time_ns(), driver=driver.name)
+                await self._store.save(volume, durable=False)
+                return volume
+        return None
+
+    async def _make(
         self,
         name: str,
         driver: Driver,
@@ -140,8 +268,8 @@ class Volumes:
         is there already is taken over, and never counts as new.
         """
         driver.check(name, options)
-        if await driver.exists(name):
-            phase = Phase.MAKING
+        there = await driver.find(name) is not None
+        phase = Phase.MAKING if there else phase
         volume = Volume(
             name=name,
             created=time.time_ns(),
@@ -153,7 +281,8 @@ class Volumes:
         await self._store.save(volume)
         faults.hit("volume.recorded")
         try:
-            await driver.create(name, options)
+            if not there or driver is self._drivers.local:
+                await driver.create(name, options)
         except errdefs.WherryError:
             await self._store.delete(name)
             raise
@@ -167,10 +296,12 @@ class Volumes:
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume for good; Conflict if it is used, NotFound unless `force`."""
         async with self.locked(name):
-            found = self._store.find(name)
-            if found is None and force:
-                return
-            volume = self.get(name)
+            try:
+                volume = (await self.look(name)).volume
+            except errdefs.NotFound:
+                if force:
+                    return
+                raise
             if users := self.users_of(name):
                 raise errdefs.Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
             await self.discard(volume)
@@ -186,7 +317,7 @@ class Volumes:
             _log.warning("volume %s: that it is removed is not stored beforehand: %s", volume.name, error)
         faults.hit("volume.marked")
         try:
-            await self._driver(volume).remove(volume.name)
+            await self._drivers.of(volume.driver).remove(volume.name)
         except errdefs.WherryError:
             await self._store.save(volume)
             raise
@@ -214,41 +345,19 @@ class Volumes:
         """The lock of a name, whether there is such a volume or not."""
         return self._locks.setdefault(name, asyncio.Lock())
 
-    def driver_named(self, name: str, driver: str) -> Driver:
-        """The driver that is to make a volume, the local one for ""; NotFound in Docker's words."""
-        found = self._drivers.get(driver or LOCAL)
-        if found is None:
-            raise errdefs.NotFound(
-                f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found'
-            )
-        return found
-
-    def _driver(self, volume: Volume) -> Driver:
-        return self._drivers[volume.driver]
-
     async def tell(self, volume: Volume, action: str) -> None:
         """Publish an action."""
         await self._events.publish("volume", action, volume.name, {"driver": volume.driver})
 
-    async def _settle(self) -> None:
-        for driver in self._drivers.values():
-            await driver.sweep()
+    async def _settle(self, *, local: bool) -> None:
         for volume in self._store.all():
-            if volume.phase is not Phase.SETTLED:
+            if volume.phase is not Phase.SETTLED and local is (volume.driver == LOCAL):
                 try:
-                    await self._settle_one(volume)
+                    async with self.locked(volume.name):
+                        await settle.one(self, self._drivers.of(volume.driver), volume)
                 except (errdefs.WherryError, OSError) as error:
                     _log.error("volume %s: %s", volume.name, error)
 
-    async def _settle_one(self, volume: Volume) -> None:
-        """What was begun is done or undone: what no container came to need goes, everything else is completed."""
-        used = bool(self.users_of(volume.name))
-        if volume.phase is Phase.REMOVING or (volume.phase is Phase.NEW and not used):
-            await self.discard(volume)
-            return
-        driver = self._driver(volume)
-        if volume.phase is Phase.FILLING and not used:
-            await asyncio.to_thread(copy_up.empty, await driver.path(volume.name), self.owner)
-        else:
-            await driver.create(volume.name, volume.options)
-        await self._store.save(replace(volume, phase=Phase.SETTLED), durable=False)
+
+def _unknown(name: str) -> errdefs.NotFound:
+    return errdefs.NotFound((f"get {name}" if name else "get") + ": no such volume")
