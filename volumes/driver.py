@@ -2,9 +2,10 @@
 
 A driver keeps the data of volumes; which volumes there are is not its business but the engine's, which calls it under
 the lock of the volume's name. Vocabulary and life: `check` says whether a volume could be made, without touching
-anything. `create` makes the place of its data, `path` brings it to this host, `remove` takes it away for good. Both
-`create` and `remove` may have been cut short by the daemon's death and are then called again: what is there already,
-or gone already, is no error. `create` takes a place that others filled as it is; `exists` tells of it beforehand.
+anything. `create` makes the place of its data, `mount` brings it to this host for one user, `unmount` tells that this
+user needs it no more, `remove` takes it away for good. All of them may have been cut short by the daemon's death and
+are then called again: what is there already, or gone already, is no error. `create` takes a place that others filled
+as it is; `find` tells of it beforehand.
 
     driver.check("db", None)
     await driver.create("db", None)
@@ -58,8 +59,14 @@ class Driver(Protocol):
     async def create(self, name: str, options: Mapping[str, str] | None) -> None:
         """Make the place; durable. SystemFailure when the host cannot."""
 
-    async def path(self, name: str) -> str:
-        """The directory to mount; SystemFailure when it is not there."""
+    async def mount(self, volume: Volume, user: str) -> str:
+        """The directory of its data, which is there for this user from now on. SystemFailure when it cannot be.
+
+        A failure leaves nothing; what was cancelled is to be unmounted.
+        """
+
+    async def unmount(self, volume: Volume, user: str, *, last: bool) -> None:
+        """This user, the `last` one or not, needs it no more. SystemFailure when it stays."""
 
     async def remove(self, name: str) -> None:
         """Take away all of it; Conflict when something of the host is mounted in it."""

@@ -1,7 +1,7 @@
 """The door to containers: finds them, takes their lock, and calls the verb."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 
 import msgspec
