@@ -41,10 +41,13 @@ def missing() -> str:
 class Peer:
     """A dockerd with roots, socket, pid file, containerd and namespaces of its own."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, flags: str = "", before: str = "") -> None:
+        """`flags` of dockerd, and a shell command to run `before` it in its mount namespace."""
         self.root = root
         self.socket = root / "docker.sock"
         self.log = root / "dockerd.log"
+        self._flags = flags
+        self._before = f"{before} && " if before else ""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,7 +67,8 @@ class Peer:
             "--config-file": self.root / "daemon.json",
             "--init-path": shutil.which("docker-init", path=search_path()) or "/usr/bin/tini-static",
         }
-        command = "ip link set lo up && exec dockerd " + " ".join(f"{k}={v}" for k, v in options.items())
+        arguments = " ".join(f"{k}={v}" for k, v in options.items())
+        command = f"ip link set lo up && {self._before}exec dockerd {arguments} {self._flags}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--net", "--mount", "sh", "-c", command],
