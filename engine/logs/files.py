@@ -329,6 +329,19 @@ def _index(path: str) -> list[tuple[int, int]]:
         return []
 
 
+def records_written(path: str) -> int:
+    """How many records were ever written to a numbered log. Blocks."""
+    entries = _index(path)
+    count = entries[-1][1] if entries else 0
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                count += block.count(b"\n")
+    except OSError:
+        return count
+    return count
+
+
 def _size(path: str) -> int:
     try:
         return os.stat(path, follow_symlinks=False).st_size

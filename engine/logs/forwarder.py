@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from engine.logs.drivers.target import Batch, Link, Target
-from engine.logs.files import LogFiles
+from engine.logs.files import LogFiles, records_written
 from engine.logs.inotify import News, watching
 from engine.logs.messages import Messages
 from engine.logs.progress import Progress
@@ -54,6 +54,8 @@ class Forwarder:
         self._link: Link | None = None
         block = BATCH if limit is None else max(_LEAST, min(BATCH, limit // 4))
         self._files = LogFiles(path, block=block)
+        self._progress = Progress(path)
+        self._messages = Messages(0)
         self._caught_up = False
         self._wait = target.retry.first
         self._untold = 0
@@ -132,14 +134,7 @@ class Forwarder:
         self._untold += count
 
     def _count_rest(self) -> int:
-        progress, files, count = Progress.load(self._path), LogFiles(self._path), 0
-        try:
-            if (progress.place and files.resume(progress.place)) or files.open(None, follow=True):
-                while lines := files.read(last=True):
-                    count += lines.count(b"\n")
-        finally:
-            files.close()
-        return count
+        return max(records_written(self._path) - self._progress.records, 0)
 
     async def _deliver(self, lines: bytes) -> None:
         batch = await in_thread(lambda: self._target.encode(self._messages.of(lines)))
