@@ -250,6 +250,7 @@ def _make_directories(config: Config) -> None:
     directory(config.exec_root, 0o711)  # containers with a user namespace reach their roots through it
     directory(config.exec_root / "containers", 0o711)
     directory(config.exec_root / "netns")
+    directory(config.exec_root / "view")
 
 
 async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:

@@ -68,7 +68,10 @@ class Controller:
         self._rules = rules
         self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
         self._steps = Steps()
-        self._bridges = BridgeKind(worker, rules, config.instance, self._subnets.complete, self._steps)
+        self._bridges = BridgeKind(
+            *(worker, rules, config.instance, self._subnets.complete, self._steps),
+            direct=config.allow_direct_routing,
+        )
         parents = Parents(worker.rtnl, opening.owner(config))
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         publisher = Publisher(worker, rules, ports, obey_firewall=config.obey_firewall)

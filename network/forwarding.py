@@ -28,11 +28,15 @@ _INTERFACES: Final = Path("/proc/sys/net/ipv6/conf")
 
 
 class Forwarding:
-    """Blocks: for the worker's thread. `enabled` false: the host's forwarding is not touched (ip-forward of Docker)."""
+    """Blocks: for the worker's thread. `enabled` false: the host's forwarding is not touched (ip-forward of Docker).
 
-    def __init__(self, nft: Nft, mark: int, comment: str, *, enabled: bool = True) -> None:
+    `drop` false: the policy of the FORWARD chain is not either (ip-forward-no-drop).
+    """
+
+    def __init__(self, nft: Nft, mark: int, comment: str, *, enabled: bool = True, drop: bool = True) -> None:
         self._rule = MarkRule(nft, mark, comment)
         self._enabled = enabled
+        self._drop = drop
         self._families: set[Family] = {"ipv4"}
 
     def enable(self, family: Family = "ipv4") -> None:
@@ -61,7 +65,8 @@ class Forwarding:
         settings = [each for each in _SETTINGS[family] if sysctl.read(each) == "0"]
         if not self._enabled or not settings:
             return
-        self._drop_others(family)
+        if self._drop:
+            self._drop_others(family)
         if family == "ipv6":
             _keep_router_advertisements()
         for setting in settings:

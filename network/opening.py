@@ -27,7 +27,9 @@ _DRIVERS: Final = {"host": "host", "none": "null"}
 class NetworkConfig:
     """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets.
 
-    `address_pools` are those of networks that ask for no subnet, () for Docker's. `ip_forward`: switch forwarding on.
+    `address_pools` are those of networks that ask for no subnet, () for Docker's. `ip_forward`: switch forwarding on,
+    `ip_forward_no_drop`: without having it drop what is not ours. `allow_direct_routing`: others reach published ports
+    by containers' own addresses.
     `obey_firewall`: published ports are reached as what listens on the host, by way of its INPUT rules.
     """
 
@@ -37,6 +39,8 @@ class NetworkConfig:
     default_bridge: DefaultBridge = field(default_factory=DefaultBridge)
     address_pools: tuple[AddressPool, ...] = ()
     ip_forward: bool = True
+    ip_forward_no_drop: bool = False
+    allow_direct_routing: bool = False
     obey_firewall: bool = False
     mark: int = 0x02000000
 
@@ -82,4 +86,8 @@ def address_pools(config: NetworkConfig) -> tuple[AddressPool, ...]:
 
 
 def _forwarding(worker: Worker, config: NetworkConfig) -> Forwarding:
-    return Forwarding(worker.nft, config.mark, table_name(config.instance), enabled=config.ip_forward)
+    return Forwarding(
+        *(worker.nft, config.mark, table_name(config.instance)),
+        enabled=config.ip_forward,
+        drop=not config.ip_forward_no_drop,
+    )

@@ -35,6 +35,11 @@ class Config:
     default_address_pools: tuple[AddressPool, ...]  # () for Docker's
     default_network_opts: Mapping[str, Mapping[str, str]]  # of new networks, by driver
     ip_forward: bool  # turn it on in the kernel
+    ip_forward_no_drop: bool  # and leave the policy of the FORWARD chain alone
+    allow_direct_routing: bool  # others reach published ports by containers' own addresses
+    host_gateway_ips: tuple[
+        str, ...
+    ]  # what host-gateway stands for, one of each family; () for the default bridge's
     published_ports: Literal["direct", "host-firewall"]
     dns: tuple[str, ...]
     dns_opts: tuple[str, ...]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import errdefs
+from engine.config import checks
 from network.drivers.default_bridge import MTU, DefaultBridge
 from network.ipam.pools import AddressPool
 
@@ -44,6 +45,20 @@ def default_bridge(settings: Settings) -> DefaultBridge:
         masquerade=settings["ip-masq"],
         mtu=mtu,
     )
+
+
+def host_gateways(settings: Settings) -> tuple[str, ...]:
+    """The addresses that host-gateway stands for, the one of IPv4 first. InvalidArgument for what cannot be."""
+    texts = list(settings["host-gateway-ips"])
+    if settings["host-gateway-ip"]:
+        _require(not texts, "host-gateway-ip and host-gateway-ips cannot both be set")
+        texts = [settings["host-gateway-ip"]]
+    checks.require_addresses("host-gateway-ips", texts)
+    addresses = sorted(map(ipaddress.ip_address, texts), key=lambda each: each.version)
+    versions = [each.version for each in addresses]
+    for version in (4, 6):
+        _require(versions.count(version) < 2, f"host-gateway-ips: only one IPv{version} address can be given")
+    return tuple(map(str, addresses))
 
 
 def pools_of_flags(texts: Sequence[str]) -> tuple[AddressPool, ...]:

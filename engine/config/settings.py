@@ -82,6 +82,10 @@ def _names(names: str) -> list[tuple[str, str]]:
 _USED = [
     _used("add-runtime", "runtimes", Kind.RUNTIMES, "Register an OCI runtime, as name=path"),
     _used(
+        *("allow-direct-routing", "allow-direct-routing", Kind.BOOL),
+        "Let others reach published ports by containers' own addresses",
+    ),
+    _used(
         *("authorization-plugin", "authorization-plugins", Kind.LIST),
         "Plugin that is asked whether a request may be handled",
     ),
@@ -147,6 +151,11 @@ _USED = [
     ),
     _used("group", "group", Kind.TEXT, "Group of the unix socket (docker)", short="G"),
     _used("host", "hosts", Kind.LIST, "Where to listen: unix://, tcp://, fd://", short="H"),
+    _used(
+        *("host-gateway-ip", "host-gateway-ips", Kind.LIST),
+        "Address that host-gateway in --add-host stands for (the default bridge's)",
+    ),
+    _used("", "host-gateway-ip", Kind.ADDRESS, "The same, a single one"),
     _used("http-proxy", "http-proxy", Kind.TEXT, "Proxy for registries without TLS"),
     _used("https-proxy", "https-proxy", Kind.TEXT, "Proxy for registries with TLS"),
     _used("icc", "icc", Kind.BOOL, "Let containers of the default bridge reach each other (true)"),
@@ -161,6 +170,10 @@ _USED = [
     _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),
     _used("ip", "ip", Kind.ADDRESS, "Address at which the default bridge publishes ports (0.0.0.0)"),
     _used("ip-forward", "ip-forward", Kind.BOOL, "Turn on forwarding of packets in the kernel (true)"),
+    _used(
+        *("ip-forward-no-drop", "ip-forward-no-drop", Kind.BOOL),
+        "Leave the policy of the FORWARD chain as it is when forwarding is turned on",
+    ),
     _used("ip-masq", "ip-masq", Kind.BOOL, "Hide containers of the default bridge behind the host (true)"),
     _used("ipv6", "ipv6", Kind.BOOL, "Give the default bridge IPv6"),
     _used("label", "labels", Kind.LIST, "Label of the daemon, as key=value"),
@@ -216,7 +229,6 @@ _NEEDLESS = [
     *_needless("experimental", Kind.BOOL, "nothing is held back as experimental"),
     *_needless("userland-proxy", Kind.BOOL, "the daemon itself proxies where it must"),
     *_needless("userland-proxy-path", Kind.TEXT, "the daemon itself proxies where it must"),
-    *_needless("ip-forward-no-drop", Kind.BOOL, "the policy of the FORWARD chain is never changed"),
     *_needless("restart", Kind.BOOL, "restart policies belong to containers", "r"),
     *_needless("raw-logs", Kind.BOOL, "the log has no colours"),
     *_needless("network-control-plane-mtu network-diagnostic-port", Kind.NUMBER, "it is swarm's"),
@@ -230,14 +242,12 @@ _NEEDLESS = [
 _ON = (True,)
 
 _REFUSED = [
-    *_refused("allow-direct-routing cri-containerd", Kind.BOOL),
-    *_refused("rootless selinux-enabled tls tlsverify", Kind.BOOL),
+    *_refused("cri-containerd rootless selinux-enabled tls tlsverify", Kind.BOOL),
     *_refused("ip6tables iptables", Kind.BOOL, *_ON),
     *_refused("api-cors-header bridge-accept-fwmark init-path", Kind.TEXT),
     *_refused("metrics-addr tlscacert tlscert tlskey", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
-    *_refused("host-gateway-ip:host-gateway-ips :host-gateway-ip", Kind.OPAQUE, None, [], ""),
     *_refused("nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),
 ]
 

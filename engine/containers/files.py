@@ -179,7 +179,9 @@ def _extra_hosts(container: Container, machinery: Machinery) -> list[tuple[str, 
 
 
 def _host_gateways(machinery: Machinery) -> list[str]:
-    """The host's addresses on the default bridge: IPv4, and IPv6 where it has that."""
+    """Those of the configuration, else the host's addresses on the default bridge: IPv4, and IPv6 where it has that."""
+    if machinery.config.host_gateway_ips:
+        return list(machinery.config.host_gateway_ips)
     bridge = next(info for info in machinery.network.networks() if info.name == linked.BRIDGE)
     return [pool.gateway for pool in bridge.pools if pool.gateway]
 

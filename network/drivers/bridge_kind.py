@@ -29,10 +29,20 @@ Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 class BridgeKind:
     """Bridges that it makes carry the alias `wherry:<instance>`. One of that name that is there already is used, with
     the network's addresses added, and stays when the network goes, unless it has the alias. `complete` gives a network
-    the pools that it does not ask for.
+    the pools that it does not ask for. `direct`: others reach published ports by the containers' own addresses.
     """
 
-    def __init__(self, worker: Worker, rules: Rules, instance: str, complete: Complete, steps: Steps) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        rules: Rules,
+        instance: str,
+        complete: Complete,
+        steps: Steps,
+        *,
+        direct: bool = False,
+    ) -> None:
+        self._direct = direct
         self._worker = worker
         self._steps = steps
         self._rules = rules
@@ -120,9 +130,9 @@ class BridgeKind:
             raise errdefs.SystemFailure(f"cannot set up bridge {options.name}: {error.strerror}") from error
         try:
             if found and at_boot:
-                self._rules.expect_bridge(options.rules(info))
+                self._rules.expect_bridge(options.rules(info, direct=self._direct))
             else:
-                self._rules.add_bridge(options.rules(info))
+                self._rules.add_bridge(options.rules(info, direct=self._direct))
         except BaseException:
             if not found:
                 bridge_device.remove(self._worker.rtnl, device)

@@ -78,7 +78,7 @@ class Options:
             return self.mode4 != "isolated" and not self.inhibit4
         return self.mode6 != "isolated"
 
-    def rules(self, info: NetworkInfo) -> Bridge:
+    def rules(self, info: NetworkInfo, *, direct: bool) -> Bridge:
         """What the rules have to know of the network, as made."""
         return Bridge(
             name=self.name,
@@ -94,6 +94,7 @@ class Options:
             source6=self.source6,
             host_binding="" if self.host_binding == "0.0.0.0" else self.host_binding,
             trusted=self.trusted,
+            direct=direct,
         )
 
 

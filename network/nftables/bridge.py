@@ -22,6 +22,7 @@ class Bridge:
       address), `isolated` (internal, and the host has no address on the bridge).
     - `host_binding`: the host's address for ports that name none; "" is every address of both families.
     - `trusted`: interfaces of the host whose packets may go to published ports by the container's address.
+    - `direct`: packets of all of them may.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Bridge:
     source6: str = ""
     host_binding: str = ""
     trusted: tuple[str, ...] = ()
+    direct: bool = False
 
     def mode(self, family: Family) -> Mode:
         """The gateway mode of a family."""
@@ -44,7 +46,7 @@ class Bridge:
 
     def opens(self, family: Family) -> bool:
         """Whether a published port is opened at the container's address too."""
-        return self.mode(family) == "routed" or bool(self.trusted)
+        return self.mode(family) == "routed" or bool(self.trusted) or self.direct
 
 
 def elements(bridge: Bridge) -> Iterator[Element]:
@@ -88,7 +90,7 @@ def _outward(bridge: Bridge, subnet: Network) -> Iterator[Element]:
 
 def _guard(bridge: Bridge, subnet: Network) -> Iterator[Element]:
     """From where containers of this subnet are reached by their own addresses."""
-    if bridge.mode(family_of(subnet)) in ("routed", "nat-unprotected"):
+    if bridge.mode(family_of(subnet)) in ("routed", "nat-unprotected") or bridge.direct:
         return
     yield Element(f"guard{subnet.version}", (subnet,))
     for interface in bridge.trusted:

@@ -39,6 +39,12 @@ def test_ipv6_is_forwarded_for_containers_alone(forwarding: Forwarding) -> None:
     assert listed("ip6tables") == ["-P FORWARD DROP"]
 
 
+def test_the_policy_stays_where_that_is_wished(forwarding: Forwarding) -> None:
+    Forwarding(Nft(), MARK, TABLE, drop=False).enable("ipv6")
+    assert sysctl.read("ipv6/conf/all/forwarding") == "1"
+    assert "-P FORWARD ACCEPT" in listed("ip6tables")
+
+
 def test_routers_are_heard_as_before(forwarding: Forwarding) -> None:
     run("ip", "link", "add", "deaf0", "type", "bridge")
     sysctl.write("ipv6/conf/deaf0/accept_ra", "0")

@@ -1,12 +1,14 @@
 """Who reaches a published port, who does not, and as whom a container is seen outside."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from network import netns
-from tests.network.conftest import Start, tcp, udp
+from network.controller import Controller, NetworkConfig
+from tests.network.conftest import Start, starter, tcp, udp
 from tests.network.ground import CLIENT4, HOST4, HOST6, Ground, run
 
 pytestmark = pytest.mark.root
@@ -51,6 +53,24 @@ async def test_containers_see_each_other(ground: Ground, start: Start, datagrams
     other = await start("other", serve=False)
     answer = await ground.ask(other.sandbox, web.endpoint.ipv4, 80, udp=datagrams)
     assert answer == f"web {other.endpoint.ipv4} x"
+
+
+@protocols
+@pytest.mark.parametrize("direct", [False, True], ids=["guarded", "direct"])
+async def test_published_ports_by_the_containers_address_where_that_is_allowed(
+    ground: Ground, config: NetworkConfig, datagrams: bool, direct: bool
+) -> None:
+    controller = await Controller.open(replace(config, allow_direct_routing=direct))
+    try:
+        web = await starter(ground, controller)("web", [*ANYWHERE, tcp(8081, container_port=81)])
+        ground.serve(web.sandbox, "other", port=82)
+        seconds = 3 if direct else 0.3
+        answer = await ground.ask(ground.client, web.endpoint.ipv4, 80, udp=datagrams, seconds=seconds)
+        assert answer == (f"web {CLIENT4} x" if direct else "")
+        assert await ground.ask(ground.client, web.endpoint.ipv4, 82, udp=datagrams, seconds=0.3) == ""
+    finally:
+        await controller.dismantle()
+        await controller.close()
 
 
 @protocols

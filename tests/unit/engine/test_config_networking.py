@@ -65,6 +65,9 @@ def test_the_file_says_how_the_default_bridge_is(written: File) -> None:
                 "ip-masq": False,
                 "mtu": 1400,
                 "ip-forward": False,
+                "ip-forward-no-drop": True,
+                "allow-direct-routing": True,
+                "host-gateway-ips": ["fd00::1", "192.0.2.1"],
                 "default-address-pools": [
                     {"base": "10.0.0.1/8", "size": 24},
                     {"Base": "fd02::/48", "Size": 64},
@@ -78,6 +81,22 @@ def test_the_file_says_how_the_default_bridge_is(written: File) -> None:
     assert config.default_address_pools == POOLS
     assert config.default_network_opts == OPTIONS
     assert not config.ip_forward
+    assert config.ip_forward_no_drop
+    assert config.allow_direct_routing
+    assert config.host_gateway_ips == ("192.0.2.1", "fd00::1")
+
+
+def test_host_gateways_are_one_of_each_family(written: File) -> None:
+    flags = ["--config-file", "", "--host-gateway-ip=192.0.2.1", "--host-gateway-ip", "fd00::1"]
+    assert load(flags).host_gateway_ips == ("192.0.2.1", "fd00::1")
+    assert load(written({"host-gateway-ip": "192.0.2.1"})).host_gateway_ips == ("192.0.2.1",)
+    for wrong, text in (
+        ({"host-gateway-ips": ["192.0.2.1", "192.0.2.2"]}, "only one IPv4 address"),
+        ({"host-gateway-ips": ["x"]}, "host-gateway-ips: IP address is not correctly formatted: x"),
+        ({"host-gateway-ip": "192.0.2.1", "host-gateway-ips": ["fd00::1"]}, "cannot both be set"),
+    ):
+        with pytest.raises(errdefs.InvalidArgument, match=text):
+            load(written(wrong))
 
 
 def test_flags_say_the_same() -> None:
@@ -111,6 +130,7 @@ def test_nothing_said_and_null_leave_the_defaults(written: File) -> None:
         assert config.default_address_pools == ()
         assert config.default_network_opts == {}
         assert config.ip_forward
+        assert config.host_gateway_ips == ()
 
 
 @pytest.mark.parametrize(
