@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -232,6 +233,24 @@ class MemoryFilesystem:
         self.containers.get(request.container)
         self.committed.append(request)
         return IMAGE_ID
+
+
+@dataclass
+class MemoryArchives:
+    """Copies from and to `containers`, which have no file."""
+
+    containers: MemoryContainers
+
+    async def stat(self, reference: str, path: str) -> Any:
+        self.containers.get(reference)
+        raise errdefs.NotFound(f"Could not find the file {path} in container {reference}")
+
+    @asynccontextmanager
+    async def get(self, reference: str, path: str, encoding: str) -> AsyncIterator[Any]:
+        yield await self.stat(reference, path)
+
+    async def put(self, reference: str, path: str, archive: AsyncIterator[bytes], **options: bool) -> None:
+        await self.stat(reference, path)
 
 
 @dataclass
@@ -522,3 +541,4 @@ class MemoryEngine:
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)
+        self.archives = MemoryArchives(self.containers)
