@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-from network.udpproxy import Target, UdpProxy, family_of
+from network.udpproxy import Refuses, Target, UdpProxy, family_of
 
 _CHUNK: Final = 1 << 16
 _TURN: Final = 1 << 20  # bytes after which other tasks get a turn
@@ -32,18 +32,19 @@ class Proxy(Protocol):
         """Stop and drop all that is carried; idempotent."""
 
 
-def make(proto: str, holder: socket.socket, target: Target) -> Proxy | None:
+def make(proto: str, holder: socket.socket, target: Target, refuses: Refuses) -> Proxy | None:
     """The proxy for a held socket; None for SCTP, which is never carried."""
     if proto == "tcp":
-        return TcpProxy(holder, target)
-    return UdpProxy(holder, target) if proto == "udp" else None
+        return TcpProxy(holder, target, refuses)
+    return UdpProxy(holder, target, refuses) if proto == "udp" else None
 
 
 class TcpProxy:
     """Accepts on a listening socket and joins each connection with one to the target; half-closes are passed on."""
 
-    def __init__(self, listener: socket.socket, target: Target) -> None:
+    def __init__(self, listener: socket.socket, target: Target, refuses: Refuses) -> None:
         self._listener = listener
+        self._refuses = refuses
         self._target = target
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry: asyncio.TimerHandle | None = None
@@ -74,11 +75,14 @@ class TcpProxy:
             if len(self._tasks) >= _MAX_CONNECTIONS:
                 return self._wait()
             try:
-                client, _ = self._listener.accept()
+                client, address = self._listener.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return None
             except OSError:  # out of descriptors or memory
                 return self._wait()
+            if self._refuses(address):
+                client.close()
+                continue
             task = self._loop.create_task(self._serve(client))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -208,7 +208,7 @@ class Publisher:
             if each.socket is None or side is None:
                 continue
             target = (side.address, each.binding.container_port)
-            proxy = portproxy.make(each.binding.proto, each.socket, target)
+            proxy = portproxy.make(each.binding.proto, each.socket, target, self._rules.is_internal)
             if proxy is not None:
                 publication.proxies.append(proxy)
                 proxy.start()

@@ -5,14 +5,17 @@ Until `settle()` it is not known which of the elements found in the table belong
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from network import bridge_filter
 from network.firewalld import Firewalld
 from network.forwarding import Forwarding
 from network.nftables import bridge as bridges
 from network.nftables.bridge import Bridge
-from network.nftables.element import NUMBERS, Element
+from network.nftables.element import NUMBERS, Element, address
 from network.nftables.entry import Entry, Published
 from network.nftables.ruleset import Ruleset
 from network.nftables.table import Table
@@ -93,6 +96,19 @@ class Rules:
         """The bridge of a network, None for a network without one."""
         found = (each for each in self._ruleset.bridges.values() if each.network_id == network_id)
         return next(found, None)
+
+    def is_internal(self, client: tuple[Any, ...]) -> bool:
+        """Whether who speaks from that socket address is in an internal network. Does not block.
+
+        By the address of its gateway it reaches the host, and would reach others' ports by the host's proxies.
+        """
+        speaker = address(client[0].partition("%")[0])
+        if speaker.version == 6 and speaker.is_link_local:
+            with contextlib.suppress(OSError):  # the interface has just gone
+                bridge = self._ruleset.bridges.get(socket.if_indextoname(client[3]))
+                return bridge is not None and bridge.internal
+        bridges = list(self._ruleset.bridges.values())  # the worker's thread may change them meanwhile
+        return any(speaker in subnet for each in bridges if each.internal for subnet in each.subnets)
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Publish, open or link ports. Raises SystemFailure; none is then."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,6 +18,8 @@ _IP_PKTINFO: Final = 8
 
 Control = list[tuple[int, int, bytes]]
 Target = tuple[str, int]
+Refuses = Callable[[tuple[Any, ...]], bool]
+"""Whether who speaks from that socket address is not to be carried."""
 
 
 @dataclass(slots=True)
@@ -32,8 +35,9 @@ class _Flow:
 class UdpProxy:
     """Serves a bound UDP socket; a flow ends after 90 idle seconds, the longest idle one when there are 1024."""
 
-    def __init__(self, holder: socket.socket, target: Target) -> None:
+    def __init__(self, holder: socket.socket, target: Target, refuses: Refuses) -> None:
         self._holder = holder
+        self._refuses = refuses
         self._target = target
         self._loop = asyncio.get_running_loop()
         self._flows: OrderedDict[tuple[Any, bytes], _Flow] = OrderedDict()
@@ -74,6 +78,8 @@ class UdpProxy:
         key = (client, control[0][2] if control else b"")
         flow = self._flows.get(key)
         if flow is None:
+            if self._refuses(client):
+                return None
             if len(self._flows) >= _MAX_FLOWS:
                 self._end_oldest()
             flow = self._open(client, control)

@@ -5,14 +5,19 @@ import contextlib
 import hashlib
 import os
 import socket
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 import uvloop
 
 from network import netns
-from network.controller import Controller
+from network.controller import Controller, NetworkConfig
+from network.drivers.driver import NetworkInfo, Pool
+from network.endpoint import EndpointRequest, new_id
 from network.udpproxy import UdpProxy
-from tests.network.conftest import Start, tcp, udp
+from tests.network.conftest import Start, starter, tcp, udp
 from tests.network.ground import HOST6, Ground, eventually, run
 
 pytestmark = pytest.mark.root
@@ -92,7 +97,7 @@ async def _a_client_that_came_before_the_service() -> None:
         client.connect(holder.getsockname())
         for each in (client, late):
             each.settimeout(2)
-        with contextlib.closing(UdpProxy(holder, target)) as proxy:
+        with contextlib.closing(UdpProxy(holder, target, lambda _: False)) as proxy:
             proxy.start()
             client.send(b"nobody")
             await asyncio.sleep(0.1)
@@ -151,3 +156,52 @@ def _ended(client: socket.socket) -> bool:
         return client.recv(10) == b""
     except ConnectionResetError:
         return True
+
+
+@pytest.mark.parametrize("datagrams", [False, True], ids=["tcp", "udp"])
+async def test_nobody_is_carried_from_an_internal_network(
+    ground: Ground, config: NetworkConfig, datagrams: bool
+) -> None:
+    """By the gateway's address, which is the host's, and by the bridge's link-local one."""
+    controller = await Controller.open(replace(config, obey_firewall=True))
+    try:
+        await starter(ground, controller)("web", [tcp(8080), udp(8080)])
+        pools = (Pool(subnet="10.5.0.0/24"), Pool(subnet="fd00:5::/64"))
+        for name, internal in (("inner", True), ("outer", False)):
+            asked = NetworkInfo(
+                name=name, id=new_id(), driver="bridge", created=datetime.now(UTC), pools=pools,
+                enable_ipv6=True, internal=internal, options={"com.docker.network.bridge.name": "br5"},
+            )  # fmt: skip
+            await controller.create_network(asked)
+            sandbox = await controller.create_sandbox(name)
+            await controller.connect(
+                sandbox, EndpointRequest(network=name, container_id=name, endpoint_name=name)
+            )
+            local = netns.inside(ground.host, partial(link_local, "br5"))
+            for address in ("10.5.0.1", "fd00:5::1", f"{local}%eth0"):
+                kind = socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
+                ask = partial(asked_of, address, kind, 0.3 if internal else 3)
+                answer = await asyncio.to_thread(netns.inside, sandbox.fd, ask)
+                assert answer.startswith("web ") is not internal, address
+            await controller.release(name)
+            await controller.remove_network(asked.id)
+    finally:
+        await controller.dismantle()
+        await controller.close()
+
+
+def asked_of(address: str, kind: socket.SocketKind, seconds: float) -> str:
+    """What port 8080 of an address, with its scope, answers; "" for nothing."""
+    ((family, _, _, _, place), *_) = socket.getaddrinfo(address, 8080, type=kind)
+    with socket.socket(family, kind) as client, contextlib.suppress(OSError):
+        client.settimeout(seconds)
+        client.connect(place)
+        client.sendall(b"x")
+        return client.recv(100).decode()
+    return ""
+
+
+def link_local(interface: str) -> str:
+    """The address that the kernel gave it."""
+    words = run("ip", "-6", "-o", "address", "show", "dev", interface, "scope", "link").split()
+    return words[3].partition("/")[0]
