@@ -177,7 +177,7 @@ _USED = [
     _used("ip-masq", "ip-masq", Kind.BOOL, "Hide containers of the default bridge behind the host (true)"),
     _used("ipv6", "ipv6", Kind.BOOL, "Give the default bridge IPv6"),
     _used("label", "labels", Kind.LIST, "Label of the daemon, as key=value"),
-    _used("log-driver", "log-driver", Kind.TEXT, "Log driver of containers: json-file or none"),
+    _used("log-driver", "log-driver", Kind.TEXT, "Log driver of containers (json-file): see docs/logging.md"),
     _used("log-format", "log-format", Kind.TEXT, 'Format of the daemon\'s own log: "text" or "json"'),
     _used("log-level", "log-level", Kind.TEXT, "Level of the daemon's own log (info)", short="l"),
     _used("log-opt", "log-opts", Kind.MAP, "Option of the log driver, as name=value"),
