@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import errdefs
 from engine import faults
+from engine.containers import sources
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.export import require_files
 from engine.containers.live import Lives
 from engine.containers.machinery import Machinery
-from engine.containers.sight import view_of
+from engine.containers.sight import mounted, view_of
 from engine.containers.store import ContainerStore
 from runtime.archive.order import PathStat
 from runtime.archive.workers import Copy, Workers
@@ -94,10 +95,12 @@ class Archives:
         container_id = self._store.get(reference).id
         for _ in range(_TRIES):
             async with AsyncExitStack() as held:
+                opening = await held.enter_async_context(AsyncExitStack())
                 try:
-                    container, copy = await self._begin(container_id, reference, order, held)
+                    container, copy = await self._begin(container_id, reference, order, held, opening)
                     faults.hit("copy.opened")
                     await _found(copy, order["path"], reference)
+                    await opening.aclose()
                 except errdefs.Unavailable:  # it has ended meanwhile
                     await held.aclose()
                     await self._ended(container_id)
@@ -108,9 +111,17 @@ class Archives:
         raise errdefs.Conflict(f"container {reference} starts and ends too often to copy from it or to it")
 
     async def _begin(
-        self, container_id: str, reference: str, order: dict[str, Any], held: AsyncExitStack
+        self,
+        container_id: str,
+        reference: str,
+        order: dict[str, Any],
+        held: AsyncExitStack,
+        opening: AsyncExitStack,
     ) -> tuple[Container, Copy]:
-        """A container that does not run stays locked: its root must not be mounted twice."""
+        """A container that does not run stays locked: its root must not be mounted twice.
+
+        What is needed until the worker is inside is in `opening`.
+        """
         live = self._lives.of(container_id)
         lock = await held.enter_async_context(AsyncExitStack())
         await lock.enter_async_context(live.lock)
@@ -118,14 +129,17 @@ class Archives:
         if container is None:
             raise errdefs.NotFound(f"No such container: {reference}")
         require_files(container, "copy from or to")
-        view = await view_of(container, self._machinery, self._store, self._workers.at)
-        namespace = None
+        namespace, elsewhere = None, dict[str, str]()
         if container.running:
             if live.task is None:
                 raise errdefs.Unavailable(f"container {container_id} has ended")
             namespace = live.task.mounts()
-            held.callback(os.close, namespace)
+            opening.callback(os.close, namespace)
             await lock.aclose()
+        else:
+            elsewhere = await held.enter_async_context(sources.seen(container, self._machinery))
+        await opening.enter_async_context(mounted(container, self._machinery))
+        view = view_of(container, elsewhere, self._machinery, self._store, self._workers.at)
         user = container.config.user if order.get("as_user") else ""
         copying = self._workers.copy(view, namespace, {**order, "user": user})
         return container, await held.enter_async_context(copying)

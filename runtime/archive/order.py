@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from runtime.mount import Mount
+from runtime.spec.identity import HOST, Identity
 
 
 class Part(NamedTuple):
@@ -23,8 +24,8 @@ class Part(NamedTuple):
 class View(NamedTuple):
     """How to see a container's files: the root is mounted on the empty directory `at`, and the parts on that, in order.
 
-    The root of a running container, whose mount namespace comes as a descriptor, is what is mounted at `rootfs`; that
-    of another one is mounted by `mounts`. `read_only`: no files may be put into the root itself.
+    The root is what is mounted at `rootfs` already, or else it is mounted by `mounts`. `read_only`: no files may be put
+    into the root itself. What the container's ids are on the host, and so on all these mounts, is told by `identity`.
     """
 
     at: str
@@ -32,11 +33,12 @@ class View(NamedTuple):
     mounts: list[Mount]
     parts: list[Part]
     read_only: bool
+    identity: Identity = HOST
 
     def encode(self) -> dict[str, Any]:
         """As JSON has it."""
         mounts = [[each.type, each.source, list(each.options)] for each in self.mounts]
-        return {**self._asdict(), "mounts": mounts}
+        return {**self._asdict(), "mounts": mounts, "identity": self.identity.to_lists()}
 
     @classmethod
     def decode(cls, order: dict[str, Any]) -> "View":
@@ -46,7 +48,8 @@ class View(NamedTuple):
             for kind, source, options in order["mounts"]
         ]
         parts = [Part(*part) for part in order["parts"]]
-        return cls(order["at"], order["rootfs"], mounts, parts, order["read_only"])
+        identity = Identity.from_lists(order["identity"])
+        return cls(order["at"], order["rootfs"], mounts, parts, order["read_only"], identity)
 
 
 class PathStat(NamedTuple):

@@ -8,6 +8,7 @@ from isal import isal_zlib
 
 from runtime.archive import resource
 from runtime.layers.packer import Packer
+from runtime.spec.identity import HOST, Identity
 
 _READ = 1 << 18
 _WINDOWS = {
@@ -16,17 +17,20 @@ _WINDOWS = {
 }  # as zlib calls the formats; HTTP's deflate has no header where Go writes it
 
 
-def write(path: str, out: int, encoding: str) -> None:
-    """Write the archive of what is at an absolute path, compressed as HTTP's `encoding` calls it, "" for not."""
+def write(path: str, out: int, encoding: str, identity: Identity = HOST) -> None:
+    """Write the archive of what is at an absolute path, compressed as HTTP's `encoding` calls it, "" for not.
+
+    It has the container's own ids, those of the host being told by `identity`.
+    """
     if not encoding:
-        _pack(path, out)
+        _pack(path, out, identity)
         return
     reading, writing = os.pipe()
     failures: list[BaseException] = []
     compressing = threading.Thread(target=_compress, args=(reading, out, encoding, failures))
     compressing.start()
     try:
-        _pack(path, writing)
+        _pack(path, writing, identity)
     finally:
         os.close(writing)
         compressing.join()
@@ -34,16 +38,16 @@ def write(path: str, out: int, encoding: str) -> None:
         raise failure
 
 
-def _pack(path: str, out: int) -> None:
+def _pack(path: str, out: int, identity: Identity) -> None:
     found = resource.look(path)
     name = resource.base(path)
     if stat.S_ISDIR(found.st_mode):
         top = b"" if name == "/" else os.fsencode(name)
-        packer = Packer(out, below=top)
+        packer = Packer(out, below=top, identity=identity)
         packer.directory(found, top)
         packer.tree(path)
     else:
-        packer = Packer(out)
+        packer = Packer(out, identity=identity)
         parent = os.open(path.rpartition("/")[0] or "/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         packer.other(parent, name)
         os.close(parent)

@@ -25,18 +25,17 @@ def enter(view: View, namespace: int | None) -> None:
     WherryError; Unavailable if the container has ended."""
     with ExitStack() as fds:
         trees.leave_namespace()
-        if namespace is None:
-            mount.attach(view.mounts, Path(view.at))
-            root = _open(fds, view.at)
-            trees.harden(root)
-            found = _of_host(fds, view.parts)
-        else:
+        if view.rootfs:
             at, mounted = _open(fds, view.at), _open(fds, view.rootfs)
             if not trees.is_mounted(mounted):
                 raise Unavailable("the container has ended")
             root = _keep(fds, trees.clone(mounted, recursive=False))
             trees.attach(root, at)
-            found = _of_container(fds, view.parts, namespace)
+        else:
+            mount.attach(view.mounts, Path(view.at))
+            root = _open(fds, view.at)
+            trees.harden(root)
+        found = _of_host(fds, view.parts) if namespace is None else _of_container(fds, view.parts, namespace)
         for part, tree in found:
             _lay(root, part, tree, read_only=part.read_only and namespace is None)
         trees.pivot(root)

@@ -53,13 +53,13 @@ def _do(order: dict[str, Any], control: socket.socket, data: int, namespace: int
     elif order["verb"] == "get":
         path = resource.absolute(path)
         _tell(control, {"found": resource.facts(path, resource.base(path))})
-        reading.write(path, data, order["encoding"])
+        reading.write(path, data, order["encoding"], seen.identity)
     else:
         into = writing.enter(resource.absolute(path))
         writing.require_writable(into, seen.parts, read_only=seen.read_only)
         owner = writing.owner(order["user"]) if order["user"] else None
         _tell(control, {"found": None})
-        writing.extract(data, DEFAULT, owner=owner, keep_kinds=order["keep_kinds"])
+        writing.extract(data, DEFAULT, owner=owner, keep_kinds=order["keep_kinds"], identity=seen.identity)
 
 
 def _fail(control: socket.socket, kind: str, message: str) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ _MAX_LINE = 1 << 16
 _DAEMON = 3
 _ABOVE = 32
 _LAST_WORDS = 5.0  # seconds
+_PATIENCE = (
+    1.0  # seconds until an idle server is let go: `docker cp` asks twice, and is often called in a row
+)
 
 
 class Copy:
@@ -107,13 +110,15 @@ class Copy:
 
 
 class Workers:
-    """Makes workers; the process that forks them is started when the first one is wanted."""
+    """Makes workers. The process that forks them is there while there are some, and a moment longer."""
 
     def __init__(self, directory: Path) -> None:
         """`directory`: an empty one of this daemon's own, on which each worker mounts what it sees. It is made."""
         self._directory = directory
-        self._server: Child | None = None
-        self._socket: socket.socket | None = None
+        self._servers: set[Child] = set()
+        self._socket: socket.socket | None = None  # of the one that takes orders
+        self._working = 0
+        self._idle: asyncio.TimerHandle | None = None
 
     @property
     def at(self) -> str:
@@ -126,6 +131,7 @@ class Workers:
     ) -> AsyncGenerator[Copy, None]:
         """A worker that does `order` in a view; after the block it is gone. SystemFailure when there can be none."""
         async with AsyncExitStack() as opened:
+            opened.enter_context(self._at_work())
             control, theirs = (opened.enter_context(end) for end in _pair())
             data, its_data = (opened.enter_context(end) for end in _pair())
             passed = [theirs.fileno(), its_data.fileno()]
@@ -140,6 +146,24 @@ class Workers:
             opened.push_async_callback(copy.end)
             writer.write(json.dumps({**order, "view": view.encode()}).encode() + b"\n")
             yield copy
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        self._working += 1
+        if self._idle is not None:
+            self._idle.cancel()
+        try:
+            yield
+        finally:
+            self._working -= 1
+            if not self._working:
+                self._idle = asyncio.get_running_loop().call_later(_PATIENCE, self._let_go)
+
+    def _let_go(self) -> None:
+        """The server ends when its socket closes."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     async def _order(self, passed: list[int]) -> None:
         for _ in range(2):
@@ -173,28 +197,28 @@ class Workers:
                 ours.close()
                 raise SystemFailure(f"cannot start {sys.executable}: {error.strerror}") from error
         ours.settimeout(0)
-        self._server, self._socket = server, ours
-        server.when_ended(lambda _code: self._ended(ours))
+        self._servers.add(server)
+        self._socket = ours
+        server.when_ended(lambda _code: self._ended(server, ours))
 
-    def _ended(self, ours: socket.socket) -> None:
+    def _ended(self, server: Child, ours: socket.socket) -> None:
+        self._servers.discard(server)
         ours.close()
         if self._socket is ours:
-            self._server = self._socket = None
+            self._socket = None
 
     async def close(self) -> None:
         """Let the server end, and workers with it."""
-        server = self._server
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        if server is None:
-            return
-        try:
-            async with asyncio.timeout(_LAST_WORDS):
+        if self._idle is not None:
+            self._idle.cancel()
+        self._let_go()
+        for server in tuple(self._servers):
+            try:
+                async with asyncio.timeout(_LAST_WORDS):
+                    await server.wait()
+            except TimeoutError:
+                server.kill()
                 await server.wait()
-        except TimeoutError:
-            server.kill()
-            await server.wait()
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

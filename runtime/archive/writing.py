@@ -19,9 +19,12 @@ from runtime.layers.header import Header, show
 from runtime.layers.limits import Limits
 from runtime.layers.reader import Source, entries
 from runtime.spec import user
+from runtime.spec.identity import HOST, Identity
 
 _READ = 1 << 18
 _MAX_ACCOUNTS = 16 << 20  # bytes of /etc/passwd or /etc/group
+_CAPABILITY = b"security.capability"
+_REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
 _KNOWN = (
     tar.REGULAR,
     tar.HARD_LINK,
@@ -76,15 +79,24 @@ def _accounts(path: str) -> bytes | None:
         return file.read(_MAX_ACCOUNTS) if stat.S_ISREG(os.fstat(fd).st_mode) else None
 
 
-def extract(stream: int, limits: Limits, *, owner: tuple[int, int] | None, keep_kinds: bool) -> None:
+def extract(
+    stream: int,
+    limits: Limits,
+    *,
+    owner: tuple[int, int] | None,
+    keep_kinds: bool,
+    identity: Identity = HOST,
+) -> None:
     """Unpack what comes on a descriptor into the current directory, compressed or not, and read to its end.
 
-    `owner`: the ids that all of it gets. InvalidArgument for what cannot be, SystemFailure for the host's faults; what
-    came until then stays.
+    `owner`: the ids that all of it gets, as the container has them; `identity` tells what they are on the host.
+    InvalidArgument for what cannot be, SystemFailure for the host's faults; what came until then stays.
     """
     chunks = _chunks(stream, limits)
     source = Source(chunks)
-    _Copier(source, limits.size, owner, keep_kinds=keep_kinds).extract(entries(source, limits.entries))
+    _Copier(source, limits.size, owner, identity, keep_kinds=keep_kinds).extract(
+        entries(source, limits.entries)
+    )
     source.drain()
 
 
@@ -119,10 +131,17 @@ class _Copier(Extractor):
     """An extractor by the rules of copies."""
 
     def __init__(
-        self, source: Source, max_file: int, owner: tuple[int, int] | None, *, keep_kinds: bool
+        self,
+        source: Source,
+        max_file: int,
+        owner: tuple[int, int] | None,
+        identity: Identity,
+        *,
+        keep_kinds: bool,
     ) -> None:
         super().__init__(source, _NoWhiteouts(), max_file)
         self._owner = owner
+        self._identity = identity
         self._keep_kinds = keep_kinds
         self._into = os.fsdecode(self._here.rstrip(b"/") or b"/")
 
@@ -141,12 +160,31 @@ class _Copier(Extractor):
             raise InvalidArgument(f"unhandled tar header type {entry.type[0]}")
         if self._owner is not None:
             entry.uid, entry.gid = self._owner
+        if self._identity.remapped:
+            self._shift(entry)
         self._forget_much()
         parent, _, base = name.rpartition(b"/")
         real = self._directory_of(parent)
         if self._keep_kinds:
             self._require_same_kind(entry, name, real + b"/" + base if real else base)
         self._put(entry, real, base)
+
+    def _shift(self, entry: Header) -> None:
+        """Give an entry the host's ids of its container's."""
+        entry.uid = self._identity.uid_outside(entry.uid)
+        entry.gid = self._identity.gid_outside(entry.gid)
+        entry.xattrs = [(name, self._outside(name, value)) for name, value in entry.xattrs]
+
+    def _outside(self, name: bytes, value: bytes) -> bytes:
+        """Capabilities that count for root, as they count for the root of a user namespace."""
+        if name != _CAPABILITY or value[3:4] != _REVISION_2:
+            return value
+        return value[:3] + _REVISION_3 + value[4:] + self._identity.root[0].to_bytes(4, "little")
+
+    def _make_parent(self, path: bytes) -> None:
+        super()._make_parent(path)
+        if self._identity.remapped:
+            os.chown(path, *self._identity.root, follow_symlinks=False)
 
     def _require_same_kind(self, entry: Header, name: bytes, path: bytes) -> None:
         found: os.stat_result | None = None

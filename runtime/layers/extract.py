@@ -132,13 +132,17 @@ class Extractor:
         try:
             found = os.lstat(path)
         except FileNotFoundError:
-            os.mkdir(path, 0o755)
+            self._make_parent(path)
             self._known += len(path) + 400
         else:
             path = self._existing(path, found)
         self._whiteouts.made(path)
         self._parents[name] = path
         return path
+
+    def _make_parent(self, path: bytes) -> None:
+        """Make a directory that the archive does not tell of."""
+        os.mkdir(path, 0o755)
 
     def _existing(self, path: bytes, found: os.stat_result) -> bytes:
         """Return the directory that stands at `path`, or that a link there leads to."""
