@@ -101,6 +101,7 @@ VERSIONED: list[Host] = [
     {"Mounts": [TMPFS | {"ReadOnly": True, "BindOptions": {}}]},
     {"IpcMode": "", "CgroupnsMode": "", "ConsoleSize": [3, 4], "Annotations": {"a": "b"}, "PidsLimit": 0},
     {"Privileged": True},
+    {"KernelMemory": 8 * MIB, "KernelMemoryTCP": 8 * MIB},
 ]
 STARTED: list[Host] = [
     {"CpuShares": 1},

@@ -25,6 +25,14 @@ class Box:
         """What the daemon says of it."""
         return self.daemon.get(f"/containers/{self.id}/json").json
 
+    def until(self, holds: Callable[[Any], bool]) -> Any:
+        """What the daemon says of it as soon as that holds."""
+        deadline = time.monotonic() + 30
+        while not holds(shown := self.inspect()):
+            assert time.monotonic() < deadline, shown["State"]
+            time.sleep(0.02)
+        return shown
+
     def update(self, **asked: Any) -> None:
         """Change its resources."""
         answer = self.daemon.call("POST", f"/containers/{self.id}/update", asked)

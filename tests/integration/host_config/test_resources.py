@@ -1,5 +1,7 @@
 """Limits of CPU, memory and processes, as the container's control groups have them; the same after an update."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,29 @@ def test_memory_and_swap(run: Run) -> None:
     ):
         names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
         assert groups(run(asked).pid, *names) == [memory, both], asked
+
+
+def test_memory_and_swap_up_and_down(run: Run) -> None:
+    """The kernel wants the one limit below the other at every moment, so the order of the two changes."""
+    box = run({"Memory": 64 * MIB, "MemorySwap": 64 * MIB})
+    names = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    for memory, both in ((128, 128), (32, 40), (96, 200), (50, -1), (60, 60)):
+        box.update(Memory=memory * MIB, MemorySwap=both if both < 0 else both * MIB)
+        expected = [str(memory * MIB), UNLIMITED if both < 0 else str(both * MIB)]
+        assert groups(box.pid, *names) == expected
+
+
+def test_another_restart_policy(run: Run) -> None:
+    """It counts for the process that runs already."""
+    box = run({})
+    box.update(RestartPolicy={"Name": "on-failure", "MaximumRetryCount": 3})
+    os.kill(box.pid, signal.SIGKILL)
+    second = box.until(lambda shown: shown["State"]["Pid"] not in (0, box.pid))
+    assert second["RestartCount"] == 1
+    box.update(RestartPolicy={"Name": "no"})
+    os.kill(second["State"]["Pid"], signal.SIGKILL)
+    last = box.until(lambda shown: shown["State"]["Status"] == "exited")
+    assert last["HostConfig"]["RestartPolicy"] == {"Name": "no", "MaximumRetryCount": 0}
 
 
 def test_processes(run: Run) -> None:
