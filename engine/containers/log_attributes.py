@@ -4,36 +4,15 @@ The rules are Docker's (logger.Info): `labels` and `env` name keys, parted by co
 `env-regex` match them anywhere; of one key variables win over labels, and the tag over both.
 """
 
-import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 import errdefs
+from engine.containers import log_tags
 from engine.containers.container import Container
 from engine.expressions import compile_bounded
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
-_DAEMON = "docker"
-_FIELDS: Mapping[str, Callable[[Container], str]] = {
-    ".ID": lambda container: container.id[:12],
-    ".FullID": lambda container: container.id,
-    ".ContainerID": lambda container: container.id,
-    ".Name": lambda container: container.name,
-    ".ContainerName": lambda container: f"/{container.name}",
-    # Docker cuts the algorithm off together with most of the digest.
-    ".ImageID": lambda container: container.image_id[:12],
-    ".ImageFullID": lambda container: container.image_id,
-    ".ContainerImageID": lambda container: container.image_id,
-    ".ImageName": lambda container: container.image_name,
-    ".ContainerImageName": lambda container: container.image_name,
-    ".Command": lambda container: " ".join((container.path, *container.args)),
-    ".ContainerEntrypoint": lambda container: container.path,
-    ".DaemonName": lambda _: _DAEMON,
-    ".Hostname": lambda _: os.uname().nodename,
-    ".LogPath": lambda container: container.log_path,
-}
 # Go's encoder makes JSON that may stand in HTML.
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -45,15 +24,7 @@ def check(options: Mapping[str, str]) -> None:
             compile_bounded(options.get(name, ""))
         except errdefs.InvalidArgument as error:
             raise errdefs.InvalidArgument(f"log opt '{name}': {error.message}") from None
-    template = options.get("tag", "")
-    for action in _ACTION.findall(template):
-        if action not in _FIELDS:
-            raise errdefs.InvalidArgument(
-                f"log opt 'tag': {{{{{action}}}}} is not supported by this version of wherry: "
-                f"use one of {', '.join(sorted(_FIELDS))}"
-            )
-    if "{{" in _ACTION.sub("", template):
-        raise errdefs.InvalidArgument("log opt 'tag': template: log-tag:1: unclosed action")
+    log_tags.check(options.get("tag", ""))
 
 
 def attributes(container: Container, options: Mapping[str, str]) -> dict[str, str]:
@@ -64,7 +35,7 @@ def attributes(container: Container, options: Mapping[str, str]) -> dict[str, st
 
 def tag(container: Container, options: Mapping[str, str], default: str = "") -> str:
     """What the option `tag` makes of a container."""
-    return _ACTION.sub(lambda match: _FIELDS[match[1]](container), options.get("tag") or default)
+    return log_tags.render(options.get("tag") or default, container, chosen(container, options))
 
 
 def chosen(container: Container, options: Mapping[str, str]) -> dict[str, str]:

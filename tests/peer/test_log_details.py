@@ -25,6 +25,11 @@ OPTIONS: list[dict[str, str]] = [
     {"env-regex": "^(LATE|B)$"},
     {"tag": "{{.Name}} {{.ImageName}}|{{.DaemonName}}"},
     {"tag": "{{.Command}}", "env": "A", "labels": "b"},
+    {"tag": "{{upper .Name}} {{.Name | title}} {{json .Command}} {{truncate .Name 6}}"},
+    {
+        "tag": '{{index .ContainerLabels "com.example.a"}} {{- .ContainerLabels.b -}} {{index .ContainerLabels "no"}}'
+    },
+    {"tag": "{{(.ExtraAttributes nil).A}} {{(.ExtraAttributes nil).B}}", "env": "A"},
 ]
 TIME = re.compile(rb'"time":"[^"]*"')
 

@@ -28,6 +28,10 @@ CASES: list[tuple[dict[str, str], dict[str, str]]] = [
     ({"tag": "t", "labels": "b"}, {"tag": "t", "b": "lb"}),
     ({"tag": "{{.Name}}/{{ .ID }}-{{.ImageName}}"}, {"tag": "box/c0ffee000000-bb:1"}),
     ({"tag": "{{.ImageID}} {{.Command}} {{.DaemonName}}"}, {"tag": "sha256:ababa sh -c x docker"}),
+    ({"tag": "{{upper .Name}} {{.Name | title}} {{json .Name}}"}, {"tag": 'BOX Box "box"'}),
+    ({"tag": "{{truncate .FullID 6}} x {{- .Name -}} y"}, {"tag": "c0ffee xboxy"}),
+    ({"tag": '{{index .ContainerLabels "com.example.a"}} {{.ContainerLabels.b}}'}, {"tag": "la lb"}),
+    ({"tag": "{{(.ExtraAttributes nil).A}}", "env": "A"}, {"tag": "1", "A": "1"}),
     ({"max-size": "1k", "mode": "blocking"}, {}),
 ]
 
@@ -44,8 +48,14 @@ def test_attributes(options: dict[str, str], expected: dict[str, str]) -> None:
         ({"labels-regex": "("}, "log opt 'labels-regex': error parsing regexp"),
         ({"env-regex": "*"}, "log opt 'env-regex': error parsing regexp"),
         ({"env-regex": "(a+)+$"}, "log opt 'env-regex': regexp too complex: (a+)+$"),
-        ({"tag": "{{.Nope}}"}, "{{.Nope}} is not supported"),
-        ({"tag": "{{range .ContainerArgs}}x{{end}}"}, "{{range .ContainerArgs}} is not supported"),
+        (
+            {"tag": "x{{ .Nope}}"},
+            'template: log-tag:1:4: executing "log-tag" at <.Nope>: can\'t evaluate field Nope',
+        ),
+        ({"tag": "{{foo .Name}}"}, 'template: log-tag:1: function "foo" not defined'),
+        ({"tag": "{{range .ContainerArgs}}x{{end}}"}, 'function "range" not defined'),
+        ({"tag": "{{if .Name}}x{{end}}"}, "function"),
+        ({"tag": "{{printf 3}}"}, "{{printf 3}} cannot be in a tag"),
         ({"tag": "{{.Name"}, "unclosed action"),
     ],
 )
