@@ -137,6 +137,7 @@ async def _start(
                 status=Status.RUNNING,
                 pid=task.pid,
                 started_at=started_at,
+                finished_at=container.state.finished_at,  # of the run before, as Docker tells it
                 health=begun(container.state.health) if Check.of(container.config) else None,
             ),
         )
