@@ -219,6 +219,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
             images.count,
             images.warnings,
             lambda: (each.driver for each in networks.all()),
+            volumes.driver_names,
             machinery.supervisor,
             events,
         ),
@@ -249,7 +250,9 @@ def _make_directories(config: Config) -> None:
     directory(config.data_root / "volumes", 0o701)
     directory(config.exec_root, 0o711)  # containers with a user namespace reach their roots through it
     directory(config.exec_root / "containers", 0o711)
+    directory(config.exec_root / "bound", 0o711)
     directory(config.exec_root / "netns")
+    directory(config.exec_root / "volumes")
     directory(config.exec_root / "view")
 
 

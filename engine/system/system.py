@@ -55,7 +55,8 @@ class Counts(Protocol):
 class System:
     """Gathers `/info` and `/version`. Everything is looked up when it is asked for.
 
-    `warnings` are those of other parts of the engine, `network_drivers` those that networks have.
+    `warnings` are those of other parts of the engine, `network_drivers` those that networks have, `volume_drivers`
+    those that volumes had.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class System:
         images: Callable[[], int],
         warnings: Callable[[], list[str]],
         network_drivers: Callable[[], Iterable[str]],
+        volume_drivers: Callable[[], Iterable[str]],
         supervisor: Supervisor,
         events: Events,
     ) -> None:
@@ -75,6 +77,7 @@ class System:
         self._images = images
         self._warnings = warnings
         self._network_drivers = network_drivers
+        self._volume_drivers = volume_drivers
         self._supervisor = supervisor
         self._events = events
         self._programs = Programs()
@@ -167,7 +170,7 @@ class System:
             images=self._images(),
             driver=STORAGE_DRIVER,
             driver_status=_driver_status(config),
-            plugins=_plugins(self._network_drivers(), config.authorization_plugins),
+            plugins=_plugins(self._network_drivers(), self._volume_drivers(), config.authorization_plugins),
             ipv4_forwarding=host.forwards_ipv4(),
             debug=config.debug,
             n_fd=host.open_descriptors(),
@@ -232,10 +235,10 @@ def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
     return {name: getattr(able, name) for name in names}
 
 
-def _plugins(used: Iterable[str], authorization: Sequence[str]) -> Plugins:
-    """As in Docker, plugins are told of once a network has them."""
+def _plugins(used: Iterable[str], volume: Iterable[str], authorization: Sequence[str]) -> Plugins:
+    """As in Docker, plugins are told of once a network has them, or a volume had."""
     return Plugins(
-        volume=["local"],
+        volume=list(volume),
         network=sorted({*_NETWORK_DRIVERS, *used}),
         authorization=list(authorization) or None,
         log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],

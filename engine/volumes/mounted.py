@@ -26,13 +26,13 @@ class Mounted:
     """The uses there are. Writes do not wait for the disk: they are to outlive the daemon alone."""
 
     def __init__(self, directory: Path) -> None:
-        """`directory` is made when it is needed."""
+        """`directory` is there."""
         self._directory = directory
         self._uses: dict[str, Use] = {}
 
     def load(self) -> None:
         """Read what a former daemon left. Blocks."""
-        for path in self._directory.iterdir() if self._directory.is_dir() else ():
+        for path in self._directory.iterdir():
             try:
                 use = msgspec.json.decode(path.read_bytes(), type=Use)
             except (OSError, msgspec.DecodeError):
@@ -59,7 +59,6 @@ class Mounted:
         await asyncio.to_thread((self._directory / use.user).unlink, missing_ok=True)
 
     def _write(self, use: Use) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self._directory / f".{use.user}"
         fresh.write_bytes(msgspec.json.encode(asdict(use)))
         os.rename(fresh, self._directory / use.user)

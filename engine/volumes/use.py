@@ -38,7 +38,10 @@ class Taking:
             volume = await self._volumes.ensure(name, driver, options, labels, Phase.NEW)
             self._volumes.hold(name, self._container_id)
             self._taken.append(name)
-        return replace(point, name=name, driver=volume.driver, source=self._volumes.mountpoint(volume))
+        mode = "" if volume.driver != LOCAL and not point.driver else point.mode  # labels are for local ones
+        return replace(
+            point, name=name, driver=volume.driver, mode=mode, source=self._volumes.mountpoint(volume)
+        )
 
     async def fill(self, point: MountPoint, root: int) -> None:
         """Copy what a root, by its descriptor, has at the destination into the volume, if that is empty."""

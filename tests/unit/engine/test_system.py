@@ -96,6 +96,7 @@ def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) 
         lambda: 5,
         lambda: ["WARNING: x"],
         lambda: ["plug", "bridge"],
+        lambda: ["local", "vols"],
         supervisor,
         events,
     )
