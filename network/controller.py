@@ -17,6 +17,7 @@ from typing import Final
 
 import errdefs
 from network import opening, sysctl
+from network.announcement import Announcements
 from network.attachments import Attachments
 from network.dns.resolver import Resolver
 from network.drivers import bridge_device
@@ -68,6 +69,7 @@ class Controller:
         self._rules = rules
         self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
         self._steps = Steps()
+        self._announcements = Announcements(worker)
         self._bridges = BridgeKind(
             *(worker, rules, config.instance, self._subnets.complete, self._steps),
             direct=config.allow_direct_routing,
@@ -131,6 +133,7 @@ class Controller:
         if self._sweep is not None:
             self._sweep.cancel()
         await self._steps.close()
+        await self._announcements.close()
         await self._resolver.shutdown()
         await self._rules.close()
         for container_id in self._attachments:
@@ -203,10 +206,12 @@ class Controller:
         """
         attachment = self._attachments.get(sandbox.container_id)
         driver = self._named(request.network)
-        return await self._steps.whole(
+        endpoint = await self._steps.whole(
             self._joining.connect(attachment, driver, request),
             lambda made: self._joining.disconnect(attachment, made),
         )
+        self._announcements.begin(sandbox, endpoint)
+        return endpoint
 
     async def disconnect(self, container_id: str, endpoint: Endpoint) -> None:
         """Take a running container off a network: its interface goes, default routes move to another endpoint.
