@@ -73,7 +73,7 @@ def _limit(options: dict[str, str]) -> int | None:
             "logger: max-buffer-size option is only supported with 'mode=non-blocking'"
         )
     try:
-        return values.size(size, base=1024)
+        return values.size(size, base=1024) or MAX_BUFFER
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(f"error parsing option max-buffer-size: {error.message}") from error
 

@@ -5,6 +5,7 @@ log, and what falls out of those unsent is counted.
 """
 
 import asyncio
+import errno
 import functools
 import logging
 import os
@@ -21,6 +22,8 @@ from engine.logs.threads import in_thread, wake_when
 
 BATCH = 64 * 1024
 """Bytes of the log that are sent at once: so much may be sent twice when the daemon or the connection dies."""
+STUCK = 10.0
+"""Seconds after which it is told that the other side takes nothing. The batch goes on waiting for it."""
 TOLD = 10.0
 """Seconds between two reports of what was dropped."""
 _LEAST = 4096  # bytes of a batch, however small the limit
@@ -156,9 +159,7 @@ class Forwarder:
                 await asyncio.sleep(self._wait)
                 self._wait = min(self._wait * _GROWTH, retry.most)
             try:
-                if self._link is None:
-                    self._link = await self._target.connect()
-                await self._link.send(batch)
+                await self._send(batch)
             except OSError as error:
                 self._unlink()
                 failures += 1
@@ -169,6 +170,17 @@ class Forwarder:
                 return True
             if retry.times is not None and failures > retry.times:
                 return False
+
+    async def _send(self, batch: Batch) -> None:
+        """Send it; one who does not take it for long is told of as one who cannot be reached."""
+        if self._link is None:
+            self._link = await self._target.connect()
+        stuck = OSError(errno.ETIMEDOUT, f"nothing was taken for {STUCK:g} seconds")
+        timer = asyncio.get_running_loop().call_later(STUCK, self._note, stuck)
+        try:
+            await self._link.send(batch)
+        finally:
+            timer.cancel()
 
     def _note(self, error: OSError | None) -> None:
         """Tell once that the other side cannot be reached, and once that it can."""

@@ -204,6 +204,22 @@ async def test_a_stuck_remote_holds_nobody(log: Log) -> None:
     assert log.dropped == [5]
 
 
+async def test_it_is_told_of_a_stuck_remote_and_of_its_return(
+    log: Log, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(forwarding, "STUCK", 0.05)
+    caplog.set_level("INFO")
+    remote = Remote()
+    remote.free.clear()
+    log.write(5)
+    async with sending(log, remote) as task:
+        await until(lambda: "nothing was taken" in caplog.text)
+        remote.free.set()
+        await log.end(task)
+    assert remote.got == numbers(0, 5)
+    assert caplog.text.count("is sent again") == 1
+
+
 async def test_reports_of_drops_are_rare(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "BATCH", 100)
     remote = Remote(times=0)
