@@ -24,6 +24,7 @@ from engine.containers.prune import ContainerPrune
 from engine.containers.reconcile import Reconciler
 from engine.containers.shutdown import stop_all
 from engine.containers.stats import Stats
+from engine.containers.storage_opt import WHERE
 from engine.containers.store import SCHEMA as CONTAINERS
 from engine.containers.store import ContainerStore
 from engine.containers.update import Updates
@@ -149,6 +150,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
     images = await Images.open(database, content, snapshots, events, store.of_image)
     plugins = Plugins(Places())
+    if config.container_size and not snapshots.limits_size:
+        raise errdefs.InvalidArgument(f"storage option overlay2.size is supported only for overlay {WHERE}")
     identity = await userns_remap.identity_of(config.userns_remap)
     await snapshots.require(identity)
     volumes = await _open_volumes(config, instance.id, database, events, store, identity.root, plugins)

@@ -14,7 +14,8 @@ PLAIN = (
     "restart.stopped",
     "pause.frozen",
     "commit.frozen",
-    "health.recorded", "unhealthy.marked",
+    "health.recorded",
+    "unhealthy.marked",
 )
 """Points of verbs that need no undo stack: each leaves a state from which the next boot goes on."""
 

@@ -13,6 +13,7 @@ from api.schema.status import human
 from api.schema.times import go_time
 from api.versions import Version
 from engine.containers.container import Container
+from engine.containers.oci import apparmor_profile
 from engine.containers.state import Status
 from engine.health.health import Health
 from runtime.spec import masked
@@ -63,7 +64,7 @@ def inspect(
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": apparmor_profile(container.host_config) or "",
         "ExecIDs": exec_ids or None,
         "HostConfig": _host_config(container, around, version),
         "Mounts": [_mount(mount) for mount in container.mounts],

@@ -67,6 +67,7 @@ class Config:
     default_ipc_mode: str  # "shareable" or "private"
     default_shm_size: int
     default_ulimits: Mapping[str, Ulimit]
+    container_size: int  # bytes that a container may hold in its root, if it does not say; 0 for any number
     init: bool
     no_new_privileges: bool  # of containers that do not say otherwise
     authorization_plugins: tuple[str, ...]  # by their names, in the order in which they are asked

@@ -197,6 +197,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         default_ipc_mode=settings["default-ipc-mode"],
         default_shm_size=settings["default-shm-size"],
         default_ulimits=settings["default-ulimits"],
+        container_size=values.container_size(settings["storage-opts"]),
         init=settings["init"],
         no_new_privileges=settings["no-new-privileges"],
         userns_remap=settings["userns-remap"],

@@ -207,6 +207,10 @@ _USED = [
     ),
     _used("stop-containers", "", Kind.BOOL, "Stop the containers of a running daemon, and the daemon"),
     _used(
+        *("storage-opt", "storage-opts", Kind.LIST),
+        "overlay2.size=SIZE: what containers may hold in their roots, on xfs or ext4 with project quotas",
+    ),
+    _used(
         *("userns-remap", "userns-remap", Kind.TEXT),
         'Account whose subordinate ids containers get: "default", user[:group], uid[:gid]',
     ),
@@ -219,7 +223,6 @@ _USED = [
 _NEEDLESS = [
     *_needless("live-restore", Kind.BOOL, "containers always survive the daemon"),
     *_needless("storage-driver", Kind.TEXT, "there is one, chosen by the filesystem", "s"),
-    *_needless("storage-opt:storage-opts", Kind.LIST, "the one storage driver has no options"),
     *_needless("feature:features builder", Kind.OPAQUE, "there is nothing to choose"),
     *_needless(
         "containerd containerd-namespace containerd-plugins-namespace :containerd-plugin-namespace",

@@ -1,7 +1,7 @@
 """Values of settings: from the text of flags and from the JSON of the file, to the same thing."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -79,6 +79,26 @@ def parse_size(text: str) -> int:
     if found is None:
         raise ValueError(f"invalid size: '{text}'")
     return int(float(found[1]) * 1024 ** _POWERS[found[2].lower()])
+
+
+def container_size(storage_opts: Iterable[str]) -> int:
+    """Bytes that containers may hold, by overlay2.size; 0 for any number. Other drivers' options mean nothing here.
+
+    InvalidArgument in dockerd's words.
+    """
+    size = 0
+    for option in storage_opts:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise errdefs.InvalidArgument(f"unable to parse storage-opt key/value: {option}")
+        if name.lower() == "overlay2.size":
+            try:
+                size = parse_size(value)
+            except ValueError as error:
+                raise errdefs.InvalidArgument(f"storage-opts: {error}") from error
+        elif name.lower().startswith("overlay2.") and name.lower() != "overlay2.override_kernel_check":
+            raise errdefs.InvalidArgument(f"overlay2: unknown option {name}")
+    return size
 
 
 def parse_ulimit(text: str) -> Ulimit:

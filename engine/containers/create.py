@@ -11,7 +11,7 @@ import msgspec
 
 import errdefs
 from engine import ids, names
-from engine.containers import image_mounts, linked, mounts, networking, places
+from engine.containers import image_mounts, linked, mounts, networking, places, storage_opt
 from engine.containers.config import ContainerConfig, EndpointConfig, HostConfig, NetworkingConfig
 from engine.containers.container import Container
 from engine.containers.defaults import with_defaults
@@ -21,7 +21,6 @@ from engine.containers.machinery import Machinery
 from engine.containers.network_mode import mode_of_host, verify_endpoints, verify_network_mode
 from engine.containers.own_labels import own_labels
 from engine.containers.store import ContainerStore
-from engine.containers.unbuilt import refuse_unbuilt
 from engine.containers.users import identity_of
 from engine.containers.verify import verify
 from engine.images.image import Image
@@ -68,7 +67,7 @@ async def prepare(
         limits=machinery.limits,
     )
     identity = identity_of(host, machinery.identity)
-    refuse_unbuilt(host)
+    _size(host, machinery)
     LogOptions.parse(host.log_config)
     changes, warnings = discard(msgspec.structs.asdict(host), machinery.limits)
     host = msgspec.structs.replace(host, **changes)
@@ -126,7 +125,10 @@ async def _create(
     container: Container, image: Image | None, machinery: Machinery, store: ContainerStore
 ) -> Container:
     async with Undo("create", STEPS) as undo:
-        await machinery.snapshots.prepare(container.snapshot, image.chain_id or None if image else None)
+        below = image.chain_id or None if image else None
+        await machinery.snapshots.prepare(
+            container.snapshot, below, size=_size(container.host_config, machinery)
+        )
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
         directory = machinery.files(container.id)
         await asyncio.to_thread(os.makedirs, directory, 0o710)
@@ -163,6 +165,13 @@ def choose_name(asked: str, store: ContainerStore, identifier: str) -> str:
     if asked:
         return names.require_valid(asked)
     return names.generate(store.name_taken, identifier[: ids.SHORT_LENGTH])
+
+
+def _size(host: HostConfig, machinery: Machinery) -> int:
+    """What a container may hold in its root, bytes; 0 for any number."""
+    return storage_opt.size_of(
+        host.storage_opt, machinery.config.container_size, limited=machinery.snapshots.limits_size
+    )
 
 
 def _hostname(host: HostConfig, identifier: str) -> str:

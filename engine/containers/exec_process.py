@@ -11,6 +11,7 @@ from engine.containers.network_mode import mode_of
 from engine.containers.oci import Surroundings, process_options
 from engine.containers.parent import cgroups_path
 from engine.wire import Noun
+from runtime import apparmor
 from runtime.paths import read_in_root
 from runtime.spec import capabilities
 from runtime.spec.build import exec_process
@@ -73,7 +74,7 @@ async def process_of(
         no_new_privileges=machinery.config.no_new_privileges,
     )
     size = console_size
-    return exec_process(
+    process = exec_process(
         process_options(container, around),
         args=tuple(config.cmd or ()),
         env=_environment(container, config),
@@ -83,6 +84,8 @@ async def process_of(
         user=user,
         privileged_capabilities=privileged,
     )
+    await apparmor.ensure(process.get("apparmorProfile"))
+    return process
 
 
 def _user(container: Container, config: ExecConfig, machinery: Machinery) -> User:

@@ -9,6 +9,7 @@ from engine.containers import security
 from engine.containers.config import HostConfig, Ulimit
 from engine.containers.container import Container
 from engine.containers.limits import limits_of
+from runtime import apparmor
 from runtime.spec import capabilities, devices, seccomp
 from runtime.spec.environment import environment
 from runtime.spec.host import has_recursive_read_only
@@ -103,7 +104,7 @@ def process_options(container: Container, around: Surroundings) -> SpecOptions:
         else asked.no_new_privileges,
         rlimits=_rlimits(host, around.ulimits),
         oom_score_adj=host.oom_score_adj,
-        apparmor_profile=_apparmor(asked),
+        apparmor_profile=apparmor_profile(host),
     )
 
 
@@ -162,10 +163,12 @@ def _rlimits(host: HostConfig, usual: Mapping[str, Ulimit]) -> tuple[Rlimit, ...
     return tuple(Rlimit(name=each.name, soft=each.soft, hard=each.hard) for each in asked)
 
 
-def _apparmor(asked: security.Security) -> str | None:
-    """The profile, where the host has AppArmor and one was asked for."""
-    supported = os.path.exists("/sys/kernel/security/apparmor")
-    return asked.apparmor or None if supported and asked.apparmor != "unconfined" else None
+def apparmor_profile(host: HostConfig) -> str | None:
+    """The profile of its processes, as Docker chooses it; None where the host has no AppArmor."""
+    if not apparmor.supported():
+        return None
+    asked = security.parse(host.security_opt).apparmor
+    return asked or (apparmor.UNCONFINED if host.privileged else apparmor.DEFAULT)
 
 
 def _shm_size(host: HostConfig) -> int | None:

@@ -70,7 +70,8 @@ class Reconciler:
             if container is not None and container.state.status is Status.RESTARTING:
                 # A restart like any other: who stops, starts or removes it meanwhile calls it off.
                 live.timer = self._lives.spawn(
-                    self._start(container_id, live, limit, needs.get(container_id, [])), f"start {container_id[:12]}"
+                    self._start(container_id, live, limit, needs.get(container_id, [])),
+                    f"start {container_id[:12]}",
                 )
 
     async def _restore(self, container: Container) -> None:

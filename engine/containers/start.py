@@ -32,6 +32,7 @@ from engine.containers.state import Action, Status
 from engine.containers.store import ContainerStore
 from engine.health.health import Check, begun
 from engine.undo import Undo
+from runtime import apparmor
 from runtime.paths import read_in_root
 from runtime.spec import build, user
 from runtime.task import Task
@@ -111,6 +112,7 @@ async def _start(
             await asyncio.to_thread(device_requests.give, spec, requests, machinery.config.cdi_spec_dirs)
         await parent.share_realtime(container, machinery)
         await bundle.write(directory, spec)
+        await apparmor.ensure(spec["process"].get("apparmorProfile"))
         undo.step("bundle")
         creating = machinery.supervisor.create(
             task_request(container, machinery, plain=build.is_plain(spec)),

@@ -32,7 +32,7 @@ from engine.system.nouns import (
 )
 from engine.system.programs import Programs, runc_warning
 from engine.system.registries import registry_config
-from runtime import cdi, cgroups, task_values
+from runtime import apparmor, cdi, cgroups, task_values
 from runtime.supervisor import Supervisor
 
 STORAGE_DRIVER = "overlayfs"
@@ -254,6 +254,7 @@ def _driver_status(config: Config) -> list[tuple[str, str]]:
     return [
         ("driver-type", "io.containerd.snapshotter.v1"),
         ("Backing Filesystem", _backing_filesystem(config)),
+        ("Supports d_type", "true"),
     ]
 
 
@@ -275,7 +276,7 @@ def _backing_filesystem(config: Config) -> str:
 
 
 def _security_options(config: Config) -> list[str]:
-    options = []
+    options = ["name=apparmor"] if apparmor.supported() else []
     if host.has_seccomp():
         options.append(f"name=seccomp,profile={config.seccomp_profile}")
     if config.userns_remap:

@@ -27,6 +27,7 @@ from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime import idmapped, mount, tree
 from runtime.mount import Mount
 from runtime.placement import spread
+from runtime.quota import ProjectQuota
 from runtime.settled import settled
 from runtime.snapshots.found import parents, read_meta, take_stock, write_meta
 from runtime.snapshots.snapshotter import Info, Kind, Usage
@@ -48,6 +49,7 @@ class DirectorySnapshotter(ABC):
         self._index: dict[str, Info] = {}
         self._busy: set[str] = set()
         self._user_namespaces = UserNamespaces()
+        self._quota: ProjectQuota | None = None
 
     @classmethod
     async def open(cls, root: Path) -> Self:
@@ -61,6 +63,14 @@ class DirectorySnapshotter(ABC):
             directory.mkdir(exist_ok=True, mode=0o700)
         spread(self._root / "tmp")  # where all of them are made
         self._index = take_stock(self._root)
+        self._quota = ProjectQuota.of(self._root)
+        if self._quota is not None:
+            self._quota.forget_unused()
+
+    @property
+    def limits_size(self) -> bool:
+        """See Snapshotter."""
+        return self._quota is not None
 
     @abstractmethod
     def _fill(self, staging: Path, info: Info) -> None:
@@ -82,15 +92,17 @@ class DirectorySnapshotter(ABC):
     def _measure(self, info: Info) -> Usage:
         """Measure a snapshot."""
 
-    async def prepare(self, key: str, parent: str | None) -> None:
+    async def prepare(self, key: str, parent: str | None, *, size: int = 0) -> None:
         """See Snapshotter."""
-        await self._make(key, parent, Kind.ACTIVE)
+        if size and self._quota is None:
+            raise InvalidArgument(f"snapshot {key} cannot have a size: {self._root} has no project quotas")
+        await self._make(key, parent, Kind.ACTIVE, size)
 
     async def view(self, key: str, parent: str | None) -> None:
         """See Snapshotter."""
         await self._make(key, parent, Kind.VIEW)
 
-    async def _make(self, key: str, parent: str | None, kind: Kind) -> None:
+    async def _make(self, key: str, parent: str | None, kind: Kind, size: int = 0) -> None:
         self._check_free(key)
         if parent is not None and self._known(parent).kind is not Kind.COMMITTED:
             raise InvalidArgument(f"snapshot {parent} is not committed and cannot be a parent")
@@ -98,7 +110,7 @@ class DirectorySnapshotter(ABC):
         self._index[key] = info  # from here on the parent has a child and cannot be removed
         self._busy.add(key)
         try:
-            await settled(self._build, info)
+            await settled(self._build, info, size)
         except BaseException:
             del self._index[key]
             await settled(self._discard, self._path(info))
@@ -106,16 +118,20 @@ class DirectorySnapshotter(ABC):
         finally:
             self._busy.discard(key)
 
-    def _build(self, info: Info) -> None:
+    def _build(self, info: Info, size: int) -> None:
         staging = self._temporary()
         try:
             staging.mkdir(mode=0o700)
+            if size and self._quota is not None:
+                self._quota.limit(staging, size)
             self._fill(staging, info)
             write_meta(staging / "meta", info)
             os.rename(staging, self._path(info))
             _fsync(self._path(info).parent)
-        except OSError as error:
-            tree.remove(staging)
+        except (OSError, SystemFailure) as error:
+            self._clear(staging)
+            if isinstance(error, SystemFailure):
+                raise
             raise SystemFailure(f"cannot make snapshot {info.name}: {error.strerror}") from error
 
     async def commit(
@@ -200,11 +216,20 @@ class DirectorySnapshotter(ABC):
         except OSError as error:
             raise SystemFailure(f"cannot remove snapshot {directory}: {error.strerror}") from error
         try:
-            # A filesystem makes whoever unlinks wait, for its journal mostly: several wait together.
-            with ThreadPoolExecutor(_REMOVERS) as removers:
-                tree.remove(doomed, removers.map)
+            self._clear(doomed)
         except OSError as error:
             raise SystemFailure(f"cannot remove {doomed}: {error.strerror}") from error
+
+    def _clear(self, directory: Path) -> None:
+        def clear() -> None:
+            # A filesystem makes whoever unlinks wait, for its journal mostly: several wait together.
+            with ThreadPoolExecutor(_REMOVERS) as removers:
+                tree.remove(directory, removers.map)
+
+        if self._quota is not None:
+            self._quota.release(directory, clear)
+        else:
+            clear()
 
     async def require(self, identity: Identity) -> None:
         """See Snapshotter."""

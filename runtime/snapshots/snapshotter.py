@@ -90,8 +90,15 @@ class Snapshotter(Protocol):
     stacks_late: bool
     """Whether an active snapshot that was prepared without a parent can get one when it is committed."""
 
-    async def prepare(self, key: str, parent: str | None) -> None:
-        """Make an active snapshot; durable on return."""
+    @property
+    def limits_size(self) -> bool:
+        """Whether the file system can limit what an active snapshot holds beyond its parent."""
+
+    async def prepare(self, key: str, parent: str | None, *, size: int = 0) -> None:
+        """Make an active snapshot; durable on return. It may hold `size` bytes of its own, 0 for any number.
+
+        InvalidArgument for a size where `limits_size` is false.
+        """
 
     async def view(self, key: str, parent: str | None) -> None:
         """Make a view."""

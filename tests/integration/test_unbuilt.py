@@ -46,19 +46,6 @@ def test_calls_that_are_not_served(wherryd: Wherryd) -> None:
         assert text in done.stderr, call
 
 
-@pytest.mark.parametrize(
-    ("option", "field"),
-    [
-        (("--storage-opt", "size=1g"), "HostConfig.StorageOpt"),
-    ],
-)
-def test_options_that_do_not_work_are_named(wherryd: Wherryd, option: tuple[str, str], field: str) -> None:
-    said = refused(wherryd, "run", "--rm", *option, "busybox", "true")
-    assert field in said
-    assert "not supported by this version of wherry" in said
-    assert wherryd.docker("ps", "-aq").stdout == ""
-
-
 def test_an_engine_outside_a_swarm(wherryd: Wherryd) -> None:
     for command in (("node", "ls"), ("service", "ls"), ("stack", "ls"), ("secret", "ls"), ("config", "ls")):
         assert "This node is not a swarm manager." in refused(wherryd, *command)

@@ -175,6 +175,8 @@ HOST: list[dict[str, Any]] = [
     {"Devices": [{"PathOnHost": "/nope"}]},
     {"Sysctls": {"bad": "x"}},
     {"StorageOpt": {"x": "y"}},
+    {"StorageOpt": {"size": "1G"}},
+    {"StorageOpt": {"Size": "bad"}},
     {"GroupAdd": ["nosuch"]},
     {"ConsoleSize": [1, 2, 3]},
     {"ConsoleSize": [-1, 2]},

@@ -7,7 +7,6 @@ NEWER = "as later engines say it"
 EARLY = "refused when it is created, not when it is started"
 OVER = "the network of a container that does not run is gone, and is told so"
 OURS = "our snapshotter's name, and no paths of its own to show"
-UNBUILT = "not built yet"
 
 CREATE = "POST /containers/create"
 INSPECT = "GET /containers/{name}/json"
@@ -34,7 +33,8 @@ _CREATE = (
     Accepted(CREATE, "*", EARLY, '"Ulimits"'),
     Accepted(CREATE, "*", "refused by later engines, too", '"Dns": ["bad"]'),
     Accepted(CREATE, "status", CLIENTS_FAULT, '"Links"'),
-    Accepted(CREATE, "*", UNBUILT, '"StorageOpt"'),
+    Accepted(CREATE, "status", CLIENTS_FAULT, '"StorageOpt"'),
+    Accepted(CREATE, "body.message", "ext4 can do it, too", '"StorageOpt": {"size"'),
     Accepted(CREATE, "body.message", "the type exists since 1.48", '"Mounts": [{"Type": "image"'),
     Accepted(CREATE, "*", EARLY, '{"max-size": "x"'),
     Accepted(CREATE, "body.message", "our JSON reader's words", '{"Image":"busybox",}'),
