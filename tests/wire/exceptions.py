@@ -26,6 +26,7 @@ EXCEPTIONS: list[Exception_] = [
     *_null("GET /containers/json", ".*.NetworkSettings.Networks.*", "Aliases DNSNames Links", _NIL),
     *_null("GET /containers/{}/json", ".NetworkSettings.Networks.*", "Aliases DNSNames Links", _NIL),
     *_null("GET /containers/{}/json", ".Config", "Cmd Entrypoint Env Volumes", _NIL),
+    *_null("GET /containers/{}/json", ".HostConfig.DeviceRequests.*", "Capabilities DeviceIDs Options", _NIL),
     *_null(
         "GET /containers/{}/json",
         ".HostConfig",
