@@ -109,7 +109,8 @@ async def _start(
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
         if requests := container.host_config.device_requests:
-            await asyncio.to_thread(device_requests.give, spec, requests, machinery.config.cdi_spec_dirs)
+            directories = machinery.config.cdi_spec_dirs
+            await starting.part(asyncio.to_thread(device_requests.give, spec, requests, directories))
         await parent.share_realtime(container, machinery)
         await bundle.write(directory, spec)
         await apparmor.ensure(spec["process"].get("apparmorProfile"))

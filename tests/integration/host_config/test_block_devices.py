@@ -80,6 +80,17 @@ def test_updates(run: Run, disk: str) -> None:
     ]
 
 
+def test_an_update_that_cannot_be_changes_nothing(run: Run, disk: str) -> None:
+    box = run(asked(disk, 1_000_000, 2_000_000, 300, 400))
+    before = throttles(box.pid), box.inspect()["HostConfig"]
+    body = {"BlkioDeviceReadBps": [{"Path": "/nope", "Rate": 5}], "CpuShares": 300}
+    answer = box.daemon.call("POST", f"/containers/{box.id}/update", body)
+    assert (answer.status, answer.json["message"]) == (
+        400, f"Cannot update container {box.id}: stat /nope: no such file or directory",
+    )  # fmt: skip
+    assert (throttles(box.pid), box.inspect()["HostConfig"]) == before
+
+
 def test_before_1_55_updates_leave_them(run: Run, disk: str) -> None:
     box = run(asked(disk, 1_000_000, 2_000_000, 300, 400))
     body: dict[str, Any] = {"BlkioDeviceReadBps": []}

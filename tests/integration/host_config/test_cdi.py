@@ -150,10 +150,10 @@ def test_what_is_not_there(daemon: Wherryd) -> None:
 
 
 def test_without_a_spec_it_says_what_would_help(wherryd: Wherryd) -> None:
-    done = wherryd.docker("run", "--rm", "--gpus", "all", "busybox", "true", check=False)
+    done = wherryd.docker("run", "--rm", "--name", "gpu", "--gpus", "all", "busybox", "true", check=False)
     assert 'could not select device driver "" with capabilities: [[gpu]]' in done.stderr
     assert "nvidia-ctk cdi generate" in done.stderr
-    assert wherryd.docker("ps", "-aq").stdout == ""
+    assert wherryd.docker("ps", "-aq", "-f", "name=gpu").stdout == ""
 
 
 def test_what_info_tells(daemon: Wherryd, specs: Path) -> None:
