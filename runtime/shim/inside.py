@@ -7,6 +7,7 @@ is asked instead: its word stands. The order of the steps is runc's, as each dep
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -166,10 +167,17 @@ class Inside:
             pid = os.fork()
         finally:
             if pid != 0:
-                libc.setns(self._own, _NEWPID)
+                self._return()
         if pid == 0:
             self._enter(order, stdin, output, report)
         return pid
+
+    def _return(self) -> None:
+        """Have further children be born out here. A shim that could not would put the runtime inside: it ends."""
+        try:
+            libc.setns(self._own, _NEWPID)
+        except OSError as error:
+            raise RuntimeError("a shim's own PID namespace is lost to it") from error
 
     def _enter(self, order: Order, stdin: int, output: int, report: int) -> NoReturn:
         try:
@@ -257,7 +265,9 @@ def _home(uid: int) -> bytes:
             data = os.read(fd, _PASSWD)
         finally:
             os.close(fd)
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):  # which runc would not meet
+            raise
         return b"/"
     for line in data.splitlines():
         fields = line.split(b":")

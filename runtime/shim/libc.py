@@ -116,9 +116,10 @@ def first_filter(pid: int) -> bytes:
     process = ctypes.c_long(pid)
     _check(int(_libc.ptrace(_SEIZE, process, None, None)), "ptrace")
     _check(int(_libc.ptrace(_INTERRUPT, process, None, None)), "ptrace")
-    os.waitpid(pid, _WALL)
+    _, status = os.waitpid(pid, _WALL)
     count = _check(int(_libc.ptrace(_GET_FILTER, process, None, None)), "ptrace")
     program = ctypes.create_string_buffer(count * _INSTRUCTION)
     _check(int(_libc.ptrace(_GET_FILTER, process, None, program)), "ptrace")
-    _libc.ptrace(_DETACH, process, None, None)
+    pending = 0 if status >> 16 else os.WSTOPSIG(status)  # a signal that was about to be delivered
+    _libc.ptrace(_DETACH, process, None, ctypes.c_long(pending))
     return program.raw

@@ -77,7 +77,7 @@ MEASURES: Mapping[str, Measure] = {
     "log-read": Measure("read of a log of 100-byte lines", "MB/s", 3, more=True),
     "log-follow": Measure("a line written, until a client that follows has it", "ms", 1.5),
     "stats": Measure("20 stats streams for 10 s", "CPU-s", 0.5),
-    "health": Measure("health checks of 100 containers, each every 5 s, for 20 s", "CPU-s", 0.5),
+    "health": Measure("health checks of 100 containers, each every 5 s, for 10 s", "CPU-s", 0.5),
     "load": Measure("load of an image of 85 MB in 5,000 files", "s", 0.5),
     "save": Measure("save of it", "s", 0.6),
     "rmi": Measure("removal of it", "s", 1),

@@ -55,6 +55,28 @@ services:
 volumes:
   data: {labels: {kept: "yes"}}
 """
+HEALTH = """
+services:
+  db:
+    image: busybox
+    network_mode: none
+    command: sh -c "sleep 1; touch /up; sleep 1000"
+    init: true
+    healthcheck: {test: "[ -e /up ]", interval: 200ms, start_period: 20s, start_interval: 200ms}
+  web:
+    image: busybox
+    network_mode: none
+    command: sleep 1000
+    init: true
+    depends_on: {db: {condition: service_healthy}}
+  ill:
+    image: busybox
+    network_mode: none
+    command: sleep 1000
+    init: true
+    healthcheck: {test: ["CMD", "false"], interval: 100ms, retries: 1}
+    profiles: [ill]
+"""
 Compose = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -117,3 +139,13 @@ def test_volumes_of_a_project(wherryd: Wherryd, compose: Compose, tmp_path: Path
     compose("down", "--timeout", "0", "--volumes")
     assert wherryd.docker("volume", "ls", "-q", "-f", "label=kept").stdout == ""
     wherryd.docker("volume", "prune", "-af")  # compose leaves what has no name
+
+
+def test_services_that_wait_for_a_healthy_one(wherryd: Wherryd, compose: Compose, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(HEALTH)
+    compose("up", "--detach")
+    db, web = (wherryd.get(f"/containers/made-{name}-1/json").json["State"] for name in ("db", "web"))
+    assert db["Health"]["Status"] == "healthy"
+    assert web["StartedAt"] > db["Health"]["Log"][-1]["Start"]
+    assert "unhealthy" in compose("--profile", "ill", "up", "--detach", "--wait", check=False).stderr
+    compose("--profile", "ill", "down", "--timeout", "0")

@@ -1,12 +1,11 @@
-"""What the health checks of 100 containers cost: CPU of all the daemon's processes, and of the probes themselves.
-
-Both engines' containers are there at once and are probed at the same rate, so that both meet the same load.
-"""
+"""What the health checks of 100 containers cost: CPU of all the daemon's processes, and of the probes themselves."""
 
 import sys
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from typing import TypeVar
 from urllib.parse import quote
 
 from tests.bench.client import Client, expect
@@ -16,34 +15,41 @@ from tests.bench.processes import cpu_of, processes
 from tests.bench.taskstats import Ended, NotThere, Taskstats
 
 CONTAINERS, INTERVAL = 100, 5  # each is probed once in so many seconds
-WINDOW = 20.0  # seconds
+WINDOW = 10.0  # seconds
 AT_ONCE = 8
+T = TypeVar("T")
 
 
 def measure(contest: Contest) -> None:
-    """One window for both. Where the kernel does not tell of tasks that end, nothing is noted."""
+    """One after the other, the other's containers being paused. Where the kernel tells of no ends, nothing is noted."""
     try:
         Taskstats().close()
     except NotThere as error:
         print(f"what health checks cost remains unknown: {error}", file=sys.stderr)
         return
     with ExitStack() as stack:
-        made = {}
+        made: dict[str, set[str]] = {}
         for contender in contest.contenders:
-            made[contender.name] = _checked(contender)
-            stack.callback(_remove, contender, made[contender.name])
-        time.sleep(2 * INTERVAL)
+            made[contender.name] = _at_once(contender, range(CONTAINERS), _checked)
+            stack.callback(_at_once, contender, made[contender.name], _removed)
+            _at_once(contender, made[contender.name], _paused)
         for turn in contest.turns(0.15, warm_up=False):
-            families = {each.name: frozenset(processes(each.daemon.root)) for each in turn}
-            before = {name: sum(map(cpu_of, family)) for name, family in families.items()}
-            ended = _ended_within(WINDOW)
             for contender in turn:
-                family = families[contender.name]
-                used = sum(map(cpu_of, family)) - before[contender.name]
-                used += sum(Genealogy(family, frozenset()).shares(ended).values())
-                turn.note("health", contender, used)
-                well = _healthy(contender) & made[contender.name]
+                containers = made[contender.name]
+                _at_once(contender, containers, _woken)
+                time.sleep(INTERVAL + 1)
+                turn.note("health", contender, _used(contender, WINDOW))
+                well = _healthy(contender) & containers
                 expect(len(well) == CONTAINERS, f"{contender.name}: {len(well)} of {CONTAINERS} are healthy")
+                _at_once(contender, containers, _paused)
+
+
+def _used(contender: Contender, seconds: float) -> float:
+    family = frozenset(processes(contender.daemon.root))
+    before = sum(map(cpu_of, family))
+    ended = _ended_within(seconds)
+    own = sum(map(cpu_of, family)) - before
+    return own + sum(Genealogy(family, frozenset()).shares(ended).values())
 
 
 def _ended_within(seconds: float) -> list[Ended]:
@@ -57,8 +63,17 @@ def _ended_within(seconds: float) -> list[Ended]:
     return ended
 
 
-def _checked(contender: Contender) -> set[str]:
-    """Containers that are probed."""
+def _at_once(contender: Contender, items: Iterable[T], act: Callable[[Client, T], str]) -> set[str]:
+    def one(item: T) -> str:
+        with closing(Client(contender.client.path)) as client:
+            return act(client, item)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return set(pool.map(one, items))
+
+
+def _checked(client: Client, _: int) -> str:
+    """A container that is probed."""
     check = {"Test": ["CMD", "true"], "Interval": INTERVAL * 10**9}
     body = {
         "Image": "busybox",
@@ -66,27 +81,26 @@ def _checked(contender: Contender) -> set[str]:
         "Healthcheck": check,
         "HostConfig": {"NetworkMode": "none"},
     }
+    made: str = client.call("POST", "containers/create", body)["Id"]
+    client.call("POST", f"containers/{made}/start")
+    return made
 
-    def one(number: int) -> str:
-        with closing(Client(contender.client.path)) as client:
-            made: str = client.call("POST", "containers/create", body)["Id"]
-            client.call("POST", f"containers/{made}/start")
-        return made
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return set(pool.map(one, range(CONTAINERS)))
+def _paused(client: Client, container: str) -> str:
+    client.call("POST", f"containers/{container}/pause")
+    return container
+
+
+def _woken(client: Client, container: str) -> str:
+    client.call("POST", f"containers/{container}/unpause")
+    return container
+
+
+def _removed(client: Client, container: str) -> str:
+    client.remove(container)
+    return container
 
 
 def _healthy(contender: Contender) -> set[str]:
     listed = contender.client.call("GET", "containers/json?filters=" + quote('{"health":["healthy"]}'))
     return {each["Id"] for each in listed}
-
-
-def _remove(contender: Contender, containers: set[str]) -> None:
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda each: _remove_one(contender, each), containers))
-
-
-def _remove_one(contender: Contender, container: str) -> None:
-    with closing(Client(contender.client.path)) as client:
-        client.remove(container)
