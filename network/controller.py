@@ -10,28 +10,20 @@ different ones may overlap. A caller that is cancelled leaves nothing half made.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
-import errdefs
 from network import opening, sysctl
 from network.announcement import Announcements
 from network.attachments import Attachments
+from network.catalog import Catalog
 from network.dns.resolver import Resolver
 from network.drivers import bridge_device
-from network.drivers.bridge_kind import BridgeKind
-from network.drivers.driver import Driver, Kind, NetworkInfo
-from network.drivers.ipvlan import Ipvlan
-from network.drivers.macvlan import Macvlan
-from network.drivers.paper import PaperDriver, PaperKind
-from network.drivers.parents import Parents
-from network.drivers.sublink_kind import SublinkKind
+from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
 from network.joining import Joining
-from network.kinds import Kinds
 from network.nftables.entry import Link
 from network.nftables.transaction import Transactions
 from network.opening import NetworkConfig
@@ -41,14 +33,11 @@ from network.routes import Gateways
 from network.rules import Rules
 from network.sandbox import Sandbox
 from network.steps import Steps
-from network.subnets import Subnets
 from network.worker import Worker
 from plugins.discovery import Places
 from plugins.registry import Plugins
 
 __all__ = ["Controller", "NetworkConfig"]
-
-_log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 1.0
 
@@ -67,29 +56,15 @@ class Controller:
         self._worker = worker
         self._lock = lock
         self._rules = rules
-        self._subnets = Subnets(worker, self.networks, opening.address_pools(config))
         self._steps = Steps()
         self._announcements = Announcements(worker)
-        self._bridges = BridgeKind(
-            *(worker, rules, config.instance, self._subnets.complete, self._steps),
-            direct=config.allow_direct_routing,
-        )
-        parents = Parents(worker.rtnl, opening.owner(config))
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         publisher = Publisher(worker, rules, ports, obey_firewall=config.obey_firewall)
         self._exposure = Exposure(worker, publisher)
-        ours: dict[str, Kind] = {
-            "bridge": self._bridges,
-            "host": PaperKind("host"),
-            "null": PaperKind("null"),
-            "macvlan": SublinkKind(Macvlan(), worker, parents, self._subnets.complete),
-            "ipvlan": SublinkKind(Ipvlan(), worker, parents, self._subnets.complete),
-        }
-        self._kinds = Kinds(ours, worker, plugins, self._subnets)
-        self._drivers: dict[str, Driver] = {}
+        self._catalog = Catalog(config, worker, rules, plugins, self._steps)
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
-        self._joining = Joining(worker, rules, self._drivers, self._resolver, self._exposure)
+        self._joining = Joining(worker, rules, self._catalog.drivers, self._resolver, self._exposure)
         self._sweep: asyncio.TimerHandle | None = None
 
     @classmethod
@@ -113,20 +88,9 @@ class Controller:
             await rules.open()
             undo.push_async_callback(rules.close)
             controller = cls(config, worker, lock, rules, plugins or Plugins(Places()))
-            await controller._predefine(config)
+            await controller._catalog.predefine()
             undo.pop_all()
             return controller
-
-    async def _predefine(self, config: NetworkConfig) -> None:
-        network_id = opening.network_id(config, "bridge")
-        try:
-            default = await self._bridges.default(config.bridge, network_id, config.default_bridge)
-        finally:
-            self._subnets.forget(network_id)
-        self._drivers[network_id] = default
-        for name in ("host", "none"):
-            info = opening.predefined(config, name, default.info.created)
-            self._drivers[info.id] = PaperDriver(info)
 
     async def close(self) -> None:
         """Let go of sockets, threads and fds. Everything in the kernel stays for the next daemon."""
@@ -145,44 +109,30 @@ class Controller:
         """Remove everything of this instance from the kernel; only close() may follow."""
         for container_id in self._attachments:
             await self.release(container_id)
-        await self._bridges.remove_all()
-        for driver in list(self._drivers.values()):
-            try:
-                await driver.remove()
-            except (errdefs.WherryError, OSError) as error:
-                _log.error("network %s: cannot be removed: %s", driver.info.name, error)
+        await self._catalog.dismantle()
         await self._rules.dismantle()
 
     def networks(self) -> list[NetworkInfo]:
         """bridge, host and none, then those of users in the order in which they were made."""
-        return [driver.info for driver in self._drivers.values()]
+        return self._catalog.infos()
 
     async def create_network(self, asked: NetworkInfo) -> NetworkInfo:
         """Make a network, whole or not at all; id and name are given, pools may be empty or partial.
 
         Returns what it became, as `restore_network` wants it. Raises errdefs in Docker's words.
         """
-        kind = self._kinds.of(asked)
-        try:
-            driver = await self._steps.whole(kind.create(asked), lambda made: made.remove())
-            self._drivers[driver.info.id] = driver
-        finally:
-            self._subnets.forget(asked.id)
-        return driver.info
+        return await self._catalog.create(asked)
 
     async def restore_network(self, made: NetworkInfo) -> None:
         """At boot, before `adopt`: take over a network of an earlier daemon; what is missing of it is made again.
 
         Raises errdefs when it can be no more (its subnet is another's now, its driver is gone).
         """
-        self._drivers[made.id] = await self._kinds.of(made).restore(made)
+        await self._catalog.restore(made)
 
     async def remove_network(self, network_id: str) -> None:
         """Remove a network that nothing is connected to; idempotent."""
-        driver = self._drivers.get(network_id)
-        if driver is not None:
-            await self._steps.to_the_end(driver.remove())
-            self._drivers.pop(network_id, None)
+        await self._catalog.remove(network_id)
 
     async def create_sandbox(
         self, container_id: str, *, pid: int | None = None, host: bool = False
@@ -205,7 +155,7 @@ class Controller:
         Raises NotFound for an unknown network, and what its driver raises.
         """
         attachment = self._attachments.get(sandbox.container_id)
-        driver = self._named(request.network)
+        driver = self._catalog.named(request.network)
         endpoint = await self._steps.whole(
             self._joining.connect(attachment, driver, request),
             lambda made: self._joining.disconnect(attachment, made),
@@ -321,20 +271,10 @@ class Controller:
                 await self.release(container_id)
         self._resolver.settle()
         await self._rules.settle()
-        for kind in self._kinds:
-            strays = await kind.remove_strays()
-            if strays:
-                _log.info("removed interfaces that belong to nothing: %s", ", ".join(strays))
+        await self._catalog.remove_strays()
         await self._worker.run(self._attachments.remove_stale_links)
         self._steps.spawn(self._exposure.hold_adopted())
 
-    def _named(self, name: str) -> Driver:
-        for driver in self._drivers.values():
-            if driver.info.name == name:
-                return driver
-        raise errdefs.NotFound(f"network {name} not found")
-
     def _start_sweep(self) -> None:
         self._sweep = None
-        for kind in self._kinds:
-            self._steps.spawn(kind.sweep())
+        self._catalog.sweep()
