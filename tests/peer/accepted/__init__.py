@@ -3,12 +3,22 @@
 A line that nothing meets in a run of the whole suite fails it (`test_whole.py`).
 """
 
-from tests.peer.accepted import containers, everywhere, host_config, images, networks, system, volumes
+from tests.peer.accepted import (
+    archive,
+    containers,
+    everywhere,
+    host_config,
+    images,
+    networks,
+    system,
+    volumes,
+)
 from tests.peer.accepted.line import Accepted
 
 ACCEPTED: tuple[Accepted, ...] = (
     *everywhere.LINES,
     *containers.LINES,
+    *archive.LINES,
     *host_config.LINES,
     *images.LINES,
     *networks.LINES,
