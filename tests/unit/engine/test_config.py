@@ -159,6 +159,16 @@ def test_groups_of_keys_are_opened(written: Written) -> None:
     assert load(written({"proxies": {"http-proxy": "http://p"}})).http_proxy == "http://p"
 
 
+def test_where_devices_and_groups_of_containers_are(written: Written) -> None:
+    config = load(written({}))
+    assert (config.cdi_spec_dirs, config.cgroup_parent) == (("/etc/cdi", "/var/run/cdi"), "")
+    config = load(
+        written({"cdi-spec-dirs": ["/a", "/b"], "cgroup-parent": "x.slice", "cpu-rt-period": 0, "init": True})
+    )
+    assert (config.cdi_spec_dirs, config.cgroup_parent) == (("/a", "/b"), "x.slice")
+    assert load(written({"cdi-spec-dirs": [""]})).cdi_spec_dirs == ()
+
+
 def test_registries(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://of.environment:1")
     monkeypatch.setenv("no_proxy", "a.example")
@@ -204,6 +214,14 @@ def test_registries(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_registries_that_cannot_be(flag: str, expected: str) -> None:
     assert _refusal(["--config-file", "", flag]) == expected
+
+
+@pytest.mark.parametrize("flag", ["--cpu-rt-runtime=-5", "--cpu-rt-period=-5"])
+def test_realtime_that_cannot_be(flag: str) -> None:
+    """Not below zero; and on a host without its groups not at all."""
+    assert _refusal(["--config-file", "", flag]).startswith(
+        "daemon-scoped cpu-rt-period and cpu-rt-runtime are "
+    )
 
 
 @pytest.mark.parametrize(
