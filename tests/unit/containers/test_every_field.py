@@ -88,7 +88,7 @@ HOST = {
     "UTSMode": f"{FIELDS}/test_namespaces.py::test_those_of_the_host",
     "UsernsMode": f"{FIELDS}/test_userns.py::test_one_of_the_host_beside_it",
     "ShmSize": f"{FIELDS}/test_shared_memory.py::test_a_shareable_one_and_who_joins",
-    "StorageOpt": "integration/test_unbuilt.py::test_options_that_do_not_work_are_named",
+    "StorageOpt": "vm/test_quota.py::test_a_container_holds_no_more",
     "Tmpfs": f"{FIELDS}/test_mounts.py::test_tmpfs",
     "Binds": f"{FIELDS}/test_mounts.py::test_what_is_read_only",
     "Mounts": f"{FIELDS}/test_mounts.py::test_what_is_asked_to_be",
