@@ -274,7 +274,12 @@ async def _open_volumes(
     owner: tuple[int, int],
     plugins: Plugins,
 ) -> Volumes:
-    local = LocalDriver(config.data_root / "volumes", VolumeHost(), instance=instance, owner=owner)
+    local = LocalDriver(
+        config.data_root / "volumes",
+        await asyncio.to_thread(VolumeHost, config.data_root / "volumes"),
+        instance=instance,
+        owner=owner,
+    )
     mounted = Mounted(config.exec_root / "volumes")
     return await Volumes.open(database, Drivers(local, plugins), events, store.volumes_used, mounted, owner)
 

@@ -34,8 +34,15 @@ class Host(Protocol):
     def mounted(self) -> Iterable[str]:
         """Where something is mounted. Blocks."""
 
+    @property
+    def limits(self) -> bool:
+        """Whether `limit` can."""
+
+    def limit(self, directory: Path, size: int) -> None:
+        """Let a new, empty directory hold no more than `size` bytes. Blocks. SystemFailure."""
+
     def remove_tree(self, path: Path) -> None:
-        """Remove a tree however deep. Blocks."""
+        """Remove a tree however deep, and its limit. Blocks."""
 
 
 class LocalDriver:
@@ -57,7 +64,7 @@ class LocalDriver:
     def check(self, name: str, options: Mapping[str, str] | None) -> None:
         """See Driver."""
         require_valid_name(name)
-        mount_options.check(name, options or {}, quota=False)
+        mount_options.check(name, options or {}, quota=self._host.limits)
 
     def mounts(self, volume: Volume) -> bool:
         """See Driver."""
@@ -76,10 +83,11 @@ class LocalDriver:
         """See Driver."""
         return []
 
-    async def create(self, name: str, options: Mapping[str, str] | None) -> None:  # noqa: ARG002 - mounted later
+    async def create(self, name: str, options: Mapping[str, str] | None) -> None:
         """See Driver."""
+        text = (options or {}).get("size", "")
         try:
-            await asyncio.to_thread(self._create, name)
+            await asyncio.to_thread(self._create, name, mount_options.size(name, text) if text else 0)
         except OSError as error:
             raise errdefs.SystemFailure(
                 f"create {name}: error while creating volume root path '{self._root / name}': mkdir"
@@ -139,7 +147,7 @@ class LocalDriver:
         while self._is_mounted(path) and self._host.unmount(os.path.realpath(path)):
             pass
 
-    def _create(self, name: str) -> None:
+    def _create(self, name: str, size: int) -> None:
         places = (
             (self._root / name, _ROOT_MODE, (0, 0)),
             (self._root / name / DATA, _DATA_MODE, self._owner),
@@ -151,6 +159,8 @@ class LocalDriver:
                 if not _is_directory(directory):
                     raise
             else:
+                if size and directory.name == DATA:
+                    self._host.limit(directory, size)
                 os.chmod(directory, mode)  # whatever the umask
                 os.chown(directory, *owner)
         _sync(self._root / name)

@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def local(root: Path, instance: str = INSTANCE) -> LocalDriver:
-    return LocalDriver(root, VolumeHost(), instance=instance)
+    return LocalDriver(root, VolumeHost(root), instance=instance)
 
 
 @pytest.fixture

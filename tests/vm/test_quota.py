@@ -103,6 +103,16 @@ def test_the_daemons_size(limited: Limited) -> None:
     assert int(limited.output(f"run --rm --storage-opt size=12m busybox sh -c '{FILL}'")) > 6 << 20
 
 
+def test_volumes_hold_no_more(limited: Limited) -> None:
+    limited.output("volume create -o size=8m sized")
+    assert len(limited.projects()) == 1
+    shell = "run --rm -v sized:/v busybox sh -c"
+    assert int(limited.output(f"{shell} '{FILL.replace('/big', '/v/big')}'")) <= 8 << 20
+    assert limited.output("volume inspect -f '{{.Options}}' sized") == "map[size:8m]"
+    limited.output("volume rm sized")
+    assert limited.projects() == []
+
+
 def test_where_there_are_no_quotas(vm: Machine) -> None:
     said = vm.run("docker create --storage-opt size=8m busybox", check=False).output
     assert "--storage-opt is supported only for overlay over xfs with 'pquota' mount option" in said
