@@ -46,7 +46,7 @@ class Disk:
 
 
 def _is_log(entry: os.DirEntry[str]) -> bool:
-    return "-json.log" in entry.name
+    return "-json.log" in entry.name or entry.name.startswith("container.log")
 
 
 def _size(entry: os.DirEntry[str]) -> int:

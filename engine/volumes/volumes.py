@@ -133,11 +133,6 @@ class Volumes:
         """Whether it is a directory of this host's own that is always there."""
         return not self._drivers.of(volume.driver).mounts(volume)
 
-    async def path(self, name: str) -> str:
-        """The directory of a volume that is always there, "" for another: that one is to be mounted."""
-        volume = self.get(name)
-        return await self._drivers.of(volume.driver).mount(volume, "") if self.is_plain(volume) else ""
-
     async def mount(self, name: str, container: str) -> str:
         """The directory of a volume, there for this container until `release`; SystemFailure when it cannot be."""
         return (await self._mounting.mount(self.get(name), container))[0]

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.containers import create, remove
-from engine.volumes import volumes
+from engine.volumes import mounting, volumes
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
 
@@ -14,6 +15,7 @@ pytestmark = pytest.mark.root
 
 MAKING = ("volume.recorded", "volume.made")
 REMOVING = ("volume.marked", "volume.gone")
+MOUNTING, UNMOUNTING = ("volume.noted", "volume.mounted"), ("volume.unmounted",)
 CREATE = [f"create.{step}" for step in create.STEPS]
 REMOVE = [f"remove.{step}" for step in remove.STEPS]
 
@@ -44,6 +46,7 @@ def exists(mortal: Wherryd, name: str) -> bool:
 
 def test_every_point_is_tested() -> None:
     assert {*MAKING, *REMOVING} == set(volumes.STEPS)
+    assert {*MOUNTING, *UNMOUNTING} == set(mounting.STEPS)
 
 
 @pytest.mark.parametrize("point", MAKING)
@@ -109,6 +112,39 @@ def test_remove_of_a_container(mortal: Wherryd, point: str) -> None:
     is_killed_by(mortal, lambda: mortal.docker("rm", "-v", "cc"))
     assert not exists(mortal, "cc")
     assert named(mortal) == on_disk(mortal) == {"vol"}
+
+
+def mounted(mortal: Wherryd) -> list[str]:
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    places = [line.split(" ")[4] for line in lines]
+    return [place for place in places if place.startswith(f"{mortal.data_root}/volumes/")]
+
+
+@pytest.mark.parametrize("point", [*MOUNTING, "start.sources", "start.create", "start.save"])
+def test_a_start_that_mounts_a_volume(mortal: Wherryd, point: str) -> None:
+    """What is mounted is so for a container that runs."""
+    options = ("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m")
+    mortal.docker("volume", "create", *options, "vol")
+    mortal.docker("create", "--name", "cc", "-v", "vol:/v", "busybox", "sleep", "1000")
+    mortal.dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
+    running = mortal.get("/containers/cc/json").json["State"]["Running"]
+    assert len(mounted(mortal)) == len(os.listdir(mortal.exec_root / "volumes")) == int(running)
+    mortal.docker("rm", "-f", "cc")
+    assert mounted(mortal) == os.listdir(mortal.exec_root / "volumes") == []
+    mortal.docker("volume", "rm", "vol")
+
+
+@pytest.mark.parametrize("point", UNMOUNTING)
+def test_an_end_that_unmounts_a_volume(mortal: Wherryd, point: str) -> None:
+    options = ("-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m")
+    mortal.docker("volume", "create", *options, "vol")
+    mortal.docker("run", "-d", "--name", "cc", "-v", "vol:/v", "busybox", "sleep", "1000")
+    mortal.dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("kill", "cc"))
+    assert mounted(mortal) == os.listdir(mortal.exec_root / "volumes") == []
+    mortal.docker("rm", "-f", "cc")
+    mortal.docker("volume", "rm", "vol")
 
 
 def test_strangers_are_left_alone(mortal: Wherryd) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,53 @@ def filled(wherryd: Wherryd) -> Iterator[Wherryd]:
     wherryd.docker("rm", "-fv", "du-wrote", "du-runs", "du-of-used", "du-of-forced")
     wherryd.docker("volume", "rm", "du-data")
     wherryd.docker("rmi", "du-idle:1", "du-kept:1", "du-used:1", check=False)
+
+
+KINDS = (
+    ("ImageUsage", r"content/.*|snapshots/committed/[^/]+/fs/.*"),
+    (
+        "ContainerUsage",
+        r"snapshots/(active|view)/[^/]+/fs/.*|containers/[0-9a-f]{64}/([^/]*-json|container)\.log.*",
+    ),
+    ("VolumeUsage", r"volumes/[^/]+/_data/.*"),
+    (
+        "EngineUsage",
+        r"[^/]+|containers/[0-9a-f]{64}/[^/]+|snapshots/[a-z]+/[^/]+/[^/]+|volumes/([^/]+/)?[^/]+",
+    ),
+)
+"""docs/volumes.md, "What lies where", as patterns of paths below the data root: the first that fits."""
+
+
+def attributed(data_root: Path) -> dict[str, int]:
+    """The bytes of each kind, each inode once; a file of no kind is a failure."""
+    sizes: dict[str, dict[tuple[int, int], int]] = {kind: {} for kind, _ in KINDS}
+    for path, _, files in os.walk(data_root):
+        for name in files:
+            file = Path(path) / name
+            shown = str(file.relative_to(data_root))
+            kind = next((kind for kind, pattern in KINDS if re.fullmatch(pattern, shown)), None)
+            assert kind is not None, f"{shown} is of no kind"
+            status = file.lstat()
+            sizes[kind][status.st_dev, status.st_ino] = status.st_size
+    return {kind: sum(found.values()) for kind, found in sizes.items()}
+
+
+def test_every_file_is_of_a_kind(filled: Wherryd) -> None:
+    """And the bytes of each kind are what is told of it, also with another log and an image that is mounted."""
+    mount = {"Type": "image", "Source": "busybox", "Target": "/img"}
+    host = {"Mounts": [mount], "NetworkMode": "none", "LogConfig": {"Type": "local"}}
+    body = {"Image": "busybox", "Cmd": ["sh", "-c", "ls -lR /img; sleep 1000"], "HostConfig": host}
+    assert filled.call("POST", "/v1.48/containers/create?name=du-mounts", body).status == 201
+    filled.docker("start", "du-mounts")
+    try:
+        usage = filled.get("/v1.55/system/df?verbose=1").json
+        told = {kind: total.get("TotalSize", 0) for kind, total in usage.items() if kind != "BuildCacheUsage"}
+        found = attributed(filled.data_root)
+        assert told.keys() == found.keys()
+        for kind, size in found.items():
+            assert abs(told[kind] - size) <= SLACK, (kind, told, found)
+    finally:
+        filled.docker("rm", "-f", "du-mounts")
 
 
 @pytest.mark.parametrize("forced", [False, True])

@@ -69,8 +69,8 @@ def sides(
     subprocess.run([*within, "mount", "-t", "tmpfs", "none", str(SOCKETS)], check=True)
     folder = tmp_path_factory.mktemp("volumes")
     with secluded(busybox_tar) as wherryd:
-        ours = volume_plugin(folder / "ours", VOLS, wherryd.pid)
-        theirs = volume_plugin(folder / "theirs", VOLS, peer.pid, "Go-http-client/1.1")
+        ours = volume_plugin(folder / "ours", VOLS, wherryd.wrapper)
+        theirs = volume_plugin(folder / "theirs", VOLS, within, "Go-http-client/1.1")
         yield Side(wherryd, ours), Side(peer, theirs)
         ours.stop()
         theirs.stop()

@@ -2,7 +2,8 @@
 has, and so would list, and remove, the volumes of a test.
 """
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.roots import make_root
 
 SOCKETS = Path("/run/docker/plugins")
 PROGRAM = Path(__file__).with_name("plugin.py")
-_APART = f'mkdir -p {SOCKETS} && mount -t tmpfs none {SOCKETS} && exec "$@"'
+_HOLD = f"mkdir -p {SOCKETS} && mount -t tmpfs none {SOCKETS} && echo ready && exec cat"
 
 
 def inside(pid: int) -> tuple[str, ...]:
@@ -22,17 +23,23 @@ def inside(pid: int) -> tuple[str, ...]:
 
 @contextmanager
 def secluded(busybox_tar: Path) -> Iterator[Wherryd]:
-    """The daemon, in a mount namespace of its own."""
+    """The daemon, in a mount namespace of its own that outlives it."""
+    holder = subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", _HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"ready\n"
     daemon = Wherryd(make_root())
-    daemon.wrapper = ["unshare", "--mount", "sh", "-c", _APART, "sh"]
+    daemon.wrapper = [*inside(holder.pid)]
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)
         yield daemon
     finally:
         daemon.destroy()
+        holder.communicate()
 
 
-def volume_plugin(folder: Path, name: str, pid: int, agent: str = "wherry") -> Plugin:
-    """A volume plugin where this process sees it."""
-    return Plugin(folder, (name,), SOCKETS, inside(pid), agent, PROGRAM)
+def volume_plugin(folder: Path, name: str, within: Sequence[str], agent: str = "wherry") -> Plugin:
+    """A volume plugin where a daemon sees it: `within` is the wrapper of its command."""
+    return Plugin(folder, (name,), SOCKETS, within, agent, PROGRAM)

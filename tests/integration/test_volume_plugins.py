@@ -1,0 +1,139 @@
+"""Volumes of a plugin by the official CLI: who has them mounted, also when daemon or plugin are away."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon import Wherryd
+from tests.network.plugins import Plugin
+from tests.volumes.ground import secluded, volume_plugin
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(scope="module")
+def apart(busybox_tar: Path) -> Iterator[Wherryd]:
+    with secluded(busybox_tar) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def started(apart: Wherryd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    plugin = volume_plugin(tmp_path_factory.mktemp("plugin"), "vols", apart.wrapper)
+    yield plugin
+    plugin.stop()
+
+
+@pytest.fixture
+def plugin(apart: Wherryd, started: Plugin) -> Iterator[Plugin]:
+    """After the test nobody has a volume mounted, and there is none."""
+    yield started
+    started.fails()
+    for container in apart.docker("ps", "-aq").stdout.split():
+        apart.docker("rm", "-fv", container)
+    for volume in apart.docker("volume", "ls", "-q").stdout.split():
+        apart.docker("volume", "rm", volume)
+    assert users(started) == []
+    assert list((apart.exec_root / "volumes").iterdir()) == []
+
+
+def users(plugin: Plugin) -> list[str]:
+    """Lines "VOLUME USER" of what is mounted."""
+    record = plugin.folder / "mounted"
+    return record.read_text().splitlines() if record.exists() else []
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def run(daemon: Wherryd, name: str, *command: str) -> None:
+    daemon.docker("run", "-d", "--name", name, "--net", "none", "-v", "vol:/v", "busybox", *command)
+
+
+def test_each_container_mounts_once(apart: Wherryd, plugin: Plugin) -> None:
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    run(apart, "one", "sh", "-c", "echo x >/v/file; sleep 1000")
+    run(apart, "two", "sleep", "1000")
+    assert len(users(plugin)) == 2
+    assert apart.docker("exec", "two", "cat", "/v/file").stdout == "x\n"
+    apart.docker("stop", "-t0", "one")
+    assert len(users(plugin)) == 1
+    assert "vols" in apart.docker("info", "-f", "{{.Plugins.Volume}}").stdout
+
+
+@pytest.mark.parametrize("way", ["restart", "kill"])
+def test_a_restart_of_the_daemon(apart: Wherryd, plugin: Plugin, way: str) -> None:
+    """Nothing is mounted again for a container that runs on, and its end is told by the same name."""
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    run(apart, "one", "sleep", "1000")
+    before = users(plugin)
+    plugin.calls()
+    if way == "kill":
+        apart.kill9()
+        apart.start()
+    else:
+        apart.restart()
+    assert users(plugin) == before
+    assert not [call for call in plugin.calls() if call["method"].endswith("ount")]
+    apart.docker("rm", "-f", "one")
+    assert users(plugin) == []
+
+
+def test_a_container_that_ended_meanwhile(apart: Wherryd, plugin: Plugin) -> None:
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    run(apart, "one", "sh", "-c", "while [ ! -e /v/end ]; do sleep 0.1; done")
+    apart.kill9()
+    (plugin.folder / "volumes/vol/end").touch()
+    time.sleep(0.5)
+    apart.start()
+    until(lambda: users(plugin) == [])
+
+
+def test_copying_from_one_that_does_not_run(apart: Wherryd, plugin: Plugin) -> None:
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    apart.docker("create", "--name", "one", "-v", "vol:/v", "busybox")
+    (plugin.folder / "volumes/vol/file").write_text("of the plugin\n")
+    assert "of the plugin" in apart.docker("cp", "one:/v/file", "-").stdout
+    assert users(plugin) == []
+
+
+def test_a_plugin_that_hangs_holds_up_nobody_else(apart: Wherryd, plugin: Plugin) -> None:
+    """Removing the container by force calls its start off, and nothing of it stays noted."""
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    apart.docker("create", "--name", "one", "-v", "vol:/v", "busybox", "sleep", "1000")
+    plugin.fails(VolumeDriver_Mount={"seconds": 9, "body": '{"Err": "too late"}'})
+    with ThreadPoolExecutor(1) as threads:
+        start = threads.submit(apart.docker, "start", "one", check=False)
+        until(lambda: list((apart.exec_root / "volumes").iterdir()))
+        apart.docker("run", "--rm", "--net", "none", "-v", "other:/v", "busybox", "true")
+        began = time.monotonic()
+        apart.docker("rm", "-f", "one")
+        assert time.monotonic() - began < 8
+        assert start.result().returncode != 0
+
+
+def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
+    """Its volumes are listed by what is remembered, and the reason is told; a container that runs can be ended."""
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    run(apart, "one", "sleep", "1000")
+    plugin.stop()
+    listed = apart.get("/volumes").json
+    assert [(each["Name"], each["Driver"]) for each in listed["Volumes"]] == [("vol", "vols")]
+    assert listed["Warnings"][0].startswith(
+        'list vols: Post "http://plugin.moby.localhost/VolumeDriver.List"'
+    )
+    told = apart.docker("volume", "inspect", "vol", check=False).stderr
+    assert 'get vol: error while checking if volume "vol" exists in driver "vols"' in told
+    failed = apart.docker("run", "--rm", "-v", "vol:/v", "busybox", check=False).stderr
+    assert "found reference to volume 'vol' in driver 'vols', but got an error while checking" in failed
+    apart.docker("rm", "-f", "one")
+    (plugin.folder / "mounted").unlink()
+    plugin.start()
