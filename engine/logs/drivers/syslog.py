@@ -57,6 +57,7 @@ class Syslog:
         self._facility = _facility(options.get("syslog-facility", ""))
         self._format = options.get("syslog-format", "")
         self._subject = subject
+        self._last = (-1, "")
         self._counted = self._address.scheme == "tcp+tls" and self._format.startswith("rfc5424")
 
     def encode(self, messages: list[Message]) -> Batch:
@@ -69,6 +70,12 @@ class Syslog:
         return b"%d %s" % (len(piece), piece) if self._counted else piece
 
     def _head(self, at: int) -> str:
+        """Records that were written together have the same."""
+        if at != self._last[0]:
+            self._last = (at, self._made_head(at))
+        return self._last[1]
+
+    def _made_head(self, at: int) -> str:
         tag, pid, host = self._subject.tag, os.getpid(), self._subject.host
         if self._format.startswith("rfc5424"):
             return f"1 {_moment(at, micro=self._format != 'rfc5424')} {host} {tag} {pid} {tag} - "
