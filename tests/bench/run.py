@@ -15,6 +15,7 @@ from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
 from tests.bench.groups import (
     back,
+    copies,
     cpu,
     crowd,
     dns,
@@ -45,6 +46,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "many": runs.measure_many,
     "exec": execs.measure,
     "ends": ends.measure,
+    "copies": copies.measure,
     "events": events.measure,
     "networks": networks.measure,
     "back": back.measure,
