@@ -118,8 +118,10 @@ def _open(root: int, base: str, subpath: str) -> int:
 
 
 def _make(target: Path, *, directory: bool = True) -> None:
-    target.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    """A place to mount on; root of a user namespace passes through its directory, whatever the umask."""
+    target.parent.mkdir(exist_ok=True)
+    target.parent.chmod(0o711)
     if directory:
-        target.mkdir(mode=0o711, exist_ok=True)
+        target.mkdir(exist_ok=True)
     else:
         target.touch(mode=0o600)
