@@ -124,19 +124,25 @@ class Probes:
             order = inside.Order.decode(self._read())
             if not room.takes(order):
                 return False
-            null, output, _ = process.open_stdio()
-            reader, writer = os.pipe2(os.O_CLOEXEC)
-            try:
-                process.pid = room.fork(order, null, output, writer)
-                arrival = Arrival(self._shim.loop, reader, lambda told: self._arrived(probe, told))
-            finally:
-                os.close(writer)
+            arrival = self._enter(room, order, probe, process)
         except (OSError, ValueError, IndexError):
             process.discard()
             return False
         process.close_child_stdio()
         self._shim.loop.own(process.pid, lambda code: self._left(probe, arrival, code))
         return True
+
+    def _enter(self, room: inside.Inside, order: inside.Order, probe: Probe, process: Process) -> Arrival:
+        null, output, _ = process.open_stdio()
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            process.pid = room.fork(order, null, output, writer)
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        return Arrival(self._shim.loop, reader, lambda told: self._arrived(probe, told))
 
     def _read(self) -> bytes:
         fd = os.open(_FILE, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._shim.directory)
@@ -195,6 +201,7 @@ class Probes:
 
     def _refuse(self, probe: Probe, code: int, text: str) -> None:
         self._probe = None
+        probe.process = None
         probe.answer("error", code, text)
 
     def _began(self, probe: Probe) -> None:
@@ -220,6 +227,7 @@ class Probes:
             self._shim.loop.call_off(probe.timer)
         self._probe = None
         self._ended(probe)
+        probe.process = None  # they would be a cycle, and a shim that is never idle collects none
 
 
 class Arrival:
