@@ -145,8 +145,8 @@ TOGETHER: list[dict[str, Any]] = [
     {"NetworkMode": "host", "UTSMode": "host", "Sysctls": {"net.ipv4.ip_forward": "1"}},
     {"Devices": [{"PathOnHost": "/dev/null"}], "DeviceCgroupRules": ["a *:* rwm"], "Privileged": True},
 ]
-CHANCE = 40
-"""How many requests are made of values that are good alone, several at once; always the same."""
+CHANCE = 8
+"""How many requests of a seed are made of values that are good alone, several at once; always the same."""
 BAD = 400
 
 
@@ -197,8 +197,9 @@ def test_together(both: Both) -> None:
     require([line for host in TOGETHER for line in compared(both, {}, host)])
 
 
-def test_many_fields_by_chance(both: Both) -> None:
-    dice = random.Random(6)
+@pytest.mark.parametrize("seed", range(5))
+def test_many_fields_by_chance(both: Both, seed: int) -> None:
+    dice = random.Random(seed)
     found = []
     for _ in range(CHANCE):
         config = {field: CONFIG[field][0] for field in dice.sample([*CONFIG], 6) if field != "MacAddress"}
