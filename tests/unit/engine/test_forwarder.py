@@ -163,6 +163,24 @@ async def test_what_is_rotated_away_unsent_is_counted(tmp_path: Path) -> None:
     assert sum(log.dropped) == first == Progress.load(str(log.path)).dropped
 
 
+async def test_what_is_rotated_away_behind_a_slow_remote_is_counted(tmp_path: Path) -> None:
+    log, remote = Log(tmp_path / "log", max_size=2000, max_files=2), Remote()
+    async with sending(log, remote) as task:
+        log.write(10)
+        await until(lambda: len(remote.got) == 10)
+        remote.free.clear()
+        log.write(1)
+        await asyncio.sleep(0.05)  # it is on its way
+        log.write(1000)
+        remote.free.set()
+        await log.end(task)
+    (lost,) = log.dropped
+    gap = next(place for place, text in enumerate(remote.got) if text != str(place))
+    assert gap >= 11, "what it had begun to read it reads to its end"
+    assert remote.got == numbers(0, gap) + numbers(gap + lost, 1011)
+    assert lost > 900
+
+
 async def test_a_limit_drops_the_oldest_and_counts(log: Log) -> None:
     remote = Remote()
     log.write(5)
