@@ -35,9 +35,9 @@ def shape(event: Event, version: Version) -> dict[str, Any]:
     """One event."""
     shown: dict[str, Any] = {}
     if version.before("1.52") and event.type in _LEGACY_TYPES:
-        shown = {"status": event.action, "id": event.actor_id}
-        if event.type == "container":
-            shown["from"] = event.attributes.get("image", "")
+        maker = event.attributes.get("image", "") if event.type == "container" else ""
+        told = {"status": event.action, "id": event.actor_id, "from": maker}
+        shown = {key: value for key, value in told.items() if value}
     return shown | {
         "Type": event.type,
         "Action": event.action,
