@@ -50,12 +50,15 @@ class Packer:
         leave_out: Sequence[str] = (),
         below: bytes | None = None,
         identity: Identity = HOST,
+        descriptors: int | None = None,
     ) -> None:
         """Write to `out`; with `whiteouts`, the marks of overlayfs become those of a layer. All names are put `below`
         this one. Of the root of a container with an `identity` the archive has the container's own ids.
+        `descriptors`: /proc/self/fd by a descriptor, where devices in the tree can be opened.
         """
         self._out = out
         self._identity = identity
+        self._descriptors = descriptors
         self._leave_out = frozenset(os.fsencode(path.strip("/")) for path in leave_out)
         self._whiteouts = whiteouts
         self._pending: list[bytes] = []
@@ -130,8 +133,7 @@ class Packer:
         if name in self._leave_out:
             return
         try:
-            # A container may put a fifo in its place at any moment.
-            fd = os.open(base, _FILE, dir_fd=here)
+            fd = self._open(here, base)
         except OSError:
             return  # it went, or became a link
         try:
@@ -146,6 +148,21 @@ class Packer:
             self._content(fd, size)
         finally:
             os.close(fd)
+
+    def _open(self, here: int, base: str) -> int:
+        """A file, to be read. The container may put a fifo or a device in its place at any moment.
+
+        Opening some devices acts (a watchdog's): where they open, what is opened is looked at before.
+        """
+        if self._descriptors is None:
+            return os.open(base, _FILE, dir_fd=here)
+        found = os.open(base, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+        try:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            return os.open(str(found), os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._descriptors)
+        finally:
+            os.close(found)
 
     def _hard_link(self, found: os.stat_result, name: bytes) -> bool:
         if found.st_nlink == 1:
@@ -277,9 +294,16 @@ def main() -> None:
     try:
         confine.end_with_parent()
         confine.limit(DEFAULT)
+        descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         confine.enter(_DIRECTORY)
         identity = Identity.from_lists(order["identity"])
-        packer = Packer(_OUT, whiteouts=order["whiteouts"], leave_out=order["leave_out"], identity=identity)
+        packer = Packer(
+            _OUT,
+            whiteouts=order["whiteouts"],
+            leave_out=order["leave_out"],
+            identity=identity,
+            descriptors=descriptors,
+        )
         packer.tree("/")
         packer.end()
         report: dict[str, dict[str, str]] = {"packed": {}}

@@ -1,7 +1,10 @@
 """A directory as a tar stream: by what GNU tar, and our own unpacking, make of it."""
 
+import ctypes
 import os
+import stat
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from errdefs import SystemFailure
 from runtime import tree
 from runtime.layers.apply import apply
 from runtime.layers.pack import pack
+from runtime.layers.packer import Packer
 from runtime.snapshots.overlay import OverlaySnapshotter
 from tests.integration.storage.archives import directory, member, tar
 from tests.integration.storage.test_apply import listing, run
@@ -143,3 +147,39 @@ async def test_paths_are_left_out_with_all_that_is_in_them(tmp_path: Path) -> No
     (tmp_path / "a.tar").write_bytes(b"".join(chunks))
     with tarfile.open(tmp_path / "a.tar") as reader:
         assert [info.name for info in reader] == ["etc", "etc/keep", "hosts"]
+
+
+def test_what_takes_a_files_place_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening some devices acts; a fifo tells whether somebody has opened it."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_bytes(b"x")
+    os.mkfifo(tmp_path / "fifo")
+    libc, over, opened = ctypes.CDLL(None), threading.Event(), []
+    one, other = os.fsencode(source / "file"), os.fsencode(tmp_path / "fifo")
+
+    def swap() -> None:
+        while not over.is_set():
+            libc.renameat2(-100, one, -100, other, 2)
+            for path in (one, other):
+                try:
+                    with os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as file:
+                        opened.append(stat.S_ISFIFO(os.fstat(file.fileno()).st_mode))
+                except OSError:  # a fifo that nobody reads
+                    continue
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    monkeypatch.chdir(tmp_path)  # the packer goes from there
+    sink = os.open(os.devnull, os.O_WRONLY)
+    descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY)
+    try:
+        for _ in range(5000):
+            Packer(sink, descriptors=descriptors).tree(source)
+    finally:
+        os.close(descriptors)
+        os.close(sink)
+        over.set()
+        swapping.join()
+    assert opened
+    assert not any(opened)
