@@ -51,7 +51,7 @@ def nameserver(ground: Ground) -> Iterator[StartNameserver]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nameservers are waited for a moment only."""
-    monkeypatch.setattr(forward, "_ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(forward, "_ANSWER_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ async def test_nobody_answers(web: Joined, nameserver: StartNameserver) -> None:
     reply = await web.ask("example.org")
     assert reply.rcode == "SERVFAIL"
     assert reply.question == "example.org."
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 4  # of 8
 
 
 async def test_what_is_truncated_is_asked_again_by_tcp(web: Joined, nameserver: StartNameserver) -> None:

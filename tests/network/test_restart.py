@@ -159,6 +159,30 @@ async def test_what_belongs_to_nobody_is_removed(
         await controller.close()
 
 
+async def test_hundreds_of_ports_are_held_again(config: NetworkConfig, daemon: Daemon) -> None:
+    daemon.kill()
+    controller = await Controller.open(config)
+    more = {"c0": range(21000, 21150), "c1": range(22000, 22150)}
+    try:
+        for each in daemon.containers:
+            name = each.endpoint.container_id
+            ports = [
+                PortBinding(proto="tcp", container_port=80, host_ip=host_ip, host_port=port)
+                for port in more[name]
+                for host_ip in ("0.0.0.0", "::")
+            ]
+            adopted = await controller.adopt(name, each.pid, [each.endpoint], [*each.bindings, *ports])
+            assert adopted == []
+        await controller.reconcile(set(more))
+        expected = {
+            f"{host}:{port}" for ports in more.values() for port in ports for host in ("0.0.0.0", "[::]")
+        }
+        assert await eventually(lambda: expected <= set(run("ss", "-Hltn").split()))
+    finally:
+        await controller.dismantle()
+        await controller.close()
+
+
 async def test_a_container_that_was_never_adopted_loses_its_interface(
     ground: Ground, config: NetworkConfig, daemon: Daemon
 ) -> None:
