@@ -14,6 +14,7 @@ from volumes.volume import LOCAL, Volume
 _log = logging.getLogger(__name__)
 STEPS = ("volume.noted", "volume.mounted", "volume.unmounted")
 """Points at which the crash tests kill the daemon."""
+_PATIENCE = 5.0
 
 
 class Mounting:
@@ -49,7 +50,7 @@ class Mounting:
                 await self._mounted.drop(use)
                 raise
             except asyncio.CancelledError:
-                await self._end(use)
+                await self._call_off(use)
                 raise
         faults.hit("volume.mounted")
         return path, use
@@ -79,6 +80,15 @@ class Mounting:
         for volume in self._store.all() if local else ():
             if volume.driver == LOCAL and not self._mounted.of(volume.name):
                 await self._unmount(volume, "", last=True)
+
+    async def _call_off(self, use: Use) -> None:
+        """End a use that may have come to be; who called it off does not wait for a plugin that hangs."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._end(use)
+        except TimeoutError:
+            _log.error("volume %s: its plugin does not answer, and may have it mounted", use.volume)
+            await self._mounted.drop(use)
 
     async def _end(self, use: Use) -> None:
         volume = self._store.find(use.volume)

@@ -126,8 +126,8 @@ def test_options_of_a_mount(wherryd: Wherryd) -> None:
     assert wherryd.docker("start", "-a", "cc", check=False).returncode == 1
     wherryd.docker("rm", "cc")
     for refused in (
-        "type=volume,src=o,dst=/o,volume-opt=type=tmpfs",
-        "type=volume,src=o,dst=/o,volume-subpath=s",
+        "type=volume,src=other,dst=/o,volume-opt=type=tmpfs",
+        "type=volume,src=other,dst=/o,volume-subpath=../s",
     ):
         done = wherryd.docker("create", "--mount", refused, "busybox", check=False)
         assert done.returncode != 0
