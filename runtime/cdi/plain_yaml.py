@@ -18,3 +18,9 @@ def load(content: bytes) -> Any:
         return yaml.load(content, _Loader)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+    ) as error:  # the library's own, of "!!int" and the like
+        raise ValueError("a value is not what its tag says") from error

@@ -1,10 +1,13 @@
 """CDI specs as files have them: what is read, and what is refused with which words."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.cdi import scan
 from runtime.cdi.nouns import DeviceNode, Edits, Hook, IntelRdt, Mount, NetDevice
@@ -189,3 +192,21 @@ def test_three_that_conflict_leave_none(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.json").write_text(json.dumps(document()))
     assert scan([str(tmp_path)]).devices == {}
+
+
+WORDS = st.sampled_from(
+    ["cdiVersion", "kind", "devices", "name", ": ", "- ", "\n", "  ", "{", "}", "[", "]", ",", '"', "'", "|", ">",
+     "&a", "*a", "!!int", "!!timestamp", "!!binary", "!!python/object:os.system", "2024-13-45",
+     "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59",
+     "1e999", "0x", "0b1", "9" * 5000, "~", "? ", "%YAML 9.9", "---", "...", "<<: ", "\t"]
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(
+    st.one_of(st.binary(max_size=60), st.lists(WORDS, max_size=12).map(lambda words: "".join(words).encode()))
+)
+def test_any_content_is_read_or_refused(content: bytes) -> None:
+    for is_json in (True, False):
+        with contextlib.suppress(ValueError):
+            parse(content, is_json=is_json)
