@@ -268,3 +268,30 @@ def test_the_account_that_is_made(tmp_path: Path) -> None:
     )
     assert done.stdout.splitlines() == ["[[[0, 265536, 65536]], [[0, 265536, 65536]]]"] * 2
     assert "dockremap" not in Path("/etc/passwd").read_text()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_is_copied_has_the_containers_ids(run: Run, wherryd: Wherryd, stopped: bool) -> None:
+    box = run({"Binds": ["u-copied:/v"]})
+    if stopped:
+        wherryd.docker("stop", "-t", "0", box.id)
+    archive = BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, uid in (("root", 0), ("user", 5)):
+            member = tarfile.TarInfo(name)
+            member.uid = member.gid = uid
+            tar.addfile(member)
+    for path in ("/tmp", "/v"):
+        query = f"path={path}&copyUIDGID=1"
+        answer = wherryd.call("PUT", f"/containers/{box.id}/archive?{query}", archive.getvalue())
+        assert answer.status == 200, answer.body
+        with tarfile.open(
+            fileobj=BytesIO(wherryd.get(f"/containers/{box.id}/archive?path={path}/user").body)
+        ) as tar:
+            assert (tar.getmember("user").uid, tar.getmember("user").gid) == (5, 5)
+    if stopped:
+        wherryd.docker("start", box.id)
+    shown = box.shell("stat -c %u:%g /tmp/root /tmp/user /v/root /v/user").split()
+    assert shown == ["0:0", "5:5", "0:0", "5:5"]
+    wherryd.docker("rm", "-f", box.id)
+    wherryd.docker("volume", "rm", "u-copied")
