@@ -14,7 +14,6 @@ COMMANDS = {
     "POST /commit": ("commit", "named", "x:1"),
     "GET /containers/{name}/changes": ("diff", "named"),
     "GET /containers/{name}/export": ("export", "named"),
-    "GET /containers/{name}/archive": ("cp", "named:/etc/passwd", "-"),
     "GET /containers/{name}/stats": ("stats", "--no-stream", "named"),
     "POST /containers/{name}/update": ("update", "-m", "64m", "named"),
     "POST /containers/prune": ("container", "prune", "-f"),

@@ -112,7 +112,7 @@ PUTS: dict[str, tuple[str, bytes]] = {
 def copied(peer: Any, peer_wherryd: Any) -> Iterator[None]:
     """Containers of the same files on both sides: running, read-only, and never started."""
     host = {"NetworkMode": "none"}
-    wanted = {
+    wanted: dict[str, dict[str, Any]] = {
         "peer-cp": {"Cmd": ["sh", "-c", WORK], "HostConfig": {**host, "Binds": ["peer-cp:/v"]}},
         "peer-ro": {
             "HostConfig": {**host, "ReadonlyRootfs": True, "Binds": ["peer-cp:/ro:ro", "peer-cp:/rw"]}
