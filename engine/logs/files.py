@@ -157,6 +157,7 @@ class LogFiles:
         data = os.pread(here.content, len(mark) + size, self._offset - len(mark))
         if not data.startswith(mark):
             self._offset, self._mark, mark = 0, b"", b""
+            self._missed = True
             data = os.pread(here.content, size, 0)
         if self._goal is not None and self._goal.is_in(here.name):
             data = data[: max(self._goal.size - self._offset, 0) + len(mark)]

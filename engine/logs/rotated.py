@@ -5,7 +5,6 @@ shim does not wait: it rotates a little later. It notes in its header of which i
 the plain file is a place in this one.
 """
 
-import errno
 import fcntl
 import os
 import struct
@@ -64,17 +63,17 @@ def open_name(path: str) -> int | None:
 
 
 def inflated(fd: int, directory: str) -> int:
-    """A descriptor of the content of a compressed file, in a file without a name. OSError if it is damaged."""
+    """A descriptor of the content of a compressed file, up to where it is damaged, in a file without a name."""
     plain = _nameless(directory)
     try:
-        with os.fdopen(os.dup(fd), "rb", buffering=0) as source:
+        with os.fdopen(os.dup(fd), "rb", buffering=0) as source, suppress(zlib.error):
             source.seek(0)
             decoder = zlib.decompressobj(_GZIP)
             while block := source.read(_BLOCK):
                 _write(plain, decoder.decompress(block))
-    except (OSError, zlib.error) as error:
+    except OSError:
         os.close(plain)
-        raise OSError(errno.EIO, f"damaged: {error}") from error
+        raise
     return plain
 
 
@@ -123,6 +122,7 @@ def _write_compressed(source: int, inode: int, temporary: str) -> None:
             checksum, size = zlib.crc32(block, checksum), size + len(block)
             _write(target, encoder.compress(block))
         _write(target, encoder.flush() + struct.pack("<II", checksum, size & 0xFFFFFFFF))
+        os.fsync(target)  # the plain file goes next
     finally:
         os.close(target)
 

@@ -181,6 +181,20 @@ async def test_what_is_rotated_away_behind_a_slow_remote_is_counted(tmp_path: Pa
     assert lost > 900
 
 
+async def test_what_a_single_file_loses_is_counted(tmp_path: Path) -> None:
+    """It is begun anew whenever it is full."""
+    log, remote = Log(tmp_path / "log", max_size=2000), Remote()
+    async with sending(log, remote) as task:
+        log.write(10)
+        await until(lambda: len(remote.got) == 10)
+        remote.free.clear()
+        log.write(1000)
+        await asyncio.sleep(0.05)
+        remote.free.set()
+        await log.end(task)
+    assert sum(log.dropped) == 1010 - len(remote.got) > 900
+
+
 async def test_a_limit_drops_the_oldest_and_counts(log: Log) -> None:
     remote = Remote()
     log.write(5)

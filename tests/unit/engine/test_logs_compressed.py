@@ -123,3 +123,13 @@ def test_the_backlog_counts_all_that_follows(log: Path) -> None:
     block = files.read()
     assert files.backlog() == total - len(block)
     files.close()
+
+
+def test_a_damaged_file_is_read_up_to_the_damage(log: Path) -> None:
+    written(log)
+    rotated.compress(str(log))
+    damaged = Path(f"{log}.2.gz")
+    damaged.write_bytes(damaged.read_bytes()[:80] + b"\xff" * 40)
+    seen = everything(log)
+    assert seen[-15:] == list(range(25, 40))
+    assert len(seen) < 40
