@@ -46,7 +46,10 @@ def reload(current: Config, argv: Sequence[str]) -> Reloaded:
 def _attributes(config: Config) -> dict[str, str]:
     return {
         "debug": str(config.debug).lower(),
+        "default-cgroupns-mode": config.default_cgroupns_mode,
+        "default-ipc-mode": config.default_ipc_mode,
         "default-runtime": config.default_runtime,
+        "default-shm-size": str(config.default_shm_size),
         "insecure-registries": json.dumps(config.insecure_registries),
         "labels": json.dumps(config.labels),
         "live-restore": "true",

@@ -28,6 +28,16 @@ FILTERS = [
     ("images", {"dangling": ["bad"]}),
     ("images", {"until": ["1h"]}),
     ("images", {"label": ["no-such-label"]}),
+    ("networks", {"nope": ["x"]}),
+    ("networks", {"dangling": ["true"]}),
+    ("networks", {"until": ["bad"]}),
+    ("networks", {"until": ["1h", "2h"]}),
+    ("networks", {"label": ["no-such-label"], "until": ["1h"]}),
+    ("volumes", {"nope": ["x"]}),
+    ("volumes", {"until": ["1h"]}),
+    ("volumes", {"all": ["bad"]}),
+    ("volumes", {"all": ["true", "false"]}),
+    ("volumes", {"label": ["no-such-label"], "label!": ["x"], "all": ["1"]}),
 ]
 
 

@@ -1,6 +1,8 @@
 """Waiting for containers, and what is told of their lives: as of a real dockerd."""
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -390,3 +392,24 @@ def test_wait(both: Both, version: str) -> None:
         conditions = ("", "?condition=not-running", "?condition=", "?condition=bad")
         for query in conditions if name != "ended" else conditions[:3]:
             same(both, "POST", f"/containers/{name}/wait{query}", version=version)
+
+
+def test_a_reload_of_the_daemon(both: Both) -> None:
+    """What is told of it, but for what is each one's own."""
+    told = []
+    for daemon in (both.wherryd, both.peer):
+        begin = time.time()
+        os.kill(daemon.pid, signal.SIGHUP)
+        path = f"/v1.45/events?since={begin:.9f}&until={{:.9f}}&filters={quote(json.dumps({'type': ['daemon']}))}"
+        while not (answer := call(daemon.socket, "GET", path.format(time.time())).body):
+            assert time.time() < begin + 20
+            time.sleep(0.05)
+        (event,) = (json.loads(line) for line in answer.splitlines())
+        info = call(daemon.socket, "GET", "/v1.45/info").json
+        assert event["Actor"]["ID"] == info["ID"]
+        attributes = event["Actor"]["Attributes"]
+        for own in ("live-restore", "runtimes", "allow-nondistributable-artifacts", "features"):
+            attributes.pop(own, None)
+        del event["Actor"]["ID"]
+        told.append(_timeless(event))
+    assert told[0] == told[1]
