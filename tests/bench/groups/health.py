@@ -4,13 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from typing import TypeVar
 from urllib.parse import quote
 
 from tests.bench.client import Client, expect
 from tests.bench.contest import Contender, Contest
 from tests.bench.groups.cpu import Genealogy
+from tests.bench.population import populate
 from tests.bench.processes import cpu_of, processes
 from tests.bench.taskstats import Ended, NotThere, Taskstats
 
@@ -21,27 +22,26 @@ T = TypeVar("T")
 
 
 def measure(contest: Contest) -> None:
-    """One after the other, the other's containers being paused. Where the kernel tells of no ends, nothing is noted."""
+    """One engine after the other, as both at once may be more than the machine can do: dockerd's alone take a CPU.
+
+    Where the kernel tells of no ends, nothing is noted.
+    """
     try:
         Taskstats().close()
     except NotThere as error:
         print(f"what health checks cost remains unknown: {error}", file=sys.stderr)
         return
-    with ExitStack() as stack:
-        made: dict[str, set[str]] = {}
-        for contender in contest.contenders:
-            made[contender.name] = _at_once(contender, range(CONTAINERS), _checked)
-            stack.callback(_at_once, contender, made[contender.name], _removed)
-            _at_once(contender, made[contender.name], _paused)
-        for turn in contest.turns(0.15, warm_up=False):
-            for contender in turn:
-                containers = made[contender.name]
-                _at_once(contender, containers, _woken)
-                time.sleep(INTERVAL + 1)
-                turn.note("health", contender, _used(contender, WINDOW))
-                well = _healthy(contender) & containers
-                expect(len(well) == CONTAINERS, f"{contender.name}: {len(well)} of {CONTAINERS} are healthy")
-                _at_once(contender, containers, _paused)
+    populate(contest)
+    for contender in contest.contenders:
+        contest.at_turn = contender.name
+        made = _at_once(contender, range(CONTAINERS), _checked)
+        try:
+            time.sleep(2 * INTERVAL)
+            contest.note("health", contender, _used(contender, WINDOW))
+            well = _healthy(contender) & made
+            expect(len(well) == CONTAINERS, f"{contender.name}: {len(well)} of {CONTAINERS} are healthy")
+        finally:
+            _at_once(contender, made, _removed)
 
 
 def _used(contender: Contender, seconds: float) -> float:
@@ -84,16 +84,6 @@ def _checked(client: Client, _: int) -> str:
     made: str = client.call("POST", "containers/create", body)["Id"]
     client.call("POST", f"containers/{made}/start")
     return made
-
-
-def _paused(client: Client, container: str) -> str:
-    client.call("POST", f"containers/{container}/pause")
-    return container
-
-
-def _woken(client: Client, container: str) -> str:
-    client.call("POST", f"containers/{container}/unpause")
-    return container
 
 
 def _removed(client: Client, container: str) -> str:
