@@ -34,6 +34,7 @@ setup-test: setup-check
 	@tests/images/prepare $(CACHE)/images/debian
 	@$(VENV)/bin/python -m tests.images.stored
 	@tests/ui/prepare $(CACHE)/glances
+	@tests/aiodocker/prepare $(CACHE)/aiodocker
 
 run: setup
 	@$(SCRIPTS)/run $(VENV)
