@@ -68,7 +68,9 @@ class Peer:
             "--init-path": shutil.which("docker-init", path=search_path()) or "/usr/bin/tini-static",
         }
         arguments = " ".join(f"{k}={v}" for k, v in options.items())
-        command = f"ip link set lo up && {self._before}exec dockerd {arguments} {self._flags}"
+        # It waits 15 seconds for each dead plugin in the usual folder whenever it makes a volume: it sees another.
+        plugins = "mkdir -p /run/docker/plugins && mount -t tmpfs none /run/docker/plugins"
+        command = f"ip link set lo up && {plugins} && {self._before}exec dockerd {arguments} {self._flags}"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--net", "--mount", "sh", "-c", command],
