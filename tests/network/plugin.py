@@ -2,13 +2,16 @@
 
     python plugin.py FOLDER SOCKETS NAME [NAME…]
 
-serves SOCKETS/NAME.sock for each name. Each call is a line of FOLDER/calls: {"plugin", "method", "headers", "body"}.
+serves SOCKETS/NAME.sock for each name. Each call is a line of FOLDER/calls: {"plugin", "caller", "method", "headers",
+"body"}, with the PID of who calls.
 FOLDER/faults.json may say {"NetworkDriver.Join": {"status": 500, "body": "text", "seconds": 1}} for what a method
 answers instead, and how long it waits; it is read at each call. FOLDER/answers.json replaces fields of good answers.
 """
 
 import json
+import socket
 import socketserver
+import struct
 import subprocess
 import sys
 import threading
@@ -139,11 +142,10 @@ class Plugin:
         self.lock = threading.Lock()
         self.subsystems: dict[str, Any] = {"NetworkDriver": Network(), "IpamDriver": Ipam()}
 
-    def answer(self, name: str, method: str, headers: dict[str, str], body: Any) -> tuple[int, bytes]:
+    def answer(self, call: Body) -> tuple[int, bytes]:
         with self.lock, (self.folder / "calls").open("a") as calls:
-            calls.write(
-                json.dumps({"plugin": name, "method": method, "headers": headers, "body": body}) + "\n"
-            )
+            calls.write(json.dumps(call) + "\n")
+        method, body = call["method"], call["body"]
         fault = self.settings("faults.json").get(method)
         if fault is not None:
             time.sleep(fault.get("seconds", 0))
@@ -167,6 +169,12 @@ class Plugin:
         return found
 
 
+def caller(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    pid, _, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(pid)
+
+
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
 
@@ -178,8 +186,15 @@ def serve(sockets: Path, name: str, plugin: Plugin) -> Path:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             raw = self.rfile.read(length)
-            headers = dict(self.headers.items())
-            status, data = plugin.answer(name, self.path[1:], headers, json.loads(raw) if raw else None)
+            status, data = plugin.answer(
+                {
+                    "plugin": name,
+                    "caller": caller(self.connection),
+                    "method": self.path[1:],
+                    "headers": dict(self.headers.items()),
+                    "body": json.loads(raw) if raw else None,
+                }
+            )
             self.send_response(status)
             self.send_header("Content-Type", "application/vnd.docker.plugins.v1.1+json")
             self.send_header("Content-Length", str(len(data)))
@@ -189,10 +204,10 @@ def serve(sockets: Path, name: str, plugin: Plugin) -> Path:
         def log_message(self, *_: object) -> None:
             """Calls are recorded elsewhere."""
 
-    socket = sockets / f"{name}.sock"
-    socket.unlink(missing_ok=True)
-    threading.Thread(target=Server(str(socket), Handler).serve_forever, daemon=True).start()
-    return socket
+    path = sockets / f"{name}.sock"
+    path.unlink(missing_ok=True)
+    threading.Thread(target=Server(str(path), Handler).serve_forever, daemon=True).start()
+    return path
 
 
 if __name__ == "__main__":

@@ -40,11 +40,17 @@ class Side:
         """What came of a command, and the calls that it made."""
         done = self.daemon.docker(*args, check=False)
         out = done.stderr if isinstance(done.stderr, str) else done.stderr.decode()
-        calls = [each for each in self.plugin.calls() if not each["method"].endswith("EndpointOperInfo")]
+        calls = [each for each in self.plugin.calls() if self._counts(each)]
         shown = [
             f"{each['plugin']} {each['method']} {json.dumps(each['body'], sort_keys=True)}" for each in calls
         ]
         return [self._masked(line) for line in (f"exit {done.returncode}", out, *shown)]
+
+    def _counts(self, call: dict[str, Any]) -> bool:
+        """Not those of other daemons of this machine: each looks at all plugins in that folder now and then."""
+        if call["method"].endswith("EndpointOperInfo"):
+            return False
+        return isinstance(self.daemon, Peer) or call["caller"] == self.daemon.pid
 
     def forget(self) -> None:
         """Number ids from the first one again."""
