@@ -33,6 +33,8 @@ def run(argv: Sequence[str]) -> int:
         config = load(argv)
         if config.stop_containers:
             return stop_running(config)
+        if config.purge_network:
+            return purge_network(config)
         return serve(config, argv)
     except Answered as answer:
         sys.stdout.write(answer.text)
@@ -57,6 +59,15 @@ def serve(config: Config, argv: Sequence[str]) -> int:
         _log.info("%s", notice)
     with pidfile.holding(config.pidfile):
         uvloop.run(Daemon(config, argv, notifier).run())
+    return 0
+
+
+def purge_network(config: Config) -> int:
+    """Remove what a daemon that has ended left in the kernel's network."""
+    from engine import purge  # all of the network, as above
+
+    daemon_log.configure(config.level, config.log_format)
+    uvloop.run(purge.purge_network(config))
     return 0
 
 

@@ -28,6 +28,7 @@ class Config:
     labels: tuple[str, ...]  # "key=value"
     shutdown_timeout: int  # negative: as long as it takes
     stop_containers: bool  # `wherryd --stop-containers`: end containers and daemon
+    purge_network: bool  # `wherryd --purge-network`: remove what an ended daemon left in the kernel
     fault_points: bool  # the crash tests' switch may be used
 
     bridge: str

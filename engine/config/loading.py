@@ -164,6 +164,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         labels=tuple(dict.fromkeys(settings["labels"])),
         shutdown_timeout=settings["shutdown-timeout"],
         stop_containers=settings["stop-containers"],
+        purge_network=settings["purge-network"],
         fault_points=settings["fault-points"],
         bridge=settings["bridge"],
         default_bridge=networking.default_bridge(settings),

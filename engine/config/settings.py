@@ -197,6 +197,7 @@ _USED = [
     ),
     _used("no-proxy", "no-proxy", Kind.TEXT, "Hosts and networks to reach without a proxy"),
     _used("pidfile", "pidfile", Kind.TEXT, "Where to write the daemon's PID (/run/wherry.pid)", short="p"),
+    _used("purge-network", "", Kind.BOOL, "Remove bridges and firewall rules that a daemon left, and exit"),
     _used("registry-mirror", "registry-mirrors", Kind.LIST, "Mirror of Docker Hub, as a URL"),
     _used("seccomp-profile", "seccomp-profile", Kind.TEXT, 'Profile: a path, "builtin" or "unconfined"'),
     _used(

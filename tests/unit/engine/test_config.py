@@ -57,7 +57,15 @@ def test_flags_in_every_form() -> None:
     config = _load(
         *("-D", "-Hfd://", "-H", "unix:///a.sock", "--host=tcp://:1234", "-lwarn", "-p=/p.pid"),
         *("--data-root", "/d", "--exec-root=/e", "-G", "", "--bridge", "br0", "--bip=10.1.0.1/16"),
-        *("--label", "a=b", "--label=c=d=e", "--shutdown-timeout=0", "--init", "--stop-containers"),
+        *(
+            "--label",
+            "a=b",
+            "--label=c=d=e",
+            "--shutdown-timeout=0",
+            "--init",
+            "--stop-containers",
+            "--purge-network",
+        ),
         *("--default-shm-size=1.5g", "--dns", "8.8.8.8", "--dns-opt", "ndots:1", "--dns-search", "a.example"),
         *("--log-opt", "max-size=10m", "--log-opt=max-file=3", "--insecure-registry", "r:5000"),
         *("--default-ulimit", "nofile=10:20", "--default-ulimit=core=-1", "--seccomp-profile", "unconfined"),
@@ -79,7 +87,8 @@ def test_flags_in_every_form() -> None:
     ]
     assert (config.group, config.bridge, config.default_bridge.bip) == ("", "br0", "10.1.0.1/16")
     assert config.labels == ("a=b", "c=d=e")
-    assert (config.shutdown_timeout, config.init, config.stop_containers) == (0, True, True)
+    assert (config.shutdown_timeout, config.init) == (0, True)
+    assert (config.stop_containers, config.purge_network) == (True, True)
     assert config.default_shm_size == 3 << 29
     assert (config.dns, config.dns_opts, config.dns_search) == (("8.8.8.8",), ("ndots:1",), ("a.example",))
     assert config.log_opts == {"max-size": "10m", "max-file": "3"}
