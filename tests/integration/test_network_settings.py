@@ -21,6 +21,7 @@ FLAGS = (
         "--default-address-pool=base=fd05:206::/48,size=64",
     ),
     "--default-network-opt=bridge=com.docker.network.driver.mtu=1400",
+    *("--host-gateway-ip=fd05:1::9", "--host-gateway-ip=192.0.2.9"),
 )
 
 
@@ -84,6 +85,14 @@ def test_containers_of_the_default_bridge(daemon: Wherryd) -> None:
     assert inside(daemon, "free", "ping -c 1 -W 5 one >/dev/null; echo $?") == "0\n"
     daemon.docker("rm", "-f", "one")
     daemon.docker("network", "rm", "free")
+
+
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_the_host_goes_by_the_addresses_that_are_set(daemon: Wherryd, network: str) -> None:
+    show = ("--add-host", "up:host-gateway", "busybox", "grep", "up$", "/etc/hosts")
+    assert (
+        daemon.docker("run", "--rm", "--network", network, *show).stdout == "192.0.2.9\tup\nfd05:1::9\tup\n"
+    )
 
 
 def test_networks_get_subnets_of_the_pools_until_there_are_none(daemon: Wherryd) -> None:
