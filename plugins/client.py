@@ -130,6 +130,11 @@ class Client:
 
     def _why(self, method: str, error: OSError) -> str:
         """In Go's words, which clients of Docker know."""
+        if isinstance(error, ssl.SSLError):
+            reason = str(error)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                reason = f"failed to verify certificate: {error.verify_message}"
+            return f'Post "{self._url(method)}": tls: {reason}'
         parts = urlsplit(self._address.url)
         where = f"unix {self._address.socket}" if self._address.socket else f"tcp {parts.netloc}"
         reason = (os.strerror(error.errno) if error.errno else str(error)).lower()
@@ -161,11 +166,18 @@ def _parsed(method: str, status: int, raw: bytes) -> dict[str, Any]:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    """What an https address is spoken to with. Reads files; raises OSError (ssl.SSLError is one)."""
-    made = ssl.create_default_context(cafile=tls.ca_file or None)
+    """What an https address is spoken to with. Reads files; raises PluginFailure for those that cannot be used."""
+    try:
+        made = ssl.create_default_context(cafile=tls.ca_file if tls.verify and tls.ca_file else None)
+    except OSError as error:  # ssl.SSLError is one
+        raise PluginFailure(f"could not read CA certificate {tls.ca_file}: {error.strerror}") from error
     if not tls.verify:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     if tls.cert_file:
-        made.load_cert_chain(tls.cert_file, tls.key_file or None)
+        try:
+            made.load_cert_chain(tls.cert_file, tls.key_file or None)
+        except OSError as error:
+            files = f"{tls.cert_file}, {tls.key_file}"
+            raise PluginFailure(f"could not load X509 key pair ({files}): {error.strerror}") from error
     return made
