@@ -11,7 +11,7 @@ from api.schema.endpoints import EndpointSettings
 from api.versions import Version
 from engine.containers.config import EndpointConfig
 from engine.containers.container import Container
-from engine.containers.network_mode import is_mac
+from engine.containers.network_mode import is_long_mac, is_mac
 from engine.networks import create
 from network.drivers.driver import NetworkInfo, Pool
 from network.ipam.leases import Leases
@@ -78,7 +78,7 @@ def endpoint(body: ConnectOptions, version: Version) -> EndpointConfig | None:
     if body.endpoint_config is None:
         return None
     asked = body.endpoint_config.asked()
-    if version.before("1.54") and is_mac(asked.mac_address):
+    if version.before("1.54") and (is_mac(asked.mac_address) or is_long_mac(asked.mac_address)):
         asked.mac_address = ""
     return asked
 

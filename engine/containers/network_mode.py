@@ -19,6 +19,13 @@ PREDEFINED = frozenset({"bridge", "host", "none"})
 _MAC = re.compile(
     r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}|[0-9a-fA-F]{2}(-[0-9a-fA-F]{2}){5}|[0-9a-fA-F]{4}(\.[0-9a-fA-F]{4}){2}"
 )
+_LONG_MAC = re.compile(
+    "|".join(
+        f"[0-9a-fA-F]{{{digits}}}({separator}[0-9a-fA-F]{{{digits}}}){{{more}}}"
+        for digits, separator, counts in ((2, ":", (7, 19)), (2, "-", (7, 19)), (4, r"\.", (3, 9)))
+        for more in counts
+    )
+)
 _LINKS = " can't be used with links. This would result in undefined behavior"
 _NO_SUBNETS = (
     "user specified IP address is supported only when connecting to networks with user configured subnets"
@@ -89,6 +96,11 @@ def endpoint_problem(network: str, endpoint: EndpointConfig, info: NetworkInfo |
 def is_mac(text: str) -> bool:
     """Whether this is a MAC address in one of the forms that Go reads."""
     return _MAC.fullmatch(text) is not None
+
+
+def is_long_mac(text: str) -> bool:
+    """Whether this is a hardware address of 8 or 20 bytes, which Go reads, too; no interface of a container has one."""
+    return _LONG_MAC.fullmatch(text) is not None
 
 
 def canonical_mac(text: str) -> str:

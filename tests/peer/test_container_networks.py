@@ -136,6 +136,10 @@ POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"zz"}
 POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"02-42-ac-11-00-99"}}
 GET /containers/cc/json
 POST /networks/na/disconnect {"Container":"cc"}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"02:00:5e:10:00:00:00:01"}}
+GET /containers/cc/json
+POST /networks/na/disconnect {"Container":"cc"}
+POST /networks/na/connect {"Container":"cc","EndpointConfig":{"MacAddress":"02:00:5e:10:00:00:01"}}
 POST /networks/na/connect {"Container":"cc","EndpointConfig":{"NetworkID":"n6"}}
 GET /containers/cc/json
 POST /networks/na/connect {"Container":"cc","EndpointConfig":{"IPAMConfig":{"LinkLocalIPs":["10.50.0.9"]}}}
