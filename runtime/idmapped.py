@@ -15,26 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from errdefs import SystemFailure
-from runtime import mount
+from runtime import mount, mount_calls
 from runtime.mount import Mount
 
 _CLONE_NEWNS = 0x00020000
-_OPEN_TREE, _MOUNT_SETATTR = 428, 442  # one number on every architecture that runc knows
-_OPEN_TREE_CLONE, _AT_EMPTY_PATH = 1, 0x1000
-_MOUNT_ATTR_IDMAP = 0x00100000
 _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _Attributes(ctypes.Structure):
-    """struct mount_attr."""
-
-    _fields_ = (
-        ("set", ctypes.c_uint64),
-        ("clear", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns", ctypes.c_uint64),
-    )
 
 
 def attach(mounts: Sequence[Mount], target: Path, root: Path, userns: int, owner: tuple[int, int]) -> None:
@@ -75,7 +61,7 @@ def _detached(wanted: Mount, target: Path, root: Path, userns: int, owner: tuple
         _shift(root, userns)
         _become(*owner)
         mount.attach([wanted], target)
-        return _open_tree(target)
+        return mount_calls.clone(mount_calls.HERE, str(target))
 
     try:
         return _in_a_thread(work)
@@ -94,17 +80,16 @@ def _enter_private_namespace() -> None:
 
 
 def _shift(root: Path, userns: int) -> None:
-    tree = _open_tree(root)
+    tree = mount_calls.clone(mount_calls.HERE, str(root))
     try:
-        attributes = _Attributes(set=_MOUNT_ATTR_IDMAP, userns=userns)
-        size = ctypes.c_size_t(ctypes.sizeof(attributes))
-        number = ctypes.c_long(_MOUNT_SETATTR)
-        if _libc.syscall(number, tree, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size) != 0:
-            code = ctypes.get_errno()
-            raise SystemFailure(
-                f"cannot shift the ids of {root}: {os.strerror(code)}: user namespaces need Linux 5.19 and a file"
-                " system with idmapped mounts (ext4, xfs, btrfs; tmpfs since Linux 6.3)"
-            )
+        mount_calls.change(tree, mount_calls.SHIFTED, userns=userns)
+    except OSError as error:
+        os.close(tree)
+        raise SystemFailure(
+            f"cannot shift the ids of {root}: {error.strerror}: user namespaces need Linux 5.19 and a file"
+            " system with idmapped mounts (ext4, xfs, btrfs; tmpfs since Linux 6.3)"
+        ) from error
+    try:
         mount.move(tree, root)
     finally:
         os.close(tree)
@@ -120,14 +105,6 @@ def _become(uid: int, gid: int) -> None:
     _libc.setfsuid(uid)
     if _libc.capset(header, capabilities) != 0:
         _raise()
-
-
-def _open_tree(path: Path) -> int:
-    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
-    tree = int(_libc.syscall(ctypes.c_long(_OPEN_TREE), -100, os.fsencode(path), flags))
-    if tree < 0:
-        _raise()
-    return tree
 
 
 def _raise() -> None:

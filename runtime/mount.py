@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errdefs import SystemFailure
+from runtime import mount_calls
 
 # linux/mount.h
 _MS_REMOUNT, _MS_BIND, _MS_REC = 32, 4096, 16384
@@ -41,10 +42,9 @@ _PROPAGATION = {
 _ATTRIBUTES = 1 | 2 | 4 | 8  # ro, nosuid, nodev, noexec have the same values as MOUNT_ATTR_*
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 # One number on every architecture that runc knows.
-_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _CLOEXEC = 1
 _SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6
-_MOVE_FROM_EMPTY_PATH = 4
 _MAX_STRING = 255  # fsconfig(2) takes no longer value
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -88,7 +88,7 @@ def unmount(target: Path) -> bool:
 
 def move(tree: int, target: Path) -> None:
     """Mount what a descriptor of a detached mount (fsmount(2), open_tree(2)) holds. Raises OSError."""
-    _syscall(_MOVE_MOUNT, tree, b"", -100, os.fsencode(target), _MOVE_FROM_EMPTY_PATH)
+    mount_calls.move(tree, mount_calls.HERE, str(target), 0)
 
 
 def make_private(target: Path) -> None:
@@ -139,7 +139,7 @@ def _attach_overlay(mount: Mount, target: Path) -> None:
     try:
         flags, propagation, _ = _split(mount.options)
         with _closing(_filesystem(mount)) as context:
-            tree = _syscall(_FSMOUNT, context, _CLOEXEC, flags & _ATTRIBUTES)
+            tree = mount_calls.call(_FSMOUNT, context, _CLOEXEC, flags & _ATTRIBUTES)
         with _closing(tree):
             move(tree, target)
         if propagation:
@@ -154,20 +154,20 @@ def _filesystem(mount: Mount) -> int:
     """Return a file system context (fsopen(2)) whose superblock exists; the caller closes it."""
     flags, _, options = _split(mount.options)
     with ExitStack() as opened:
-        context = _syscall(_FSOPEN, mount.type.encode(), _CLOEXEC)
+        context = mount_calls.call(_FSOPEN, mount.type.encode(), _CLOEXEC)
         undo = opened.enter_context(ExitStack())
         undo.callback(os.close, context)
-        _syscall(_FSCONFIG, context, _SET_STRING, b"source", os.fsencode(mount.source), 0)
+        mount_calls.call(_FSCONFIG, context, _SET_STRING, b"source", os.fsencode(mount.source), 0)
         if flags & _FLAGS["ro"]:
-            _syscall(_FSCONFIG, context, _SET_FLAG, b"ro", None, 0)
+            mount_calls.call(_FSCONFIG, context, _SET_FLAG, b"ro", None, 0)
         for option in options:
             key, equals, value = option.partition("=")
             if not equals:
-                _syscall(_FSCONFIG, context, _SET_FLAG, key.encode(), None, 0)
+                mount_calls.call(_FSCONFIG, context, _SET_FLAG, key.encode(), None, 0)
                 continue
             short = value if len(os.fsencode(value)) <= _MAX_STRING else _by_descriptor(opened, value)
-            _syscall(_FSCONFIG, context, _SET_STRING, key.encode(), os.fsencode(short), 0)
-        _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
+            mount_calls.call(_FSCONFIG, context, _SET_STRING, key.encode(), os.fsencode(short), 0)
+        mount_calls.call(_FSCONFIG, context, _CREATE, None, None, 0)
         undo.pop_all()
     return context
 
@@ -209,14 +209,6 @@ def _split(options: Sequence[str]) -> tuple[int, int, list[str]]:
         else:
             data.append(option)
     return flags, propagation, data
-
-
-def _syscall(number: int, *arguments: int | bytes | None) -> int:
-    wide = [ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value) for value in arguments]
-    result = int(_libc.syscall(ctypes.c_long(number), *wide))
-    if result < 0:
-        _raise()
-    return result
 
 
 def _raise() -> None:
