@@ -9,13 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from errdefs import SystemFailure
+from runtime import interpreter
 from runtime.shim.order import Order
 from runtime.shim.zygote import CONTROL_FD
 from runtime.spawn import ENVIRONMENT, Child, birth
 
 # What shims use of the standard library. It is loaded first, so that their own code and data lie together in memory.
 _LIBRARY = (
-    "array, codecs, ctypes, fcntl, functools, gc, os, resource, select, signal, socket, stat, struct, termios, time"
+    "array, codecs, ctypes, fcntl, functools, gc, os, resource, select, signal, socket, stat, struct, termios,"
+    " time"
 )
 _MAIN = "from runtime.shim.zygote import main; main(*sys.argv[2:])"
 _CODE = f"import sys; sys.path.append(sys.argv[1]); import {_LIBRARY}; {_MAIN}"
@@ -55,13 +57,13 @@ class Zygote:
         argv = [sys.executable, "-I", "-S", "-B", "-c", _CODE, _PACKAGES]
         argv += [self._binary, self._directory, self._fault]
         try:
-            with theirs:
+            with theirs, interpreter.read_only(_ENVIRONMENT) as (executable, environment):
                 child = Child(
                     birth(
                         argv,
-                        executable=sys.executable,
+                        executable=executable,
                         pass_fds=[(theirs.fileno(), CONTROL_FD)],
-                        environment=_ENVIRONMENT,
+                        environment=environment,
                     )
                 )
         except OSError as error:

@@ -149,6 +149,7 @@ class Inside:
         self._folders = folders
         self._filter = seccomp
         self._own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._interpreter = os.stat("/proc/self/exe")
 
     def takes(self, order: Order) -> bool:
         """Whether such a process can be made to be just as runc's would be."""
@@ -207,6 +208,8 @@ class Inside:
         environment = _with_home(order)
         _take_identity(order, reached=reached)
         program = _find(order.args[0], environment.get(b"PATH"))
+        if os.path.samestat(os.stat(program), self._interpreter):
+            raise PermissionError(errno.EACCES, "the program is this process's own", program)
         if order.seccomp and order.no_new_privileges:
             libc.install(self._filter.program)
         os.write(REPORT, GO)
