@@ -14,7 +14,7 @@ from network.ports import PortBinding, PortRequest
 from network.sandbox import Sandbox
 from plugins.registry import Plugins
 from tests.network.ground import Ground, entered
-from tests.network.plugins import plugins_of
+from tests.network.plugins import Plugin, plugins_of
 
 INSTANCE = "0badcafe"
 
@@ -45,7 +45,15 @@ def ground() -> Iterator[Ground]:
 
 @pytest.fixture
 def config(tmp_path: Path) -> NetworkConfig:
-    return NetworkConfig(instance=INSTANCE, exec_root=tmp_path)
+    return NetworkConfig(instance=INSTANCE, exec_root=tmp_path / "exec")
+
+
+@pytest.fixture
+def plugin(ground: Ground, tmp_path: Path) -> Iterator[Plugin]:
+    """For networks (`plug`) and addresses (`ipam`)."""
+    plugin = Plugin(tmp_path / "plugins", ("plug", "ipam"))
+    yield plugin
+    plugin.stop()
 
 
 @pytest.fixture

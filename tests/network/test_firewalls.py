@@ -14,10 +14,10 @@ import pytest
 from network.controller import Controller, NetworkConfig
 from tests.daemon import Wherryd
 from tests.network import firewalls
+from tests.network.bridged import NAME, join, network, with_options
 from tests.network.conftest import INSTANCE, tcp
 from tests.network.firewalls import Firewall, Firewalld, Ufw
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually
-from tests.network.test_networks import NAME, join, network, with_options
 from tests.network.test_no_instant import Sampler
 from tests.roots import make_root
 

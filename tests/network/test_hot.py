@@ -11,9 +11,9 @@ from network.drivers.driver import Pool
 from network.endpoint import Endpoint, EndpointRequest
 from network.ports import PortInUse
 from network.sandbox import Sandbox
+from tests.network.bridged import PREFIX, inside, join, kernel, network, setting, with_options
 from tests.network.conftest import tcp
 from tests.network.ground import CLIENT4, HOST4, Ground, eventually, run
-from tests.network.test_networks import PREFIX, inside, join, kernel, network, setting, with_options
 
 pytestmark = pytest.mark.root
 

@@ -4,8 +4,8 @@ import pytest
 
 from network.controller import Controller
 from network.drivers.driver import Pool
+from tests.network.bridged import NAME, join, network, with_options
 from tests.network.ground import eventually, run
-from tests.network.test_networks import NAME, join, network, with_options
 
 pytestmark = pytest.mark.root
 

@@ -1,95 +1,37 @@
-"""Bridge networks of users: made, used, restored and removed, with each option, in a host of their own."""
+"""Bridge networks of users: made, used and removed, in a host of their own."""
 
 import asyncio
 import contextlib
-import secrets
 import socket
 from collections.abc import Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
 
 import errdefs
-from network.controller import Controller, NetworkConfig
-from network.drivers.driver import NetworkInfo, Pool
-from network.endpoint import Endpoint, EndpointRequest
-from network.sandbox import Sandbox
+from network.controller import Controller
+from network.drivers.driver import Pool
+from network.endpoint import EndpointRequest
+from tests.network.bridged import (
+    NAME,
+    V6,
+    host_setting,
+    inside,
+    join,
+    kernel,
+    network,
+    setting,
+    with_options,
+)
 from tests.network.conftest import INSTANCE
 from tests.network.ground import CLIENT4, CLIENT6, HOST4, Ground, eventually, run
 
 pytestmark = pytest.mark.root
 
+
 T = TypeVar("T")
-
-ICC = "com.docker.network.bridge.enable_icc"
-MTU = "com.docker.network.driver.mtu"
-NAME = "com.docker.network.bridge.name"
-MODE4 = "com.docker.network.bridge.gateway_mode_ipv4"
-MODE6 = "com.docker.network.bridge.gateway_mode_ipv6"
-INHIBIT = "com.docker.network.bridge.inhibit_ipv4"
-BINDING = "com.docker.network.bridge.host_binding_ipv4"
-PREFIX = "com.docker.network.container_iface_prefix"
-V6 = Pool(subnet="fd00:5::/64")
-
-
-def network(
-    name: str = "web",
-    *pools: Pool,
-    ipv4: bool = True,
-    ipv6: bool = False,
-    internal: bool = False,
-    **options: str,
-) -> NetworkInfo:
-    return NetworkInfo(
-        name=name,
-        id=secrets.token_hex(32),
-        driver="bridge",
-        created=datetime.now(UTC),
-        pools=pools,
-        enable_ipv4=ipv4,
-        enable_ipv6=ipv6,
-        internal=internal,
-        options=options,
-    )
-
-
-def with_options(asked: NetworkInfo, **options: str) -> NetworkInfo:
-    return replace(asked, options=options)
-
-
-async def join(
-    controller: Controller, name: str, network_name: str = "web", **wishes: object
-) -> tuple[Sandbox, Endpoint]:
-    sandbox = await controller.create_sandbox(name)
-    request = EndpointRequest(network=network_name, container_id=name, endpoint_name=name)
-    return sandbox, await controller.connect(sandbox, replace(request, **wishes))  # type: ignore[arg-type]
-
-
-def inside(sandbox: Sandbox, *argv: str) -> str:
-    return run("nsenter", f"--net={sandbox.path}", *argv)
-
-
-def setting(sandbox: Sandbox, name: str) -> str:
-    return inside(sandbox, "cat", f"/proc/sys/net/{name}").strip()
-
-
-def host_setting(name: str) -> str:
-    return run("cat", f"/proc/sys/net/{name}").strip()
-
-
-def kernel() -> list[str]:
-    """All that a network can leave."""
-    names = (line.split() for line in run("ip", "-br", "link").splitlines())
-    return [
-        " ".join(sorted(name for name, *_ in names)),
-        run("ip", "-o", "address", "show", "scope", "global"),
-        " ".join(
-            sorted(run("nft", "-s", "list", "table", "inet", f"wherry_{INSTANCE}").replace(",", " ").split())
-        ),
-    ]
 
 
 async def test_a_network_is_made_used_and_removed(controller: Controller, ground: Ground) -> None:
@@ -210,97 +152,6 @@ async def test_an_internal_network_leads_nowhere(controller: Controller, ground:
     assert await ground.ask(two, CLIENT4, 9000, seconds=0.3) == ""
 
 
-async def test_options_of_the_device(controller: Controller) -> None:
-    asked = with_options(network(), **{NAME: "mine0", MTU: "1400", PREFIX: "net"})
-    made = await controller.create_network(asked)
-    assert made.bridge == "mine0"
-    sandbox, endpoint = await join(controller, "one")
-    assert endpoint.interface == "net0"
-    assert "mtu 1400" in run("ip", "link", "show", "mine0")
-    assert "mtu 1400" in inside(sandbox, "ip", "link", "show", "net0")
-    _, named = await join(controller, "two", options={"com.docker.network.endpoint.ifname": "own7"})
-    assert named.interface == "own7"
-    await controller.release("one")
-    await controller.release("two")
-    await controller.remove_network(asked.id)
-    assert "mine0" not in run("ip", "link")
-
-
-@pytest.mark.parametrize(
-    ("options", "internal", "gateways", "addresses"),
-    [
-        ({INHIBIT: "true"}, False, ("172.18.0.1", "fd00:5::1"), ["fd00:5::1"]),
-        ({INHIBIT: "true"}, True, ("", "fd00:5::1"), ["fd00:5::1"]),
-        ({MODE4: "isolated", MODE6: "isolated"}, True, ("", ""), []),
-        ({MODE4: "routed", MODE6: "nat-unprotected"}, False, ("172.18.0.1", "fd00:5::1"), ["172.18.0.1", "fd00:5::1"]),
-    ],
-)  # fmt: skip
-async def test_gateways_and_addresses_of_the_bridge(
-    controller: Controller,
-    options: dict[str, str],
-    internal: bool,
-    gateways: tuple[str, str],
-    addresses: list[str],
-) -> None:
-    made = await controller.create_network(
-        with_options(network("web", V6, ipv6=True, internal=internal), **options)
-    )
-    assert tuple(pool.gateway for pool in made.pools) == gateways
-    shown = run("ip", "-br", "address", "show", made.bridge)
-    assert [each for each in ("172.18.0.1", "fd00:5::1") if f" {each}/" in shown] == addresses
-    if not addresses:
-        assert "fe80" not in shown, "an isolated network does not see the host at all"
-    _, endpoint = await join(controller, "one")
-    assert endpoint.gateway == ("" if internal else gateways[0])
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "text"),
-    [
-        (
-            ICC,
-            "maybe",
-            f'failed to parse {ICC} value: maybe (strconv.ParseBool: parsing "maybe": invalid syntax)',
-        ),
-        (MTU, "big", f'failed to parse {MTU} value: big (strconv.Atoi: parsing "big": invalid syntax)'),
-        (MTU, "-5", "invalid MTU number: -5"),
-        (MTU, "70000", "invalid MTU number: 70000"),
-        (MODE4, "open", f"failed to parse {MODE4} value: open (unknown gateway mode open)"),
-        (MODE6, "isolated", "gateway mode 'isolated' can only be used for an internal network"),
-        (BINDING, "here", f"failed to parse {BINDING} value: here (nil ip)"),
-        (NAME, "a/b", "invalid bridge name: a/b: it has to be the name of an interface"),
-        (NAME, "x" * 16, f"invalid bridge name: {'x' * 16}: it has to be the name of an interface"),
-        (NAME, "out0", "existing interface out0 is not a bridge"),
-    ],
-)
-async def test_options_that_cannot_be(controller: Controller, name: str, value: str, text: str) -> None:
-    before = kernel()
-    with pytest.raises(errdefs.InvalidArgument) as caught:
-        await controller.create_network(with_options(network(), **{name: value}))
-    assert caught.value.message == text
-    assert kernel() == before
-    assert (await controller.create_network(network())).subnets == ("172.18.0.0/16",)
-
-
-@pytest.mark.parametrize(
-    ("pools", "kind", "text"),
-    [
-        (("10.1.0.0/16", "10.2.0.0/16"), errdefs.Forbidden, "bridge driver doesn't support multiple subnets"),
-        (("fe80::/80",), errdefs.InvalidArgument, "'fe80::/80' clashes with the Link-Local prefix 'fe80::/64'"),
-        (("ff05::/64",), errdefs.InvalidArgument, "multicast subnet 'ff05::/64' is not allowed"),
-    ],
-)  # fmt: skip
-async def test_subnets_that_a_bridge_cannot_have(
-    controller: Controller, pools: tuple[str, ...], kind: type[errdefs.WherryError], text: str
-) -> None:
-    before = kernel()
-    with pytest.raises(kind) as caught:
-        await controller.create_network(network("web", *(Pool(subnet=subnet) for subnet in pools), ipv6=True))
-    assert caught.value.message == text
-    assert kernel() == before
-    await controller.create_network(network("web", Pool(subnet="10.1.0.0/16")))
-
-
 async def test_a_bridge_of_somebody_else_is_used_and_stays(controller: Controller, ground: Ground) -> None:
     run("ip", "link", "add", "theirs0", "type", "bridge")
     run("ip", "address", "add", "10.77.0.1/24", "dev", "theirs0")
@@ -376,157 +227,3 @@ async def _cancelled(work: Coroutine[Any, Any, T], turns: int) -> T | None:
     with contextlib.suppress(asyncio.CancelledError):
         return await task
     return None
-
-
-async def reopened(controller: Controller, config: NetworkConfig) -> Controller:
-    await controller.close()
-    return await Controller.open(config)
-
-
-@pytest.fixture
-async def first(ground: Ground, config: NetworkConfig) -> Controller:
-    """A controller that the test closes, in a host that nobody cleans but the ground."""
-    controller = await Controller.open(config)
-    await controller.reconcile(set())
-    return controller
-
-
-async def test_after_a_restart_networks_are_as_they_were(
-    ground: Ground, config: NetworkConfig, first: Controller
-) -> None:
-    made = [
-        await first.create_network(network("web", V6, ipv6=True)),
-        await first.create_network(network("back", internal=True)),
-    ]
-    sandbox, web = await join(first, "one")
-    back = await first.connect(
-        sandbox, EndpointRequest(network="back", container_id="one", endpoint_name="one")
-    )
-    process = ground.spawn_server(sandbox.fd, "one")
-    before = kernel()
-    second = await reopened(first, config)
-    try:
-        for each in made:
-            await second.restore_network(each)
-        assert [each.name for each in second.networks()] == ["bridge", "host", "none", "web", "back"]
-        assert await second.adopt("one", process.pid, [web, back], []) == []
-        await second.reconcile({"one"})
-        assert kernel() == before
-        two, other = await join(second, "two")
-        assert (other.ipv4, other.ipv6) == ("172.18.0.3", "fd00:5::3")
-        assert (await ground.ask(two, web.ipv4, 80)).startswith("one ")
-        assert second.gateways("one") == (web, web)
-        await second.disconnect("one", web)
-        assert inside(sandbox_of(process.pid), "ip", "-br", "link").count("eth") == 1
-    finally:
-        process.kill()
-        process.wait()
-        await second.dismantle()
-        await second.close()
-    assert "br-" not in run("ip", "link")
-
-
-async def test_after_a_restart_networks_are_guarded_and_lead_outside_as_before(
-    ground: Ground, config: NetworkConfig, first: Controller
-) -> None:
-    made = await first.create_network(network("web", V6, ipv6=True))
-    await first.close()
-    for family in ("all", "default"):
-        run("sysctl", "-qw", f"net.ipv6.conf.{family}.forwarding=0")
-    second = await Controller.open(config)
-    try:
-        await second.restore_network(made)
-        await second.reconcile(set())
-        assert made.bridge in run("nft", "list", "set", "inet", f"wherry_{INSTANCE}_shield", "bridges")
-        sandbox, _ = await join(second, "one")
-        ground.serve(ground.client, "outside", port=9000, address="::")
-        assert (await ground.ask(sandbox, CLIENT6, 9000)).startswith("outside ")
-    finally:
-        await second.dismantle()
-        await second.close()
-
-
-def sandbox_of(pid: int) -> Sandbox:
-    return Sandbox(id="", container_id="", fd=-1, path=f"/proc/{pid}/ns/net", key=None)  # type: ignore[arg-type]
-
-
-async def test_after_a_restart_what_is_missing_is_made_and_what_is_nobodys_goes(
-    ground: Ground, config: NetworkConfig, first: Controller
-) -> None:
-    kept = await first.create_network(network("kept", V6, ipv6=True))
-    lost = await first.create_network(network("lost"))
-    run("ip", "link", "add", "br-another", "type", "bridge")
-    run("ip", "link", "add", "br-0123456789ab", "type", "bridge")
-    run("ip", "link", "set", "br-0123456789ab", "alias", "wherry:12345678")
-    before = run("ip", "-br", "address", "show", kept.bridge).split()[2:]
-    run("ip", "link", "del", kept.bridge)
-    second = await reopened(first, config)
-    try:
-        await second.restore_network(kept)
-        await second.reconcile(set())
-        assert run("ip", "-br", "address", "show", kept.bridge).split()[2:-1] == before[:-1]
-        assert lost.bridge not in run("ip", "link")
-        assert lost.bridge not in run("nft", "list", "ruleset")
-        assert "br-another" in run("ip", "link"), "not marked"
-        assert "br-0123456789ab" in run("ip", "link"), "another instance's"
-        one, endpoint = await join(second, "one", "kept")
-        ground.serve(one, "one")
-        assert (await ground.ask(ground.host, endpoint.ipv4, 80)).startswith("one ")
-    finally:
-        await second.dismantle()
-        await second.close()
-
-
-async def test_after_a_host_was_restarted_with_other_addresses(
-    ground: Ground, config: NetworkConfig, first: Controller
-) -> None:
-    """The bridge has been changed meanwhile: it is what the network says again."""
-    made = await first.create_network(network())
-    await first.close()
-    run("ip", "address", "flush", "dev", made.bridge)
-    run("ip", "address", "add", "10.99.0.1/24", "dev", made.bridge)
-    run("ip", "link", "set", made.bridge, "down")
-    second = await Controller.open(config)
-    try:
-        await second.restore_network(made)
-        assert run("ip", "-br", "address", "show", made.bridge).split()[2:] == ["172.18.0.1/16"]
-        assert "UP" in run("ip", "link", "show", made.bridge)
-    finally:
-        await second.dismantle()
-        await second.close()
-
-
-async def test_a_subnet_of_link_local_addresses(config: NetworkConfig, first: Controller) -> None:
-    made = await first.create_network(network("web", Pool(subnet="fe80::/64"), ipv4=False, ipv6=True))
-    second = await reopened(first, config)
-    try:
-        await second.restore_network(made)
-        assert " fe80::1/64" in run("ip", "-br", "address", "show", made.bridge)
-        _, endpoint = await join(second, "one")
-        assert endpoint.ipv6 == "fe80::2"
-    finally:
-        await second.dismantle()
-        await second.close()
-
-
-async def test_two_instances_have_networks_beside_each_other(
-    controller: Controller, ground: Ground, config: NetworkConfig
-) -> None:
-    other = await Controller.open(
-        replace(config, instance="0badcaff", bridge="wherry1", exec_root=config.exec_root / "other")
-    )
-    try:
-        mine = await controller.create_network(network())
-        theirs = await other.create_network(network())
-        assert mine.subnets != theirs.subnets
-        one, endpoint = await join(controller, "one")
-        ground.serve(one, "one")
-        two, _ = await join(other, "two")
-        assert await ground.ask(two, endpoint.ipv4, 80, seconds=0.3) == ""
-        await other.reconcile({"two"})
-        await controller.reconcile({"one"})
-        assert {mine.bridge, theirs.bridge} <= {name for _, name in socket.if_nameindex()}
-    finally:
-        await other.dismantle()
-        await other.close()
-    assert (await ground.ask(ground.host, endpoint.ipv4, 80)).startswith("one ")
