@@ -19,13 +19,14 @@ from network.routes import Gateways
 class Arrival:
     """One endpoint more beside `endpoints`. `asks`: the sandbox is to ask for names from now on.
 
-    `opened` holds the sockets for that, the caller's to serve or close, also after a failure.
+    `opened` holds the sockets for that, the caller's to serve or close, also after a failure. `done`: not every
+    endpoint has an interface; without one it is still to be made up for.
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], *, asks: bool) -> None:
         self._endpoints = tuple(endpoints)
         self._asks = asks
-        self._done = False
+        self.done = False
         self.opened: Opened | None = None
 
     @property
@@ -35,7 +36,7 @@ class Arrival:
 
     def finish(self, endpoint: Endpoint, rtnl: Rtnetlink) -> None:
         """Once, in the sandbox, when the interface is up. Blocks. Raises SystemFailure."""
-        self._done = True
+        self.done = True
         if self._asks:
             try:
                 self.opened = sockets.listen()
@@ -51,9 +52,8 @@ class Arrival:
             ) from error
 
     def make_up(self, fd: int, endpoint: Endpoint) -> None:
-        """Do it now, unless it was done: not every endpoint has an interface. Blocks, for the worker's thread."""
-        if not self._done and fd >= 0:
-            netns.inside(fd, lambda: self._enter(endpoint))
+        """Do it now, in the namespace `fd`, where no interface was set up. Blocks, for the worker's thread."""
+        netns.inside(fd, lambda: self._enter(endpoint))
 
     def _enter(self, endpoint: Endpoint) -> None:
         with Rtnetlink() as rtnl:

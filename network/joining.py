@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import Final
 
 import errdefs
@@ -84,8 +85,8 @@ class Joining:
         endpoint: Endpoint | None = None
         try:
             endpoint = await driver.connect(attachment.sandbox, request, interface, arrival.finish)
-            made = endpoint
-            await self._worker.run(lambda: arrival.make_up(fd, made))
+            if not arrival.done and fd >= 0:
+                await self._worker.run(partial(arrival.make_up, fd, endpoint))
         except BaseException:
             if arrival.opened is not None:
                 self._resolver.drop(arrival.opened)
