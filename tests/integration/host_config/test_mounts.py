@@ -1,5 +1,7 @@
 """Binds and tmpfs as the container's kernel has them, by each version's idea of read-only."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,19 @@ def tree(tmp_path: Path) -> Iterator[Path]:
     (below / "file").write_text("here\n")
     yield tmp_path / "tree"
     mount.unmount(below)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Path]:
+    """A shared mount with places to mount on."""
+    root = tmp_path / "shared"
+    root.mkdir()
+    mount.attach([mount.Mount(type="tmpfs", source="tmpfs", options=("size=1m",))], root)
+    subprocess.run(["mount", "--make-shared", root], check=True)
+    (root / "host").mkdir()
+    (root / "container").mkdir()
+    yield root
+    subprocess.run(["umount", "--recursive", root], check=True)
 
 
 def bind(tree: Path, **options: bool | str) -> dict[str, Any]:
@@ -96,6 +111,46 @@ def test_propagation(run: Run, tree: Path) -> None:
         assert kernel.mounts(box.pid)["/b"].propagation == ()
     finally:
         mount.unmount(later)
+
+
+SHARED, SLAVE, PRIVATE = ("host", "container"), ("host",), ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "crossed", "shown"),
+    [
+        *(("rshared", SHARED, "shared:"), ("shared", SHARED, "shared:")),
+        *(("rslave", SLAVE, "master:"), ("slave", SLAVE, "master:")),
+        *(("rprivate", PRIVATE, ""), ("private", PRIVATE, "")),
+    ],
+)
+@pytest.mark.parametrize("how", ["Binds", "Mounts"])
+def test_what_is_mounted_later(
+    run: Run, shared: Path, how: str, kind: str, crossed: tuple[str, ...], shown: str
+) -> None:
+    """What either side mounts below a bind, the other sees or not."""
+    asked: dict[str, Any] = {"Binds": [f"{shared}:/b:{kind}"]}
+    if how == "Mounts":
+        asked = bind(shared, Propagation=kind)
+        asked["Mounts"][0]["ReadOnly"] = False
+    box = run({**asked, "Privileged": True})
+    mount.attach([mount.Mount(type="tmpfs", source="tmpfs", options=("size=1m",))], shared / "host")
+    box.shell("mount -t tmpfs -o size=1m tmpfs /b/container")
+    seen = kernel.mounts(box.pid)
+    assert ("/b/host" in seen, str(shared / "container") in kernel.mounts(os.getpid())) == (
+        *("host" in crossed, "container" in crossed),
+    )
+    propagation = " ".join(seen["/b"].propagation)
+    assert propagation.startswith(shown) if shown else propagation == ""
+    assert box.inspect()["Mounts"][0]["Propagation"] == kind
+
+
+def test_what_cannot_propagate(wherryd: Wherryd, shared: Path) -> None:
+    """A path whose mount is not shared itself."""
+    subprocess.run(["mount", "--make-private", shared], check=True)
+    for kind, reason in (("rshared", "a shared mount"), ("rslave", "a shared or slave mount")):
+        _, told = refused(wherryd, bind(shared, Propagation=kind))
+        assert told == f"path {shared} is mounted on {shared} but it is not {reason}"
 
 
 def test_a_source_that_is_made(run: Run, wherryd: Wherryd, tmp_path: Path) -> None:
