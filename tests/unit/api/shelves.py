@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import errdefs
 from engine.filters import Filters
+from engine.volumes.listing import Listing, Shown
 from engine.volumes.prune import Pruned, Usage
+from volumes.driver import Seen
 from volumes.volume import Volume
 
 
@@ -18,16 +20,14 @@ class MemoryVolumes:
     records: dict[str, Volume] = field(default_factory=dict)
     asked: list[tuple[object, ...]] = field(default_factory=list)
 
-    def get(self, name: str) -> Volume:
+    async def look(self, name: str) -> Shown:
         if name not in self.records:
             raise errdefs.NotFound(f"get {name}: no such volume")
-        return self.records[name]
+        return self.shown(self.records[name])
 
-    def mountpoint(self, volume: Volume) -> str:
-        return f"/data/volumes/{volume.name}/_data"
-
-    def scope(self, volume: Volume) -> str:
-        return "local"
+    def shown(self, volume: Volume) -> Shown:
+        seen = Seen(name=volume.name, mountpoint=f"/data/volumes/{volume.name}/_data")
+        return Shown(volume=volume, scope="local", seen=seen)
 
     async def create(
         self,
@@ -47,9 +47,9 @@ class MemoryVolumes:
         if self.records.pop(name, None) is None and not force:
             raise errdefs.NotFound(f"get {name}: no such volume")
 
-    def list(self, filters: Filters) -> list[Volume]:
+    async def list(self, filters: Filters) -> Listing:
         self.asked.append(("list", filters.keys()))
-        return [self.records[name] for name in sorted(self.records)]
+        return Listing([self.shown(self.records[name]) for name in sorted(self.records)], ())
 
 
 @dataclass
