@@ -188,15 +188,7 @@ class Controller:
 
         They take the place of those of before. Raises NotFound, SystemFailure.
         """
-        attachment = self._attachments.get(container_id)
-        before, attachment.links = attachment.links, reached
-
-        def work() -> None:
-            self._rules.add(set(reached) - set(before))
-            self._rules.remove(set(before) - set(reached))
-
-        if set(before) != set(reached):
-            await self._worker.run(work)
+        await self._joining.link(self._attachments.get(container_id), reached)
 
     def gateways(self, container_id: str) -> Gateways:
         """The endpoints that lead out of the container. Raises NotFound."""
@@ -251,9 +243,7 @@ class Controller:
         attachment = await self._worker.run(
             lambda: self._attachments.adopt(container_id, pid, sandbox_id, host=on_host)
         )
-        warnings: list[str] = []
-        for endpoint in endpoints:
-            warnings += await self._joining.adopt(attachment, endpoint)
+        warnings = await self._joining.adopt(attachment, endpoints)
         return warnings + await self._exposure.adopt(attachment, self._joining.bridged(attachment), ports)
 
     async def renew_routes(self, container_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -17,6 +17,7 @@ from network.drivers import leading
 from network.drivers.driver import Driver, NetworkInfo
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
+from network.nftables.entry import Link
 from network.opening import PREDEFINED
 from network.routes import Gateways
 from network.rules import Rules
@@ -121,8 +122,22 @@ class Joining:
         internal = self._drivers[endpoint.network_id].info.internal
         self._resolver.join(attachment.sandbox.id, endpoint, internal=internal)
 
-    async def adopt(self, attachment: Attachment, endpoint: Endpoint) -> list[str]:
-        """Take over an endpoint of an earlier daemon. Returns what is not as it was."""
+    async def link(self, attachment: Attachment, reached: Sequence[Link]) -> None:
+        """Let it reach these, and those of before no more. Raises SystemFailure."""
+        before, attachment.links = attachment.links, reached
+
+        def work() -> None:
+            self._rules.add(set(reached) - set(before))
+            self._rules.remove(set(before) - set(reached))
+
+        if set(before) != set(reached):
+            await self._worker.run(work)
+
+    async def adopt(self, attachment: Attachment, endpoints: Sequence[Endpoint]) -> list[str]:
+        """Take over endpoints of an earlier daemon. Returns what is not as it was."""
+        return [warning for each in endpoints for warning in await self._adopt(attachment, each)]
+
+    async def _adopt(self, attachment: Attachment, endpoint: Endpoint) -> list[str]:
         driver = self._drivers.get(endpoint.network_id)
         if driver is None:
             return [f"endpoint {endpoint.name}: network {endpoint.network} is not there any more"]
