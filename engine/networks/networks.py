@@ -66,11 +66,7 @@ class Networks:
         store = NetworkStore(database)
         await store.load()
         networks = cls(controller, store, events, users, defaults)
-        for network in store.all():
-            try:
-                await networks._restore(network)
-            except (errdefs.WherryError, OSError) as error:
-                _log.error("network %s: %s", network.name, error)
+        await asyncio.gather(*map(networks._restore_at_boot, store.all()))
         return networks
 
     def all(self) -> list[NetworkInfo]:
@@ -139,6 +135,13 @@ class Networks:
             undo.done()
         if not network.config_only:
             await self._tell(network, "destroy")
+
+    async def _restore_at_boot(self, network: NetworkInfo) -> None:
+        """All are asked for at once, so that the network's thread goes through them without waiting for the loop."""
+        try:
+            await self._restore(network)
+        except (errdefs.WherryError, OSError) as error:
+            _log.error("network %s: %s", network.name, error)
 
     async def _restore(self, network: NetworkInfo) -> None:
         if not network.config_only:
