@@ -23,7 +23,8 @@ ls /proc/$$/fd >fds
 id >id; umask >umask; cat /proc/keys >keys 2>&1; echo "$OLDPWD" >cwd; tty >tty 2>&1
 touch done"""
 OWN = re.compile(  # numbers of the process itself, and what its program makes of it
-    r"^(Pid|Tgid|Ngid|PPid|NS(pid|tgid|pgid|sid)|Vm\w+|Rss\w+|\w*ctxt_switches|SigQ|SigCgt|x86_\w+):.*$", re.M
+    r"^(State|Pid|Tgid|Ngid|PPid|NS(pid|tgid|pgid|sid)|Vm\w+|Rss\w+|\w*ctxt_switches|SigQ|SigCgt|x86_\w+):.*$",
+    re.M,
 )
 PROFILE = {
     "defaultAction": "SCMP_ACT_ALLOW",
