@@ -13,16 +13,14 @@ import pytest
 from tests.daemon import DaemonFailed, Wherryd
 from tests.integration.host_config.conftest import Run, refused, require_refused
 from tests.remapped import COUNT, FIRST, remapped, write_ranges
-from tests.wire.answers import Answers, watch
 
 pytestmark = pytest.mark.root
 OWN = {"NetworkMode": "bridge"}
 
 
 @pytest.fixture(scope="module")
-def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> Iterator[Wherryd]:
+def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
     daemon = remapped()
-    watched += watch(daemon, session_root)
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)
@@ -134,6 +132,30 @@ def test_volumes(run: Run, wherryd: Wherryd) -> None:
     finally:
         wherryd.docker("volume", "rm", "u-empty", "u-full")
         wherryd.docker("rmi", "with-data")
+
+
+def test_images_and_parts(run: Run, wherryd: Wherryd) -> None:
+    """What is mounted of an image or a volume has the container's ids, whole or in part; nothing of it is shared."""
+    maker = run({"Binds": ["u-parts:/v"]})
+    maker.shell("mkdir /v/in; echo x > /v/in/f; chown 5:6 /v/in/f; mkdir /etc/of; chown 7:8 /etc/of")
+    wherryd.docker("commit", maker.id, "of-parts")
+    image = {"Type": "image", "Source": "of-parts", "Target": "/img"}
+    part = {**image, "Target": "/part", "ImageOptions": {"Subpath": "etc"}}
+    volume = {"Type": "volume", "Source": "u-parts", "Target": "/v", "VolumeOptions": {"Subpath": "in"}}
+    try:
+        for mode in ("", "host"):
+            box = run({"UsernsMode": mode, "Mounts": [image, part, volume]})
+            base = 0 if mode == "" else FIRST
+            shown = box.shell(
+                "stat -c %u:%g /img /img/etc/of /part/of /v/f; touch /v/g; touch /part/g 2>&1; true"
+            ).split("\n")
+            assert shown[:4] == ["0:0", "7:8", "7:8", f"{base + 5}:{base + 6}"]
+            assert "Read-only file system" in shown[4]
+            wherryd.docker("rm", "-f", box.id)
+        wherryd.docker("rm", "-f", maker.id)
+    finally:
+        wherryd.docker("volume", "rm", "u-parts")
+        wherryd.docker("rmi", "of-parts")
 
 
 def test_binds_are_the_hosts(run: Run, tmp_path: Path) -> None:

@@ -11,16 +11,14 @@ import pytest
 from tests.daemon import Wherryd
 from tests.remapped import FIRST, remapped
 from tests.unix_http import call
-from tests.wire.answers import Answers, watch
 
 pytestmark = pytest.mark.root
 CAPABILITY = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
 
 @pytest.fixture(scope="module")
-def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> Iterator[Wherryd]:
+def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
     daemon = remapped()
-    watched += watch(daemon, session_root)
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)
