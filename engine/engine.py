@@ -157,6 +157,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     volumes = await _open_volumes(config, instance.id, database, events, store, identity.root, plugins)
     network = await _open_network(config, instance.id, plugins, stack)
     stack.push_async_callback(plugins.close)  # first: who waits for a plugin holds up the others' end
+    stack.push_async_callback(volumes.close)
     networks = await Networks.open(
         database, network, events, store.networks_used, config.default_network_opts
     )

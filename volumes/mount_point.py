@@ -34,10 +34,10 @@ SourceExists = Callable[[str], bool]
 class MountPoint:
     """A mount of a container.
 
-    `source` is a host path for a bind, an image's reference for an image, "" for others. `name` is a
-    volume's, "" for one that is made for this container. `mode` is a bind's as it was given. `options`
-    are for the runtime: "rbind" or "bind", "rro" or "ro" (read-only with or without what is mounted
-    below), the propagation; those of mount(8) for a tmpfs.
+    `source` is a host path for a bind, an image's reference for an image, or where it is mounted once it is found, ""
+    for others. `name` is a volume's, "" for one that is made for this container. `mode` is a bind's as it was given.
+    `options` are for the runtime: "rbind" or "bind", "rro" or "ro" (read-only with or without what is mounted below),
+    the propagation; those of mount(8) for a tmpfs.
     """
 
     type: str

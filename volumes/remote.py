@@ -79,9 +79,7 @@ class RemoteDriver:
         try:
             await self._call("Unmount", Name=volume.name, ID=user)
         except PluginFailure as error:
-            raise errdefs.SystemFailure(
-                f"error while unmounting volume {volume.name}: {error.message}"
-            ) from error
+            raise type(error)(f"error while unmounting volume {volume.name}: {error.message}") from error
 
     async def remove(self, name: str) -> None:
         """See Driver."""

@@ -103,7 +103,7 @@ async def prepare(
         log_path=_log_path(identifier, host, machinery),
         runtime=host.runtime or machinery.config.default_runtime,
         identity=identity,
-        mounts=image_mounts.known(points, identifier, machinery.images),
+        mounts=image_mounts.known(points, identifier, machinery),
     )
     return container, [*warnings, *_warnings(host)]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import errdefs
 from engine.containers.container import Container
@@ -11,15 +12,24 @@ from engine.images.image import Image
 from engine.images.images import Images
 from volumes.mount_point import IMAGE, MountPoint
 
+PLACE = "image-"
+"""What the names of their places begin with."""
 
-def known(points: Iterable[MountPoint], container_id: str, images: Images) -> list[MountPoint]:
+
+def place(bound: Path, number: int) -> Path:
+    """Where the image of a container's n-th mount point is mounted."""
+    return bound / f"{PLACE}{number}"
+
+
+def known(points: Iterable[MountPoint], container_id: str, machinery: Machinery) -> list[MountPoint]:
     """The mount points with their images by ID; NotFound for one that is not there: nothing is pulled."""
+    bound = machinery.bound(container_id)
     return [
         replace(
             point,
             name=point.source,
-            source="",
-            image=images.get(point.source).id,
+            source=str(place(bound, number)),
+            image=machinery.images.get(point.source).id,
             snapshot=f"{container_id}.image-{number}",
         )
         if point.type == IMAGE

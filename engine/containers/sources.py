@@ -14,13 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import errdefs
+from engine.containers import image_mounts
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from runtime import mount
 from runtime.paths import open_beneath
 from volumes.mount_point import IMAGE, VOLUME
-
-_IMAGE = "image-"
 
 
 async def provide(container: Container, machinery: Machinery, holder: str = "") -> dict[str, str]:
@@ -35,7 +34,7 @@ async def provide(container: Container, machinery: Machinery, holder: str = "") 
         if point.type == VOLUME:
             path = await machinery.volumes.mount(point.name, holder)
         elif point.type == IMAGE:
-            target = bound / f"{_IMAGE}{number}"
+            target = image_mounts.place(bound, number)
             await asyncio.to_thread(_make, target)
             await machinery.snapshots.mount(
                 point.snapshot, target, read_only=True, identity=container.identity
@@ -73,7 +72,7 @@ def unbind(bound: Path) -> None:
     Directories are removed as empty ones: what is mounted on cannot be.
     """
     try:
-        entries = sorted(os.scandir(bound), key=lambda entry: entry.name.startswith(_IMAGE))
+        entries = sorted(os.scandir(bound), key=lambda entry: entry.name.startswith(image_mounts.PLACE))
     except FileNotFoundError:
         return
     for entry in entries:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -16,16 +15,16 @@ from engine.filters import Filters
 from engine.volumes import settle
 from engine.volumes.drivers import Drivers
 from engine.volumes.listing import Listing, Shown, passes, shown
+from engine.volumes.making import Making, unknown
 from engine.volumes.mounted import Mounted
 from engine.volumes.mounting import Mounting
 from engine.volumes.store import VolumeStore
-from volumes.driver import Driver, Seen
 from volumes.volume import ANONYMOUS, LOCAL, Phase, Volume
 
 _log = logging.getLogger(__name__)
 
-STEPS = ("volume.recorded", "volume.made", "volume.marked", "volume.gone")
-"""Points at which the crash tests kill the daemon: two of a creation, two of a removal."""
+STEPS = ("volume.marked", "volume.gone")
+"""Points of a removal at which the crash tests kill the daemon."""
 
 Users = Callable[[], Iterable[tuple[str, str]]]
 """(volume name, container ID) of every volume that a container mounts."""
@@ -52,6 +51,7 @@ class Volumes:
         self._users = users
         self.owner = owner
         self._mounting = Mounting(store, drivers, mounted)
+        self._making = Making(store, drivers, self.users_of, self.tell)
         self._held: set[tuple[str, str]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -78,11 +78,15 @@ class Volumes:
         await volumes._settle(local=True)
         return volumes
 
+    async def close(self) -> None:
+        """End what is under way with drivers; the next daemon goes on with it."""
+        await self._mounting.close()
+
     def get(self, name: str) -> Volume:
         """The volume of this name, by its record; NotFound in Docker's words."""
         found = self._store.find(name)
         if found is None:
-            raise _unknown(name)
+            raise unknown(name)
         return found
 
     def all(self) -> list[Volume]:
@@ -98,11 +102,11 @@ class Volumes:
 
         SystemFailure when the driver does not answer.
         """
-        volume = self._store.find(name) or await self.adopted(name)
+        volume = self._store.find(name) or await self._making.adopted(name)
         if volume is None:
-            raise _unknown(name)
+            raise unknown(name)
         try:
-            return shown(volume, self._drivers, await self._seen(volume))
+            return shown(volume, self._drivers, await self._making.seen(volume))
         except errdefs.SystemFailure as error:
             raise errdefs.SystemFailure(f"get {name}: {error.message}") from error
 
@@ -191,102 +195,8 @@ class Volumes:
         labels: Mapping[str, str] | None,
         phase: Phase,
     ) -> Volume:
-        """The volume that is there, else one that is made, under its lock; Conflict when it is another driver's."""
-        found = await self._still_there(name, driver) or (None if driver else await self.adopted(name))
-        if found is not None:
-            return found
-        return await self._make(name, await self._drivers.to_make(name, driver), options, labels, phase)
-
-    async def _still_there(self, name: str, driver: str) -> Volume | None:
-        """The volume by its record, which is forgotten if its driver has no such volume any more."""
-        found, unique = self._store.find(name), "volume name must be unique"
-        if found is None:
-            return None
-        try:
-            seen = await self._seen(found)
-        except errdefs.NotFound:
-            if self.users_of(name):
-                raise errdefs.Conflict(
-                    f"create {name}: found references to volume '{name}' in driver '{found.driver}' but the volume was"
-                    " not found in the driver -- you may need to remove containers referencing this volume or force"
-                    f" remove the volume to re-create it: {unique}"
-                ) from None
-            return None
-        except errdefs.SystemFailure as error:
-            raise errdefs.Conflict(
-                f"create {name}: found reference to volume '{name}' in driver '{found.driver}', but got an error while"
-                f" checking the driver: {error.message}: {unique}"
-            ) from error
-        if seen is not None and driver and driver != found.driver:
-            raise errdefs.Conflict(
-                f"create {name}: driver '{found.driver}' already has volume '{name}': {unique}"
-            )
-        return found
-
-    async def _seen(self, volume: Volume) -> Seen:
-        """What its driver tells of it; NotFound when that has none, and then it is none of ours either."""
-        driver = self._drivers.of(volume.driver)
-        if driver is self._drivers.local:
-            return Seen(name=volume.name, mountpoint=self._drivers.local.mountpoint(volume.name))
-        seen = await driver.find(volume.name)
-        if seen is None:
-            if not self.users_of(volume.name):
-                await self._store.delete(volume.name)
-            raise _unknown(volume.name)
-        return seen
-
-    async def adopted(self, name: str) -> Volume | None:
-        """A volume of a plugin's that we did not know, from now on ours as well."""
-        for driver in await self._drivers.remote() if name else ():
-            try:
-                seen = await driver.find(name)
-            except errdefs.WherryError as error:
-                _log.warning("looking for volume %s: %s", name, error)
-                continue
-            if seen is not None:
-                volume = Volume(name=name, created=time.time_ns(), driver=driver.name)
-                await self._store.save(volume, durable=False)
-                return volume
-        return None
-
-    async def _make(
-        self,
-        name: str,
-        driver: Driver,
-        options: Mapping[str, str] | None,
-        labels: Mapping[str, str] | None,
-        phase: Phase,
-    ) -> Volume:
-        """Make a volume that is not there, under its lock, and tell.
-
-        It stays in the phase NEW if that is asked for; any other ends with it being settled. Data of that name that
-        is there already is taken over, and never counts as new.
-        """
-        driver.check(name, options)
-        there = await driver.find(name) is not None
-        phase = Phase.MAKING if there else phase
-        volume = Volume(
-            name=name,
-            created=time.time_ns(),
-            driver=driver.name,
-            labels=None if labels is None else dict(labels),
-            options=None if options is None else dict(options),
-            phase=phase,
-        )
-        await self._store.save(volume)
-        faults.hit("volume.recorded")
-        try:
-            if not there or driver is self._drivers.local:
-                await driver.create(name, options)
-        except errdefs.WherryError:
-            await self._store.delete(name)
-            raise
-        faults.hit("volume.made")
-        if phase is Phase.MAKING:
-            volume = replace(volume, phase=Phase.SETTLED)
-            await self._store.save(volume, durable=False)
-        await self.tell(volume, "create")
-        return volume
+        """See Making.ensure."""
+        return await self._making.ensure(name, driver, options, labels, phase)
 
     async def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a volume for good; Conflict if it is used, NotFound unless `force`."""
@@ -352,7 +262,3 @@ class Volumes:
                         await settle.one(self, self._drivers.of(volume.driver), volume)
                 except (errdefs.WherryError, OSError) as error:
                     _log.error("volume %s: %s", volume.name, error)
-
-
-def _unknown(name: str) -> errdefs.NotFound:
-    return errdefs.NotFound((f"get {name}" if name else "get") + ": no such volume")

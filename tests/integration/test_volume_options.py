@@ -170,11 +170,9 @@ def test_an_image_in_a_container(wherryd: Wherryd) -> None:
     assert int(done.stdout.splitlines()[1]) > 100
     assert done.stderr.count("Read-only file system") == 2
     (shown, _) = json.loads(wherryd.docker("inspect", "-f", "{{json .Mounts}}", "im").stdout)
-    assert (shown["Type"], shown["Name"], shown["Destination"], shown["RW"]) == (
-        "image",
-        "busybox",
-        "/img",
-        False,
+    place = str(wherryd.exec_root / "bound" / wherryd.docker("inspect", "-f", "{{.Id}}", "im").stdout.strip())
+    assert (shown["Type"], shown["Name"], shown["Source"], shown["Destination"], shown["RW"]) == (
+        *("image", "busybox", f"{place}/image-0", "/img", False),
     )
     assert mounted(wherryd) == []
 

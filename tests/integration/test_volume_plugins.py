@@ -37,14 +37,18 @@ def plugin(apart: Wherryd, started: Plugin) -> Iterator[Plugin]:
         apart.docker("rm", "-fv", container)
     for volume in apart.docker("volume", "ls", "-q").stdout.split():
         apart.docker("volume", "rm", volume)
-    assert users(started) == []
-    assert list((apart.exec_root / "volumes").iterdir()) == []
+    until(lambda: users(started) == noted(apart) == [])
 
 
 def users(plugin: Plugin) -> list[str]:
     """Lines "VOLUME USER" of what is mounted."""
     record = plugin.folder / "mounted"
     return record.read_text().splitlines() if record.exists() else []
+
+
+def noted(daemon: Wherryd) -> list[str]:
+    """What the daemon holds for mounted."""
+    return [each.name for each in (daemon.exec_root / "volumes").iterdir()]
 
 
 def until(condition: Any) -> None:
@@ -106,19 +110,43 @@ def test_copying_from_one_that_does_not_run(apart: Wherryd, plugin: Plugin) -> N
 
 
 def test_a_plugin_that_hangs_holds_up_nobody_else(apart: Wherryd, plugin: Plugin) -> None:
-    """Removing the container by force calls its start off, and nothing of it stays noted."""
+    """Removing the container by force calls its start off, and nothing of it stays noted in the end."""
     apart.docker("volume", "create", "-d", "vols", "vol")
     apart.docker("create", "--name", "one", "-v", "vol:/v", "busybox", "sleep", "1000")
-    late = {"seconds": 25, "body": '{"Err": "too late"}'}
+    late = {"seconds": 15, "body": '{"Err": "too late"}'}
     plugin.fails(VolumeDriver_Mount=late, VolumeDriver_Unmount=late)
     with ThreadPoolExecutor(1) as threads:
         start = threads.submit(apart.docker, "start", "one", check=False)
-        until(lambda: list((apart.exec_root / "volumes").iterdir()))
+        until(lambda: noted(apart))
         apart.docker("run", "--rm", "--net", "none", "-v", "other:/v", "busybox", "true")
         began = time.monotonic()
         apart.docker("rm", "-f", "one")
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 15
         assert start.result().returncode != 0
+
+
+@pytest.mark.parametrize("way", ["waits", "restart", "kill"])
+def test_a_plugin_that_hangs_at_the_end(apart: Wherryd, plugin: Plugin, way: str) -> None:
+    """The container is ended, started and removed meanwhile; the plugin is told as soon as it listens."""
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    run(apart, "one", "sleep", "1000")
+    plugin.fails(VolumeDriver_Unmount={"seconds": 12 if way == "waits" else 60, "body": "{}"})
+    began = time.monotonic()
+    apart.docker("stop", "-t0", "one")
+    apart.docker("rm", "one")
+    assert time.monotonic() - began < 10
+    assert len(users(plugin)) == len(noted(apart)) == 1
+    plugin.fails()
+    if way == "waits":
+        until(lambda: noted(apart) == [])  # it says that it did
+        (plugin.folder / "mounted").unlink()
+        return
+    if way == "kill":
+        apart.kill9()
+        apart.start()
+    else:
+        apart.restart()
+    until(lambda: users(plugin) == noted(apart) == [])
 
 
 def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
@@ -136,5 +164,7 @@ def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
     failed = apart.docker("run", "--rm", "-v", "vol:/v", "busybox", check=False).stderr
     assert "found reference to volume 'vol' in driver 'vols', but got an error while checking" in failed
     apart.docker("rm", "-f", "one")
-    (plugin.folder / "mounted").unlink()
     plugin.start()
+    assert len(users(plugin)) == len(noted(apart)) == 1
+    apart.restart()
+    until(lambda: users(plugin) == noted(apart) == [])
