@@ -195,8 +195,10 @@ class Task:
         with suppress(RefusedError, ShimLostError):
             await self._request("expect-probes")
 
-    async def probe(self, request: ProbeRequest) -> "asyncio.Future[ProbeResult]":
-        """Run a probe; returns, once it runs, what will tell its end. The shim kills it at its timeout.
+    async def probe(self, request: ProbeRequest) -> "tuple[int, asyncio.Future[ProbeResult]]":
+        """Run a probe; returns, once it runs, its pid and what will tell its end. The shim kills it at its timeout.
+
+        A shim of an older version does not tell the pid: 0.
 
         Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not run.
         """
@@ -208,7 +210,7 @@ class Task:
                     raise
         return await self._probe(request)
 
-    async def _probe(self, request: ProbeRequest) -> "asyncio.Future[ProbeResult]":
+    async def _probe(self, request: ProbeRequest) -> "tuple[int, asyncio.Future[ProbeResult]]":
         try:
             await asyncio.to_thread(self._probe_files.write, request)
         except OSError as error:
@@ -216,7 +218,9 @@ class Task:
         ended: asyncio.Future[ProbeResult] = self._loop.create_future()
         self._probes[request.id] = ended
         try:
-            await self._request("probe", request.id, int(request.timeout * 1000), self._probe_files.way)
+            reply = await self._request(
+                "probe", request.id, int(request.timeout * 1000), self._probe_files.way
+            )
         except RefusedError as error:
             self._probes.pop(request.id, None)
             raise await self._exec_error(request.id, error) from None
@@ -226,7 +230,7 @@ class Task:
         except BaseException:
             self._probes.pop(request.id, None)
             raise
-        return ended
+        return (int(reply.fields[0]) if reply.fields else 0), ended
 
     async def unprobe(self) -> None:
         """Kill the probe that runs, if any."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import errdefs
@@ -17,6 +19,7 @@ from runtime.spec import capabilities
 from runtime.spec.build import exec_process
 from runtime.spec.environment import environment, override
 from runtime.spec.user import User, resolve
+from runtime.task import ExecProcess
 
 MAX_ARGUMENT = 1 << 17
 """Bytes that the kernel takes as one argument or variable (MAX_ARG_STRLEN), its final NUL included."""
@@ -49,6 +52,32 @@ def verify(config: ExecConfig) -> None:
         raise errdefs.InvalidArgument("invalid exec: argument list too long")
     if "\0" in "".join((*config.cmd, config.working_dir, config.user)):
         raise errdefs.InvalidArgument("invalid exec: command, user or working directory contains a NUL byte")
+
+
+@dataclass(slots=True)
+class Exec:
+    """An exec: asked, running or over. A probe of its container's health is one as long as it runs."""
+
+    id: str
+    container_id: str
+    config: ExecConfig
+    created: float = field(default_factory=time.monotonic)
+    running: bool = False
+    exit_code: int | None = None
+    pid: int = 0
+    process: ExecProcess | None = None
+    ended_at: float = 0.0
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the process is there, or has failed to come."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def command(self) -> str:
+        """As the events tell it."""
+        program, *arguments = self.config.cmd or [""]
+        return (
+            f"{program} {' '.join(arguments)}"  # with a blank after a program without arguments, as in Docker
+        )
 
 
 async def process_of(

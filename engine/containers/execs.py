@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 
 import errdefs
 from engine import ids
 from engine.containers.announce import Announcer
 from engine.containers.attach import Attachment, UntilOver, parse_detach_keys
 from engine.containers.container import Container
-from engine.containers.exec_process import ExecConfig, process_of, verify
+from engine.containers.exec_process import Exec, ExecConfig, process_of, verify
 from engine.containers.failure import exec_exit_code
 from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
@@ -24,32 +23,6 @@ BEGIN_PATIENCE = 10.0
 """Seconds that a resize waits for the process, as in Docker."""
 LIMIT = 10_000
 """Execs that are known at a time; more are refused, so that a loop of creates cannot fill memory."""
-
-
-@dataclass(slots=True)
-class Exec:
-    """An exec: asked, running or over."""
-
-    id: str
-    container_id: str
-    config: ExecConfig
-    created: float = field(default_factory=time.monotonic)
-    running: bool = False
-    exit_code: int | None = None
-    pid: int = 0
-    process: ExecProcess | None = None
-    ended_at: float = 0.0
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the process is there, or has failed to come."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def command(self) -> str:
-        """As the events tell it."""
-        program, *arguments = self.config.cmd or [""]
-        return (
-            f"{program} {' '.join(arguments)}"  # with a blank after a program without arguments, as in Docker
-        )
 
 
 class Execs:
@@ -82,18 +55,17 @@ class Execs:
 
     def get(self, exec_id: str) -> Exec:
         """The exec with this full ID."""
-        process = self._by_id.get(exec_id)
+        process = self._by_id.get(exec_id) or self._lives.probe(exec_id)
         if process is None:
             raise errdefs.NotFound(f"No such exec instance: {exec_id}")
         return process
 
     def of(self, container_id: str) -> list[str]:
         """The IDs of a container's execs that are not over."""
-        return [
-            each.id
-            for each in self._by_id.values()
-            if each.container_id == container_id and each.ended_at == 0
-        ]
+        asked = (each for each in self._by_id.values() if each.container_id == container_id)
+        running = [each.id for each in asked if each.ended_at == 0]
+        probe = self._lives.of(container_id).probe
+        return running if probe is None else [*running, probe.id]
 
     async def start(
         self, exec_id: str, *, detach: bool = False, console_size: list[int] | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.containers.attach import Parked
 from engine.containers.container import Container
+from engine.containers.exec_process import Exec
 from engine.containers.starting import Starting
 from engine.containers.wait import Waits
 from runtime.task import Task
@@ -36,6 +37,8 @@ class Live:
     """The wait of the restart policy."""
     monitor: asyncio.Task[None] | None = None
     """What probes its health."""
+    probe: Exec | None = None
+    """What probes it just now."""
     ailing: bool = False
     """It is being ended as it is unhealthy, in order to start again."""
     ailments: int = 0
@@ -77,6 +80,11 @@ class Lives:
     def forget(self, container_id: str) -> None:
         """The container is gone."""
         self._by_id.pop(container_id, None)
+
+    def probe(self, exec_id: str) -> Exec | None:
+        """The probe of that ID, while it runs."""
+        running = (live.probe for live in self._by_id.values() if live.probe is not None)
+        return next((probe for probe in running if probe.id == exec_id), None)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run work that belongs to a container until it ends or the daemon closes."""

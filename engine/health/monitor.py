@@ -73,7 +73,7 @@ class Monitors:
             container = self._store.find(container_id)
             if container is None or live.task is None:
                 return
-            result = await self._prober.run(container, live.task, check, confined)
+            result = await self._prober.run(container, live, live.task, check, confined)
             health = await self._record(container_id, live, check, result)
             if health is None:
                 return

@@ -13,8 +13,8 @@ import errdefs
 from engine import ids
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
-from engine.containers.exec_process import ExecConfig, process_of
-from engine.containers.live import Lives
+from engine.containers.exec_process import Exec, ExecConfig, process_of
+from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.health.health import FAILED, OUTPUT, Check, Result
 from engine.health.spans import span
@@ -58,43 +58,50 @@ class Prober:
         self._lives = lives
         self._announcer = announcer
 
-    async def run(self, container: Container, task: Task, check: Check, confined: Confinement) -> Result:
+    async def run(
+        self, container: Container, live: Live, task: Task, check: Check, confined: Confinement
+    ) -> Result:
         """Run a probe of a running container to its end; what goes wrong is in the result."""
         start = time.time_ns()
         try:
-            return await self._run(container, task, check, confined, start)
+            if not check.command:
+                raise errdefs.InvalidArgument(f"healthcheck for container {container.id} has no command")
+            config = ExecConfig(
+                cmd=list(check.command), user=container.config.user, attach_stdout=True, attach_stderr=True
+            )
+            live.probe = probe = Exec(ids.new_id(), container.id, config, running=True)
+            try:
+                ending = await self._start(container, probe, task, check, confined)
+                return result(await asyncio.shield(ending), check, start)
+            finally:
+                live.probe = None
         except errdefs.WherryError as error:
             return Result(start, time.time_ns(), FAILED, error.message)
 
-    async def _run(
-        self, container: Container, task: Task, check: Check, confined: Confinement, start: int
-    ) -> Result:
-        if not check.command:
-            raise errdefs.InvalidArgument(f"healthcheck for container {container.id} has no command")
-        probe_id = ids.new_id()
-        program, *arguments = check.command
-        command = f"{program} {' '.join(arguments)}"
-        self._announcer.mention(container, f"exec_create: {command}", execID=probe_id)
-        config = ExecConfig(cmd=list(check.command), attach_stdout=True, attach_stderr=True)
+    async def _start(
+        self, container: Container, probe: Exec, task: Task, check: Check, confined: Confinement
+    ) -> "asyncio.Future[ProbeResult]":
+        self._announcer.mention(container, f"exec_create: {probe.command}", execID=probe.id)
         request = ProbeRequest(
-            id=probe_id,
-            process=await process_of(container, config, self._machinery, None),
+            id=probe.id,
+            process=await process_of(container, probe.config, self._machinery, None),
             timeout=check.timeout / 1e9,
             seccomp=confined.seccomp,
             foreign=confined.foreign,
         )
-        self._announcer.mention(container, f"exec_start: {command}", execID=probe_id)
+        self._announcer.mention(container, f"exec_start: {probe.command}", execID=probe.id)
         try:
             async with asyncio.timeout(_START_PATIENCE):
-                ending = await task.probe(request)
+                probe.pid, ending = await task.probe(request)
         except TimeoutError:
             await task.unprobe()
             raise errdefs.Unavailable(
                 f"timed out starting health check for container {container.id}"
             ) from None
         # Told also if nobody waits for the result any more, as the container is paused.
-        self._lives.spawn(self._tell_end(container, probe_id, ending), f"probe {probe_id[:12]}")
-        return result(await asyncio.shield(ending), check, start)
+        self._lives.spawn(self._tell_end(container, probe.id, ending), f"probe {probe.id[:12]}")
+        probe.begun.set()
+        return ending
 
     async def _tell_end(
         self, container: Container, probe_id: str, ending: "asyncio.Future[ProbeResult]"

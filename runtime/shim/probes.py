@@ -207,7 +207,7 @@ class Probes:
     def _began(self, probe: Probe) -> None:
         assert probe.process is not None
         faults.point("shim.probing")
-        probe.answer("ok")
+        probe.answer("ok", probe.process.pid)
         probe.process.output.begin()
         if probe.cancelled:
             self._kill(probe)

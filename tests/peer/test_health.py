@@ -171,6 +171,31 @@ def standing(where: Path, *, begins: bool) -> list[Any]:
         time.sleep(0.05)
 
 
+def test_a_probe_that_runs_is_an_exec(both: Both) -> None:
+    """It can be inspected, and not be started again."""
+    check = {"Test": ["CMD", "sleep", "1000"], "Interval": FAST, "Timeout": HOUR}
+    create(both, "hc", check, User="7")
+    start(both, "hc")
+    ours, theirs = (execution(daemon.socket) for daemon in (both.wherryd, both.peer))
+    request = Request.of("GET", "/exec/probe/json", None, "1.45", None)
+    same_values(request, masked(ours), masked(theirs))
+    remove_all(both)
+
+
+def execution(where: Path) -> dict[str, Any]:
+    """What is told of the probe that runs."""
+    end = time.monotonic() + 20
+    while True:
+        (probe,) = call(where, "GET", "/v1.45/containers/hc/json").json["ExecIDs"] or [""]
+        told = call(where, "GET", f"/v1.45/exec/{probe}/json").json if probe else {}
+        pid = told.pop("Pid", 0)
+        if pid and Path(f"/proc/{pid}/cmdline").read_text() == "sleep\0001000\0":
+            again = call(where, "POST", f"/v1.45/exec/{probe}/start", {"Detach": True})
+            return {"told": told, "again": again.status}
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("check", ["fine", "fails", "missing"])
 def test_events(both: Both, check: str) -> None:
     """Those of one probe and of what it leads to, in order, with all that they say."""
