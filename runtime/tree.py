@@ -7,7 +7,6 @@ it blocks.
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -175,7 +174,7 @@ def _clear(directory: int, top: int) -> list[str]:
 
 
 def _move_up(directory: int, name: str, top: int) -> str:
-    free = secrets.token_hex(16)
+    free = os.urandom(16).hex()
     os.rename(name, free, src_dir_fd=directory, dst_dir_fd=top)
     return free
 

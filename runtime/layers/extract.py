@@ -52,6 +52,8 @@ class Extractor:
         # The times of directories, which each entry made in them changes.
         self._times: dict[bytes, int] = {}
         self._known = 0
+        # Directories in which a file gets the very mode that it is made with: none of their ACLs is inherited.
+        self._exact: set[bytes] = set()
         self._here = os.getcwdb().rstrip(b"/") + b"/"
         self._inherits_group = bool(os.stat(b".").st_mode & stat.S_ISGID)
 
@@ -71,6 +73,7 @@ class Extractor:
                 os.utime(path + b"/.", ns=(mtime, mtime))
         self._parents = {b"": b""}
         self._times = {}
+        self._exact = set()
         self._known = 0
         self._remember(b".", os.stat(b".").st_mtime_ns)
 
@@ -195,16 +198,23 @@ class Extractor:
         self._inherits_group = self._inherits_group or bool(entry.mode & stat.S_ISGID)
         path = path or b"."
         self._own(entry, path)
+        if entry.xattrs:
+            self._exact.discard(path)
         self._remember(path, entry.mtime)
 
     def _file(self, entry: Header, path: bytes) -> None:
         if entry.real_size > self._max_file:
             raise InvalidArgument(f"archive entry {show(entry.name)} is larger than {self._max_file} bytes")
+        # Writing and chown(2) clear the upper bits. Our umask is 0.
+        final = (
+            not entry.mode & 0o7000 and not entry.xattrs and self._is_exact(path.rpartition(b"/")[0] or b".")
+        )
+        mode = entry.mode if final else 0o600
         try:
-            fd = os.open(path, _NEW_FILE, 0o600)
+            fd = os.open(path, _NEW_FILE, mode)
         except FileExistsError:
             self._clear(path)
-            fd = os.open(path, _NEW_FILE, 0o600)
+            fd = os.open(path, _NEW_FILE, mode)
         try:
             if entry.extents is not None:
                 self._write_extents(entry, fd)
@@ -214,11 +224,24 @@ class Extractor:
                 os.fchown(fd, entry.uid, entry.gid)
             if entry.xattrs:
                 _set_xattrs(fd, entry)
-            os.fchmod(fd, entry.mode)
+            if not final:
+                os.fchmod(fd, entry.mode)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
         finally:
             os.close(fd)
         self.size += entry.real_size
+
+    def _is_exact(self, directory: bytes) -> bool:
+        """Whether a file made here has the mode that it is made with; else the default ACL has a say."""
+        if directory in self._exact:
+            return True
+        try:
+            os.getxattr(directory, b"system.posix_acl_default")
+        except OSError:  # there is none, or no ACLs at all
+            self._exact.add(directory)
+            self._known += len(directory) + 100
+            return True
+        return False
 
     def _write_extents(self, entry: Header, fd: int) -> None:
         for offset, length in tar.spans(entry.extents):
