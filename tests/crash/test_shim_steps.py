@@ -15,6 +15,7 @@ pytestmark = pytest.mark.root
 EXEC = ("shim.exec-launching", "shim.exec-launched")
 START = ("shim.born", "shim.bound", "shim.creating", "shim.created", "shim.starting", "shim.started")
 END = ("shim.reaped", "shim.drained", "shim.exit-written", "shim.notified", "shim.deleted", "shim.unlinked")
+PROBING = "shim.probing"  # tried by test_health_steps
 ZYGOTE = ("zygote.received", "zygote.forked")
 KNOWN = ("shim.exit-written", "shim.notified", "shim.deleted", "shim.unlinked")
 SHIM_DIED = "its shim died, and the container was killed"
@@ -124,4 +125,4 @@ def zygotes(mortal: Wherryd) -> list[str]:
 
 
 def test_every_step_is_tried() -> None:
-    assert {*START, *END, *EXEC, *ZYGOTE} == set(faults.STEPS)
+    assert {*START, *END, *EXEC, PROBING, *ZYGOTE} == set(faults.STEPS)
