@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 import errdefs
+from api.gojson import readable
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def status_of(error: errdefs.WherryError) -> int:
 
 def body(message: str) -> bytes:
     """The body of an error, `{"message": …}` and a line end."""
-    return encode({"message": message})
+    return encode({"message": readable(message)})
 
 
 def response(status: int, message: str) -> web.Response:

@@ -5,6 +5,7 @@ error that names the field, and nothing may follow the document.
 """
 
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 import errdefs
+
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python has bytes that are not UTF-8
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -188,3 +191,8 @@ _SCALARS: dict[Any, _Plan] = {
     object: _Plan(_anything, dict),
     Any: _Plan(_anything, dict),
 }
+
+
+def readable(text: str) -> str:
+    """Text that JSON can have: with U+FFFD for each byte that is not UTF-8, as Go's encoder writes it."""
+    return _NO_TEXT.sub("\ufffd", text)

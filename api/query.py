@@ -4,6 +4,7 @@ import re
 from urllib.parse import parse_qs
 
 import errdefs
+from api.gojson import readable
 
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _INTEGER = re.compile(r"[+-]?[0-9]+")
@@ -19,7 +20,7 @@ class Query:
     def __init__(self, raw: str) -> None:
         try:
             self._values = parse_qs(
-                raw, keep_blank_values=True, errors="replace", max_num_fields=_MAX_PARAMETERS
+                raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MAX_PARAMETERS
             )
         except ValueError:
             raise errdefs.InvalidArgument("too many query parameters") from None
@@ -29,11 +30,15 @@ class Query:
 
     def text(self, name: str) -> str:
         """The value; "" where it is missing."""
+        return readable(self.path(name))
+
+    def path(self, name: str) -> str:
+        """The value as `text`, but bytes that are not UTF-8 stay, as in Python's file names."""
         return self._values[name][0] if name in self._values else ""
 
     def all(self, name: str) -> list[str]:
         """Every value of a repeated parameter."""
-        return list(self._values.get(name, ()))
+        return [readable(value) for value in self._values.get(name, ())]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """True unless the value is empty, 0, no, false or none, in any case; the default if it is missing."""

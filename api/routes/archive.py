@@ -1,7 +1,6 @@
 """Files of containers as archives: `docker cp` in both directions."""
 
 import base64
-import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -11,12 +10,12 @@ from aiohttp import web
 import errdefs
 from api import archives, errors
 from api.call import Call
+from api.gojson import readable
 from api.routing import Route
 from engine.containers.archive import Found, PathStat
 from engine.images import timestamps
 
 _ENCODINGS = ("gzip", "deflate")
-_NO_TEXT = re.compile("[\udc80-\udcff]")  # how Python has bytes of names that are not UTF-8
 
 
 class Archives(Protocol):
@@ -81,7 +80,7 @@ class ArchiveRoutes:
 
 
 def _path(call: Call) -> str:
-    path = call.query.text("path")
+    path = call.query.path("path")
     if not path:
         raise errdefs.InvalidArgument("bad parameter: pathcannot be empty")
     return path
@@ -89,11 +88,11 @@ def _path(call: Call) -> str:
 
 def _header(stat: PathStat) -> dict[str, str]:
     facts = {
-        "name": _NO_TEXT.sub("\ufffd", stat.name),
+        "name": readable(stat.name),
         "size": stat.size,
         "mode": stat.mode,
         "mtime": timestamps.render(stat.mtime),
-        "linkTarget": _NO_TEXT.sub("\ufffd", stat.link_target),
+        "linkTarget": readable(stat.link_target),
     }
     encoded = base64.b64encode(errors.encode(facts).rstrip(b"\n"))
     return {"X-Docker-Container-Path-Stat": encoded.decode()}

@@ -263,3 +263,13 @@ def test_a_client_that_goes(wherryd: Wherryd, box: str) -> None:
         time.sleep(0.3)
         client.kill()
     assert wherryd.docker("exec", "box", "echo", "alive").stdout == "alive\n"
+
+
+def test_a_name_that_is_no_text(wherryd: Wherryd, box: str) -> None:
+    wherryd.docker("exec", "box", "sh", "-c", 'printf x > "$(printf "/odd\\377")"')
+    found = wherryd.get("/containers/box/archive?path=/odd%ff")
+    with tarfile.open(fileobj=io.BytesIO(found.body)) as archive:
+        assert archive.getnames() == ["odd\udcff"]
+    missing = wherryd.get("/containers/box/archive?path=/odd%fe")
+    assert missing.status == 404
+    assert missing.json["message"] == "Could not find the file /odd\ufffd in container box"

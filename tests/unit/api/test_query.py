@@ -131,3 +131,10 @@ def test_other_requests_are_left_alone() -> None:
         assert splitter.feed(data) == (data, b"")
         splitter.reset()
     assert splitter.feed(HEAD.replace(b"Content-Length: 2\r\n", b"") + b"in")[1] == b"in"
+
+
+def test_bytes_that_are_no_text() -> None:
+    query = Query("path=/a%ff&path=%c3%a9")
+    assert query.path("path") == "/a\udcff"
+    assert query.text("path") == "/a\ufffd"
+    assert query.all("path") == ["/a\ufffd", "é"]
