@@ -73,7 +73,7 @@ class Machine:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             try:
-                if self._exchange(BOOT_ID, timeout=5, patience=0).output != but:
+                if self._exchange(BOOT_ID, timeout=20, patience=0).output != but:
                     return
             except OSError:
                 pass
