@@ -6,13 +6,14 @@ from typing import TypeVar
 
 import errdefs
 from engine.containers.container import Container
+from runtime.layers import marks
 from runtime.layers.changes import Change, changes, own
 from runtime.snapshots.snapshotter import Snapshotter
 
 __all__ = ["MOUNT_POINTS", "Change", "changed_files", "own_files"]
 
 _T = TypeVar("_T")
-MOUNT_POINTS = frozenset(
+MOUNT_POINTS = marks.PATHS | frozenset(
     {
         "/dev/console",
         "/dev/pts",
@@ -24,7 +25,8 @@ MOUNT_POINTS = frozenset(
         "/sys",
     }
 )
-"""What the runtime makes in a root in order to mount on it: no change of the container's (Docker's init layer)."""
+"""What every root gets, and what the runtime makes in it in order to mount on it: no change of the container's
+(Docker's init layer)."""
 
 
 async def changed_files(container: Container, snapshots: Snapshotter) -> list[Change]:

@@ -28,6 +28,7 @@ from engine.images.merge import merge_config
 from engine.undo import Undo
 from engine.volumes.use import Taking
 from runtime.cgroups import discard
+from runtime.layers.marks import add_marks
 from volumes.mount_point import VOLUME
 
 STEPS = ("snapshot", "directory", "images", "volumes", "filled", "save")
@@ -130,6 +131,11 @@ async def _create(
             container.snapshot, below, size=_size(container.host_config, machinery)
         )
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
+        await asyncio.to_thread(
+            add_marks,
+            machinery.snapshots.upper(container.snapshot),
+            machinery.snapshots.below(container.snapshot),
+        )
         directory = machinery.files(container.id)
         await asyncio.to_thread(os.makedirs, directory, 0o710)
         undo.step("directory", partial(asyncio.to_thread, shutil.rmtree, directory, ignore_errors=True))

@@ -39,7 +39,7 @@ def changes(
     """Compare the directory `upper` with the stack `below`, the uppermost layer first; directories before what is
     in them. Blocks.
 
-    With `whole` the upper directory is a copy of all rather than an overlay's part. An empty file or directory
+    With `whole` the upper directory is a copy of all rather than an overlay's part. An empty file, directory or link
     at one of `mount_points` is not shown unless it was there before.
     """
     return _walked(upper, below, whole, mount_points, None).shown
@@ -48,8 +48,8 @@ def changes(
 def own(
     upper: Path, below: Sequence[Path], *, whole: bool = False, mount_points: frozenset[str] = frozenset()
 ) -> list[str]:
-    """What `changes` does not show: empty files and directories that were made at `mount_points`, and directories
-    that hold nothing else. Absolute paths from `upper`. Blocks, but not for long: it looks at nothing else.
+    """What `changes` does not show: empty files, links and directories that were made at `mount_points`, and
+    directories that hold nothing else. Absolute paths from `upper`. Blocks, but not for long: it looks at nothing else.
     """
     return _walked(upper, below, whole, mount_points, lambda path: _is_above(path, mount_points)).own
 
@@ -123,7 +123,7 @@ class _Walk:
         before = self._lower.find(step.name)
         if step.move is Move.ENTER:
             self._enter(step, path, before)
-        elif before is None and path in self._mount_points and _is_empty_file(step.stat):
+        elif before is None and path in self._mount_points and _is_made(step.stat):
             self.own.append(path)
         else:
             level.bare = False
@@ -197,5 +197,5 @@ def _is_above(path: str, mount_points: frozenset[str]) -> bool:
     return path in mount_points or any(each.startswith(path + "/") for each in mount_points)
 
 
-def _is_empty_file(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_size == 0
+def _is_made(found: os.stat_result) -> bool:
+    return stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_size == 0)

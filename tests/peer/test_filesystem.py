@@ -126,8 +126,8 @@ def entries(archive: bytes) -> dict[str, tuple[Any, ...]]:
                 each.devminor,
             )
             for each in opened
-            if each.name.split("/")[0] not in ("dev", "proc", "sys", ".dockerenv")
-            and each.name not in ("etc/hosts", "etc/hostname", "etc/resolv.conf", "etc/mtab")
+            if each.name.split("/")[0] not in ("dev", "proc", "sys")
+            and each.name not in ("etc/hosts", "etc/hostname", "etc/resolv.conf")
             and each.name != "./"
         }
 
