@@ -74,18 +74,19 @@ class Copy:
         """Send it an archive, and wait until it is done with it."""
         _, writer = await asyncio.open_unix_connection(sock=self._data.dup())
         try:
-            async for chunk in archive:
-                if not await _sent(writer, chunk):
-                    break
-            else:
-                with contextlib.suppress(OSError):  # it has gone: it says why
-                    writer.write_eof()
-        except BaseException:
-            self.kill()  # what came so far must not pass for all
-            raise
+            try:
+                async for chunk in archive:
+                    if not await _sent(writer, chunk):
+                        break
+                else:
+                    with contextlib.suppress(OSError):  # it has gone: it says why
+                        writer.write_eof()
+            except BaseException:
+                self.kill()  # what came so far must not pass for all
+                raise
+            await self.done()
         finally:
-            writer.close()
-        await self.done()
+            writer.close()  # not before: uvloop forgets the end that waits for what is not yet written
 
     def kill(self) -> None:
         """End it."""

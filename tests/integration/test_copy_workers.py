@@ -1,0 +1,55 @@
+"""The daemon's side of one copy, with a process in the worker's place that reads when it wants to."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import uvloop
+
+from runtime.archive.workers import Copy
+
+CHUNKS, SIZE = 4, 60_000  # more than a socket holds, and in the end less than makes the sender wait
+WORKER = """
+import socket, sys, time
+data, control = (socket.socket(fileno=int(fd)) for fd in sys.argv[1:])
+time.sleep(0.2)
+count = 0
+while got := data.recv(1 << 16):
+    count += len(got)
+control.sendall(b'{"done": %d}\\n' % count)
+"""
+
+
+async def archive() -> AsyncIterator[bytes]:
+    """What comes faster than it is read."""
+    for _ in range(CHUNKS):
+        yield bytes(SIZE)
+
+
+async def feed() -> None:
+    """Feed a process that starts to read when all has been handed over."""
+    data, its_data = socket.socketpair()
+    control, its_control = socket.socketpair()
+    passed = [its_data.fileno(), its_control.fileno()]
+    with subprocess.Popen([sys.executable, "-I", "-c", WORKER, *map(str, passed)], pass_fds=passed) as worker:
+        for each in (its_data, its_control):
+            each.close()
+        for each in (data, control):
+            each.settimeout(0)
+        pidfd = os.pidfd_open(worker.pid)
+        try:
+            messages, writer = await asyncio.open_unix_connection(sock=control)
+            async with asyncio.timeout(10):
+                await Copy(pidfd, messages, data).feed(archive())
+            writer.close()
+        finally:
+            worker.kill()
+            os.close(pidfd)
+            data.close()
+
+
+def test_the_end_comes_after_what_was_not_yet_written() -> None:
+    uvloop.run(feed())
