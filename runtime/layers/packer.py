@@ -141,11 +141,15 @@ class Packer:
             if not stat.S_ISREG(found.st_mode) or self._hard_link(found, name):
                 return
             size = found.st_size
-            if capability := self._inside(_xattr(fd, _CAPABILITY)):
-                self._header(found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)])
+            if capability := self._inside(_capability(fd)):
+                header = self._entry(found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)])
             else:
-                self._emit(self._plain(found, name))
-            self._content(fd, size)
+                header = self._plain(found, name)
+            if size > _SMALL:
+                self._emit(header)
+                self._content(fd, size)
+            else:
+                self._emit(header + _filled(fd, size))
         finally:
             os.close(fd)
 
@@ -173,28 +177,15 @@ class Packer:
         self._emit(self._entry(found, name, link=first, kind=tar.HARD_LINK))
         return True
 
-    def _header(
-        self,
-        found: os.stat_result,
-        name: bytes,
-        *,
-        link: bytes = b"",
-        size: int = 0,
-        xattrs: list[tuple[bytes, bytes]] | None = None,
-    ) -> None:
-        self._emit(self._entry(found, name, link=link, size=size, xattrs=xattrs or []))
+    def _header(self, found: os.stat_result, name: bytes, *, link: bytes = b"") -> None:
+        self._emit(self._entry(found, name, link=link))
 
     def _content(self, fd: int, size: int) -> None:
         """Write exactly `size` bytes, zeros for those that a file lost meanwhile."""
         left = size
-        if size > _SMALL:
-            self.flush()
-            while left and (sent := self._send(fd, min(left, 1 << 20))):
-                left -= sent
-        else:
-            while left and (data := os.read(fd, left)):
-                self._emit(data)
-                left -= len(data)
+        self.flush()
+        while left and (sent := self._send(fd, min(left, 1 << 20))):
+            left -= sent
         while left:
             self._emit(bytes(min(left, _SMALL)))
             left -= min(left, _SMALL)
@@ -273,13 +264,27 @@ class Packer:
         self.flush()
 
 
-def _xattr(target: int | bytes, name: str) -> bytes:
+def _xattr(path: bytes, name: str) -> bytes:
     try:
-        if isinstance(target, int):
-            return os.getxattr(target, name)
-        return os.getxattr(target, name, follow_symlinks=False)
+        return os.getxattr(path, name, follow_symlinks=False)
     except OSError:
         return b""
+
+
+def _capability(fd: int) -> bytes:
+    # Asking what there is takes less than being told that this one is not.
+    try:
+        return os.getxattr(fd, _CAPABILITY) if _CAPABILITY in os.listxattr(fd) else b""
+    except OSError:
+        return b""
+
+
+def _filled(fd: int, size: int) -> bytes:
+    """The content of a small file in whole blocks, with zeros for what it lost meanwhile."""
+    data = os.read(fd, size) if size else b""
+    while len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return data.ljust(size + -size % tar.BLOCK, b"\0")
 
 
 def _names(directory: int) -> Iterator[tuple[str, bool]]:
