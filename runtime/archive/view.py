@@ -21,9 +21,11 @@ Found = list[tuple[Part, int]]
 
 
 def enter(view: View, namespace: int | None) -> None:
-    """Go in, never to come back. `namespace`: the running container's mounts. Raises OSError and
+    """Go in, never to come back. `namespace`: the running container's mounts, which is closed. Raises OSError and
     WherryError; Unavailable if the container has ended."""
     with ExitStack() as fds:
+        if namespace is not None:
+            _keep(fds, namespace)
         trees.leave_namespace()
         if view.rootfs:
             at, mounted = _open(fds, view.at), _open(fds, view.rootfs)

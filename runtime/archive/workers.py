@@ -253,7 +253,7 @@ async def _introduced(control: socket.socket) -> int:
     finally:
         loop.remove_reader(control)
     try:
-        _, fds, _, _ = socket.recv_fds(control, 1, 1)
+        _, fds, _, _ = socket.recv_fds(control, 1, 1, int(socket.MSG_CMSG_CLOEXEC))
     except ConnectionError:
         fds = []
     if not fds:

@@ -29,27 +29,26 @@ async def archive() -> AsyncIterator[bytes]:
         yield bytes(SIZE)
 
 
-async def feed() -> None:
-    """Feed a process that starts to read when all has been handed over."""
+async def feed(pidfd: int, data: socket.socket, control: socket.socket) -> None:
+    """Feed a worker until it is done."""
+    messages, writer = await asyncio.open_unix_connection(sock=control)
+    async with asyncio.timeout(10):
+        await Copy(pidfd, messages, data).feed(archive())
+    writer.close()
+
+
+def test_the_end_comes_after_what_was_not_yet_written() -> None:
     data, its_data = socket.socketpair()
     control, its_control = socket.socketpair()
     passed = [its_data.fileno(), its_control.fileno()]
     with subprocess.Popen([sys.executable, "-I", "-c", WORKER, *map(str, passed)], pass_fds=passed) as worker:
-        for each in (its_data, its_control):
-            each.close()
-        for each in (data, control):
-            each.settimeout(0)
+        for theirs, ours in ((its_data, data), (its_control, control)):
+            theirs.close()
+            ours.settimeout(0)
         pidfd = os.pidfd_open(worker.pid)
         try:
-            messages, writer = await asyncio.open_unix_connection(sock=control)
-            async with asyncio.timeout(10):
-                await Copy(pidfd, messages, data).feed(archive())
-            writer.close()
+            uvloop.run(feed(pidfd, data, control))
         finally:
             worker.kill()
             os.close(pidfd)
             data.close()
-
-
-def test_the_end_comes_after_what_was_not_yet_written() -> None:
-    uvloop.run(feed())
