@@ -1,4 +1,4 @@
-"""A thousand copies while directories and files change places with links to the host's files at the kernel's speed."""
+"""Hundreds of copies while directories and files change places with links to the host's files at the kernel's speed."""
 
 import base64
 import ctypes
@@ -22,7 +22,8 @@ from tests.unix_http import call
 
 pytestmark = pytest.mark.root
 
-REQUESTS = 1000
+REQUESTS = 300
+EXCHANGES = 2000  # rounds of all names: many for each request
 AT_ONCE = 4
 SIZE = 4242  # bytes of the host's file, as no other has
 PLACES = ("/work", "/v", "/b", "/way/deep/volume")
@@ -142,4 +143,4 @@ def test_exchanges(wherryd: Wherryd, exchanged: subprocess.Popen[str], canary: P
     for method in ("HEAD", "GET", "PUT"):
         assert done[method, 200] > 0, done
     exchanges, _ = exchanged.communicate(input="")
-    assert int(exchanges) > REQUESTS, "the names have hardly changed places"
+    assert int(exchanges) > EXCHANGES, "the names have hardly changed places"
