@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
-from errdefs import InvalidArgument, Unavailable
+from errdefs import InvalidArgument, SystemFailure, Unavailable
 from runtime import mount
 from runtime.archive import trees
 from runtime.archive.order import Part, View
@@ -85,6 +85,8 @@ def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
             os.close(target)
     except OSError as error:  # the container has put something else in its place
         raise InvalidArgument(f"cannot mount {part.destination}: {error.strerror}") from error
+    except SystemFailure as error:  # it has just taken away what leads there
+        raise InvalidArgument(error.message) from error
 
 
 def _open(fds: ExitStack, path: str) -> int:
