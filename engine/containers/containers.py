@@ -1,5 +1,6 @@
 """The door to containers: finds them, takes their lock, and calls the verb."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from engine.containers.top import Top, top
 from engine.images import platforms
 from engine.logs.reader import LogQuery, read
 from runtime import cgroups
+from runtime.layers import marks
 
 _replace = msgspec.structs.replace
 
@@ -81,7 +83,9 @@ class Containers(Life):
     async def size(self, container: Container) -> Sizes:
         """What a container takes of the disk; nothing if it is being removed meanwhile."""
         try:
-            usage = await self._machinery.snapshots.usage(container.snapshot)
+            snapshots = self._machinery.snapshots
+            own = (await snapshots.usage(container.snapshot)).size
+            own -= await asyncio.to_thread(marks.size, snapshots.upper(container.snapshot))
         except errdefs.WherryError:
             now = self._store.find(container.id)
             if now is not None and now.state.status not in (Status.REMOVING, Status.DEAD):
@@ -91,7 +95,7 @@ class Containers(Life):
             image = self._images.get(container.image_id).size if container.image_id else 0
         except errdefs.NotFound:
             image = 0
-        return Sizes(usage.size, usage.size + image)
+        return Sizes(own, own + image)
 
     async def create(
         self,

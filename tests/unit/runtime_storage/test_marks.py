@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from runtime.layers.changes import changes, own
-from runtime.layers.marks import PATHS, add_marks
+from runtime.layers.marks import PATHS, add_marks, size
 
 pytestmark = pytest.mark.root
 
@@ -34,6 +34,7 @@ def test_an_image_without_them(upper: Path, image: Path) -> None:
     assert os.readlink(upper / "etc/mtab") == "/proc/mounts"
     found = (upper / "etc").stat()
     assert (found.st_uid, found.st_gid, found.st_mode) == (5, 6, 0o42751)
+    assert size(upper) == len("/proc/mounts")
     assert changes(upper, [image], mount_points=PATHS) == []
     assert sorted(own(upper, [image], mount_points=PATHS)) == ["/.dockerenv", "/etc", "/etc/mtab"]
 
@@ -54,6 +55,7 @@ def test_an_image_that_has_them(upper: Path, image: Path, links: bool) -> None:
         (image / "etc/mtab").write_text("mine")
     add_marks(upper, [image])
     assert [path.name for path in upper.rglob("*")] == ["etc"]
+    assert size(upper) == 0
 
 
 @pytest.mark.parametrize("target", ["/", "/tmp", "../.."])
