@@ -7,7 +7,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.peer.ledger import LEDGER
-from tests.peer.peer import Both, Peer, missing
+from tests.peer.peer import Both, Peer, missing, with_busybox
 from tests.roots import make_root
 
 HERE = Path(__file__).parent
@@ -54,15 +54,8 @@ def peer(busybox_tar: Path) -> Iterator[Peer]:
     """A dockerd for the run."""
     if reason := missing():
         pytest.skip(reason)
-    dockerd = Peer(make_root("peer-"))
-    try:
-        dockerd.start()
-        dockerd.docker(
-            "import", "--change", 'CMD ["sh"]', "-", "busybox:latest", stdin=busybox_tar.read_bytes()
-        )
+    with with_busybox(busybox_tar) as dockerd:
         yield dockerd
-    finally:
-        dockerd.destroy()
 
 
 @pytest.fixture(scope="session")

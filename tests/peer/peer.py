@@ -10,14 +10,16 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.daemon import PATH, Wherryd
 from tests.peer.masks import mask, mask_header
+from tests.roots import make_root
 from tests.unix_http import Response, call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -125,6 +127,19 @@ class Peer:
             self._process.wait()
         for pidfile in (self.root / "exec").glob("containerd/*.pid"):
             end(int(pidfile.read_text()), "containerd")
+
+
+@contextmanager
+def with_busybox(busybox_tar: Path) -> Iterator[Peer]:
+    """A dockerd that has the image busybox:latest."""
+    dockerd = Peer(make_root("peer-"))
+    try:
+        dockerd.start()
+        change = ("--change", 'CMD ["sh"]')
+        dockerd.docker("import", *change, "-", "busybox:latest", stdin=busybox_tar.read_bytes())
+        yield dockerd
+    finally:
+        dockerd.destroy()
 
 
 def end(pid: int, name: str) -> None:
