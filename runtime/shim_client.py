@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.shim import protocol
+from runtime.shim import descriptors, protocol
 
 _CHUNK = 1 << 16
 _FDS = 4
@@ -123,7 +123,7 @@ class Control:
     def _readable(self) -> None:
         assert self._socket is not None
         try:
-            data, fds, _, _ = socket.recv_fds(self._socket, _CHUNK, _FDS, socket.MSG_CMSG_CLOEXEC)
+            data, fds = descriptors.receive(self._socket, _CHUNK, _FDS)
         except BlockingIOError:
             return
         except OSError:
@@ -210,7 +210,7 @@ async def open_stream(state_dir: Path, verb: str, *arguments: str | bytes | int)
         fds: list[int] = []
         while (message := decoder.next()) is None:
             await _until_readable(loop, sock)
-            data, received, _, _ = socket.recv_fds(sock, _CHUNK, _FDS, socket.MSG_CMSG_CLOEXEC)
+            data, received = descriptors.receive(sock, _CHUNK, _FDS)
             fds += received
             if not data:
                 raise ShimLostError

@@ -13,6 +13,7 @@ import sys
 
 from runtime.archive import worker
 from runtime.layers import confine
+from runtime.shim import descriptors
 
 _DAEMON = 3
 _MESSAGE, _MOST = 16, 3
@@ -28,7 +29,7 @@ def main() -> None:
     gc.freeze()
     gc.disable()
     while True:
-        message, fds, _, _ = socket.recv_fds(daemon, _MESSAGE, _MOST, int(socket.MSG_CMSG_CLOEXEC))
+        message, fds = descriptors.receive(daemon, _MESSAGE, _MOST)
         if not message:
             return
         if os.fork() == 0:

@@ -17,6 +17,7 @@ import errdefs
 from errdefs import SystemFailure
 from runtime.archive.order import PathStat, View
 from runtime.pipe import receive
+from runtime.shim import descriptors
 from runtime.spawn import Child, birth
 
 _CHUNK = 1 << 20
@@ -253,7 +254,7 @@ async def _introduced(control: socket.socket) -> int:
     finally:
         loop.remove_reader(control)
     try:
-        _, fds, _, _ = socket.recv_fds(control, 1, 1, int(socket.MSG_CMSG_CLOEXEC))
+        _, fds = descriptors.receive(control, 1, 1)
     except ConnectionError:
         fds = []
     if not fds:

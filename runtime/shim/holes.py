@@ -10,7 +10,7 @@ _POOL = 1 << 14
 _HEADER = 48
 _STEP = 16
 _LARGEST = 512
-_MOST = 3 * _POOL  # bytes of one size; where memory is kept in another way, so much is lost at most
+_MOST = 4 * _POOL  # bytes of one size; where memory is kept in another way, so much is lost at most
 _BYTES_HEAD = 33
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from runtime.shim import native
+from runtime.shim import descriptors, native
 from runtime.shim.cgroup import Cgroups
 from runtime.shim.epoll import ENVIRONMENT, Loop
 
@@ -186,7 +186,7 @@ class Launch:
             return
         connection, _ = self._console.accept()
         with connection:
-            _, fds, _, _ = socket.recv_fds(connection, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+            _, fds = descriptors.receive(connection, 4096, 1)
         self._process.take_console(fds[0])
 
     def _read_pid(self) -> int:

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 
-from runtime.shim import faults, libc
+from runtime.shim import descriptors, faults, libc
 from runtime.shim.epoll import READ, Loop, heed_children
 from runtime.shim.holes import fill_holes
 from runtime.shim.jsonlog import JsonLog
@@ -29,7 +29,6 @@ CONTROL_FD = 3
 NAME = "wherry-zygote"
 _IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)  # shims inherit it
 _OOM_SCORE = b"-998"
-_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 _taken: list[object] = []  # see holes
 
 
@@ -100,7 +99,7 @@ class Zygote:
 
     def _serve(self, _fd: int, _events: int) -> None:
         """Take one order."""
-        message, fds, _, _ = socket.recv_fds(self._daemon, MAX_MESSAGE + 4, 1, _CLOEXEC)
+        message, fds = descriptors.receive(self._daemon, MAX_MESSAGE + 4, 1)
         if not message:
             self._loop.stop()
             return

@@ -93,3 +93,16 @@ def test_nothing_of_the_container_executes(wherryd: Wherryd, copied: int, method
             assert os.makedev(major, minor) not in devices, line
         assert os.stat(worker / "exe").st_dev not in devices
         assert not [fd for fd in (worker / "fd").iterdir() if str(fd.readlink()).startswith("mnt:")]
+
+
+def test_no_descriptor_of_the_daemon_is_inherited(wherryd: Wherryd, copied: int) -> None:
+    """The daemon holds the container's init, its shim and its output; who copies is given a socket."""
+    with stalled(wherryd, REQUESTS["GET"]) as worker:
+        server = Path(f"/proc/{(worker / 'stat').read_text().rpartition(')')[2].split()[1]}")
+        assert sorted(fd.name for fd in (server / "fd").iterdir()) == ["0", "1", "2", "3"]
+        ours = Path(f"/proc/{wherryd.pid}")
+        kept = {fd.name for fd in (ours / "fdinfo").iterdir() if f"Pid:\t{copied}\n" in fd.read_text()}
+        assert kept
+        for name in kept:
+            flags = (ours / "fdinfo" / name).read_text().partition("flags:")[2].split()[0]
+            assert int(flags, 8) & os.O_CLOEXEC
