@@ -7,7 +7,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.peer.ledger import LEDGER
-from tests.peer.peer import Both, Peer, missing, with_busybox
+from tests.peer.peer import POOL, Both, Peer, missing, with_busybox
 from tests.roots import make_root
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def peer(busybox_tar: Path) -> Iterator[Peer]:
 @pytest.fixture(scope="session")
 def peer_wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
     """The daemon that is compared."""
-    daemon = Wherryd(make_root())
+    daemon = Wherryd(make_root(), [POOL])
     try:
         daemon.start()
         daemon.import_busybox(busybox_tar)

@@ -23,6 +23,8 @@ from tests.roots import make_root
 from tests.unix_http import Response, call
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+POOL = "--default-address-pool=base=10.128.0.0/9,size=16"
+"""A flag of both: other daemons of the host, which dockerd does not see, may have all networks of the usual size."""
 _threads = ThreadPoolExecutor(8, "peer")
 
 
@@ -132,7 +134,7 @@ class Peer:
 @contextmanager
 def with_busybox(busybox_tar: Path) -> Iterator[Peer]:
     """A dockerd that has the image busybox:latest."""
-    dockerd = Peer(make_root("peer-"))
+    dockerd = Peer(make_root("peer-"), POOL)
     try:
         dockerd.start()
         change = ("--change", 'CMD ["sh"]')

@@ -45,9 +45,9 @@ class Side:
 
     def _of_a_request(self) -> list[dict[str, Any]]:
         """Asked of anything."""
-        self.plugin.calls()
+        self._calls()
         call(self.daemon.socket, "GET", "/version")
-        return self.plugin.calls()
+        return self._calls()
 
     def say(self, name: str, verb: str, **fault: Any) -> None:
         """What one of them answers from now on."""

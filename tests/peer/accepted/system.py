@@ -28,7 +28,7 @@ _INFO = (
     *(
         Accepted(INFO, f"body.{field}", OWN)
         for field in (
-            *("ID", "Driver", "NFd", "NGoroutines", "ServerVersion", "Runtimes.runc.path"),
+            *("ID", "Driver", "NFd", "NGoroutines", "ServerVersion", "Runtimes.*.path"),
             *("ContainerdCommit.*", "RuncCommit.*", "InitCommit.*"),
         )
     ),
@@ -36,10 +36,9 @@ _INFO = (
         Accepted(INFO, f"body.{field}!", OWN)
         for field in ("DriverStatus", "Plugins.Network", "Plugins.Log", "Warnings")
     ),
-    Accepted(INFO, "body.Runtimes.runc.status.*", "the features are shown as runc prints them"),
-    Accepted(
-        INFO, "body.Runtimes.*!", "there is no containerd to name runtimes for, and the peer's are for tests"
-    ),
+    Accepted(INFO, "body.Runtimes.*.status.*", "the features are shown as runc prints them"),
+    Accepted(INFO, "body.Runtimes.*!", "the peer's are for tests"),
+    Accepted(INFO, "body.CDISpecDirs!", NEWER),
     Accepted(INFO, "body.KernelMemoryTCP!", NEWER),
     Accepted(INFO, "body.BridgeNf*", "the bridge's packets do not go through netfilter, and need not"),
     Accepted(INFO, "body.RegistryConfig.AllowNondistributable*!", NEWER),
