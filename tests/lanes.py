@@ -16,7 +16,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent
 CACHE = TESTS.parent / ".pytest_cache"
 SECOND = ("crash", "network", "peer", "vm")
-ACCIDENTS = 8
+ACCIDENTS = 20
 NO_TESTS = 5
 _PROGRESS = re.compile(rb"^[.sxXFE]+ +\[ *\d+%\]$")
 
