@@ -39,7 +39,15 @@ def write(path: str, out: int, encoding: str, identity: Identity = HOST) -> None
 
 
 def _pack(path: str, out: int, identity: Identity) -> None:
-    found = resource.look(path)
+    try:
+        _pack_found(path, resource.look(path), out, identity)
+    except OSError as error:
+        if error.errno in resource.CHANGED:
+            raise resource.refused(error, f"open {path}: ") from error
+        raise
+
+
+def _pack_found(path: str, found: os.stat_result, out: int, identity: Identity) -> None:
     name = resource.base(path)
     if stat.S_ISDIR(found.st_mode):
         top = b"" if name == "/" else os.fsencode(name)

@@ -14,6 +14,8 @@ from runtime.archive.order import PathStat
 
 _MAX_LINKS = 255
 _MISSING = (errno.ENOENT,)
+CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""What is met where the container has just put something else in a file's place, or nothing."""
 # Go's os.FileMode
 _TYPES = {
     stat.S_IFDIR: 1 << 31,

@@ -4,6 +4,7 @@ The container may change all of its files meanwhile. It cannot lead us out: what
 root, by descriptors, and once we are inside there is nothing else.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from errdefs import InvalidArgument, SystemFailure, Unavailable
 from runtime import mount
-from runtime.archive import trees
+from runtime.archive import resource, trees
 from runtime.archive.order import Part, View
 from runtime.paths import make_mountpoint, open_in_root
 
@@ -83,10 +84,19 @@ def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
             trees.attach(tree, target, read_only=read_only)
         finally:
             os.close(target)
-    except OSError as error:  # the container has put something else in its place
-        raise InvalidArgument(f"cannot mount {part.destination}: {error.strerror}") from error
-    except SystemFailure as error:  # it has just taken away what leads there
-        raise InvalidArgument(error.message) from error
+    except OSError as error:
+        raise _refused(error, f"cannot mount {part.destination}: {error.strerror}") from error
+    except SystemFailure as error:
+        raise _refused(error.__cause__, error.message) from error
+
+
+def _refused(error: BaseException | None, message: str) -> InvalidArgument | SystemFailure:
+    """What the container has caused is no fault of the host's."""
+    changed = isinstance(error, OSError) and error.errno in (
+        *resource.CHANGED,
+        errno.EAGAIN,
+    )  # see openat2(2)
+    return InvalidArgument(message) if changed else SystemFailure(message)
 
 
 def _open(fds: ExitStack, path: str) -> int:
