@@ -2,29 +2,25 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import errdefs
 from errdefs import SystemFailure
+from runtime.archive.forker import Forker
 from runtime.archive.order import PathStat, View
 from runtime.pipe import receive
 from runtime.shim import descriptors
-from runtime.spawn import Child, birth
 
 _CHUNK = 1 << 20
 _MAX_LINE = 1 << 16
-_DAEMON = 3
-_ABOVE = 32
-_LAST_WORDS = 5.0  # seconds
+_BIRTHS = 2
 _PATIENCE = (
     1.0  # seconds until an idle server is let go: `docker cp` asks twice, and is often called in a row
 )
@@ -117,8 +113,7 @@ class Workers:
     def __init__(self, directory: Path) -> None:
         """`directory`: an empty one of this daemon's own, on which each worker mounts what it sees. It is made."""
         self._directory = directory
-        self._servers: set[Child] = set()
-        self._socket: socket.socket | None = None  # of the one that takes orders
+        self._forker = Forker()
         self._working = 0
         self._idle: asyncio.TimerHandle | None = None
 
@@ -134,14 +129,7 @@ class Workers:
         """A worker that does `order` in a view; after the block it is gone. SystemFailure when there can be none."""
         async with AsyncExitStack() as opened:
             opened.enter_context(self._at_work())
-            control, theirs = (opened.enter_context(end) for end in _pair())
-            data, its_data = (opened.enter_context(end) for end in _pair())
-            passed = [theirs.fileno(), its_data.fileno()]
-            await self._order(passed if namespace is None else [*passed, namespace])
-            theirs.close()
-            its_data.close()
-            pidfd = await _introduced(control)
-            opened.callback(os.close, pidfd)
+            pidfd, control, data = await self._born(opened, namespace)
             messages, writer = await asyncio.open_unix_connection(sock=control.dup(), limit=_MAX_LINE)
             opened.callback(writer.close)
             copy = Copy(pidfd, messages, data)
@@ -159,68 +147,38 @@ class Workers:
         finally:
             self._working -= 1
             if not self._working:
-                self._idle = asyncio.get_running_loop().call_later(_PATIENCE, self._let_go)
+                self._idle = asyncio.get_running_loop().call_later(_PATIENCE, self._forker.let_go)
 
-    def _let_go(self) -> None:
-        """The server ends when its socket closes."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    async def _born(
+        self, opened: AsyncExitStack, namespace: int | None
+    ) -> tuple[int, socket.socket, socket.socket]:
+        """A worker's descriptor, its control socket and the one for its archive.
 
-    async def _order(self, passed: list[int]) -> None:
-        for _ in range(2):
-            if self._socket is None:
+        One that does not come, as the server has died, is asked for once more.
+        """
+        for _ in range(_BIRTHS):
+            if self._forker.pid == 0:
                 await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-            if self._socket is None:
-                self._start()
-            assert self._socket is not None
-            try:
-                while True:
-                    try:
-                        socket.send_fds(self._socket, [b"."], passed)
-                        return
-                    except BlockingIOError:  # many at once: it takes them one by one
-                        await asyncio.sleep(0.002)
-            except OSError:  # it has just died
-                self._socket = None
-        raise SystemFailure("cannot copy: the process that forks workers does not stay alive")
-
-    def _start(self) -> None:
-        """On the main thread: the server is killed when the thread that started it ends."""
-        with ExitStack() as opened:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            opened.enter_context(theirs)
-            above = fcntl.fcntl(theirs.fileno(), fcntl.F_DUPFD_CLOEXEC, _ABOVE)
-            opened.callback(os.close, above)
-            argv = [sys.executable, "-I", "-m", "runtime.archive.server"]
-            try:
-                server = Child(birth(argv, executable=sys.executable, pass_fds=[(above, _DAEMON)]))
-            except OSError as error:
-                ours.close()
-                raise SystemFailure(f"cannot start {sys.executable}: {error.strerror}") from error
-        ours.settimeout(0)
-        self._servers.add(server)
-        self._socket = ours
-        server.when_ended(lambda _code: self._ended(server, ours))
-
-    def _ended(self, server: Child, ours: socket.socket) -> None:
-        self._servers.discard(server)
-        ours.close()
-        if self._socket is ours:
-            self._socket = None
+            async with AsyncExitStack() as tried:
+                control, theirs = (tried.enter_context(end) for end in _pair())
+                data, its_data = (tried.enter_context(end) for end in _pair())
+                passed = [theirs.fileno(), its_data.fileno()]
+                await self._forker.order(passed if namespace is None else [*passed, namespace])
+                theirs.close()
+                its_data.close()
+                pidfd = await _introduced(control)
+                if pidfd >= 0:
+                    tried.callback(os.close, pidfd)
+                    opened.push_async_callback(tried.pop_all().aclose)
+                    return pidfd, control, data
+            await self._forker.failed()
+        raise SystemFailure(f"cannot copy: no process came to do it{await self._forker.why()}")
 
     async def close(self) -> None:
         """Let the server end, and workers with it."""
         if self._idle is not None:
             self._idle.cancel()
-        self._let_go()
-        for server in tuple(self._servers):
-            try:
-                async with asyncio.timeout(_LAST_WORDS):
-                    await server.wait()
-            except TimeoutError:
-                server.kill()
-                await server.wait()
+        await self._forker.close()
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:
@@ -245,7 +203,7 @@ async def _sent(writer: asyncio.StreamWriter, chunk: bytes) -> bool:
 
 
 async def _introduced(control: socket.socket) -> int:
-    """The worker's descriptor of itself, which it sends first."""
+    """The worker's descriptor of itself, which it sends first; -1 when none came of it."""
     loop = asyncio.get_running_loop()
     there: asyncio.Future[None] = loop.create_future()
     loop.add_reader(control, _settle, there)
@@ -257,6 +215,4 @@ async def _introduced(control: socket.socket) -> int:
         _, fds = descriptors.receive(control, 1, 1)
     except ConnectionError:
         fds = []
-    if not fds:
-        raise SystemFailure("the process that copies was not born")
-    return fds[0]
+    return fds[0] if fds else -1

@@ -288,12 +288,9 @@ def _filled(fd: int, size: int) -> bytes:
 
 
 def _names(directory: int) -> Iterator[tuple[str, bool]]:
-    """What is in a directory, and whether it surely is a regular file; nothing in one that is removed by now."""
-    try:
-        with os.scandir(directory) as entries:
-            return iter(sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries))
-    except FileNotFoundError:
-        return iter(())
+    """What is in a directory, and whether it surely is a regular file."""
+    with os.scandir(directory) as entries:
+        return iter(sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries))
 
 
 def main() -> None:

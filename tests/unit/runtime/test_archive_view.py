@@ -11,7 +11,6 @@ import pytest
 from errdefs import InvalidArgument, SystemFailure
 from runtime.archive import view
 from runtime.archive.order import Part
-from runtime.layers import packer
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -56,8 +55,3 @@ def test_a_host_that_cannot(tmp_path: Path) -> None:
             view._lay(root, Part("/a/b", ""), root, read_only=False)
     finally:
         os.close(root)
-
-
-def test_nothing_is_in_a_directory_that_was_removed(tmp_path: Path) -> None:
-    with removed(tmp_path / "gone") as directory:
-        assert list(packer._names(directory)) == []
