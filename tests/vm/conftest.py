@@ -45,7 +45,10 @@ def installed(machine: Machine) -> Machine:
     machine.run(
         "cp /opt/wherry/machine/wherry.service /opt/wherry/machine/wherry.socket /etc/systemd/system/"
     )
-    machine.run("systemctl daemon-reload && systemctl enable --now wherry.socket wherry.service && sync")
+    # Its first start takes two minutes emulated beside other work, nearly all of it loading Python's modules.
+    machine.run(
+        "systemctl daemon-reload && systemctl enable --now wherry.socket wherry.service && sync", timeout=400
+    )
     machine.run("docker import --change 'CMD [\"sh\"]' /opt/wherry/machine/busybox.tar busybox:latest")
     return machine
 

@@ -14,6 +14,11 @@ DISK = "/dev/vda"
 def start(vm: Machine, options: str) -> str:
     """Run a container called box; the directory of its control group."""
     vm.run(f"docker run -d --name box {options} busybox sleep 1000")
+    return group_of_box(vm)
+
+
+def group_of_box(vm: Machine) -> str:
+    """The directory of the control group of the container called box, which runs."""
     group = vm.output("cat /proc/$(docker inspect -f '{{.State.Pid}}' box)/cgroup").removeprefix("0::")
     return f"/sys/fs/cgroup{group}"
 
@@ -44,12 +49,20 @@ def number(vm: Machine) -> str:
 
 
 def test_block_devices(vm: Machine) -> None:
-    group = start(
-        vm,
-        f"--device-read-bps {DISK}:1mb --device-write-bps {DISK}:2mb --device-read-iops {DISK}:300 "
-        f"--device-write-iops {DISK}:400",
-    )
-    assert read(vm, group, "io.max") == [f"{number(vm)} rbps=1048576 wbps=2097152 riops=300 wiops=400"]
+    """Asked for by the API: Debian's docker 26.1.5 loses --device-read-bps and its kin (docker/cli issue 5321)."""
+    rates = {"ReadBps": MIB, "WriteBps": 2 * MIB, "ReadIOps": 300, "WriteIOps": 400}
+    throttles = {f"BlkioDevice{name}": [{"Path": DISK, "Rate": rate}] for name, rate in rates.items()}
+    body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": throttles}
+    assert json.loads(call(vm, "/containers/create?name=box", body))["Warnings"] == []
+    vm.run("docker start box")
+    group = group_of_box(vm)
+    limits = f"{number(vm)} rbps=1048576 wbps=2097152 riops=300 wiops=400"
+    assert read(vm, group, "io.max") == [limits]
+    asked = {"BlkioDeviceReadBps": [{"Path": DISK, "Rate": 5_000_000}], "BlkioDeviceWriteIOps": []}
+    assert json.loads(call(vm, "/containers/box/update", asked)) == {"Warnings": None}
+    assert read(vm, group, "io.max") == [f"{number(vm)} rbps=5000000 wbps=2097152 riops=300 wiops=max"]
+    call(vm, "/containers/box/update", {name: [] for name in throttles})
+    assert read(vm, group, "io.max") == [""]
 
 
 def test_weights(vm: Machine) -> None:
@@ -69,15 +82,6 @@ def test_weights(vm: Machine) -> None:
         assert read(vm, group, "io.bfq.weight") == [f"default 500 {number(vm)} 600"]
     finally:
         vm.run(f"docker rm -f box; echo {before} > {scheduler}")
-
-
-def test_updates_of_block_devices(vm: Machine) -> None:
-    group = start(vm, f"--device-read-bps {DISK}:1mb --device-write-iops {DISK}:400")
-    asked = {"BlkioDeviceReadBps": [{"Path": DISK, "Rate": 5_000_000}], "BlkioDeviceWriteIOps": []}
-    assert json.loads(call(vm, "/containers/box/update", asked)) == {"Warnings": None}
-    assert read(vm, group, "io.max") == [f"{number(vm)} rbps=5000000 wbps=max riops=max wiops=max"]
-    call(vm, "/containers/box/update", {"BlkioDeviceReadBps": []})
-    assert read(vm, group, "io.max") == [""]
 
 
 def test_memory(vm: Machine) -> None:
