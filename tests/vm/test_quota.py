@@ -22,6 +22,7 @@ class Limited:
         self.vm = vm
         self.root = f"/srv/{kind}"
         self.socket = f"{self.root}.sock"
+        self.unit = f"limited-{kind}"
         command, option = MAKE[kind]
         vm.run(f"mkdir -p {self.root} && truncate -s 400M {self.root}.img && {command} {self.root}.img")
         vm.run(f"mount -o loop,{option} {self.root}.img {self.root}", timeout=SLOW)
@@ -35,7 +36,7 @@ class Limited:
         service = "Type=notify Delegate=yes KillMode=process TimeoutStartSec=infinity"
         properties = " ".join(f"-p {line}" for line in service.split())
         self.vm.run(
-            f"systemd-run --quiet --collect --unit limited {properties} wherryd {arguments}", timeout=SLOW
+            f"systemd-run --quiet --collect --unit {self.unit} {properties} wherryd {arguments}", timeout=SLOW
         )
 
     def docker(self, command: str) -> str:
@@ -59,7 +60,7 @@ def limited(request: pytest.FixtureRequest, installed: Machine) -> Iterator[Limi
     daemon.start()
     daemon.output("import --change 'CMD [\"sh\"]' /opt/wherry/machine/busybox.tar busybox:latest")
     yield daemon
-    installed.run("systemctl stop limited", check=False)
+    installed.run(f"systemctl stop {daemon.unit}", check=False)
     installed.run(f"umount {daemon.root} && rm {daemon.root}.img")
 
 
@@ -92,8 +93,9 @@ def test_a_daemon_that_dies(limited: Limited) -> None:
     assert len(kept) == 1
     gone = limited.output("create --name gone --storage-opt size=8m busybox")
     assert len(limited.projects()) == 2
-    limited.vm.run("systemctl kill -s KILL --kill-whom main limited")
-    limited.vm.until("systemctl show -P ActiveState limited", "inactive")
+    limited.vm.run(f"systemctl kill -s KILL --kill-whom main {limited.unit}")
+    limited.vm.until(f"systemctl show -P ActiveState {limited.unit}", "failed")
+    limited.unit += "-again"  # systemd keeps the name as long as the container runs
     snapshots = f"{limited.root}/data/snapshots"
     limited.vm.run(f"mv {snapshots}/active/{gone} {snapshots}/tmp/")
     limited.start("--storage-opt overlay2.size=6m")
