@@ -6,7 +6,6 @@ be the root of a running container: it becomes our root, and every object is rea
 descriptors and through no link.
 """
 
-import contextlib
 import errno
 import json
 import os
@@ -124,9 +123,15 @@ class Packer:
         self._header(found, name)
 
     def _special(self, found: os.stat_result, base: bytes, name: bytes) -> None:
-        if not self._hard_link(found, name):
-            with contextlib.suppress(FileNotFoundError):
-                self._header(found, name, link=os.readlink(base) if stat.S_ISLNK(found.st_mode) else b"")
+        if self._hard_link(found, name):
+            return
+        try:
+            link = os.readlink(base) if stat.S_ISLNK(found.st_mode) else b""
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EINVAL):  # it went, or is no link any more
+                raise
+            return
+        self._header(found, name, link=link)
 
     def _file(self, here: int, base: str) -> None:
         name = b"/".join([*self._path, os.fsencode(base)])
