@@ -59,7 +59,9 @@ def open_beneath(root_fd: int, path: str, flags: int) -> int:
     Raises InvalidArgument for a NUL in the path, OSError EXDEV for what leads outside (absolute links do), else as
     open(2) would.
     """
-    return _openat2(root_fd, path, _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS))
+    return _openat2(
+        root_fd, path, _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
+    )
 
 
 def read_in_root(root: Path, path: str, limit: int = 1 << 20) -> bytes | None:
