@@ -16,7 +16,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 CACHE = TESTS.parent / ".pytest_cache"
-SECOND = ("crash", "network", "peer")
+SECOND = ("crash", "network", "peer", "unit")
 ALONE = "vm"
 ACCIDENTS = 20
 NO_TESTS = 5
