@@ -112,8 +112,9 @@ def _containers(wherryd: Wherryd) -> None:
         wherryd.get(target)
     wherryd.call("POST", f"/containers/{bare}/start")
     wherryd.call("POST", f"/containers/{bare}/wait")
-    privileged = {"Image": "busybox", "HostConfig": {"Privileged": True}}
-    wherryd.get(f"/containers/{wherryd.call('POST', '/containers/create', privileged).json['Id']}/json")
+    for host in ({"Privileged": True}, {"DeviceRequests": [{"Count": 1}]}):
+        made = wherryd.call("POST", "/containers/create", {"Image": "busybox", "HostConfig": host}).json
+        wherryd.get(f"/containers/{made['Id']}/json")
     for _ in range(2):
         wherryd.call("POST", "/containers/prune")
     for target in ("/networks/prune", "/build/prune"):
