@@ -274,6 +274,7 @@ def test_an_account_without_ranges() -> None:
 
 def test_the_account_that_is_made(tmp_path: Path) -> None:
     """`default` makes Docker's account with ranges behind all others: in an /etc of its own, without the host's."""
+    before = Path("/etc/passwd").read_text()
     for name in ("upper", "work"):
         (tmp_path / name).mkdir()
     code = (
@@ -290,6 +291,7 @@ def test_the_account_that_is_made(tmp_path: Path) -> None:
         ["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == ["[[[0, 265536, 65536]], [[0, 265536, 65536]]]"] * 2
+    assert Path("/etc/passwd").read_text() == before
 
 
 @pytest.mark.parametrize("stopped", [False, True])
