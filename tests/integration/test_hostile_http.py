@@ -305,7 +305,7 @@ CREATE = [
 
 
 # As with dockerd, only the runtime, or the kernel, tells whether these can be; its no is a 500.
-KERNELS = [("HostConfig", name) for name in ("OomScoreAdj", "Sysctls", "CpuShares")]
+KERNELS = [("HostConfig", name) for name in ("OomScoreAdj", "Sysctls", "CpuShares", "CpuRealtimeRuntime")]
 
 
 def test_every_field_of_a_create_with_every_kind_of_value(wherryd: Wherryd) -> None:

@@ -66,7 +66,8 @@ def records(wherryd: Wherryd, name: str) -> list[str]:
 async def test_a_line_of_100_mb(wherryd: Wherryd, crowd: Crowd) -> None:
     """It becomes full records and a last one; the line after it is one of its own."""
     script = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo after"
-    container = await crowd.run("long", Cmd=["sh", "-c", script])
+    whole = {"Type": "json-file", "Config": {"max-size": "1p"}}
+    container = await crowd.run("long", Cmd=["sh", "-c", script], HostConfig={"LogConfig": whole})
     await crowd.done("POST", f"containers/{container}/wait")
     *full, last, after = await asyncio.to_thread(records, wherryd, "long")
     assert set(full) == {"x" * RECORD}
