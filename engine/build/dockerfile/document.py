@@ -1,0 +1,36 @@
+"""A whole Dockerfile as a value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.build.dockerfile.instructions import Arg, From, Instruction
+from engine.build.source import Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A FROM and what follows it."""
+
+    start: From
+    instructions: Sequence[Instruction]
+
+    @property
+    def name(self) -> str:
+        """Lower case, "" for one without a name."""
+        return self.start.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dockerfile:
+    """A whole file. `arguments` are the ARGs before the first FROM; `escape` is the escape character.
+
+    `syntax` and `check` are the values of these directives, "" where there are none. `warnings` are what the parser
+    noticed: lines of empty continuation, as (text, position).
+    """
+
+    stages: Sequence[Stage]
+    arguments: Sequence[Arg] = ()
+    escape: str = "\\"
+    syntax: str = ""
+    check: str = ""
+    warnings: Sequence[tuple[str, Position]] = ()
