@@ -1,0 +1,49 @@
+"""What a client asks of a build, whichever API it came by."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.build.steps import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An exporter, a cache source or a cache destination: `kind` is its type ("image", "local", "inline", …)."""
+
+    kind: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """One build. `arguments` and `labels` are as given; a None argument has no value and is taken for undefined.
+
+    `contexts` maps named contexts to what they are ("docker-image://…", "oci-layout://…", "https://…", "local:name",
+    "target:name"). `pull`: images are asked for anew at their registries. `no_cache_stages` None is none, () is all.
+    """
+
+    id: str
+    filename: str = "Dockerfile"
+    target: str = ""
+    arguments: Mapping[str, str | None] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    platforms: Sequence[str] = ()
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    remote: str = ""
+    """A context that the daemon fetches itself: a URL or a git repository."""
+    no_cache_stages: Sequence[str] | None = None
+    pull: bool = False
+    network: str = "default"
+    extra_hosts: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+    insecure: bool = False
+    """Whether the entitlement security.insecure was granted."""
+    host_network: bool = True
+    exporters: Sequence[Target] = ()
+    cache_from: Sequence[Target] = ()
+    cache_to: Sequence[Target] = ()
+    check: bool = False
+    """Only look at the Dockerfile: `docker build --check`."""
+    classic: bool = False
+    """By the classic API: configs and histories are made as its builder makes them."""

@@ -1,0 +1,64 @@
+"""What a build asks of its client while it goes on: files, secrets, agents, credentials, and where results go.
+
+buildx serves this over its session. Builds of the classic API have no session: `None`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+Meter = Callable[[int], Awaitable[None]]
+"""Told how many bytes have come so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which files of a client's directory: patterns of .dockerignore's kind, and paths whose links are followed."""
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    follow: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """Of a registry; a `username` "" with a secret is an identity token."""
+
+    username: str = ""
+    secret: str = field(default="", repr=False)
+
+
+class Session(Protocol):
+    """One client. Unavailable once it has gone."""
+
+    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
+        """Bring a directory of the client (`context`, `dockerfile`, a named one) into an empty directory.
+
+        NotFound for one that the client does not have.
+        """
+
+    async def upload(self, url: str) -> AsyncIterator[bytes]:
+        """What the client gives at a URL of its session: a context that was piped into it."""
+
+    async def secret(self, name: str) -> bytes:
+        """NotFound for one that the client does not have."""
+
+    async def agent(self, name: str) -> bool:
+        """Whether the client forwards that SSH agent."""
+
+    async def forward_agent(
+        self, name: str, read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        """Carry one connection to an agent until either side ends it; b"" from `read` is that end."""
+
+    async def credentials(self, host: str) -> Credentials | None:
+        """What the client has for a registry, None for nothing."""
+
+    async def send_directory(self, exporter: str, directory: Path, meter: Meter) -> None:
+        """Write a directory's tree to where the client wants an exporter's result."""
+
+    async def send_file(
+        self, exporter: str, chunks: AsyncIterator[bytes], metadata: dict[str, str], meter: Meter
+    ) -> None:
+        """Write one file there."""

@@ -1,0 +1,166 @@
+"""The build cache's records: what a step made, found again by its key; and directories of cache mounts.
+
+In memory for readers, in the database for good. They keep their layers and blobs alive.
+"""
+
+import logging
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from engine.build.refs import Layer
+from engine.database import Database
+
+_log = logging.getLogger(__name__)
+_USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of a record's use
+
+REGULAR, CACHE_MOUNT = "regular", "exec.cachemount"
+SCHEMA = """
+CREATE TABLE build_cache (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
+"""
+_PUT = "INSERT INTO build_cache (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One thing that the cache keeps. Times are Unix nanoseconds, sizes bytes.
+
+    `id` is what `docker builder du` shows. `key` finds a step again ("" for what is not found by a key), `layers` are
+    its own, the lowest first: none for a step that changed nothing, several for the layers of an image that was pulled
+    for builds alone, of which `blobs` are the documents. `directory` is that of a cache mount, below
+    data_root/build/cache. `parent` is the id of the record of its root, "" for none.
+    """
+
+    id: str
+    kind: str = REGULAR
+    key: str = ""
+    description: str = ""
+    layers: tuple[Layer, ...] = ()
+    blobs: tuple[str, ...] = ()
+    directory: str = ""
+    parent: str = ""
+    root: str = ""  # chain id that the layers stand on
+    size: int = 0
+    created: int
+    used: int
+    uses: int = 1
+
+
+class CacheStore:
+    """Reads see a change only after its commit."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._records: dict[str, Record] = {}
+        self._keys: dict[str, str] = {}  # key: record id
+        self._using: Counter[str] = Counter()
+        self._noted: dict[str, int] = {}  # record id: its use as the database has it
+
+    async def load(self, whole: Callable[[Record], bool] = lambda _: True) -> None:
+        """Read the records, once, at boot; those that are not `whole` any more are removed."""
+        gone: list[str] = []
+        for record_id, raw in await self._database.read(_all_rows):
+            try:
+                record = msgspec.json.decode(raw, type=Record)
+            except msgspec.DecodeError as error:
+                _log.warning("the record %s of the build cache cannot be read: %s", record_id, error)
+                gone.append(record_id)
+                continue
+            if whole(record):
+                self._publish(record)
+            else:
+                gone.append(record_id)
+        await self.remove(gone)
+
+    def all(self) -> list[Record]:
+        """Every record, in no order."""
+        return list(self._records.values())
+
+    def get(self, record_id: str) -> Record | None:
+        """The record of that id."""
+        return self._records.get(record_id)
+
+    def find(self, key: str) -> Record | None:
+        """The record of a step."""
+        return self._records.get(self._keys.get(key, ""))
+
+    def layers(self) -> set[str]:
+        """Chain ids of all layers that the cache refers to."""
+        return {layer.chain_id for record in self.all() for layer in record.layers}
+
+    def blobs(self) -> set[str]:
+        """Digests of all content that the cache refers to."""
+        layers = {layer.blob for record in self.all() for layer in record.layers}
+        return layers.union(*(record.blobs for record in self.all()))
+
+    async def save(self, record: Record) -> None:
+        """Commit a record. One of another id with the same key gives way to it."""
+        former = self._keys.get(record.key) if record.key else None
+        replaced = [] if former in (None, record.id) else [former]
+        raw = msgspec.json.encode(record)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM build_cache WHERE id = ?", [(each,) for each in replaced])
+            connection.execute(_PUT, (record.id, raw))
+
+        await self._database.write(write)
+        for each in replaced:
+            self._records.pop(str(each), None)
+        self._publish(record)
+
+    async def touch(self, record_id: str) -> None:
+        """Note that a record was of use; written at most once a minute."""
+        record, now = self._records.get(record_id), time.time_ns()
+        if record is None:
+            return
+        used = msgspec.structs.replace(record, used=now, uses=record.uses + 1)
+        self._records[record_id] = used
+        if now - self._noted.get(record_id, record.used) > _USE_IS_NOTED:
+            self._noted[record_id] = now
+            raw = msgspec.json.encode(used)
+            await self._database.write(
+                lambda connection: connection.execute(
+                    "UPDATE build_cache SET record = ? WHERE id = ?", (raw, record_id)
+                ),
+                durable=False,
+            )
+
+    async def remove(self, record_ids: Iterable[str]) -> None:
+        """Commit the end of records; what they kept is their caller's to let go of."""
+        gone = [(each,) for each in record_ids]
+        if not gone:
+            return
+        await self._database.write(
+            lambda connection: connection.executemany("DELETE FROM build_cache WHERE id = ?", gone), removes=True
+        )
+        for (record_id,) in gone:
+            record = self._records.pop(record_id, None)
+            self._noted.pop(record_id, None)
+            if record is not None and self._keys.get(record.key) == record_id:
+                del self._keys[record.key]
+
+    @contextmanager
+    def using(self, record_ids: Sequence[str]) -> Iterator[None]:
+        """These are in use: `du` shows it, and no prune takes them."""
+        self._using.update(record_ids)
+        try:
+            yield
+        finally:
+            self._using.subtract(record_ids)
+            self._using += Counter()
+
+    def in_use(self, record_id: str) -> bool:
+        """Whether a build works with it."""
+        return record_id in self._using
+
+    def _publish(self, record: Record) -> None:
+        self._records[record.id] = record
+        if record.key:
+            self._keys[record.key] = record.id
+
+
+def _all_rows(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:
+    return connection.execute("SELECT id, record FROM build_cache").fetchall()

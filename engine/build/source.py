@@ -1,0 +1,44 @@
+"""Where in a Dockerfile something is, and what is wrong there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import errdefs
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Lines from `first` to `last`, from 1."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A Dockerfile as it came: its name for people, and its bytes."""
+
+    name: str
+    content: bytes
+
+    def excerpt(self, positions: Sequence[Position], around: int = 3) -> str:
+        """The lines of those positions, marked, with those around them, numbered: as buildx shows them."""
+        lines = self.content.decode(errors="replace").splitlines()
+        wrong = {line for each in positions for line in range(each.first, each.last + 1)}
+        if not wrong:
+            return ""
+        first, last = max(1, min(wrong) - around), min(len(lines), max(wrong) + around)
+        shown = [
+            f"{number:4} | {'>>>' if number in wrong else '   '} {lines[number - 1]}".rstrip()
+            for number in range(first, last + 1)
+        ]
+        where = f"{self.name}:{min(wrong)}"
+        return "\n".join([where, "-" * 20, *shown, "-" * 20])
+
+
+class DockerfileError(errdefs.InvalidArgument):
+    """What cannot be built as it is written; `message` is the text, `positions` where."""
+
+    def __init__(self, message: str, *positions: Position) -> None:
+        super().__init__(message)
+        self.positions = positions
