@@ -123,12 +123,12 @@ class BlobSession:
         """Hold a blob if it is there."""
         return await self._holds.take(digest, self.digests)
 
-    async def finish(self, ingest: Ingest) -> Descriptor:
-        """Make a held blob of what was written."""
+    async def finish(self, ingest: Ingest, *, durable: bool = True) -> Descriptor:
+        """Make a held blob of what was written; see `Ingest.commit`."""
         made: list[Descriptor] = []
 
         async def commit() -> str:
-            made.append(await ingest.commit())
+            made.append(await ingest.commit(durable=durable))
             return made[0].digest
 
         await self._holds.hold(commit(), self.digests)

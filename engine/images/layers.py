@@ -151,6 +151,22 @@ class Layers:
                     await self._commit(layer.chain_id, key, applied, parent)
             session.sizes[layer.chain_id, layer.blob] = applied.size
 
+    async def adopt(self, session: LayerSession, chain_id: str, key: str) -> None:
+        """Make a layer of an active snapshot that holds it and stands on its parent, which must be held.
+
+        It is durable once `settle` was called. If the layer is there already the snapshot is left as it is.
+        """
+        session.hold(chain_id)
+        async with self._lock(chain_id):
+            if not self.exists(chain_id):
+                await self._snapshots.commit(chain_id, key, durable=False)
+                async with self._committed:
+                    self._committed.notify_all()
+
+    async def settle(self) -> None:
+        """Make all layers durable, before anything durable refers to them."""
+        await self._snapshots.settle()
+
     async def prune(self, chain_ids: list[str]) -> list[str]:
         """Remove those layers, given from the lowest up, that nothing needs; what was removed."""
         removed: list[str] = []

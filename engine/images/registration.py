@@ -105,11 +105,13 @@ class Registrar:
     ) -> Image:
         """Make the image of layers that are there and held; see `_following` for one that is there already."""
         faults.hit(f"{verb}.layers")
-        made = await self._documents(candidate, unpacked, blobs)
+        made = await self.documents(candidate, unpacked, blobs)
         faults.hit(f"{verb}.documents")
         async with self._store.lock(made.id):
             former = self._store.recorded(made.id)
             image = await self._following(made, former, blobs) if former else made
+            await self._layers.settle()
+            await self._content.settle()
             image = await self._store.save(image, names)
         faults.hit(f"{verb}.save")
         return image
@@ -198,7 +200,8 @@ class Registrar:
             return known
         return await _describe(unpacking, blob, await self._layers.verify(unpacking))
 
-    async def _documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
+    async def documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
+        """The image of layers that are there and held, unrecorded: config and manifest are stored, and held."""
         image_id = await blobs.put(self._content, candidate.raw_config)
         manifest = candidate.manifest or own_manifest(image_id, len(candidate.raw_config), unpacked)
         return Image(
@@ -223,15 +226,19 @@ def require_runnable(made_for: ImageConfig) -> None:
         raise errdefs.InvalidArgument(f"cannot load {system} image on linux")
 
 
+async def media_type(blob: Path) -> str:
+    """What the blob of a layer is, by its first bytes."""
+    return _LAYER + _SUFFIXES[detect(await asyncio.to_thread(_head, blob))]
+
+
 async def _describe(unpacking: Unpacking, blob: Blob, size: int) -> Layer:
-    head = await asyncio.to_thread(_head, unpacking.blob)
     return Layer(
         diff_id=unpacking.diff_id,
         chain_id=unpacking.chain_id,
         size=size,
         blob=blob.digest,
         blob_size=blob.size,
-        media_type=_LAYER + _SUFFIXES[detect(head)],
+        media_type=await media_type(unpacking.blob),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Self
 
 from errdefs import InvalidArgument, SystemFailure
 from runtime.content.store import Descriptor, check_digest
+from runtime.unsettled import Unsettled
 
 WHOLE = ".whole"
 """Ends the name of the mark of a blob that is there and retained."""
@@ -18,13 +19,14 @@ _CHUNK = 1 << 20  # what is gathered before a thread hashes and writes it
 class LocalIngest:
     """See runtime.content.store.Ingest. One writer at a time."""
 
-    def __init__(self, ref: str, refs: set[str], path: Path, blobs: Path) -> None:
+    def __init__(self, ref: str, refs: set[str], path: Path, blobs: Path, unsettled: Unsettled) -> None:
         """Begun by LocalContentStore.ingest; the file is made with the first bytes."""
         self._ref = ref
         self._refs = refs
         self._path = path
         self._fd = -1
         self._blobs = blobs
+        self._unsettled = unsettled
         self._pending = bytearray()
         self._hash = hashlib.sha256()
         self._size = 0
@@ -70,7 +72,7 @@ class LocalIngest:
             raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
 
     async def commit(
-        self, *, expected_digest: str | None = None, expected_size: int | None = None
+        self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True
     ) -> Descriptor:
         """See Ingest."""
         await self._flush()
@@ -81,17 +83,32 @@ class LocalIngest:
             raise InvalidArgument(
                 f"unexpected digest of {self._ref}: {found.digest}, expected {expected_digest}"
             )
-        await self._in_thread(self._publish, found.digest)
+        await self._in_thread(self._publish if durable else self._publish_later, found.digest)
         self._close()
         return found
 
     def _publish(self, digest: str) -> None:
+        name = digest.removeprefix("sha256:")
         try:
             os.fsync(self._fd)
-            os.rename(self._path, self._blobs / digest.removeprefix("sha256:"))
+            os.rename(self._path, self._blobs / name)
             _sync_directory(self._blobs)
+            if self._unsettled.has(name):
+                self._unsettled.forget(name)
         except OSError as error:
             raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
+
+    def _publish_later(self, digest: str) -> None:
+        name = digest.removeprefix("sha256:")
+        try:
+            if (self._blobs / name).exists():  # it may be durable, and stays so
+                self._path.unlink()
+                return
+            self._unsettled.mark(name)
+            os.rename(self._path, self._blobs / name)
+        except OSError as error:
+            raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
+        self._unsettled.named(name)
 
     async def abort(self) -> None:
         """See Ingest."""
@@ -133,9 +150,11 @@ class LocalIngest:
 class LocalResumableIngest(LocalIngest):
     """See runtime.content.store.ResumableIngest. One writer at a time."""
 
-    def __init__(self, digest: str, size: int, refs: set[str], path: Path, blobs: Path) -> None:
+    def __init__(
+        self, digest: str, size: int, refs: set[str], path: Path, blobs: Path, unsettled: Unsettled
+    ) -> None:
         """Begun by LocalContentStore.resume, which has `read_back` called."""
-        super().__init__(digest, refs, path, blobs)
+        super().__init__(digest, refs, path, blobs, unsettled)
         self._wanted = Descriptor(digest=digest, size=size)
 
     @property
@@ -173,13 +192,14 @@ class LocalResumableIngest(LocalIngest):
             os.lseek(self._fd, 0, os.SEEK_SET)
 
     async def commit(
-        self, *, expected_digest: str | None = None, expected_size: int | None = None
+        self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True
     ) -> Descriptor:
         """See Ingest. Bytes that are not the blob's are dropped."""
         try:
             return await super().commit(
                 expected_digest=expected_digest or self._wanted.digest,
                 expected_size=self._wanted.size if expected_size is None else expected_size,
+                durable=durable,
             )
         except InvalidArgument:
             await self.abort()

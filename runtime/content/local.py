@@ -18,6 +18,7 @@ from typing import Self
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime.content.ingests import WHOLE, LocalIngest, LocalResumableIngest
 from runtime.content.store import Retained, check_digest
+from runtime.unsettled import Unsettled
 
 _log = logging.getLogger(__name__)
 _BLOB = re.compile(r"[0-9a-f]{64}")
@@ -33,6 +34,7 @@ class LocalContentStore:
         self._blobs = root / "blobs" / "sha256"
         self._ingests = root / "ingests"
         self._retained = root / "retained"
+        self._unsettled = Unsettled(root / "unsettled")
         self._refs: set[str] = set()
         self._releasing = asyncio.Lock()  # a writer begins before an unlink or after it
 
@@ -53,6 +55,9 @@ class LocalContentStore:
         for directory, name in ((self._ingests, _INGEST), (self._retained, _RETAINED), (self._blobs, _BLOB)):
             for stranger in set(os.listdir(directory)) - {file.name for file in _files(directory, name)}:
                 _log.warning("%s is not of the content store and is left alone", directory / stranger)
+        for name in self._unsettled.left():
+            _remove(self._blobs / name)
+            self._unsettled.forget(name)
         for orphan in _files(self._ingests, _INGEST):
             os.unlink(orphan)
         for file in _files(self._retained, _RETAINED):
@@ -65,7 +70,8 @@ class LocalContentStore:
         if ref in self._refs:
             raise Conflict(f"content {ref} is being written already")
         self._refs.add(ref)
-        return LocalIngest(ref, self._refs, self._ingests / secrets.token_hex(16), self._blobs)
+        path = self._ingests / secrets.token_hex(16)
+        return LocalIngest(ref, self._refs, path, self._blobs, self._unsettled)
 
     async def resume(self, digest: str, size: int) -> LocalResumableIngest:
         """See ContentStore."""
@@ -74,7 +80,8 @@ class LocalContentStore:
             if digest in self._refs:
                 raise Conflict(f"content {digest} is being written already")
             self._refs.add(digest)
-        ingest = LocalResumableIngest(digest, size, self._refs, self._retained / name, self._blobs)
+        path = self._retained / name
+        ingest = LocalResumableIngest(digest, size, self._refs, path, self._blobs, self._unsettled)
         try:
             await ingest.read_back()
         except BaseException:
@@ -149,11 +156,24 @@ class LocalContentStore:
         """See ContentStore."""
         return await asyncio.to_thread(_digest_of, self.path(digest), digest) == digest
 
+    async def settle(self) -> None:
+        """See ContentStore."""
+        try:
+            await asyncio.to_thread(self._unsettled.settle)
+        except OSError as error:
+            raise SystemFailure(f"cannot write content to the disk: {error.strerror}") from error
+
     async def delete(self, digest: str) -> int:
         """See ContentStore."""
-        size = await asyncio.to_thread(_remove, self.path(digest))
+        size = await asyncio.to_thread(self._delete, self.path(digest))
         if size is None:
             raise _missing(digest)
+        return size
+
+    def _delete(self, path: Path) -> int | None:
+        size = _remove(path)
+        if self._unsettled.has(path.name):
+            self._unsettled.forget(path.name)
         return size
 
     async def walk(self) -> dict[str, int]:

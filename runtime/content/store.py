@@ -58,9 +58,12 @@ class Ingest(Protocol):
         """Return a descriptor, for the caller to close, that reads what was stored up to now, and later the rest."""
 
     async def commit(
-        self, *, expected_digest: str | None = None, expected_size: int | None = None
+        self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True
     ) -> Descriptor:
-        """Make a blob of what was written, durably. InvalidArgument when it is not what was promised."""
+        """Make a blob of what was written, durably, or so that a crash removes it until the store is settled.
+
+        InvalidArgument when it is not what was promised.
+        """
 
     async def abort(self) -> None:
         """Drop what was written and free the ref; nothing after a commit or a former abort."""
@@ -124,6 +127,9 @@ class ContentStore(Protocol):
 
     async def is_sound(self, digest: str) -> bool:
         """Read a blob, and tell whether its bytes are those that its digest says."""
+
+    async def settle(self) -> None:
+        """Make durable the blobs that were committed without; before anything durable refers to them."""
 
     async def delete(self, digest: str) -> int:
         """Remove a blob and return its size in bytes. Who has its file open reads on."""

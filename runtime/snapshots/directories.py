@@ -10,7 +10,6 @@ crash left.
 """
 
 import asyncio
-import ctypes
 import logging
 import os
 import re
@@ -32,12 +31,12 @@ from runtime.settled import settled
 from runtime.snapshots.found import parents, read_meta, take_stock, write_meta
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 from runtime.spec.identity import HOST, Identity
+from runtime.unsettled import Unsettled, sync_filesystem
 from runtime.userns import UserNamespaces
 
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REMOVERS = 4  # threads for one snapshot
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class DirectorySnapshotter(ABC):
@@ -48,6 +47,7 @@ class DirectorySnapshotter(ABC):
         self._root = root
         self._index: dict[str, Info] = {}
         self._busy: set[str] = set()
+        self._unsettled = Unsettled(root / "unsettled")
         self._user_namespaces = UserNamespaces()
         self._quota: ProjectQuota | None = None
 
@@ -62,6 +62,9 @@ class DirectorySnapshotter(ABC):
         for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
             directory.mkdir(exist_ok=True, mode=0o700)
         spread(self._root / "tmp")  # where all of them are made
+        for name in self._unsettled.left():
+            self._discard(self._root / Kind.COMMITTED / name)
+            self._unsettled.forget(name)
         self._index = take_stock(self._root)
         self._quota = ProjectQuota.of(self._root)
         if self._quota is not None:
@@ -92,17 +95,19 @@ class DirectorySnapshotter(ABC):
     def _measure(self, info: Info) -> Usage:
         """Measure a snapshot."""
 
-    async def prepare(self, key: str, parent: str | None, *, size: int = 0) -> None:
+    async def prepare(self, key: str, parent: str | None, *, size: int = 0, durable: bool = True) -> None:
         """See Snapshotter."""
         if size and self._quota is None:
             raise InvalidArgument(f"snapshot {key} cannot have a size: {self._root} has no project quotas")
-        await self._make(key, parent, Kind.ACTIVE, size)
+        await self._make(key, parent, Kind.ACTIVE, size, durable=durable)
 
-    async def view(self, key: str, parent: str | None) -> None:
+    async def view(self, key: str, parent: str | None, *, durable: bool = True) -> None:
         """See Snapshotter."""
-        await self._make(key, parent, Kind.VIEW)
+        await self._make(key, parent, Kind.VIEW, durable=durable)
 
-    async def _make(self, key: str, parent: str | None, kind: Kind, size: int = 0) -> None:
+    async def _make(
+        self, key: str, parent: str | None, kind: Kind, size: int = 0, *, durable: bool = True
+    ) -> None:
         self._check_free(key)
         if parent is not None and self._known(parent).kind is not Kind.COMMITTED:
             raise InvalidArgument(f"snapshot {parent} is not committed and cannot be a parent")
@@ -110,7 +115,7 @@ class DirectorySnapshotter(ABC):
         self._index[key] = info  # from here on the parent has a child and cannot be removed
         self._busy.add(key)
         try:
-            await settled(self._build, info, size)
+            await settled(self._build, info, size, durable)
         except BaseException:
             del self._index[key]
             await settled(self._discard, self._path(info))
@@ -118,7 +123,7 @@ class DirectorySnapshotter(ABC):
         finally:
             self._busy.discard(key)
 
-    def _build(self, info: Info, size: int) -> None:
+    def _build(self, info: Info, size: int, durable: bool) -> None:
         staging = self._temporary()
         try:
             staging.mkdir(mode=0o700)
@@ -127,7 +132,8 @@ class DirectorySnapshotter(ABC):
             self._fill(staging, info)
             write_meta(staging / "meta", info)
             os.rename(staging, self._path(info))
-            _fsync(self._path(info).parent)
+            if durable:
+                _fsync(self._path(info).parent)
         except (OSError, SystemFailure) as error:
             self._clear(staging)
             if isinstance(error, SystemFailure):
@@ -135,7 +141,13 @@ class DirectorySnapshotter(ABC):
             raise SystemFailure(f"cannot make snapshot {info.name}: {error.strerror}") from error
 
     async def commit(
-        self, name: str, key: str, parent: str | None = None, *, inherit_root: bool = False
+        self,
+        name: str,
+        key: str,
+        parent: str | None = None,
+        *,
+        inherit_root: bool = False,
+        durable: bool = True,
     ) -> None:
         """See Snapshotter."""
         self._check_free(name)
@@ -149,7 +161,7 @@ class DirectorySnapshotter(ABC):
         try:
             if stacked is not info:
                 await settled(self._restack, stacked, inherit_root=inherit_root)
-            await settled(self._publish, info, committed)
+            await settled(self._publish if durable else self._publish_later, info, committed)
         finally:
             self._busy -= {name, key}
             self._look_again(info, committed)
@@ -184,11 +196,28 @@ class DirectorySnapshotter(ABC):
 
     def _publish(self, info: Info, committed: Info) -> None:
         try:
-            _syncfs(self._path(info))
+            sync_filesystem(self._path(info))
             os.rename(self._path(info), self._path(committed))
             _fsync(self._path(committed).parent)
         except OSError as error:
             raise SystemFailure(f"cannot commit snapshot {info.name}: {error.strerror}") from error
+
+    def _publish_later(self, info: Info, committed: Info) -> None:
+        """Without any sync; until it is settled, a mark says that it does not count after a crash."""
+        path = self._path(committed)
+        try:
+            self._unsettled.mark(path.name)
+            os.rename(self._path(info), path)
+        except OSError as error:
+            raise SystemFailure(f"cannot commit snapshot {info.name}: {error.strerror}") from error
+        self._unsettled.named(path.name)
+
+    async def settle(self) -> None:
+        """See Snapshotter."""
+        try:
+            await settled(self._unsettled.settle)
+        except OSError as error:
+            raise SystemFailure(f"cannot write snapshots to the disk: {error.strerror}") from error
 
     async def remove(self, name: str) -> None:
         """See Snapshotter."""
@@ -215,6 +244,8 @@ class DirectorySnapshotter(ABC):
             return
         except OSError as error:
             raise SystemFailure(f"cannot remove snapshot {directory}: {error.strerror}") from error
+        if self._unsettled.has(directory.name):
+            self._unsettled.forget(directory.name)
         try:
             self._clear(doomed)
         except OSError as error:
@@ -345,15 +376,5 @@ def _fsync(directory: Path) -> None:
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _syncfs(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if _libc.syncfs(fd) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
     finally:
         os.close(fd)

@@ -13,7 +13,9 @@ Life cycle.
 `prepare` and `view` take a committed parent, or None for an empty filesystem. `commit` makes the active
 snapshot durable under a name and uses up its key; it must not be mounted then. `remove` refuses a parent
 of others. Every step is done or not done, also over a crash: what is half made is swept when the
-snapshotter is opened. Removing a snapshot does not unmount it: unmount first.
+snapshotter is opened. Removing a snapshot does not unmount it: unmount first. Snapshots of work that may
+be done anew need not wait for the disk: what was committed `durable=False` is swept like that as well, until
+`settle` has written all of it at once.
 
 A layer is unpacked into `upper(key)` of an active snapshot, in the form `whiteouts` names, and then
 committed. Where `stacks_late` says so, its parent is not needed before the commit, so that layers of one
@@ -94,24 +96,36 @@ class Snapshotter(Protocol):
     def limits_size(self) -> bool:
         """Whether the file system can limit what an active snapshot holds beyond its parent."""
 
-    async def prepare(self, key: str, parent: str | None, *, size: int = 0) -> None:
-        """Make an active snapshot; durable on return. It may hold `size` bytes of its own, 0 for any number.
+    async def prepare(self, key: str, parent: str | None, *, size: int = 0, durable: bool = True) -> None:
+        """Make an active snapshot; durable on return unless that is not needed.
 
+        It may hold `size` bytes of its own, 0 for any number.
         InvalidArgument for a size where `limits_size` is false.
         """
 
-    async def view(self, key: str, parent: str | None) -> None:
-        """Make a view."""
+    async def view(self, key: str, parent: str | None, *, durable: bool = True) -> None:
+        """Make a view; durable on return unless that is not needed."""
 
     async def commit(
-        self, name: str, key: str, parent: str | None = None, *, inherit_root: bool = False
+        self,
+        name: str,
+        key: str,
+        parent: str | None = None,
+        *,
+        inherit_root: bool = False,
+        durable: bool = True,
     ) -> None:
-        """Turn the active snapshot `key` into the committed one `name`; durable with all data on return.
+        """Turn the active snapshot `key` into the committed one `name`.
+
+        With all data it is durable on return, or once settled.
 
         `parent` puts one that was prepared without a parent on a committed snapshot: InvalidArgument where
         `stacks_late` is false, and for one that has another parent. With `inherit_root` its root directory then
         gets owner, mode and xattrs of the parent's, as if it had been prepared on that.
         """
+
+    async def settle(self) -> None:
+        """Make durable what was committed without; before anything durable refers to it."""
 
     async def remove(self, name: str) -> None:
         """Remove a snapshot of any kind, by name or key; Conflict while it has children."""

@@ -1,0 +1,204 @@
+"""Where steps of a build do their work: file systems mounted for a while, and the layers that come of them.
+
+A layer is made at once and named by what it is: its archive is a blob, and the snapshot in which it was made becomes
+the layer's, so that nothing is unpacked. Neither is on the disk for good before `settle`: call that once before
+something durable refers to layers (images do it themselves). What a crash finds unsettled is removed.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import errdefs
+from engine import faults
+from engine.build.refs import Layer, Ref
+from engine.images import config
+from engine.images.holds import BlobHolds, BlobSession
+from engine.images.layers import Layers, LayerSession, Unpacking
+from runtime.content.store import ContentStore, Descriptor
+from runtime.layers.archive import END
+from runtime.layers.pack import pack
+from runtime.layers.small import SmallPacker
+from runtime.mount import mountinfo, unmount
+from runtime.snapshots.snapshotter import Snapshotter
+
+STEPS = ("prepared", "mounted", "packed", "stored", "adopted")  # where the crash tests kill a build
+_KEY = "build-"  # begins the keys of snapshots that are worked in
+_EMPTY = config.digest_of(END)
+
+
+class Holds:
+    """What a piece of work needs of layers and blobs: none of it is removed before the work is over."""
+
+    def __init__(self, layers: Layers, chain: LayerSession, blobs: BlobSession) -> None:
+        """Use `Workspaces.holds`."""
+        self._layers = layers
+        self.layers = chain
+        self.blobs = blobs
+
+    async def take(self, layer: Layer) -> bool:
+        """Hold a layer and its blob; False if one of them is not there (any more)."""
+        self.layers.hold(layer.chain_id)
+        return self._layers.exists(layer.chain_id) and await self.blobs.take(layer.blob)
+
+    def stand_on(self, ref: Ref) -> None:
+        """Hold the layers of a ref, without their blobs. NotFound if one is not there."""
+        for layer in ref.layers:
+            self.layers.hold(layer.chain_id)
+            if not self._layers.exists(layer.chain_id):
+                raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
+
+
+class Workspace:
+    """A file system that can be written, mounted at `root`; its changes alone are in `upper`."""
+
+    def __init__(
+        self, owner: "Workspaces", ref: Ref, holds: Holds, key: str, root: Path, upper: Path
+    ) -> None:
+        """Use `Workspaces.writable`."""
+        self._owner = owner
+        self._ref = ref
+        self._holds = holds
+        self._key = key
+        self.root = root
+        self.upper = upper
+
+    async def commit(self) -> Layer | None:
+        """Make a layer of the changes, which is held; None for none. `root` is unmounted, and nobody writes there."""
+        return await self._owner.commit(self._key, self._ref, self.root, self._holds)
+
+
+class Workspaces:
+    """Makes them. `directory` is the daemon's own, where they are mounted."""
+
+    def __init__(
+        self,
+        snapshots: Snapshotter,
+        content: ContentStore,
+        layers: Layers,
+        blobs: BlobHolds,
+        directory: Path,
+    ) -> None:
+        """Nothing is mounted."""
+        self._snapshots = snapshots
+        self._content = content
+        self._layers = layers
+        self._blobs = blobs
+        self._directory = directory
+        self._packer = SmallPacker()
+
+    def close(self) -> None:
+        """When no work goes on any more."""
+        self._packer.close()
+
+    async def sweep(self) -> None:
+        """Unmount what a crash left; before snapshots are swept, and after all processes of steps are gone."""
+        await asyncio.to_thread(self._sweep)
+
+    def _sweep(self) -> None:
+        inside = f"{self._directory}/"
+        for entry in reversed(mountinfo()):
+            if entry.target.startswith(inside):
+                unmount(Path(entry.target))
+        if self._directory.is_dir():
+            for left in self._directory.iterdir():
+                left.rmdir()
+
+    @asynccontextmanager
+    async def holds(self) -> AsyncIterator[Holds]:
+        """A piece of work, mostly a build: what it made and nothing refers to at the end is removed."""
+        async with self._blobs.session() as blobs, self._layers.session() as layers:
+            yield Holds(self._layers, layers, blobs)
+
+    async def settle(self) -> None:
+        """Make all layers and blobs durable; takes as long as the disk needs once, and nothing if they are."""
+        await self._layers.settle()
+        await self._content.settle()
+
+    @asynccontextmanager
+    async def writable(self, ref: Ref, holds: Holds) -> AsyncIterator[Workspace]:
+        """A file system with a ref's files, to be changed; all changes are gone at the end if not committed.
+
+        The ref's layers must be held.
+        """
+        key = f"{_KEY}{secrets.token_hex(8)}"
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._discard, key)
+            await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
+            faults.hit("build.prepared")
+            root = await undo.enter_async_context(self._mounted(key))
+            yield Workspace(self, ref, holds, key, root, self._snapshots.upper(key))
+
+    @asynccontextmanager
+    async def view(self, ref: Ref) -> AsyncIterator[Path]:
+        """A ref's files, mounted for reading. Its layers must be held."""
+        key = f"{_KEY}{secrets.token_hex(8)}"
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._discard, key)
+            await self._snapshots.view(key, ref.chain_id or None, durable=False)
+            yield await undo.enter_async_context(self._mounted(key))
+
+    async def stack(self, ref: Ref, layer: Layer, holds: Holds) -> Layer:
+        """The same changes on other files: a layer that is held. Ref's layers and the layer's blob must be held.
+
+        InvalidArgument for a blob that is not the layer.
+        """
+        chain_id = config.chain_id(ref.chain_id, layer.diff_id)
+        unpacking = Unpacking(
+            position=len(ref.layers),
+            diff_id=layer.diff_id,
+            chain_id=chain_id,
+            parent=ref.chain_id,
+            blob=self._content.path(layer.blob),
+        )
+        await self._layers.ensure(holds.layers, unpacking, None)
+        return replace(layer, chain_id=chain_id)
+
+    async def commit(self, key: str, ref: Ref, root: Path, holds: Holds) -> Layer | None:
+        """See Workspace."""
+        await self._snapshots.unmount(root)
+        found = await self._store(self._snapshots.upper(key), holds)
+        faults.hit("build.stored")
+        if found.digest == _EMPTY:
+            return None
+        chain_id = config.chain_id(ref.chain_id, found.digest)
+        await self._layers.adopt(holds.layers, chain_id, key)
+        faults.hit("build.adopted")
+        return Layer(diff_id=found.digest, chain_id=chain_id, blob=found.digest, size=found.size)
+
+    async def _store(self, upper: Path, holds: Holds) -> Descriptor:
+        """The layer's archive as a blob: its digest is the diff id."""
+        async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
+            small = await self._packer.pack(upper)
+            if small == END:
+                return Descriptor(digest=_EMPTY, size=len(END))
+            if small is not None:
+                await ingest.write(small)
+            else:
+                packed: AsyncGenerator[bytes, None] = pack(upper, whiteouts=True)
+                async with aclosing(packed) as chunks:
+                    async for chunk in chunks:
+                        await ingest.write(chunk)
+            faults.hit("build.packed")
+            return await holds.blobs.finish(ingest, durable=False)
+
+    @asynccontextmanager
+    async def _mounted(self, key: str) -> AsyncIterator[Path]:
+        root = self._directory / key
+        await asyncio.to_thread(root.mkdir, 0o700, parents=True)
+        try:
+            await self._snapshots.mount(key, root)
+            faults.hit("build.mounted")
+            yield root
+        finally:
+            await self._snapshots.unmount(root)
+            await asyncio.to_thread(root.rmdir)
+
+    async def _discard(self, key: str) -> None:
+        try:
+            await self._snapshots.remove(key)
+        except errdefs.NotFound:
+            pass  # it is a layer now, or never was
