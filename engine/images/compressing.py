@@ -7,7 +7,7 @@ written here. A manifest that an image came with is never touched.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -74,9 +74,7 @@ class Compressing:
         raw = await self._content.read(image.manifest)
         if not _is_own(image, raw) or (_is_versioned(raw) and _is_fit(image)):
             return image
-        layers: list[Layer] = []
-        for layer in image.layers:
-            layers.append(await self._fit(layer, layers, held))
+        layers = await self.fit(image.layers, held)
         manifest = own_manifest(image.id, image.config_size, layers)
         packed = msgspec.structs.replace(
             image,
@@ -86,6 +84,13 @@ class Compressing:
         )
         faults.hit("push.packed")
         return packed
+
+    async def fit(self, layers: Sequence[Layer], held: BlobSession) -> list[Layer]:
+        """The same layers, compressed where they are not, and held. SystemFailure if a blob is not what it was."""
+        fitting: list[Layer] = []
+        for layer in layers:
+            fitting.append(await self._fit(layer, fitting, held))
+        return fitting
 
     async def _fit(self, layer: Layer, done: list[Layer], held: BlobSession) -> Layer:
         if layer.media_type in _FIT:

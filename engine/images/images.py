@@ -33,6 +33,7 @@ from engine.images.tag import require_tag, tag
 from engine.images.transfer import Downloads
 from engine.images.uploading import Sendings
 from engine.images.usage import Stored, measure
+from engine.images.workshop import Workshop
 from engine.progress import Progress, ignore
 from engine.registry.client import Registry
 from runtime.content.store import ContentStore
@@ -54,6 +55,15 @@ class Images:
         self._snapshots = snapshots
         self._taken: list[tuple[str, str]] = []
         self._fsck = Fsck(store, content, self._layers, self._blobs)
+        self.workshop = Workshop(
+            store=store,
+            content=content,
+            layers=self._layers,
+            blobs=self._blobs,
+            registrar=Registrar(store, content, self._layers),
+            events=events,
+        )
+        """For the parts of the engine that make images of their own."""
 
     @classmethod
     async def open(
@@ -73,7 +83,7 @@ class Images:
             self._store,
             self._layers,
             self._blobs,
-            Registrar(self._store, self._content, self._layers),
+            self.workshop.registrar,
             Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
             self._events,
             registry,

@@ -1,7 +1,8 @@
 """`docker save`: images as one archive, Docker's and an OCI layout at once, streamed as their blobs are stored."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import aiofiles
@@ -106,34 +107,48 @@ class Save:
             saved = [Saved(each.image, each.names, await self._manifest(each.image)) for each in chosen]
             for choice in chosen:
                 await announce(self._events, "save", choice.image)
-            for directory in ("blobs", "blobs/sha256") if chosen else ():
-                yield encode(Entry(name=directory.encode(), type=DIRECTORY, mode=0o755))
-            for digest, created in sorted(_blobs_of(chosen).items()):
-                async for chunk in self._blob(digest, created):
+            members = archive(self._content, _blobs_of(chosen), archive_index.documents(saved))
+            async with aclosing(members) as chunks:
+                async for chunk in chunks:
                     yield chunk
-            for name, document in archive_index.documents(saved).items():
-                header = encode(Entry(name=name.encode(), size=len(document)))
-                yield header + document + padding(len(document))
-            yield END
 
     async def _manifest(self, image: Image) -> bytes:
         return await self._content.read(image.manifest)
 
-    async def _blob(self, digest: str, created: int) -> AsyncIterator[bytes]:
-        try:
-            async with aiofiles.open(self._content.path(digest), "rb", buffering=0) as blob:
-                size = os.fstat(blob.fileno()).st_size
-                yield encode(Entry(name=layouts.blob_path(digest).encode(), size=size, mtime=created))
-                left = size
-                while left:
-                    chunk = await blob.read(min(left, _CHUNK))
-                    if not chunk:
-                        raise errdefs.SystemFailure(f"the blob {digest} is shorter than it was")
-                    left -= len(chunk)
-                    yield chunk
-                yield padding(size)
-        except OSError as error:
-            raise errdefs.SystemFailure(f"cannot read the blob {digest}: {error.strerror}") from error
+
+async def archive(
+    content: ContentStore, blobs: Mapping[str, int], documents: Mapping[str, bytes]
+) -> AsyncGenerator[bytes, None]:
+    """A layout as one archive, in chunks of up to a megabyte: blobs, each with its time, then documents by name.
+
+    The blobs must be held. SystemFailure when the disk does not give one.
+    """
+    for directory in ("blobs", "blobs/sha256") if blobs else ():
+        yield encode(Entry(name=directory.encode(), type=DIRECTORY, mode=0o755))
+    for digest, created in sorted(blobs.items()):
+        async for chunk in _blob(content, digest, created):
+            yield chunk
+    for name, document in documents.items():
+        header = encode(Entry(name=name.encode(), size=len(document)))
+        yield header + document + padding(len(document))
+    yield END
+
+
+async def _blob(content: ContentStore, digest: str, created: int) -> AsyncIterator[bytes]:
+    try:
+        async with aiofiles.open(content.path(digest), "rb", buffering=0) as blob:
+            size = os.fstat(blob.fileno()).st_size
+            yield encode(Entry(name=layouts.blob_path(digest).encode(), size=size, mtime=created))
+            left = size
+            while left:
+                chunk = await blob.read(min(left, _CHUNK))
+                if not chunk:
+                    raise errdefs.SystemFailure(f"the blob {digest} is shorter than it was")
+                left -= len(chunk)
+                yield chunk
+            yield padding(size)
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot read the blob {digest}: {error.strerror}") from error
 
 
 def _blobs_of(chosen: Sequence[Choice]) -> dict[str, int]:
