@@ -8,6 +8,7 @@ from typing import Protocol
 import errdefs
 from engine.build.refs import Layer, Ref
 from engine.build.source import Position, SourceFile
+from engine.build.steps import Vertex
 from engine.images.config import ImageConfig
 from engine.images.platforms import Platform
 
@@ -83,20 +84,25 @@ class Brought:
 
 
 class CacheSource(Protocol):
-    """A cache to import from; `bring` must hold what it brings in the build's own holds."""
+    """A cache to import from; what it finds is held until it is left."""
 
-    async def bring(self, key: str, root: Ref) -> Brought | None:
+    async def find(self, key: str, root: Ref) -> Brought | None:
         """Have the layer of a step here, on top of its root; None for a key that it does not know."""
 
 
 class BuildError(errdefs.WherryError):
-    """A step that failed. `__cause__` is what it failed with: `run.StepFailed` has the exit code.
+    """A build that failed. `__cause__` is what it failed with: `run.StepFailed` has the exit code.
 
-    `vertex` is the digest of the vertex in the progress, "" if it failed before any; `positions` are in `source`.
+    `vertex` is what it failed at, None if it is not in the plan; `positions` are in `source`.
     """
 
     def __init__(
-        self, message: str, *, vertex: str = "", positions: Sequence[Position] = (), source: SourceFile | None = None
+        self,
+        message: str,
+        *,
+        vertex: Vertex | None = None,
+        positions: Sequence[Position] = (),
+        source: SourceFile | None = None,
     ) -> None:
         super().__init__(message)
         self.vertex = vertex

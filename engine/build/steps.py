@@ -59,9 +59,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeFile:
-    """A file of a heredoc."""
+    """A file of a heredoc, under its `name` where `destination` ends in "/" or is a directory."""
 
     destination: str
+    name: str
     content: bytes
     owner: str = ""
     mode: str = ""
