@@ -14,7 +14,7 @@ from engine.images import layouts
 from engine.images.image import Image
 from engine.images.reference import Reference
 
-_OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
@@ -29,8 +29,9 @@ class Saved:
 
 def documents(saved: Sequence[Saved]) -> dict[str, bytes]:
     """The members beside the blobs, by name, in the order in which they are written."""
+    descriptors = [each for one in saved for each in named(descriptor(one), one.names)]
     found = {
-        layouts.INDEX: _index(saved),
+        layouts.INDEX: index(descriptors or None),
         layouts.MANIFEST: _lines([_archived(each, saved) for each in saved] or None),
         "oci-layout": _LAYOUT,
     }
@@ -39,23 +40,28 @@ def documents(saved: Sequence[Saved]) -> dict[str, bytes]:
     return found
 
 
-def _index(saved: Sequence[Saved]) -> bytes:
-    document = {
-        "schemaVersion": 2,
-        "mediaType": _OCI_INDEX,
-        "manifests": [descriptor for each in saved for descriptor in _descriptors(each)] or None,
-    }
-    return msgspec.json.encode(document)
+def layout(descriptors: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    """The members beside the blobs of an OCI layout alone."""
+    return {layouts.INDEX: index(descriptors), "oci-layout": _LAYOUT}
 
 
-def _descriptors(saved: Saved) -> list[dict[str, Any]]:
-    """One for each name, or one without a name: whoever loads the archive finds the image in any case."""
-    plain: dict[str, Any] = {
+def index(descriptors: Sequence[dict[str, Any]] | None) -> bytes:
+    """An OCI image index."""
+    return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors})
+
+
+def descriptor(saved: Saved) -> dict[str, Any]:
+    """Of an image's manifest."""
+    return {
         "mediaType": layouts.media_type(layouts.manifest(saved.manifest, "image manifest")),
         "digest": saved.image.manifest,
         "size": len(saved.manifest),
     }
-    return [{**plain, "annotations": layouts.name_annotations(name)} for name in saved.names] or [plain]
+
+
+def named(plain: dict[str, Any], names: Sequence[Reference]) -> list[dict[str, Any]]:
+    """One for each name, or one without a name: whoever loads the archive finds the image in any case."""
+    return [{**plain, "annotations": layouts.name_annotations(name)} for name in names] or [plain]
 
 
 def _archived(saved: Saved, together: Sequence[Saved]) -> dict[str, Any]:

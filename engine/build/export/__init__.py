@@ -1,0 +1,1 @@
+"""Where the results of builds go: images, archives, files, registries, caches elsewhere."""

@@ -1,0 +1,83 @@
+"""A build's result as an image: its layers described, its config and manifest stored."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+import errdefs
+from engine.build import refs
+from engine.build.results import Built
+from engine.images import config
+from engine.images.holds import BlobSession
+from engine.images.image import Image, Layer
+from engine.images.reference import Reference
+from engine.images.registration import Blob, Candidate, media_type
+from engine.images.workshop import Workshop
+
+INLINE_CACHE = "moby.buildkit.cache.v0"
+"""The field of a config that tells which steps made its layers."""
+
+
+class ImageWriter:
+    """Makes images of results. What they stand on must be held by the build."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    async def layers(self, ref: refs.Ref, held: BlobSession) -> list[Layer]:
+        """The layers as an image has them; their blobs are held. SystemFailure if one is lost."""
+        return [await self._layer(layer, held) for layer in ref.layers]
+
+    async def _layer(self, layer: refs.Layer, held: BlobSession) -> Layer:
+        if not await held.take(layer.blob):
+            raise errdefs.SystemFailure(f"the blob {layer.blob} of a layer is not there any more")
+        known = self._workshop.store.layer(layer.chain_id, layer.blob)
+        if known is not None and known.blob == layer.blob:
+            return known
+        return Layer(
+            diff_id=layer.diff_id,
+            chain_id=layer.chain_id,
+            size=await self._workshop.layers.size(layer.chain_id),
+            blob=layer.blob,
+            blob_size=layer.size,
+            media_type=await media_type(self._workshop.content.path(layer.blob)),
+        )
+
+    async def unrecorded(
+        self, built: Built, layers: list[Layer], held: BlobSession, inline: bytes = b""
+    ) -> Image:
+        """The image with all of its content stored and held, in no list and without a name."""
+        candidate = _candidate(built, layers, inline=inline)
+        return await self._workshop.registrar.documents(candidate, layers, held)
+
+    async def record(
+        self,
+        built: Built,
+        names: Sequence[Reference],
+        *,
+        tagged: int = 0,
+        parent: str = "",
+        inline: bytes = b"",
+    ) -> Image:
+        """The image in the store, under those names. `tagged` is now in Unix nanoseconds, `parent` an image's id."""
+        async with self._workshop.blobs.session() as held, self._workshop.layers.session() as chain:
+            for each in built.ref.layers:
+                chain.hold(each.chain_id)
+            layers = await self.layers(built.ref, held)
+            candidate = _candidate(built, layers, inline=inline, parent=parent, tagged=tagged)
+            return await self._workshop.registrar.record("build", candidate, layers, names, held)
+
+
+def _candidate(
+    built: Built, layers: Sequence[Layer], *, inline: bytes, parent: str = "", tagged: int = 0
+) -> Candidate:
+    raw = config.encode(built.config)
+    if inline:
+        raw = msgspec.json.encode({**msgspec.json.decode(raw), INLINE_CACHE: inline}, order="deterministic")
+    return Candidate(
+        raw_config=raw,
+        config=built.config,
+        blobs=[Blob(digest=layer.blob, size=layer.blob_size) for layer in layers],
+        parent=parent,
+        tagged=tagged,
+    )
