@@ -7,9 +7,11 @@ something durable refers to layers (images do it themselves). What a crash finds
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import errdefs
@@ -24,6 +26,7 @@ from runtime.layers.pack import pack
 from runtime.layers.small import SmallPacker
 from runtime.mount import mountinfo, unmount
 from runtime.snapshots.snapshotter import Snapshotter
+from runtime.spec.identity import HOST, Identity
 
 STEPS = ("prepared", "mounted", "packed", "stored", "adopted")  # where the crash tests kill a build
 _KEY = "build-"  # begins the keys of snapshots that are worked in
@@ -52,27 +55,19 @@ class Holds:
                 raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """A file system that can be written, mounted at `root`; its changes alone are in `upper`."""
+    """A file system that can be written, mounted at `root`; its changes alone are in `upper`, on top of `below`."""
 
-    def __init__(
-        self, owner: "Workspaces", ref: Ref, holds: Holds, key: str, root: Path, upper: Path
-    ) -> None:
-        """Use `Workspaces.writable`."""
-        self._owner = owner
-        self._ref = ref
-        self._holds = holds
-        self._key = key
-        self.root = root
-        self.upper = upper
-
-    async def commit(self) -> Layer | None:
-        """Make a layer of the changes, which is held; None for none. `root` is unmounted, and nobody writes there."""
-        return await self._owner.commit(self._key, self._ref, self.root, self._holds)
+    root: Path
+    upper: Path
+    below: list[Path]
+    commit: Callable[[], Awaitable[Layer | None]]
+    """Make a layer of the changes, which is held; None for none. `root` is unmounted, and nobody writes there."""
 
 
 class Workspaces:
-    """Makes them. `directory` is the daemon's own, where they are mounted."""
+    """Makes them. In `directory`, which is the build's alone below the exec root, they are mounted."""
 
     def __init__(
         self,
@@ -95,17 +90,8 @@ class Workspaces:
         self._packer.close()
 
     async def sweep(self) -> None:
-        """Unmount what a crash left; before snapshots are swept, and after all processes of steps are gone."""
-        await asyncio.to_thread(self._sweep)
-
-    def _sweep(self) -> None:
-        inside = f"{self._directory}/"
-        for entry in reversed(mountinfo()):
-            if entry.target.startswith(inside):
-                unmount(Path(entry.target))
-        if self._directory.is_dir():
-            for left in self._directory.iterdir():
-                left.rmdir()
+        """Unmount what a crash left of any step, and remove its files; before snapshots are swept."""
+        await asyncio.to_thread(_sweep, self._directory)
 
     @asynccontextmanager
     async def holds(self) -> AsyncIterator[Holds]:
@@ -119,18 +105,23 @@ class Workspaces:
         await self._content.settle()
 
     @asynccontextmanager
-    async def writable(self, ref: Ref, holds: Holds) -> AsyncIterator[Workspace]:
+    async def writable(self, ref: Ref, holds: Holds, identity: Identity = HOST) -> AsyncIterator[Workspace]:
         """A file system with a ref's files, to be changed; all changes are gone at the end if not committed.
 
-        The ref's layers must be held.
+        The ref's layers must be held. With an `identity` it is that of such a container: its own ids are the host's.
         """
         key = f"{_KEY}{secrets.token_hex(8)}"
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self._discard, key)
             await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
             faults.hit("build.prepared")
-            root = await undo.enter_async_context(self._mounted(key))
-            yield Workspace(self, ref, holds, key, root, self._snapshots.upper(key))
+            root = await undo.enter_async_context(self._mounted(key, identity))
+            yield Workspace(
+                root=root,
+                upper=self._snapshots.upper(key),
+                below=self._snapshots.below(key),
+                commit=partial(self._commit, key, ref, root, holds),
+            )
 
     @asynccontextmanager
     async def view(self, ref: Ref) -> AsyncIterator[Path]:
@@ -157,8 +148,7 @@ class Workspaces:
         await self._layers.ensure(holds.layers, unpacking, None)
         return replace(layer, chain_id=chain_id)
 
-    async def commit(self, key: str, ref: Ref, root: Path, holds: Holds) -> Layer | None:
-        """See Workspace."""
+    async def _commit(self, key: str, ref: Ref, root: Path, holds: Holds) -> Layer | None:
         await self._snapshots.unmount(root)
         found = await self._store(self._snapshots.upper(key), holds)
         faults.hit("build.stored")
@@ -186,11 +176,11 @@ class Workspaces:
             return await holds.blobs.finish(ingest, durable=False)
 
     @asynccontextmanager
-    async def _mounted(self, key: str) -> AsyncIterator[Path]:
+    async def _mounted(self, key: str, identity: Identity = HOST) -> AsyncIterator[Path]:
         root = self._directory / key
-        await asyncio.to_thread(root.mkdir, 0o700, parents=True)
+        await asyncio.to_thread(_make, root, identity)
         try:
-            await self._snapshots.mount(key, root)
+            await self._snapshots.mount(key, root, identity=identity)
             faults.hit("build.mounted")
             yield root
         finally:
@@ -202,3 +192,18 @@ class Workspaces:
             await self._snapshots.remove(key)
         except errdefs.NotFound:
             pass  # it is a layer now, or never was
+
+
+def _make(root: Path, identity: Identity) -> None:
+    """The way to the root of a container with an identity is open to it."""
+    for directory in (root.parent, root):
+        directory.mkdir(0o711 if identity.remapped else 0o700, parents=True, exist_ok=True)
+
+
+def _sweep(directory: Path) -> None:
+    inside = f"{directory}/"
+    for entry in reversed(mountinfo()):
+        if entry.target.startswith(inside):
+            unmount(Path(entry.target))
+    if not any(entry.target.startswith(inside) for entry in mountinfo()):
+        shutil.rmtree(directory, ignore_errors=True)
