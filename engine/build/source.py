@@ -1,6 +1,7 @@
 """Where in a Dockerfile something is, and what is wrong there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import errdefs
@@ -42,3 +43,14 @@ class DockerfileError(errdefs.InvalidArgument):
     def __init__(self, message: str, *positions: Position) -> None:
         super().__init__(message)
         self.positions = positions
+
+
+@contextmanager
+def at(*positions: Position) -> Iterator[None]:
+    """Tell where the argument was that turned out to be invalid in the block, unless that was told."""
+    try:
+        yield
+    except DockerfileError:
+        raise
+    except errdefs.InvalidArgument as error:
+        raise DockerfileError(error.message, *positions) from error

@@ -24,8 +24,8 @@ class Stage:
 class Dockerfile:
     """A whole file. `arguments` are the ARGs before the first FROM; `escape` is the escape character.
 
-    `syntax` and `check` are the values of these directives, "" where there are none. `warnings` are what the parser
-    noticed: lines of empty continuation, as (text, position).
+    `syntax` and `check` are the values of these directives, "" where there are none. `empty_continuations` are the last
+    lines of instructions that are continued by empty lines.
     """
 
     stages: Sequence[Stage]
@@ -33,4 +33,4 @@ class Dockerfile:
     escape: str = "\\"
     syntax: str = ""
     check: str = ""
-    warnings: Sequence[tuple[str, Position]] = ()
+    empty_continuations: Sequence[Position] = ()
