@@ -39,7 +39,7 @@ def _tests(pattern: str) -> list[_Test]:
         elif char == "?":
             tests.append(_not_slash)
         elif char == "[":
-            test, position = _group(pattern, position)
+            test, position = group(pattern, position)
             tests.append(test)
         else:
             literal, position = _literal(pattern, position - 1)
@@ -47,7 +47,8 @@ def _tests(pattern: str) -> list[_Test]:
     return tests
 
 
-def _group(pattern: str, position: int) -> tuple[Callable[[str], bool], int]:
+def group(pattern: str, position: int) -> tuple[Callable[[str], bool], int]:
+    """What fits the characters whose "[" is right before the position, and the position after its "]"."""
     negated = pattern[position : position + 1] == "^"
     position += negated
     ranges: list[tuple[str, str]] = []
