@@ -162,7 +162,7 @@ class Word:
         colon = modifier == ":"
         if colon:
             modifier += self._next()
-        if modifier[-1] not in _MODIFIERS or (colon and modifier[-1] in "#%"):
+        if modifier[-1:] not in _MODIFIERS or modifier in (":#", ":%"):
             raise errdefs.InvalidArgument(f"unsupported modifier ({modifier}) in substitution")
         word = self._inner("}", raw_escapes=modifier in ("#", "%"))
         if modifier in ("#", "%"):
