@@ -42,6 +42,10 @@ class Images(images.Images, disk_usage.Images, image_import.Images, Protocol):
     """All that the API needs of images."""
 
 
+class BuildCache(prune.BuildCache, disk_usage.BuildCache, Protocol):
+    """All that the API needs of what was kept of builds."""
+
+
 class Execs(execs.Execs, Protocol):
     """All that the API needs of execs."""
 
@@ -105,8 +109,8 @@ class Doors(Protocol):
         """Removal of the networks that nobody is in."""
 
     @property
-    def build_prune(self) -> prune.BuildPrune:
-        """Removal of what was kept of builds."""
+    def build_cache(self) -> BuildCache:
+        """What was kept of builds."""
 
     @property
     def volume_prune(self) -> volumes.VolumePrune:
@@ -173,10 +177,10 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *container_update.ContainerUpdateRoutes(engine.updates).routes(),
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
         *prune.PruneRoutes(
-            engine.container_prune, engine.image_prune, engine.network_prune, engine.build_prune
+            engine.container_prune, engine.image_prune, engine.network_prune, engine.build_cache
         ).routes(),
         *disk_usage.DiskUsageRoutes(
-            engine.containers, engine.images, engine.disk, summary, volume_routes.usage
+            engine.containers, engine.images, engine.disk, engine.build_cache, summary, volume_routes.usage
         ).routes(),
         *auth.AuthRoutes(engine.registry).routes(),
         *distribution.DistributionRoutes(engine.registry).routes(),

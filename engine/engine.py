@@ -9,7 +9,9 @@ from pathlib import Path
 
 import errdefs
 from engine import faults, userns_remap
-from engine.build_prune import BuildPrune
+from engine.build.cache_prune import BuildCache
+from engine.build.solver.records import SCHEMA as BUILD_CACHE
+from engine.build.solver.records import CacheStore, Record
 from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
 from engine.containers.archive import Archives
@@ -59,6 +61,7 @@ from runtime import cgroups
 from runtime.archive.workers import Workers
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
+from runtime.snapshots.snapshotter import Kind
 from runtime.supervisor import Supervisor
 from volumes.local import LocalDriver
 
@@ -69,6 +72,7 @@ MIGRATIONS = (
     Migration(3, IMAGES),
     Migration(4, VOLUMES),
     Migration(5, NETWORKS),
+    Migration(6, BUILD_CACHE),
 )
 
 
@@ -85,7 +89,7 @@ class Engine:
     container_prune: ContainerPrune
     image_prune: ImagePrune
     network_prune: NetworkPrune
-    build_prune: BuildPrune
+    build_cache: BuildCache
     images: Images
     pulls: Pulls
     pushes: Pushes
@@ -148,7 +152,8 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     await store.load()
     content = await LocalContentStore.open(config.data_root / "content")
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
-    images = await Images.open(database, content, snapshots, events, store.of_image)
+    cache = await _open_cache(database, content, snapshots)
+    images = await Images.open(database, content, snapshots, events, store.of_image, cache)
     plugins = Plugins(Places())
     if config.container_size and not snapshots.limits_size:
         raise errdefs.InvalidArgument(f"storage option overlay2.size is supported only for overlay {WHERE}")
@@ -202,7 +207,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         container_prune=ContainerPrune(containers, events),
         image_prune=ImagePrune(images, events),
         network_prune=NetworkPrune(networks, events),
-        build_prune=BuildPrune(events),
+        build_cache=BuildCache(cache, images.workshop, config.data_root / "build" / "cache"),
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         archives=Archives(machinery, store, lives, announcer, workers),
         images=images,
@@ -252,12 +257,30 @@ def _make_directories(config: Config) -> None:
     for name in ("containers", "content", "snapshots"):
         directory(config.data_root / name, 0o710 if name == "containers" else 0o700)
     directory(config.data_root / "volumes", 0o701)
+    directory(config.data_root / "build")
+    directory(config.data_root / "build" / "cache")
     directory(config.exec_root, 0o711)  # containers with a user namespace reach their roots through it
     directory(config.exec_root / "containers", 0o711)
     directory(config.exec_root / "bound", 0o711)
     directory(config.exec_root / "netns")
     directory(config.exec_root / "volumes")
     directory(config.exec_root / "view")
+
+
+async def _open_cache(
+    database: Database, content: LocalContentStore, snapshots: OverlaySnapshotter
+) -> CacheStore:
+    """The build cache, without records of which something is gone."""
+    cache, blobs = CacheStore(database), await content.walk()
+    layers = {info.name for info in snapshots.walk() if info.kind is Kind.COMMITTED}
+
+    def whole(record: Record) -> bool:
+        return all(
+            layer.chain_id in layers and layer.blob in blobs for layer in record.layers
+        ) and blobs.keys() >= set(record.blobs)
+
+    await cache.load(whole)
+    return cache
 
 
 async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:

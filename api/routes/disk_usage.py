@@ -10,6 +10,7 @@ from api.call import Call
 from api.routing import Route
 from api.schema import disk_usage as schema
 from api.versions import Version
+from engine.build import cache_filters
 from engine.containers.container import Container
 from engine.containers.list import ListQuery
 from engine.filters import Filters
@@ -39,6 +40,13 @@ class Images(Protocol):
         """What all of them take."""
 
 
+class BuildCache(Protocol):
+    """What was kept of builds."""
+
+    def usage(self) -> list[cache_filters.Usage]:
+        """The oldest first."""
+
+
 class Disk(Protocol):
     """What this route needs of the disk."""
 
@@ -53,11 +61,18 @@ class DiskUsageRoutes:
     """The route of disk usage."""
 
     def __init__(
-        self, containers: Containers, images: Images, disk: Disk, summary: Summary, volumes: Volumes
+        self,
+        containers: Containers,
+        images: Images,
+        disk: Disk,
+        builds: BuildCache,
+        summary: Summary,
+        volumes: Volumes,
     ) -> None:
         self._containers = containers
         self._images = images
         self._disk = disk
+        self._builds = builds
         self._summary = summary
         self._volumes = volumes
 
@@ -90,7 +105,7 @@ class DiskUsageRoutes:
             case "volume":
                 return schema.volumes(await self._volumes())
             case _:
-                return schema.Usage()  # there is no build cache yet
+                return schema.build_cache(self._builds.usage(), version)
 
     async def _container(self, container: Container, version: Version) -> dict[str, Any]:
         """An entry of the list; what it has written is its logs, too."""

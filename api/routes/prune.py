@@ -9,14 +9,13 @@ import errdefs
 from api.call import Call
 from api.routes.images import removal
 from api.routing import Route
-from engine import build_prune, filters
+from engine import filters
+from engine.build import cache_prune
+from engine.build.cache_prune import Wanted
 from engine.containers import prune as containers
 from engine.filters import Filters
 from engine.images import prune as images
 from engine.networks import prune as networks
-
-_OLD_SIZES = ("keep-storage",)
-_SIZES = ("reserved-space", *_OLD_SIZES, "max-used-space", "min-free-space")  # of caches that are to stay
 
 
 class ContainerPrune(Protocol):
@@ -40,18 +39,18 @@ class NetworkPrune(Protocol):
         """Remove them; the names of those that went."""
 
 
-class BuildPrune(Protocol):
-    """What prunes caches of builds."""
+class BuildCache(Protocol):
+    """What was kept of builds."""
 
-    async def prune(self, filters: Filters, /) -> build_prune.Pruned:
-        """Remove them. It looks itself which filters there are."""
+    async def prune_by(self, filters: Filters, wanted: Wanted, /) -> cache_prune.Pruned:
+        """Remove what the filters mean, and the rest asks for. It looks itself which filters there are."""
 
 
 class PruneRoutes:
     """Routes of prunes."""
 
     def __init__(
-        self, containers: ContainerPrune, images: ImagePrune, networks: NetworkPrune, builds: BuildPrune
+        self, containers: ContainerPrune, images: ImagePrune, networks: NetworkPrune, builds: BuildCache
     ) -> None:
         self._containers = containers
         self._images = images
@@ -86,16 +85,26 @@ class PruneRoutes:
     async def builds(self, call: Call) -> web.StreamResponse:
         """What was kept of builds."""
         wanted = filters.read(call.query.text("filters"))
-        for size in _SIZES if not call.version.before("1.48") else _OLD_SIZES:
-            _require_bytes(call, size)
-        pruned = await self._builds.prune(wanted)
+        pruned = await self._builds.prune_by(wanted, _sizes(call))
         return call.answer({"CachesDeleted": pruned.ids or None, "SpaceReclaimed": pruned.reclaimed})
 
 
-def _require_bytes(call: Call, name: str) -> None:
-    """Refuse what is no number of bytes."""
+def _sizes(call: Call) -> Wanted:
+    """How much of a cache is to stay, in bytes. Since 1.48 the former `keep-storage` is the second choice."""
+    if call.version.before("1.48"):
+        return Wanted(all=call.query.flag("all"), reserved=_bytes(call, "keep-storage"))
+    return Wanted(
+        all=call.query.flag("all"),
+        reserved=_bytes(call, "reserved-space") or _bytes(call, "keep-storage"),
+        max_used=_bytes(call, "max-used-space"),
+        min_free=_bytes(call, "min-free-space"),
+    )
+
+
+def _bytes(call: Call, name: str) -> int:
+    """A number of bytes. InvalidArgument for what is none."""
     try:
-        call.query.integer(name)
+        return call.query.integer(name) or 0
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(
             f"{name} is in bytes and expects an integer, got {call.query.text(name)[:64]}: "

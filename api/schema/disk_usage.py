@@ -12,6 +12,8 @@ import msgspec
 
 from api.schema import images as image_schema
 from api.versions import Version
+from engine.build import cache_filters
+from engine.images import timestamps
 from engine.images.listing import Listed
 from engine.images.usage import Stored
 
@@ -83,6 +85,35 @@ def volumes(shown: list[dict[str, Any]]) -> Usage:
     )
 
 
+def build_cache(usages: Iterable[cache_filters.Usage], version: Version) -> Usage:
+    """Of what was kept of builds; the size is of what no image has as well, which is counted there."""
+    usages = list(usages)
+    own = [each for each in usages if not each.shared]
+    return Usage(
+        items=[_cached(each, version) for each in usages],
+        active=sum(each.in_use for each in usages),
+        reclaimable=sum(each.record.size for each in own if not each.in_use),
+        size=sum(each.record.size for each in own),
+    )
+
+
+def _cached(usage: cache_filters.Usage, version: Version) -> dict[str, Any]:
+    record = usage.record
+    shown: dict[str, Any] = {"ID": record.id}
+    if record.parent:
+        shown |= {"Parent": record.parent} if version.before("1.42") else {"Parents": [record.parent]}
+    return shown | {
+        "Type": record.kind,
+        "Description": record.description,
+        "InUse": usage.in_use,
+        "Shared": usage.shared,
+        "Size": record.size,
+        "CreatedAt": timestamps.render(record.created),
+        "LastUsedAt": timestamps.render(record.used),
+        "UsageCount": record.uses,
+    }
+
+
 def answer(
     found: Mapping[str, Usage], version: Version, *, verbose: bool, own: int | None = None
 ) -> dict[str, Any]:
@@ -92,7 +123,9 @@ def answer(
     """
     if version.before("1.52"):
         legacy: dict[str, Any] = dict.fromkeys(_LEGACY.values())
-        return {"LayersSize": _layers_size(found), **legacy, **_lists(found)}
+        builder = sum(each["Size"] for each in _lists(found).get("BuildCache", ()))
+        old = {"BuilderSize": builder} if builder and version.before("1.42") else {}
+        return {"LayersSize": _layers_size(found), **legacy, **_lists(found), **old}
     totals = {_NAMES[kind]: _total(usage) for kind, usage in found.items()}
     if own is not None:
         totals["EngineUsage"] = {"TotalSize": own}

@@ -33,25 +33,34 @@ from engine.images.tag import require_tag, tag
 from engine.images.transfer import Downloads
 from engine.images.uploading import Sendings
 from engine.images.usage import Stored, measure
-from engine.images.workshop import Workshop
+from engine.images.workshop import Keeper, Nobody, Workshop
 from engine.progress import Progress, ignore
 from engine.registry.client import Registry
 from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Snapshotter
+
+_NOBODY = Nobody()
 
 
 class Images:
     """The images of this engine. Made by `open`."""
 
     def __init__(
-        self, store: ImageStore, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
+        self,
+        store: ImageStore,
+        content: ContentStore,
+        snapshots: Snapshotter,
+        events: Events,
+        users: Users,
+        keeper: Keeper,
     ) -> None:
         self._store = store
         self._content = content
         self._events = events
         self._users = users
-        self._layers = Layers(snapshots, store.layers)
-        self._blobs = BlobHolds(content, store.blobs)
+        self._keeper = keeper
+        self._layers = Layers(snapshots, lambda: store.layers() | keeper.layers())
+        self._blobs = BlobHolds(content, lambda: store.blobs() | keeper.blobs())
         self._snapshots = snapshots
         self._taken: list[tuple[str, str]] = []
         self._fsck = Fsck(store, content, self._layers, self._blobs)
@@ -67,13 +76,19 @@ class Images:
 
     @classmethod
     async def open(
-        cls, database: Database, content: ContentStore, snapshots: Snapshotter, events: Events, users: Users
+        cls,
+        database: Database,
+        content: ContentStore,
+        snapshots: Snapshotter,
+        events: Events,
+        users: Users,
+        keeper: Keeper = _NOBODY,
     ) -> "Images":
         """The images of a database that has `store.SCHEMA`; what a crash left of others is for `sweep`.
 
-        `users` tells the containers of an image, by its id, from then on.
+        `users` tells the containers of an image, by its id, from then on; `keeper` what else is to stay.
         """
-        images = cls(ImageStore(database), content, snapshots, events, users)
+        images = cls(ImageStore(database), content, snapshots, events, users, keeper)
         await images._fsck.boot()
         return images
 
@@ -128,8 +143,11 @@ class Images:
         return self._store.grown
 
     async def stored(self) -> Stored:
-        """What all of them take of the disk."""
-        return await measure(self._store, self._content, self._snapshots)
+        """What all of them take of the disk, without what only others have."""
+        stored = await measure(self._store, self._content, self._snapshots)
+        return stored.without(
+            self._keeper.layers() - self._store.layers(), self._keeper.blobs() - self._store.blobs()
+        )
 
     def lost(self) -> list[Image]:
         """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""

@@ -28,6 +28,14 @@ class Stored:
         """All of it."""
         return sum(self.layers.values()) + sum(self.blobs.values()) + self.unfinished
 
+    def without(self, layers: set[str], blobs: set[str]) -> "Stored":
+        """All but those layers and blobs."""
+        return Stored(
+            layers={name: size for name, size in self.layers.items() if name not in layers},
+            blobs={digest: size for digest, size in self.blobs.items() if digest not in blobs},
+            unfinished=self.unfinished,
+        )
+
     def of(self, image: Image) -> int:
         """What an image has of it, alone or together with others."""
         return sum(self._parts(image).values())

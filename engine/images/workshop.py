@@ -1,6 +1,7 @@
 """What it takes to make images, for the parts of the engine that make some."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.events import Events
 from engine.images.holds import BlobHolds
@@ -8,6 +9,28 @@ from engine.images.layers import Layers
 from engine.images.registration import Registrar
 from engine.images.store import ImageStore
 from runtime.content.store import ContentStore
+
+
+class Keeper(Protocol):
+    """Who else refers to layers and blobs: they stay for it as for an image."""
+
+    def layers(self) -> set[str]:
+        """Chain ids."""
+
+    def blobs(self) -> set[str]:
+        """Digests."""
+
+
+class Nobody:
+    """A `Keeper` of nothing."""
+
+    def layers(self) -> set[str]:
+        """None."""
+        return set()
+
+    def blobs(self) -> set[str]:
+        """None."""
+        return set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ from tests.unit.api.registry import MemoryRegistry
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SECOND, image
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
 from tests.unit.api.upkeep import (
-    MemoryBuildPrune,
+    MemoryBuildCache,
     MemoryContainerPrune,
     MemoryImagePrune,
     MemoryNetworkPrune,
@@ -534,7 +534,7 @@ class MemoryEngine:
     container_prune: MemoryContainerPrune = field(default_factory=MemoryContainerPrune)
     image_prune: MemoryImagePrune = field(default_factory=MemoryImagePrune)
     network_prune: MemoryNetworkPrune = field(default_factory=MemoryNetworkPrune)
-    build_prune: MemoryBuildPrune = field(default_factory=MemoryBuildPrune)
+    build_cache: MemoryBuildCache = field(default_factory=MemoryBuildCache)
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)

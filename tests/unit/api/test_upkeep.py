@@ -9,7 +9,9 @@ from api.schema import disk_usage
 from api.schema import stats as stats_schema
 from api.schema import update as update_schema
 from api.versions import Version
-from engine.build_prune import Pruned
+from engine.build import cache_filters
+from engine.build.cache_prune import Pruned, Wanted
+from engine.build.solver.records import Record
 from engine.containers import prune as containers
 from engine.containers.stats import Sample
 from engine.images import prune as images
@@ -126,8 +128,10 @@ async def test_prunes(served: Served) -> None:
     assert body == {"ImagesDeleted": [{"Untagged": "a:1"}, {"Deleted": "x"}], "SpaceReclaimed": 0}
     served.engine.network_prune.pruned = ["n"]
     assert await served.ask("POST", "/networks/prune") == (200, {"NetworksDeleted": ["n"]})
-    served.engine.build_prune.pruned = Pruned(ids=["b"], reclaimed=3)
-    assert await served.ask("POST", "/build/prune") == (200, {"CachesDeleted": ["b"], "SpaceReclaimed": 3})
+    served.engine.build_cache.pruned = Pruned([cached("b", size=3), cached("c", size=9, shared=True)])
+    status, body = await served.ask("POST", "/build/prune?all=1&keep-storage=5")
+    assert (status, body) == (200, {"CachesDeleted": ["b", "c"], "SpaceReclaimed": 3})
+    assert served.engine.build_cache.wanted == [Wanted(all=True, reserved=5)]
 
 
 @pytest.mark.parametrize(("version", "counts"), [("1.47", False), ("1.48", True)])
@@ -149,6 +153,30 @@ def test_disk_usage_of_volumes() -> None:
     shown = [{"UsageData": {"Size": size, "RefCount": count}} for size, count in ((5, 1), (7, 0), (-1, 0))]
     usage = disk_usage.volumes(shown)
     assert (usage.size, usage.reclaimable, usage.active) == (12, 7, 2)
+
+
+def cached(name: str, *, size: int, shared: bool = False, in_use: bool = False) -> cache_filters.Usage:
+    """A record of the build cache."""
+    second = 10**9
+    record = Record(
+        id=name, parent="p", description="RUN x", size=size, created=second, used=2 * second, uses=4
+    )
+    return cache_filters.Usage(record=record, in_use=in_use, shared=shared)
+
+
+def test_disk_usage_of_builds() -> None:
+    """What images have as well counts there (moby, builder-next); parents have had two names."""
+    usages = [cached("a", size=5, in_use=True), cached("b", size=7), cached("c", size=9, shared=True)]
+    usage = disk_usage.build_cache(usages, Version("1.42"))
+    assert (usage.size, usage.reclaimable, usage.active) == (12, 7, 1)
+    assert usage.items[1] == {
+        "ID": "b", "Parents": ["p"], "Type": "regular", "Description": "RUN x", "InUse": False, "Shared": False,
+        "Size": 7, "CreatedAt": "1970-01-01T00:00:01Z", "LastUsedAt": "1970-01-01T00:00:02Z", "UsageCount": 4,
+    }  # fmt: skip
+    old = {"build-cache": disk_usage.build_cache(usages, Version("1.41"))}
+    assert old["build-cache"].items[0]["Parent"] == "p"
+    assert disk_usage.answer(old, Version("1.41"), verbose=False)["BuilderSize"] == 21
+    assert "BuilderSize" not in disk_usage.answer(old, Version("1.42"), verbose=False)
 
 
 def test_disk_usage_by_version() -> None:

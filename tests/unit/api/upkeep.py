@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.build_prune import Pruned
+from engine.build.cache_filters import Usage
+from engine.build.cache_prune import Pruned, Wanted
 from engine.containers import prune as containers
 from engine.containers.config import HostConfig
 from engine.containers.stats import Sample, Watch
@@ -77,10 +78,16 @@ class MemoryNetworkPrune:
 
 
 @dataclass
-class MemoryBuildPrune:
-    """Says what it is told to say."""
+class MemoryBuildCache:
+    """Has those records, and says that those are pruned."""
 
+    records: list[Usage] = field(default_factory=list)
     pruned: Pruned = field(default_factory=Pruned)
+    wanted: list[Wanted] = field(default_factory=list)
 
-    async def prune(self, filters: Filters) -> Pruned:
+    async def prune_by(self, filters: Filters, wanted: Wanted) -> Pruned:
+        self.wanted.append(wanted)
         return self.pruned
+
+    def usage(self) -> list[Usage]:
+        return self.records

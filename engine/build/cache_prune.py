@@ -1,0 +1,147 @@
+"""The build cache as people see it: what it takes, and removal of what is not needed (`docker builder du`, `prune`)."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import errdefs
+from engine.build import cache_filters
+from engine.build.cache_filters import Usage
+from engine.build.solver.records import CacheStore, Record
+from engine.filters import Filters
+from engine.images.workshop import Workshop
+from engine.prune import Turn
+
+_HIDDEN = frozenset({"internal", "frontend"})
+"""Kinds that only `all` takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which records are to go: BuildKit's filters, of no use for so many nanoseconds, also shared ones with `all`.
+
+    With sizes in bytes, those that were not used for the longest go until the cache is as small as that: no larger
+    than `max_used`, so small that `min_free` are free on the disk, but never smaller than `reserved`. 0 is none.
+    """
+
+    filters: Sequence[str] = ()
+    unused: int = 0
+    all: bool = False
+    reserved: int = 0
+    max_used: int = 0
+    min_free: int = 0
+
+
+@dataclass(slots=True)
+class Pruned:
+    """What went, and the bytes that it took."""
+
+    records: list[Usage] = field(default_factory=list)
+
+    @property
+    def ids(self) -> list[str]:
+        """Of the records."""
+        return [each.record.id for each in self.records]
+
+    @property
+    def reclaimed(self) -> int:
+        """Without what images have as well."""
+        return _size(self.records)
+
+
+class BuildCache:
+    """The door to it. `directory` has the directories of cache mounts."""
+
+    def __init__(self, cache: CacheStore, workshop: Workshop, directory: Path) -> None:
+        self._cache = cache
+        self._workshop = workshop
+        self._directory = directory
+        self._turn = Turn()
+
+    def usage(self, filters: Sequence[str] = ()) -> list[Usage]:
+        """The records that BuildKit's filters mean, the oldest first. InvalidArgument for bad filters."""
+        means = cache_filters.matching(filters)
+        imaged = self._workshop.store.layers()
+        found = [self._usage(record, imaged) for record in self._cache.all()]
+        return sorted(filter(means, found), key=lambda each: (each.record.created, each.record.id))
+
+    def _usage(self, record: Record, imaged: set[str]) -> Usage:
+        shared = any(layer.chain_id in imaged for layer in record.layers)
+        return Usage(record=record, in_use=self._cache.in_use(record.id), shared=shared)
+
+    def alone(self) -> tuple[set[str], set[str]]:
+        """Chain ids and digests of blobs that the cache has and no image."""
+        store = self._workshop.store
+        return self._cache.layers() - store.layers(), self._cache.blobs() - store.blobs()
+
+    async def prune_by(self, filters: Filters, wanted: Wanted) -> Pruned:
+        """Remove what Docker's filters mean, and the rest of `wanted`. InvalidArgument in Docker's words."""
+        try:
+            terms, unused = cache_filters.of_docker(filters)
+            return await self.prune(replace(wanted, filters=terms, unused=unused))
+        except errdefs.InvalidArgument as error:
+            raise errdefs.InvalidArgument(f"failed to prune build cache: {error.message}") from None
+
+    async def prune(self, wanted: Wanted) -> Pruned:
+        """Remove what is wanted and nobody works with. Conflict while another prune does."""
+        with self._turn:
+            everything = self.usage()
+            means = cache_filters.matching(wanted.filters)
+            free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free
+            candidates = [each for each in everything if means(each)]
+            pruned = Pruned(select(candidates, wanted, time.time_ns(), _size(everything), free))
+            await self._cache.remove(pruned.ids)
+            await self._let_go([each.record for each in pruned.records])
+        await self._workshop.events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    async def _let_go(self, records: Iterable[Record]) -> None:
+        """Remove what only these records kept: the layers that stand on others first."""
+        for record in sorted(records, key=lambda each: each.created, reverse=True):
+            if record.layers:
+                await self._workshop.layers.release(record.layers[-1].chain_id)
+            await self._workshop.blobs.drop([*record.blobs, *(layer.blob for layer in record.layers)])
+            if record.directory:
+                with suppress(FileNotFoundError):
+                    await asyncio.to_thread(shutil.rmtree, self._directory / record.directory)
+
+
+def select(candidates: Sequence[Usage], wanted: Wanted, now: int, total: int, free: int) -> list[Usage]:
+    """Those that are to go. `now` in Unix nanoseconds, bytes of the whole cache, and those free on the disk."""
+    idle = [
+        each
+        for each in candidates
+        if not each.in_use
+        and (wanted.all or not (each.shared or each.record.kind in _HIDDEN))
+        and now - each.record.used >= wanted.unused
+    ]
+    kept = kept_bytes(wanted, total, free)
+    if kept is None:
+        return idle
+    gone: list[Usage] = []
+    for each in sorted(idle, key=lambda each: (each.record.used, each.record.uses)):
+        if total <= kept:
+            break
+        gone.append(each)
+        total -= _size([each])
+    return gone
+
+
+def kept_bytes(wanted: Wanted, total: int, free: int) -> int | None:
+    """How large the cache may stay, None if no size was asked for."""
+    if not (wanted.reserved or wanted.max_used or wanted.min_free):
+        return None
+    allowed = [wanted.max_used] if wanted.max_used else []
+    if (missing := wanted.min_free - free) > 0:
+        allowed.append(total - missing)
+    elif not allowed and wanted.min_free:
+        allowed.append(total)
+    return max(min(allowed, default=0), wanted.reserved)
+
+
+def _size(usages: Iterable[Usage]) -> int:
+    return sum(each.record.size for each in usages if not each.shared)
