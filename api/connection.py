@@ -15,6 +15,7 @@ from aiohttp import StreamReader, web
 
 from api import errors
 from api.boundary import Boundary
+from api.preface import Preface
 from api.trimming import Trimming
 from api.upgrade import Splitter
 
@@ -60,6 +61,7 @@ class Connection(web.RequestHandler):
         "_half_closed",
         "_head_timer",
         "_last_body",
+        "_preface",
         "_server",
         "_splitter",
         "_stream",
@@ -76,6 +78,7 @@ class Connection(web.RequestHandler):
         self._boundary = Boundary()
         self._broken: StreamReader | None = None
         self._splitter = Splitter()
+        self._preface = Preface()
         self._head_timer: asyncio.TimerHandle | None = None
         self._stream: Stream | None = None
 
@@ -100,6 +103,13 @@ class Connection(web.RequestHandler):
         if self._early is not None:
             self._hold(data)
             return
+        data = self._preface.feed(data)
+        if self._preface.found:
+            self._speak_http2(data)
+            return
+        if self._preface.found is None:
+            self._expect_head()
+            return
         data, behind = self._splitter.feed(self._boundary.feed(data))
         if behind:
             self.hold()
@@ -111,8 +121,7 @@ class Connection(web.RequestHandler):
             self._broken = body
         if self._messages:
             self._last_body = self._messages[-1][1]
-        if not self._busy and self._head_timer is None:
-            self._head_timer = self._loop.call_later(HEAD_TIMEOUT, self._head_is_late)
+        self._expect_head()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client's half-close: a request that is whole is still answered, a stream ends."""
@@ -204,6 +213,21 @@ class Connection(web.RequestHandler):
         if len(self._early) > _MAX_EARLY and self.transport is not None:
             self.transport.pause_reading()
 
+    def _speak_http2(self, data: bytes) -> None:
+        """Give the connection to whoever serves HTTP/2; where nobody does, it ends."""
+        self._disarm()
+        self.hold()
+        self._hold(data)
+        if self._server.http2 is None:
+            self.force_close()
+            return
+        self._server.idle.pop(self, None)
+        self._server.http2(self)
+
+    def _expect_head(self) -> None:
+        if not self._busy and self._head_timer is None:
+            self._head_timer = self._loop.call_later(HEAD_TIMEOUT, self._head_is_late)
+
     def _pending(self) -> bool:
         """Whether a request has come whole and is not answered yet."""
         return self._body_is_whole and (self._busy or self._request_count != self._begun)
@@ -250,6 +274,8 @@ class HttpServer(web.Server):
         self.connected = 0
         self.idle: dict[Connection, float] = {}
         """Those that ask for nothing, and since when by the loop's clock; the longest first."""
+        self.http2: Callable[[Connection], object] | None = None
+        """Takes connections that begin with HTTP/2."""
         self.hangups = Hangups(self._loop)
         self.trimming = Trimming(self._loop)
         self._closed = False

@@ -7,7 +7,7 @@ those of logins, nor answers that are under way already: streams, archives and h
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -54,6 +54,11 @@ class Authorization:
         asked = message.of_request(call.request.method, uri, call.request.headers.items(), body)
         await self.consult("AuthZReq", asked)
         return Asked(self, asked, secret=route == _LOGIN)
+
+    async def ask_call(self, path: str, headers: Iterable[tuple[str, str]]) -> None:
+        """Pass if all allow a call of gRPC, which is a POST of its path; messages are not shown. Raises as ask()."""
+        if self._names:
+            await self.consult("AuthZReq", message.of_request("POST", path, headers, b""))
 
     async def consult(self, verb: str, told: Message) -> None:
         """Pass if all allow it. Raises as ask()."""

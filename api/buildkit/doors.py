@@ -1,0 +1,49 @@
+"""What these services need of the engine: builds, and where their results go."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from engine.build.progress import Finding, Watch
+from engine.build.request import BuildRequest, Target
+from engine.build.results import CacheSource, Context, Result
+from engine.build.session import Session
+from engine.build.source import SourceFile
+
+
+class Planned(Protocol):
+    """A build that is planned."""
+
+    @property
+    def source(self) -> SourceFile:
+        """Its Dockerfile."""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        """What the rules say of it."""
+
+
+class Builds(Protocol):
+    """Builds of the engine; each is held while its block lasts."""
+
+    def plan(
+        self, request: BuildRequest, session: Session | None, context: Context, watch: Watch, /
+    ) -> AbstractAsyncContextManager[Planned]:
+        """Read the Dockerfile, and say what is to be done."""
+
+    async def execute(self, planned: Planned, imports: Sequence[CacheSource] = ..., /) -> Result:
+        """Do it."""
+
+
+class Exporters(Protocol):
+    """Where results go, and caches come from."""
+
+    def imports(
+        self, targets: Sequence[Target], session: Session | None, /
+    ) -> AbstractAsyncContextManager[CacheSource]:
+        """The caches that a request names."""
+
+    async def run(
+        self, request: BuildRequest, result: Result, session: Session | None, watch: Watch, /
+    ) -> Mapping[str, str]:
+        """Write a result where the client wants it; what it is told."""

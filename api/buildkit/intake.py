@@ -1,0 +1,211 @@
+"""Taking in a tree that a client sends by fsutil's protocol: what each packet does to the disk, and what is answered.
+
+The client walks its directory in order, a STAT for each entry and an empty one at the end; for the regular files that
+we ask for (REQ) it sends DATA, an empty one at the end of each. A client that sends paths which lead out of the
+directory, come twice or stand in no directory is refused; no path is ever followed through a link.
+"""
+
+import os
+import stat
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import errdefs
+from api.buildkit import filemode
+from api.buildkit.protos.session_pb2 import Packet, Stat
+from runtime.paths import open_beneath
+
+REQUESTED: Final = 64  # files that are under way at a time: their descriptors are open
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_XATTRS: Final = ("user.", "security.capability")
+
+
+@dataclass(slots=True)
+class _Directory:
+    """A directory in which the client's walk is: entries come in order, and each once."""
+
+    fd: int
+    path: str
+    stat: Stat | None
+    last: bytes = b""
+
+
+@dataclass(slots=True)
+class _File:
+    """A regular file whose content is to come."""
+
+    id: int
+    path: str
+    stat: Stat = field(repr=False)
+
+
+class Intake:
+    """Writes into an empty directory. All of it blocks; one thread at a time.
+
+    `complete`: nothing more is to come. `received` counts bytes of content.
+    """
+
+    def __init__(self, into: Path) -> None:
+        self._walk = [_Directory(os.open(into, _DIRECTORY), "", None)]
+        self._next_id = 0
+        self._waiting: deque[_File] = deque()
+        self._open: dict[int, tuple[_File, int]] = {}
+        self._listed = False
+        self.received = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for is here."""
+        return self._listed and not self._open and not self._waiting
+
+    def take(self, packets: Sequence[Packet]) -> list[Packet]:
+        """Do what they say, and return what is to be sent. InvalidArgument for what no honest client sends."""
+        answers: list[Packet] = []
+        for packet in packets:
+            try:
+                self._take(packet)
+            except OSError as error:
+                what = packet.stat.path or "a file"
+                raise errdefs.SystemFailure(f"cannot write {what} of the client: {error.strerror}") from error
+            except OverflowError:
+                raise errdefs.InvalidArgument(f"{packet.stat.path}: metadata that no file can have") from None
+        while self._waiting and len(self._open) < REQUESTED:
+            answers.append(self._request(self._waiting.popleft()))
+        return answers
+
+    def close(self) -> None:
+        """Let go of what is open. What has come stays."""
+        for _, fd in self._open.values():
+            os.close(fd)
+        self._open.clear()
+        while self._walk:
+            os.close(self._walk.pop().fd)
+
+    def _take(self, packet: Packet) -> None:
+        match packet.type:
+            case Packet.PACKET_STAT if packet.HasField("stat"):
+                self._entry(packet.stat)
+            case Packet.PACKET_STAT:
+                self._listed = True
+                while len(self._walk) > 1:
+                    self._leave()
+            case Packet.PACKET_DATA:
+                self._content(packet.ID, packet.data)
+            case Packet.PACKET_ERR:
+                raise errdefs.InvalidArgument(f"error from sender: {packet.data.decode(errors='replace')}")
+
+    def _entry(self, entry: Stat) -> None:
+        if self._listed:
+            raise errdefs.InvalidArgument(f"{entry.path}: an entry behind the last one")
+        number, self._next_id = self._next_id, self._next_id + 1
+        parent, name = self._place(entry.path)
+        kind = entry.mode & filemode.TYPES
+        if kind == filemode.DIRECTORY:
+            os.mkdir(name, 0o700, dir_fd=parent.fd)
+            self._walk.append(_Directory(os.open(name, _DIRECTORY, dir_fd=parent.fd), entry.path, entry))
+        elif kind == filemode.SYMLINK:
+            os.symlink(entry.linkname, name, dir_fd=parent.fd)
+            os.chown(name, entry.uid, entry.gid, dir_fd=parent.fd, follow_symlinks=False)
+            os.utime(name, ns=(entry.modTime,) * 2, dir_fd=parent.fd, follow_symlinks=False)
+        elif kind and not kind & filemode.SOCKET:
+            _make_node(entry, name, parent.fd)
+        elif not kind:
+            self._regular(_File(number, entry.path, entry), name, parent.fd)
+
+    def _regular(self, file: _File, name: str, parent: int) -> None:
+        if file.stat.linkname:
+            self._link(file, name, parent)
+            return
+        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        if file.stat.size:
+            os.close(fd)
+            self._waiting.append(file)
+        else:
+            _finish(fd, file.stat)
+            os.close(fd)
+
+    def _link(self, file: _File, name: str, parent: int) -> None:
+        """A further name of a file that has come before."""
+        target = self._beneath(file.stat.linkname, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            if not stat.S_ISREG(os.fstat(target).st_mode):
+                raise errdefs.InvalidArgument(f"{file.path}: a hard link to what is no file")
+            os.link(f"/proc/self/fd/{target}", name, dst_dir_fd=parent, follow_symlinks=True)
+        finally:
+            os.close(target)
+
+    def _place(self, path: str) -> tuple[_Directory, str]:
+        """The directory that an entry is in, and its name there."""
+        names = path.split("/")
+        if any(name in ("", ".", "..") for name in names) or "\0" in path:
+            raise errdefs.InvalidArgument(f"{path!r}: no path within the directory")
+        above, _, name = path.rpartition("/")
+        while len(self._walk) > 1 and self._walk[-1].path != above:
+            self._leave()
+        parent = self._walk[-1]
+        if parent.path != above or os.fsencode(name) <= parent.last:
+            raise errdefs.InvalidArgument(f"changes out of order: {path!r}")
+        parent.last = os.fsencode(name)
+        return parent, name
+
+    def _leave(self) -> None:
+        """All of a directory has been named: it can have its mode and times."""
+        directory = self._walk.pop()
+        try:
+            if directory.stat is not None:
+                _finish(directory.fd, directory.stat)
+        finally:
+            os.close(directory.fd)
+
+    def _request(self, file: _File) -> Packet:
+        self._open[file.id] = file, self._beneath(file.path, os.O_WRONLY | os.O_NOFOLLOW)
+        return Packet(type=Packet.PACKET_REQ, ID=file.id)
+
+    def _content(self, number: int, data: bytes) -> None:
+        if number not in self._open:
+            raise errdefs.InvalidArgument(f"invalid file request {number}")
+        file, fd = self._open[number]
+        self.received += len(data)
+        if not data:
+            del self._open[number]
+            try:
+                _finish(fd, file.stat)
+            finally:
+                os.close(fd)
+        while data:
+            data = data[os.write(fd, data) :]
+
+    def _beneath(self, path: str, flags: int) -> int:
+        """What is there already, reached without a link."""
+        try:
+            return open_beneath(self._walk[0].fd, path, flags)
+        except OSError as error:
+            raise errdefs.InvalidArgument(f"{path!r}: {error.strerror}") from error
+
+
+def _make_node(entry: Stat, name: str, parent: int) -> None:
+    """A device or a fifo."""
+    kind = stat.S_IFIFO if entry.mode & filemode.FIFO else stat.S_IFBLK
+    kind = stat.S_IFCHR if entry.mode & filemode.CHARACTER else kind
+    os.mknod(name, kind | 0o600, os.makedev(entry.devmajor, entry.devminor), dir_fd=parent)
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        _finish(f"/proc/self/fd/{fd}", entry)
+    finally:
+        os.close(fd)
+
+
+def _finish(place: int | str, entry: Stat) -> None:
+    """Owner first: changing it takes special bits away."""
+    os.chown(place, entry.uid, entry.gid)
+    os.chmod(place, filemode.permissions(entry.mode))
+    for key, value in entry.xattrs.items():
+        if key.startswith(_XATTRS):
+            with suppress(OSError):  # as fsutil: not every file system has them
+                os.setxattr(place, key, value)
+    os.utime(place, ns=(entry.modTime, entry.modTime))

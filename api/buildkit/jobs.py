@@ -1,0 +1,199 @@
+"""Builds as clients drive them: one call (Control/Solve) lasts as long as the build, others (LLBBridge) say what to do.
+
+All work is done in the task of the call that lasts, which so owns what the build holds, and ends it when it ends.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import errdefs
+from api.buildkit import failures, request
+from api.buildkit.doors import Builds, Exporters, Planned
+from api.buildkit.history import Entry
+from api.buildkit.progress import Progress
+from api.buildkit.protos.control_pb2 import SolveRequest
+from api.buildkit.sessions import Sessions
+from api.grpc.status import RpcError
+from engine.build.request import BuildRequest
+from engine.build.results import Context, Result
+from engine.build.session import Session
+
+_PATIENCE: Final = 10.0  # seconds that a call about a build waits for the build
+
+
+@dataclass(slots=True, kw_only=True)
+class Product:
+    """What a client got a reference to."""
+
+    request: BuildRequest
+    planned: Planned
+    session: Session | None
+    result: Result | None = None
+
+
+@dataclass(slots=True)
+class _Order:
+    """Something that the client wants of a build; `done` tells it when it is."""
+
+    frontend: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    evaluate: str = ""
+    answer: str | RpcError | None = None
+    done: "asyncio.Future[str]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Job:
+    """One build. `products` are what has been planned, by reference."""
+
+    def __init__(self, solve: SolveRequest, builds: Builds, exporters: Exporters, sessions: Sessions) -> None:
+        self._solve = solve
+        self._builds = builds
+        self._exporters = exporters
+        self._sessions = sessions
+        self._orders: asyncio.Queue[_Order] = asyncio.Queue(maxsize=16)
+        self._ended = False
+        self.progress = Progress()
+        self.entry = Entry(solve, self.progress)
+        self.products: dict[str, Product] = {}
+
+    async def run(self) -> dict[str, str]:
+        """Build until the client returns a result; what it is told of the exports. RpcError when it failed."""
+        try:
+            async with contextlib.AsyncExitStack() as held:
+                if self._solve.Frontend:
+                    ref = await self._plan(held, self._solve.Frontend, dict(self._solve.FrontendAttrs))
+                    return await self._export(ref)
+                return await self._export(await self._obey(held))
+        finally:
+            self._ended = True
+            while not self._orders.empty():
+                self._orders.get_nowait().done.cancel()
+
+    async def plan(self, frontend: str, options: Mapping[str, str], *, evaluate: bool) -> str:
+        """Plan what a client asks for, and return a reference to it."""
+        ref = await self._order(_Order(frontend=frontend, options=options))
+        return await self._order(_Order(evaluate=ref)) if evaluate else ref
+
+    async def evaluate(self, ref: str) -> None:
+        """Execute what a reference stands for."""
+        await self._order(_Order(evaluate=ref))
+
+    async def conclude(self, answer: str | RpcError) -> None:
+        """The client returns a reference ("" for nothing), or says what it failed with."""
+        await self._order(_Order(answer=answer))
+
+    async def _order(self, order: _Order) -> str:
+        if self._ended:
+            raise errdefs.NotFound(f"no such job {self._solve.Ref}")
+        await self._orders.put(order)
+        return await order.done
+
+    async def _obey(self, held: contextlib.AsyncExitStack) -> str:
+        """Do what is ordered, until the client returns; the reference that it returned."""
+        while True:
+            order = await self._orders.get()
+            if isinstance(order.answer, RpcError):
+                _settle(order, "")
+                raise order.answer
+            if isinstance(order.answer, str):
+                _settle(order, "")
+                return order.answer
+            try:
+                if order.evaluate:
+                    await self._execute(order.evaluate)
+                ref = order.evaluate or await self._plan(held, order.frontend, order.options)
+            except RpcError as error:
+                _settle(order, error)
+            except BaseException:
+                order.done.cancel()
+                raise
+            else:
+                _settle(order, ref)
+
+    async def _plan(self, held: contextlib.AsyncExitStack, frontend: str, options: Mapping[str, str]) -> str:
+        with self._failing():
+            request.require_frontend(frontend, options)
+            self.entry.began(frontend, dict(options))
+            asked = request.of_solve(self._solve, options)
+            session = await self._sessions.get(self._solve.Session) if self._solve.Session else None
+            planning = self._builds.plan(asked, session, Context(), self.progress)
+            planned = await held.enter_async_context(planning)
+        self.progress.source = planned.source
+        ref = secrets.token_hex(12)
+        self.products[ref] = Product(request=asked, planned=planned, session=session)
+        return ref
+
+    async def _execute(self, ref: str) -> tuple[Product, Result]:
+        product = self._product(ref)
+        if product.result is None:
+            with self._failing(product):
+                asked, session = product.request, product.session
+                async with self._exporters.imports(asked.cache_from, session) as imports:
+                    product.result = await self._builds.execute(product.planned, [imports])
+        return product, product.result
+
+    async def _export(self, ref: str) -> dict[str, str]:
+        if not ref:
+            return {}
+        product, result = await self._execute(ref)
+        with self._failing(product):
+            return dict(await self._exporters.run(product.request, result, product.session, self.progress))
+
+    def _product(self, ref: str) -> Product:
+        if ref not in self.products:
+            with self._failing():
+                raise errdefs.NotFound(f"no such reference {ref[:80]}")
+        return self.products[ref]
+
+    @contextlib.contextmanager
+    def _failing(self, product: Product | None = None) -> Iterator[None]:
+        try:
+            yield
+        except errdefs.WherryError as error:
+            source = product.planned.source if product else self.progress.source
+            raise failures.of_build(error, source) from error
+
+
+class Jobs:
+    """The builds that are under way."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._begun = asyncio.Event()
+
+    @contextlib.contextmanager
+    def begun(self, ref: str, job: Job) -> Iterator[None]:
+        """A build is under way while the block lasts. Conflict for a reference that is taken."""
+        if ref in self._jobs:
+            raise errdefs.Conflict(f"job ID {ref} exists")
+        self._jobs[ref] = job
+        self._begun.set()
+        self._begun = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._jobs[ref]
+
+    async def get(self, ref: str) -> Job:
+        """The build of that reference, which may be about to begin. NotFound if it does not."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while ref not in self._jobs:
+                    await self._begun.wait()
+        except TimeoutError:
+            raise errdefs.NotFound(f"no such job {ref[:80]}") from None
+        return self._jobs[ref]
+
+
+def _settle(order: _Order, outcome: str | RpcError) -> None:
+    """Tell it to whoever still waits for it."""
+    if order.done.done():
+        return
+    if isinstance(outcome, RpcError):
+        order.done.set_exception(outcome)
+    else:
+        order.done.set_result(outcome)
