@@ -127,6 +127,7 @@ async def run(
     pass_fds: Sequence[int] = (),
     timeout: float | None = None,
     limit: int = 1 << 20,
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> Completed:
     """Run a program to its end and return what it said, each of stdout and stderr cut after `limit` bytes.
 
@@ -142,7 +143,10 @@ async def run(
     (stdin_read, stdin_write), (out_read, out_write), (err_read, err_write) = pipes
     try:
         stdio = (-1 if stdin is None else stdin_read, out_write, err_write)
-        child = Child(birth(argv, executable=executable, stdio=stdio, pass_fds=[(fd, fd) for fd in pass_fds]))
+        passed = [(fd, fd) for fd in pass_fds]
+        child = Child(
+            birth(argv, executable=executable, stdio=stdio, pass_fds=passed, environment=environment)
+        )
     except BaseException:  # ValueError, too: a NUL in an argument
         for fd in (out_read, err_read, stdin_write):
             os.close(fd)

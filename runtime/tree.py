@@ -43,9 +43,9 @@ class Step(NamedTuple):
 class Cursor:
     """A place in a tree, held by one descriptor; `up` proves that it came back to where `down` started."""
 
-    def __init__(self, root: Path | str) -> None:
-        """Stand at `root`."""
-        self.fd = os.open(root, _DIRECTORY)
+    def __init__(self, root: Path | str | int) -> None:
+        """Stand at `root`, for which a descriptor may stand, which stays the caller's."""
+        self.fd = os.open(".", _DIRECTORY, dir_fd=root) if isinstance(root, int) else os.open(root, _DIRECTORY)
         self._above: list[tuple[int, int]] = []
 
     def down(self, name: str) -> None:
@@ -264,13 +264,18 @@ def _copy_file(step: Step, target_dir: int) -> None:
     try:
         target = os.open(step.name, flags, 0o600, dir_fd=target_dir)
         try:
-            for start, end in _data(source, step.stat.st_size):
-                _copy_range(source, target, start, end)
-            os.truncate(target, step.stat.st_size)
+            copy_content(source, target, step.stat.st_size)
         finally:
             os.close(target)
     finally:
         os.close(source)
+
+
+def copy_content(source: int, target: int, size: int) -> None:
+    """Copy `size` bytes of a file to an empty one; holes are kept."""
+    for start, end in _data(source, size):
+        _copy_range(source, target, start, end)
+    os.truncate(target, size)
 
 
 def _data(fd: int, size: int) -> Iterator[tuple[int, int]]:

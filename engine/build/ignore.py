@@ -10,7 +10,7 @@ from typing import Self
 
 from engine.build.dockerfile.directives import without_mark
 from engine.build.dockerfile.text import SPACES
-from engine.build.patterns import Pattern
+from runtime.copying.pattern import Pattern
 
 _MAX_KNOWN = 4096
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import errdefs
 from engine.filters import Filters
-from engine.images import globs, moments
+from engine.images import moments
 from engine.images.image import Image
 from engine.images.reference import Reference
 from engine.images.remove import Users
 from engine.images.store import ImageStore
+from runtime import globs
 
 FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})
 Lookup = Callable[[str], Image]

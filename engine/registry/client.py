@@ -26,6 +26,11 @@ class Registry:
         self._wire = Wire(settings, _USER_AGENT)
         self._tokens = Tokens(self._wire)
 
+    @property
+    def settings(self) -> Settings:
+        """The daemon's settings: proxies and what else is asked for by other means."""
+        return self._wire.settings
+
     def reload(self, settings: Settings) -> None:
         """Take over other settings, for what is begun from now on."""
         self._wire.settings = settings

@@ -31,6 +31,9 @@ class Download(Protocol):
     def length(self) -> int | None:
         """Its bytes, None if they are not announced."""
 
+    def header(self, name: str) -> str:
+        """A header of the answer, "" without it."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """It, as it comes. Transient when it breaks off, or comes slower than a kilobyte a second."""
 

@@ -21,9 +21,11 @@ _BEGAN = time.time()
 
 
 class Forker:
-    """Gives orders, the descriptors of `runtime.archive.server`. One server at a time takes them."""
+    """Gives orders, the descriptors that its server takes. One server at a time takes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
+        """`server`: its module, as `runtime.archive.server` is one."""
+        self._module = server
         self._servers: set[Child] = set()  # those that have not ended
         self.pid = 0
         """That of the server that takes orders, 0 when there is none."""
@@ -82,7 +84,7 @@ class Forker:
             # Whoever says more than a pipe holds is not to wait for us.
             words, saying = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             opened.callback(os.close, saying)
-            argv = [sys.executable, "-I", "-m", "runtime.archive.server"]
+            argv = [sys.executable, "-I", "-m", self._module]
             try:
                 server = Child(
                     birth(

@@ -6,21 +6,19 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import errdefs
 from errdefs import SystemFailure
-from runtime.archive.forker import Forker
+from runtime.archive.births import Births, settle
 from runtime.archive.order import PathStat, View
 from runtime.pipe import receive
-from runtime.shim import descriptors
 
 _CHUNK = 1 << 20
 _MAX_LINE = 1 << 16
-_BIRTHS = 2
 _PATIENCE = (
     1.0  # seconds until an idle server is let go: `docker cp` asks twice, and is often called in a row
 )
@@ -95,7 +93,7 @@ class Copy:
         self.kill()
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._pidfd, _settle, gone)
+        loop.add_reader(self._pidfd, settle, gone)
         cancelled = False
         while not gone.done():
             try:
@@ -107,15 +105,13 @@ class Copy:
             raise asyncio.CancelledError
 
 
-class Workers:
+class Workers(Births):
     """Makes workers. The process that forks them is there while there are some, and a moment longer."""
 
     def __init__(self, directory: Path) -> None:
         """`directory`: an empty one of this daemon's own, on which each worker mounts what it sees. It is made."""
+        super().__init__("runtime.archive.server", _PATIENCE)
         self._directory = directory
-        self._forker = Forker()
-        self._working = 0
-        self._idle: asyncio.TimerHandle | None = None
 
     @property
     def at(self) -> str:
@@ -129,67 +125,15 @@ class Workers:
         """A worker that does `order` in a view; after the block it is gone. SystemFailure when there can be none."""
         async with AsyncExitStack() as opened:
             opened.enter_context(self._at_work())
-            pidfd, control, data = await self._born(opened, namespace)
+            if self._forker.pid == 0:
+                await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
+            pidfd, control, data = await self._born(opened, [] if namespace is None else [namespace])
             messages, writer = await asyncio.open_unix_connection(sock=control.dup(), limit=_MAX_LINE)
             opened.callback(writer.close)
             copy = Copy(pidfd, messages, data)
             opened.push_async_callback(copy.end)
             writer.write(json.dumps({**order, "view": view.encode()}).encode() + b"\n")
             yield copy
-
-    @contextlib.contextmanager
-    def _at_work(self) -> Iterator[None]:
-        self._working += 1
-        if self._idle is not None:
-            self._idle.cancel()
-        try:
-            yield
-        finally:
-            self._working -= 1
-            if not self._working:
-                self._idle = asyncio.get_running_loop().call_later(_PATIENCE, self._forker.let_go)
-
-    async def _born(
-        self, opened: AsyncExitStack, namespace: int | None
-    ) -> tuple[int, socket.socket, socket.socket]:
-        """A worker's descriptor, its control socket and the one for its archive.
-
-        One that does not come, as the server has died, is asked for once more.
-        """
-        for _ in range(_BIRTHS):
-            if self._forker.pid == 0:
-                await asyncio.to_thread(self._directory.mkdir, mode=0o700, parents=True, exist_ok=True)
-            async with AsyncExitStack() as tried:
-                control, theirs = (tried.enter_context(end) for end in _pair())
-                data, its_data = (tried.enter_context(end) for end in _pair())
-                passed = [theirs.fileno(), its_data.fileno()]
-                await self._forker.order(passed if namespace is None else [*passed, namespace])
-                theirs.close()
-                its_data.close()
-                pidfd = await _introduced(control)
-                if pidfd >= 0:
-                    tried.callback(os.close, pidfd)
-                    opened.push_async_callback(tried.pop_all().aclose)
-                    return pidfd, control, data
-            await self._forker.failed()
-        raise SystemFailure(f"cannot copy: no process came to do it{await self._forker.why()}")
-
-    async def close(self) -> None:
-        """Let the server end, and workers with it."""
-        if self._idle is not None:
-            self._idle.cancel()
-        await self._forker.close()
-
-
-def _pair() -> tuple[socket.socket, socket.socket]:
-    ours, theirs = socket.socketpair()
-    ours.settimeout(0)
-    return ours, theirs
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 async def _sent(writer: asyncio.StreamWriter, chunk: bytes) -> bool:
@@ -200,19 +144,3 @@ async def _sent(writer: asyncio.StreamWriter, chunk: bytes) -> bool:
     except ConnectionError:
         return False
     return True
-
-
-async def _introduced(control: socket.socket) -> int:
-    """The worker's descriptor of itself, which it sends first; -1 when none came of it."""
-    loop = asyncio.get_running_loop()
-    there: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(control, _settle, there)
-    try:
-        await there
-    finally:
-        loop.remove_reader(control)
-    try:
-        _, fds = descriptors.receive(control, 1, 1)
-    except ConnectionError:
-        fds = []
-    return fds[0] if fds else -1

@@ -65,11 +65,11 @@ def enter(path: str) -> str:
 
 def owner(name: str) -> tuple[int, int]:
     """The ids of a user of the container, and of its group; InvalidArgument for one that it does not know."""
-    found = user.resolve(name, (), _accounts("/etc/passwd"), _accounts("/etc/group"))
+    found = user.resolve(name, (), accounts("/etc/passwd"), accounts("/etc/group"))
     return found.uid, found.gid
 
 
-def _accounts(path: str) -> bytes | None:
+def accounts(path: str) -> bytes | None:
     """What a file holds, None where there is none; what is there may be anything."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

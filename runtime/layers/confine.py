@@ -13,6 +13,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 # What unpacking takes: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SYS_ADMIN (for trusted
 # xattrs), MKNOD, SETFCAP.
 _KEPT = sum(1 << number for number in (0, 1, 2, 3, 4, 21, 27, 31))
+_SYS_CHROOT = 1 << 18
 
 _M_MMAP_THRESHOLD = -3
 _LARGE = 4 << 20  # bytes that are asked for as mappings of their own
@@ -25,14 +26,14 @@ def end_with_parent() -> None:
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
 
 
-def limit(limits: Limits) -> None:
+def limit(limits: Limits, *, descriptors: int = 64) -> None:
     """Set the resource limits, for good, and be what the kernel kills first when memory runs out."""
     with open("/proc/self/oom_score_adj", "w") as score:
         score.write("500")
     for name, value in (
         (resource.RLIMIT_AS, limits.memory),
         (resource.RLIMIT_CPU, limits.seconds),
-        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NOFILE, descriptors),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(name, (value, value))
@@ -41,10 +42,11 @@ def limit(limits: Limits) -> None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
-def enter(directory: int) -> None:
+def enter(directory: int, *, nested: bool = False) -> None:
     """Make a directory our root and give up what could lead out of it; the descriptor is closed.
 
-    Afterwards nothing can be imported and nothing of the host can be opened any more.
+    Afterwards nothing can be imported and nothing of the host can be opened any more. `nested`: a child will enter a
+    directory in there.
     """
     os.fchdir(directory)
     os.chroot(".")
@@ -52,7 +54,7 @@ def enter(directory: int) -> None:
     os.close(directory)
     sys.meta_path.clear()
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    _drop_capabilities(_KEPT)
+    _drop_capabilities(_KEPT | _SYS_CHROOT if nested else _KEPT)
 
 
 def renounce() -> None:

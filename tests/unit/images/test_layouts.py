@@ -1,9 +1,10 @@
 import pytest
 
 import errdefs
-from engine.images import globs, layouts, moments, platforms
+from engine.images import layouts, moments, platforms
 from engine.images.layouts import Descriptor
 from engine.images.platforms import Platform
+from runtime import globs
 
 HOST = Platform(os="linux", architecture="amd64")
 

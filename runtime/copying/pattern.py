@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import errdefs
-from engine.images import globs
+from runtime import globs
 
 _SPECIAL = frozenset("*?[]\\")
 _Part: TypeAlias = Callable[[str, int], int]

@@ -1,0 +1,134 @@
+"""What files are, as one number: equal for the same names, kinds, modes, owners, xattrs, contents and links.
+
+Times are no part of it, nor is the directory itself whose content is copied.
+"""
+
+import hashlib
+import os
+import stat
+
+from runtime.copying import files, selection
+from runtime.copying.files import Attributes
+from runtime.copying.order import Selection
+from runtime.copying.selection import Entry, Found, Part, Rules
+from runtime.tree import Move
+
+_READ = 1 << 18
+_OF_HOST = ("security.", "system.")  # what else the host gives files by itself
+_COUNTED = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def of_selection(root: int, wanted: Selection) -> str:
+    """The digest of what a selection finds in the directory `root`: "sha256:…". NotFound as `selection.select`."""
+    digest = _Digest()
+    for part in selection.select(root, wanted):
+        digest.begin(len(part.found))
+        for found in part.found:
+            digest.add(root, found, part)
+    return digest.told()
+
+
+def of_path(root: int, path: str) -> str:
+    """The digest of what is at a path, and of all in it."""
+    digest = _Digest()
+    found = Found(path, selection.look(root, path))
+    digest.add(root, found, Part([found], Rules()))
+    return digest.told()
+
+
+class _Digest:
+    """Every field goes in with its length, so that no two trees give the same bytes."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def told(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+    def begin(self, count: int) -> None:
+        self._field(b"part %d" % count)
+
+    def _field(self, value: bytes) -> None:
+        self._hash.update(b"%d:" % len(value))
+        self._hash.update(value)
+
+    def add(self, root: int, found: Found, part: Part) -> None:
+        """Take what was found, and what is meant of it if it is a directory."""
+        self._field(os.fsencode(found.name))
+        if found.is_directory:
+            directory = selection.open_directory(root, found.path)
+            try:
+                some = self._tree(directory, part.rules)
+            finally:
+                os.close(directory)
+            if part.required and not some:
+                raise selection.missing(part.required)
+        elif stat.S_ISREG(found.stat.st_mode):
+            fd = selection.open_file(root, found.path)
+            try:
+                self._file(fd)
+            finally:
+                os.close(fd)
+        else:
+            self._facts(found.stat, [])
+
+    def _tree(self, directory: int, rules: Rules) -> bool:
+        passed: list[Entry] = []
+        links: dict[tuple[int, int], str] = {}
+        some = False
+        for entry in selection.walk(directory, rules):
+            if entry.move is Move.LEAVE:
+                if passed:
+                    passed.pop()
+                else:
+                    self._field(b"leave")
+            elif not entry.wanted:
+                passed.append(entry)
+            else:
+                for above in passed:
+                    self._entry(above, links)
+                passed.clear()
+                self._entry(entry, links)
+                some = True
+        self._field(b"end")
+        return some
+
+    def _entry(self, entry: Entry, links: dict[tuple[int, int], str]) -> None:
+        self._field(os.fsencode(entry.name))
+        mode = entry.stat.st_mode
+        if entry.stat.st_nlink > 1 and not stat.S_ISDIR(mode):
+            first = links.setdefault((entry.stat.st_dev, entry.stat.st_ino), entry.path)
+            if first != entry.path:
+                self._field(b"link")
+                self._field(os.fsencode(first))
+                return
+        if stat.S_ISREG(mode):
+            fd = os.open(entry.name, _FILE, dir_fd=entry.dir_fd)
+            try:
+                self._file(fd)
+            finally:
+                os.close(fd)
+            return
+        os.fchdir(entry.dir_fd)  # xattrs of what is no file are to be had by path only
+        self._facts(entry.stat, files.attributes_at(entry.name))
+        if stat.S_ISLNK(mode):
+            self._field(os.fsencode(os.readlink(entry.name)))
+
+    def _file(self, fd: int) -> None:
+        found = os.fstat(fd)
+        self._facts(found, files.attributes_of(fd))
+        count = 0
+        while data := os.read(fd, _READ):
+            self._hash.update(data)
+            count += len(data)
+        self._field(b"%d" % count)
+
+    def _facts(self, found: os.stat_result, attributes: Attributes) -> None:
+        device = found.st_rdev if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else 0
+        size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+        self._field(b"%o %d %d %d %d" % (found.st_mode, found.st_uid, found.st_gid, device, size))
+        for name, value in sorted(attributes):
+            if name in _COUNTED or not name.startswith(_OF_HOST):
+                self._field(os.fsencode(name))
+                self._field(value)

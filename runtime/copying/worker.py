@@ -1,0 +1,82 @@
+"""One order of a build: the process that does it, and then ends.
+
+It speaks on its control socket as runtime.archive.worker does: a descriptor of itself first, then it takes an order,
+one line of JSON, and answers with one: {"done": value} or {"error": {"kind": …, "message": …}}. It gets open
+directories, of which the first becomes its root; into the others it goes by descriptors, each as the root of its
+paths. Nothing of any of them is ever executed, and Python imports nothing any more.
+"""
+
+import errno
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from errdefs import WherryError
+from runtime.archive import writing
+from runtime.copying import changes, digests
+from runtime.copying.order import Selection, decode
+from runtime.layers import confine
+from runtime.layers.limits import DEFAULT
+
+_MAX_ORDER = 256 << 20  # bytes: the heredocs of a step
+_DESCRIPTORS = 1024
+# The fault of whoever wrote the Dockerfile or made its files; all others are the host's.
+# fmt: off
+_REFUSED = frozenset((
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL,
+    errno.EFBIG, errno.EOVERFLOW, errno.EXDEV,
+))
+# fmt: on
+
+
+def run(control: socket.socket, data: int, passed: Sequence[int]) -> None:
+    """Do one order; the process ends with it."""
+    socket.send_fds(control, [b"."], [pidfd := os.pidfd_open(os.getpid())])
+    os.close(pidfd)
+    lines = control.makefile("rb")
+    order = json.loads(lines.readline(_MAX_ORDER))
+    try:
+        answer: dict[str, Any] = {"done": _do(order, data, passed)}
+    except WherryError as error:
+        answer = _failed(type(error).__name__, error.message)
+    except MemoryError:
+        answer = _failed("InvalidArgument", "the files take too much memory to copy")
+    except ValueError as error:  # a NUL in a path
+        answer = _failed("InvalidArgument", str(error))
+    except OSError as error:
+        kind = "InvalidArgument" if error.errno in _REFUSED else "SystemFailure"
+        where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        answer = _failed(kind, f"cannot copy{where}: {error.strerror}")
+    try:
+        control.sendall(json.dumps(answer).encode() + b"\n")
+    except BrokenPipeError:
+        pass  # nobody wants it any more
+
+
+def _do(order: dict[str, Any], data: int, passed: Sequence[int]) -> Any:
+    root, *sources = passed
+    actions = [decode(action) for action in order.get("actions", ())]
+    confine.limit(DEFAULT, descriptors=_DESCRIPTORS)
+    os.umask(0)
+    sys.meta_path.clear()
+    if order["verb"] == "change":
+        confine.enter(root, nested=changes.unpacks(actions))
+        changes.make(actions, sources, order["epoch"])
+    elif order["verb"] == "digest":
+        wanted = Selection(*order["selection"])
+        confine.enter(os.dup(root))
+        return digests.of_selection(root, wanted)
+    elif order["verb"] == "digest path":
+        confine.enter(os.dup(root))
+        return digests.of_path(root, order["path"])
+    else:
+        confine.enter(root)
+        writing.extract(data, DEFAULT, owner=order["owner"] and tuple(order["owner"]), keep_kinds=False)
+    return None
+
+
+def _failed(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"kind": kind, "message": message}}
