@@ -132,6 +132,16 @@ class Workspaces:
             await self._snapshots.view(key, ref.chain_id or None, durable=False)
             yield await undo.enter_async_context(self._mounted(key))
 
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
+        """An empty directory on the disk of layers; it goes with all that is in it."""
+        key = f"{_KEY}{secrets.token_hex(8)}"
+        try:
+            await self._snapshots.prepare(key, None, durable=False)
+            yield self._snapshots.upper(key)
+        finally:
+            await self._discard(key)
+
     async def stack(self, ref: Ref, layer: Layer, holds: Holds) -> Layer:
         """The same changes on other files: a layer that is held. Ref's layers and the layer's blob must be held.
 
