@@ -87,11 +87,11 @@ class Runner:
             async with mounts.provided(step, inputs, session, directory, self._tools) as given:
                 faults.hit("run.mounts")
                 targets = [*_OWN_FILES, *(each.destination for each in given.mounts)]
-                made = await asyncio.to_thread(stubs.places, workspace.root, targets)
+                missing = await asyncio.to_thread(stubs.missing, workspace.root, targets)
                 ended = await self._process(step_id, step, workspace, given, out)
             if ended.code != 0:
                 raise _failed(step, ended)
-            await asyncio.to_thread(stubs.clean, workspace.root, workspace.upper, workspace.below, made)
+            await asyncio.to_thread(stubs.clean, workspace.root, missing)
             faults.hit("run.cleaned")
             return await workspace.commit()
 

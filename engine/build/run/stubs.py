@@ -5,67 +5,60 @@ Nobody else is at the root meanwhile: the step's processes do not run yet, or no
 
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runtime.layers import changes
 from runtime.paths import open_in_root
 
 
-def places(root: Path, targets: Iterable[str]) -> frozenset[str]:
-    """Where mounts at these paths come to be, links resolved: absolute paths in the root. Blocks."""
+def missing(root: Path, targets: Iterable[str]) -> list[str]:
+    """What has to be made to mount at these paths: absolute paths in the root, the deepest first. Blocks."""
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return frozenset(_resolved(top, PurePosixPath("/", target.lstrip("/"))) for target in targets)
+        found = {path for target in targets for path in _missing(top, PurePosixPath("/", target.lstrip("/")))}
     finally:
         os.close(top)
+    return sorted(found, key=lambda path: -path.count("/"))
 
 
-def _resolved(top: int, target: PurePosixPath) -> str:
-    """The true path of the deepest part that is there, and the rest as it is."""
-    missing: list[str] = []
+def _missing(top: int, target: PurePosixPath) -> list[str]:
+    """The deepest part that is there is looked for, links resolved; the rest is missing."""
+    absent: list[str] = []
     for part in (target, *target.parents):
         try:
             found = open_in_root(top, str(part), os.O_PATH)
         except OSError:
-            missing.insert(0, part.name)
+            absent.insert(0, part.name)
             continue
         try:
             base = os.path.relpath(os.readlink(f"/proc/self/fd/{found}"), os.readlink(f"/proc/self/fd/{top}"))
         finally:
             os.close(found)
-        return os.path.normpath(os.path.join("/", base, *missing))
-    return str(target)
+        return [os.path.normpath(os.path.join("/", base, *absent[: n + 1])) for n in range(len(absent))]
+    return []
 
 
-def clean(root: Path, upper: Path, below: Sequence[Path], made: frozenset[str]) -> None:
-    """Remove what stands at these places in the mounted root and was not there before, if nothing is in it. Blocks."""
-    stubs = changes.own(upper, below, mount_points=made)
-    if not stubs:
-        return
+def clean(root: Path, stubs: Iterable[str]) -> None:
+    """Remove what stands at these paths, the deepest first, if nothing is in it. Blocks."""
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for stub in sorted(stubs, key=lambda path: -path.count("/")):
-            _remove(top, stub)
+        for stub in stubs:
+            with suppress(OSError):  # it is not there, in use, or immutable
+                _remove(top, *os.path.split(stub))
     finally:
         os.close(top)
 
 
-def _remove(top: int, stub: str) -> None:
+def _remove(top: int, above: str, name: str) -> None:
     """The directory that it was in keeps its times, so that builds can be repeated."""
-    above, name = os.path.split(stub)
+    parent = open_in_root(top, above, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        parent = open_in_root(top, above, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return
-    try:
-        times = os.fstat(parent)
-        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        times, found = os.fstat(parent), os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
             os.rmdir(name, dir_fd=parent)
-        else:
+        elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
             os.unlink(name, dir_fd=parent)
         os.utime(parent, ns=(times.st_atime_ns, times.st_mtime_ns))
-    except OSError:
-        pass  # what is in use, or immutable, stays
     finally:
         os.close(parent)
