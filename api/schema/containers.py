@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from api.schema import networking
-from api.schema.omission import shape
+from api.schema.omission import Shapes
 from api.schema.status import human
 from api.schema.times import go_time
 from api.versions import Version
@@ -30,6 +30,7 @@ _LEGACY_BRIDGE = (
     "MacAddress",
 )
 _NUMBERS = frozenset({"GlobalIPv6PrefixLen", "IPPrefixLen"})
+_shapes = Shapes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +167,7 @@ def _files(container: Container, around: Surroundings) -> dict[str, str]:
 
 def _config(container: Container, version: Version) -> dict[str, Any]:
     config = container.config
-    shown: dict[str, Any] = shape(config)
+    shown = _shapes.of(config)
     shown["Labels"] = config.labels or {}
     shown["Volumes"] = config.volumes or None
     shown.pop("MacAddress", None)
@@ -182,7 +183,7 @@ def _config(container: Container, version: Version) -> dict[str, Any]:
 
 def _host_config(container: Container, around: Surroundings, version: Version) -> dict[str, Any]:
     host = container.host_config
-    shown: dict[str, Any] = shape(host)
+    shown = _shapes.of(host)
     shown["NetworkMode"] = networking.mode(container)
     shown["Links"] = [
         f"/{around.called(each.id) or each.name}:/{container.name}/{each.alias}" for each in container.links
@@ -193,7 +194,7 @@ def _host_config(container: Container, around: Surroundings, version: Version) -
         if host.readonly_paths is None:
             shown["ReadonlyPaths"] = [*masked.READONLY]
     shown["ConsoleSize"] = host.console_size or [0, 0]
-    shown["LogConfig"]["Config"] = host.log_config.config or {}
+    shown["LogConfig"] = {**shown["LogConfig"], "Config": host.log_config.config or {}}
     if not version.before("1.52"):
         shown.pop("KernelMemory", None)
         shown.pop("KernelMemoryTCP", None)

@@ -4,6 +4,7 @@ A field that is not listed is always there, as null, [], {}, "", 0 or false. Of 
 default is None) only null counts as empty; of everything else the zero value too.
 """
 
+from collections import OrderedDict
 from functools import cache
 from typing import Any
 
@@ -62,6 +63,7 @@ OMITTED: dict[type[msgspec.Struct], frozenset[str]] = {
 }
 
 _PLAIN = frozenset({str, int, bool, float, type(None)})
+_REMEMBERED = 1000
 
 
 def shape(value: Any) -> Any:
@@ -73,6 +75,23 @@ def shape(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     return value
+
+
+class Shapes:
+    """Shapes of nouns that never change and are asked for again and again; the last ones that were asked for."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[msgspec.Struct, dict[str, Any]]] = OrderedDict()
+
+    def of(self, noun: msgspec.Struct) -> dict[str, Any]:
+        """A copy that may be changed, but not what is in it."""
+        if (known := self._known.get(id(noun))) is not None and known[0] is noun:
+            return known[1].copy()
+        shaped = _struct(noun)
+        self._known[id(noun)] = noun, shaped
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return shaped.copy()
 
 
 @cache

@@ -1,5 +1,7 @@
 """Times and durations as Docker shows them."""
 
+from functools import lru_cache
+
 from engine.images import timestamps
 
 ZERO = "0001-01-01T00:00:00Z"
@@ -7,6 +9,7 @@ _BILLION = 1_000_000_000
 _MINUTE, _HOUR, _DAY, _WEEK = 60, 3600, 24, 24 * 7
 
 
+@lru_cache(4096)
 def go_time(nanoseconds: int) -> str:
     """A Unix time as Go prints it; 0, a thing that never happened, is the year 1."""
     return timestamps.render(nanoseconds) if nanoseconds else ZERO
