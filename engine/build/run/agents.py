@@ -23,7 +23,12 @@ async def has_agent(asked: RunMount, session: Session | None) -> bool:
     name = asked.id or _DEFAULT
     there = session is not None and await session.agent(name)
     if not there and asked.required:
-        raise errdefs.NotFound(f'no SSH key "{name}" forwarded from the client')
+        text = (
+            f'no SSH key "{name}" forwarded from the client'
+            if session is None
+            else f"unset ssh forward key {name}"
+        )
+        raise errdefs.NotFound(text)
     return there
 
 

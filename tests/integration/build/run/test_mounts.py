@@ -149,8 +149,11 @@ async def test_agent_that_is_not_there(bench: Bench) -> None:
         await bench.tell("ls /agent 2>&1 || true", mounts=[mount("ssh", "/agent")])
         == "ls: /agent: No such file or directory\n"
     )
+    required = [mount("ssh", "", id="k", required=True)]
     with pytest.raises(errdefs.NotFound, match=r'^no SSH key "k" forwarded from the client$'):
-        await bench.run("true", mounts=[mount("ssh", "", id="k", required=True)], client=Client())
+        await bench.run("true", mounts=required)
+    with pytest.raises(errdefs.NotFound, match=r"^unset ssh forward key k$"):
+        await bench.run("true", mounts=required, client=Client())
 
 
 async def test_cache_is_kept(bench: Bench) -> None:
