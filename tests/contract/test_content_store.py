@@ -262,3 +262,46 @@ async def test_what_others_put_there_is_left_alone(reopen: Open, tmp_path: Path)
     store = await reopen()
     assert (await store.walk(), await store.retained(), await store.unfinished()) == ({}, {}, 0)
     assert all(stranger.exists() for stranger in [*strangers, directory])
+
+
+async def write_later(store: ContentStore, data: bytes) -> str:
+    async with await store.ingest("later") as ingest:
+        await ingest.write(data)
+        return (await ingest.commit(durable=False)).digest
+
+
+async def test_a_blob_that_is_not_settled_is_gone_after_a_crash(reopen: Open) -> None:
+    store = await reopen()
+    digest = await write_later(store, b"later")
+    assert await store.read(digest) == b"later"
+    assert await (await reopen()).walk() == {}
+
+
+async def test_a_blob_that_is_settled_survives(reopen: Open) -> None:
+    store = await reopen()
+    first = await write_later(store, b"first")
+    await store.settle()
+    await write_later(store, b"second")
+    assert list(await (await reopen()).walk()) == [first]
+
+
+async def test_a_durable_blob_stays_durable_whoever_writes_it_again(reopen: Open) -> None:
+    store = await reopen()
+    await store.put(b"hello")
+    assert await write_later(store, b"hello") == HELLO
+    assert await (await reopen()).walk() == {HELLO: 5}
+
+
+async def test_a_blob_that_is_written_durably_after_all(reopen: Open) -> None:
+    store = await reopen()
+    await write_later(store, b"hello")
+    await store.put(b"hello")
+    assert await (await reopen()).walk() == {HELLO: 5}
+
+
+async def test_a_blob_that_is_deleted_before_it_is_settled_may_come_again(reopen: Open) -> None:
+    store = await reopen()
+    await write_later(store, b"hello")
+    assert await store.delete(HELLO) == 5
+    await store.put(b"hello")
+    assert await (await reopen()).walk() == {HELLO: 5}

@@ -506,3 +506,42 @@ async def test_who_is_cancelled_while_a_layer_gets_its_parent_leaves_it_done_or_
         if f"k{n}" in {info.name for info in snapshots.walk()}:
             await snapshots.commit(f"b{n}", f"k{n}", "a")
         assert snapshots.info(f"b{n}").parent == "a"
+
+
+async def test_what_is_not_settled_is_gone_after_a_crash(reopen: Open, snapshots: Snapshotter) -> None:
+    await layer(snapshots, "sha256:a", None, {"file": "a"})
+    for name, parent in (("sha256:b", "sha256:a"), ("sha256:c", "sha256:b")):
+        await snapshots.prepare("key", parent, durable=False)
+        (snapshots.upper("key") / "more").write_text(name)
+        await snapshots.commit(name, "key", durable=False)
+    assert [info.name for info in snapshots.walk()] == ["sha256:a", "sha256:b", "sha256:c"]
+    again = await reopen()
+    assert [info.name for info in again.walk()] == ["sha256:a"]
+    await layer(again, "sha256:b", "sha256:a", {"more": "anew"})
+    assert [info.name for info in (await reopen()).walk()] == ["sha256:a", "sha256:b"]
+
+
+async def test_what_is_settled_survives(reopen: Open, snapshots: Snapshotter, rootfs: Path) -> None:
+    await snapshots.settle()
+    await snapshots.prepare("key", None, durable=False)
+    (snapshots.upper("key") / "file").write_text("kept")
+    await snapshots.commit("sha256:a", "key", durable=False)
+    await snapshots.settle()
+    await snapshots.prepare("key", "sha256:a", durable=False)
+    await snapshots.commit("sha256:b", "key", durable=False)
+    again = await reopen()
+    assert [info.name for info in again.walk()] == ["sha256:a"]
+    await again.view("v", "sha256:a", durable=False)
+    await again.mount("v", rootfs)
+    assert read(rootfs) == {"file": "kept"}
+    await again.unmount(rootfs)
+
+
+async def test_what_is_removed_before_it_is_settled_may_come_again(
+    reopen: Open, snapshots: Snapshotter
+) -> None:
+    await snapshots.prepare("key", None, durable=False)
+    await snapshots.commit("sha256:a", "key", durable=False)
+    await snapshots.remove("sha256:a")
+    await layer(snapshots, "sha256:a", None, {"file": "durable"})
+    assert [info.name for info in (await reopen()).walk()] == ["sha256:a"]
