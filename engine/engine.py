@@ -9,7 +9,11 @@ from pathlib import Path
 
 import errdefs
 from engine import faults, userns_remap
+from engine.build.assembly import open_building, workspaces_of
+from engine.build.builds import Builds
 from engine.build.cache_prune import BuildCache
+from engine.build.contexts.contexts import Contexts
+from engine.build.export.exporters import Exporters
 from engine.build.solver.records import SCHEMA as BUILD_CACHE
 from engine.build.solver.records import CacheStore, Record
 from engine.config import Config, Reloaded
@@ -93,6 +97,9 @@ class Engine:
     images: Images
     pulls: Pulls
     pushes: Pushes
+    builds: Builds
+    exporters: Exporters
+    build_contexts: Contexts
     volumes: Volumes
     volume_prune: VolumePrune
     events: Events
@@ -188,6 +195,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     lives = Lives()
     stack.push_async_callback(lives.close)
     watcher = Watcher(machinery, store, lives, announcer)
+    workspaces = workspaces_of(machinery)
+    stack.callback(workspaces.close)
+    await workspaces.sweep()
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()
     lives.spawn(volumes.settle_remote(), "volumes of plugins at boot")
@@ -199,6 +209,11 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     stack.push_async_callback(stats.close)
     collector = Collector(images, config.data_root, config.image_gc)
     stack.push_async_callback(collector.close)
+    pulls = images.pulls(
+        registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts
+    )
+    pushes = images.pushes(registry, at_once=config.max_concurrent_uploads)
+    building = await open_building(machinery, workspaces, store, cache, pulls, pushes, registry, stack)
     return Engine(
         containers=containers,
         execs=Execs(machinery, store, lives, announcer),
@@ -211,10 +226,11 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         archives=Archives(machinery, store, lives, announcer, workers),
         images=images,
-        pulls=images.pulls(
-            registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts
-        ),
-        pushes=images.pushes(registry, at_once=config.max_concurrent_uploads),
+        pulls=pulls,
+        pushes=pushes,
+        builds=building.builds,
+        exporters=building.exporters,
+        build_contexts=building.contexts,
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),
         events=events,

@@ -32,6 +32,8 @@ class BuildRequest:
     contexts: Mapping[str, str] = field(default_factory=dict)
     remote: str = ""
     """A context that the daemon fetches itself: a URL or a git repository."""
+    local_dockerfile: bool = False
+    """The Dockerfile is the client's even where `remote` names a context."""
     no_cache_stages: Sequence[str] | None = None
     pull: bool = False
     network: str = "default"

@@ -8,7 +8,7 @@ from typing import Protocol
 import errdefs
 from engine.build.refs import Layer, Ref
 from engine.build.source import Position, SourceFile
-from engine.build.steps import Vertex
+from engine.build.steps import Operation
 from engine.images.config import ImageConfig
 from engine.images.platforms import Platform
 
@@ -71,7 +71,9 @@ class Result:
     def only(self) -> Built:
         """The one image. InvalidArgument if there are more."""
         if len(self.images) != 1:
-            raise errdefs.InvalidArgument("exporting multiple references to image store is currently unsupported")
+            raise errdefs.InvalidArgument(
+                "exporting multiple references to image store is currently unsupported"
+            )
         return self.images[0]
 
 
@@ -93,18 +95,21 @@ class CacheSource(Protocol):
 class BuildError(errdefs.WherryError):
     """A build that failed. `__cause__` is what it failed with: `run.StepFailed` has the exit code.
 
-    `vertex` is what it failed at, None if it is not in the plan; `positions` are in `source`.
+    `vertex` is the digest, as in the progress, of what failed, "" if it failed before any; `operation` is what that
+    does. `positions` are in `source`.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        vertex: Vertex | None = None,
+        vertex: str = "",
+        operation: Operation | None = None,
         positions: Sequence[Position] = (),
         source: SourceFile | None = None,
     ) -> None:
         super().__init__(message)
         self.vertex = vertex
+        self.operation = operation
         self.positions = list(positions)
         self.source = source

@@ -43,6 +43,8 @@ class DockerfileError(errdefs.InvalidArgument):
     def __init__(self, message: str, *positions: Position) -> None:
         super().__init__(message)
         self.positions = positions
+        self.source: SourceFile | None = None
+        """The file that the positions are in, once a build knows it."""
 
 
 @contextmanager

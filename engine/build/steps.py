@@ -43,7 +43,7 @@ class GitSource:
 class Copy:
     """COPY or ADD: `sources` are patterns in the Tree or Ref that input `source` gives, `destination` is absolute.
 
-    `owner` is "user[:group]" in names or numbers of the root's own files, "" for 0:0; `mode` is octal or symbolic,
+    `owner` is "user[:group]" in names or numbers of the root's own files, "" to keep; `mode` is octal or symbolic,
     "" to keep; `unpack`: archives among the sources are unpacked (ADD). A destination that ends in "/" is a directory.
     """
 
@@ -129,6 +129,7 @@ class Run:
     hostname: str = ""
     extra_hosts: Sequence[str] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)
+    platform: str = ""  # "linux/arm64": what its programs are for; "" is the host's
     limits: "Limits" = field(default_factory=lambda: Limits())
 
 

@@ -76,6 +76,18 @@ class Pulls:
         lines = Lines(progress)
         await lines.during(self._all(wanted, asked, repository, lines))
 
+    async def fetch(
+        self,
+        candidate: Candidate,
+        repository: Repository,
+        blobs: BlobSession,
+        layers: LayerSession,
+        progress: Progress,
+    ) -> list[Layer]:
+        """Have the layers of what shall be no image here, held by those sessions; errors as of `pull`."""
+        lines = Lines(progress)
+        return await lines.during(Pull(self, repository, None, lines).fetch(candidate, blobs, layers))
+
     async def _all(
         self, wanted: Reference, platform: Platform | None, repository: Repository, lines: Lines
     ) -> None:
@@ -149,18 +161,30 @@ class Pull:
         _require_pullable(candidate)
         faults.hit("pull.config")
         async with pulls.blobs.session() as blobs, pulls.layers.session() as layers:
-            digests = {blob.digest for blob in candidate.blobs}
-            try:
+            async with self._released(candidate):
                 unpacked = await self._layers(candidate, blobs, layers)
                 image = await pulls.registrar.record("pull", candidate, unpacked, names, blobs)
-            except (PutOff, Transient):
-                raise
-            except Exception:
-                await pulls.blobs.release(digests)
-                raise
-            await pulls.blobs.release(digests)
             faults.hit("pull.unneeded")
         return image
+
+    async def fetch(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
+        """See `Pulls.fetch`."""
+        _require_pullable(candidate)
+        async with self._released(candidate):
+            return await self._layers(candidate, blobs, layers)
+
+    @asynccontextmanager
+    async def _released(self, candidate: Candidate) -> AsyncIterator[None]:
+        """What is fetched waits for another pull only if this one breaks off or fails for what may pass."""
+        digests = {blob.digest for blob in candidate.blobs}
+        try:
+            yield
+        except (PutOff, Transient):
+            raise
+        except Exception:
+            await self._pulls.blobs.release(digests)
+            raise
+        await self._pulls.blobs.release(digests)
 
     async def _stays(self, known: Image, raw: bytes, blobs: BlobSession) -> bool:
         """Whether an image that is here stays as it is: one that registries know, or of this very manifest.

@@ -5,23 +5,28 @@ from dataclasses import dataclass, field
 
 from engine.build.session import Wanted
 from engine.build.source import Position
-from engine.build.steps import Vertex
+from engine.build.steps import Files, Vertex
 from engine.images.config import ImageConfig
 from engine.images.platforms import Platform
+
+SOURCES = "{sources}"
+NOTHING = Vertex(name="", operation=Files(actions=()))
+"""The input that stands for an empty file system; it is never made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A line of an image's history that this build adds.
 
-    `vertex` makes its layer, None for one that changes the config alone. In `created_by`, "{sources}" stands for the
-    digest of what is copied where `hashed` says so: the classic builder tells it.
+    `vertex` makes its layer, None for one that changes the config alone. In `created_by`, SOURCES stands for what is
+    copied where `hashed` says so: the classic builder tells its digest. `command` are the words of `created_by`.
     """
 
     created_by: str
     vertex: Vertex | None = None
     author: str = ""
     hashed: bool = False
+    command: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +43,11 @@ class Step:
     root: Vertex | None = None
     config: ImageConfig = field(default_factory=ImageConfig)
     entries: Sequence[Entry] = ()
+    base: ImageConfig | None = None
     image: str = ""
-    """The id of the image that FROM names, where one is known."""
+    """The id of the image that FROM names."""
+    triggers: Sequence[str] = ()
+    """The ONBUILD instructions of that image, which are carried out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +68,41 @@ class Plan:
     base: ImageConfig | None = None
     steps: Sequence[Step] = ()
     epoch: int | None = None
+    unused: Sequence[str] = ()
+    """Arguments of the build that the Dockerfile does not know."""
+
+    @property
+    def roots(self) -> list[Vertex]:
+        """What has to be made, with all that it needs."""
+        roots = [*(step.root for step in self.steps), self.root]
+        return list(dict.fromkeys(root for root in roots if root is not None))
 
     @property
     def vertices(self) -> list[Vertex]:
         """All that has to be made, each after its inputs."""
-        found: dict[int, Vertex] = {}
+        return ordered(self.roots)
 
-        def visit(vertex: Vertex) -> None:
-            if id(vertex) not in found:
-                for each in vertex.inputs:
-                    visit(each)
-                found[id(vertex)] = vertex
+    def chain(self) -> list[Vertex]:
+        """The steps that made the layers of the result, the lowest first."""
+        found: list[Vertex] = []
+        vertex = self.root
+        while vertex is not None and vertex is not NOTHING:
+            found.insert(0, vertex)
+            vertex = vertex.inputs[0] if vertex.inputs else None
+        return found
 
-        if self.root is not None:
-            visit(self.root)
-        return list(found.values())
+
+def ordered(roots: Sequence[Vertex]) -> list[Vertex]:
+    """Vertices and all that they need, each after its inputs."""
+    found: dict[Vertex, None] = {}
+    waiting = list(reversed(roots))
+    while waiting:
+        vertex = waiting.pop()
+        missing = [each for each in vertex.inputs if each not in found and each is not NOTHING]
+        if vertex in found:
+            continue
+        if missing:
+            waiting += [vertex, *reversed(missing)]
+        else:
+            found[vertex] = None
+    return list(found)

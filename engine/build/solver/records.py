@@ -4,25 +4,36 @@ In memory for readers, in the database for good. They keep their layers and blob
 """
 
 import logging
+import secrets
 import sqlite3
+import string
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
+import errdefs
 from engine.build.refs import Layer
 from engine.database import Database
 
 _log = logging.getLogger(__name__)
 _USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of a record's use
 
+_ALPHABET = string.ascii_lowercase + string.digits
+
 REGULAR, CACHE_MOUNT = "regular", "exec.cachemount"
 SCHEMA = """
 CREATE TABLE build_cache (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
 """
+_DELETE = "DELETE FROM build_cache WHERE id = ?"
 _PUT = "INSERT INTO build_cache (id, record) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET record = excluded.record"
+
+
+def new_id() -> str:
+    """An id for a record, as BuildKit's look."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(25))
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -50,13 +61,14 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class CacheStore:
-    """Reads see a change only after its commit."""
+    """What builds add is there at once, on the disk after `flush`: a start after a crash knows nothing of the rest."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._records: dict[str, Record] = {}
         self._keys: dict[str, str] = {}  # key: record id
         self._using: Counter[str] = Counter()
+        self._unwritten: dict[str, Record | None] = {}  # None is the end of a record
         self._noted: dict[str, int] = {}  # record id: its use as the database has it
 
     async def load(self, whole: Callable[[Record], bool] = lambda _: True) -> None:
@@ -96,20 +108,42 @@ class CacheStore:
         layers = {layer.blob for record in self.all() for layer in record.layers}
         return layers.union(*(record.blobs for record in self.all()))
 
-    async def save(self, record: Record) -> None:
-        """Commit a record. One of another id with the same key gives way to it."""
+    def add(self, record: Record) -> None:
+        """Have a record now, and in the database at the next `flush`. One with the same key gives way to it."""
         former = self._keys.get(record.key) if record.key else None
-        replaced = [] if former in (None, record.id) else [former]
-        raw = msgspec.json.encode(record)
+        if former not in (None, record.id):
+            self._records.pop(str(former))
+            self._unwritten[str(former)] = None
+        self._publish(record)
+        self._unwritten[record.id] = record
+
+    async def save(self, record: Record) -> None:
+        """Commit a record that refers to nothing which is not durable."""
+        self.add(record)
+        del self._unwritten[record.id]
+        await self._write({record.id: record})
+
+    async def flush(self, settle: Callable[[], Awaitable[None]]) -> None:
+        """Commit all that was added, once `settle` has made durable what it refers to."""
+        unwritten, self._unwritten = self._unwritten, {}
+        if not unwritten:
+            return
+        try:
+            await settle()
+            await self._write(unwritten)
+        except errdefs.WherryError:
+            self._unwritten = {**unwritten, **self._unwritten}
+            raise
+
+    async def _write(self, changes: Mapping[str, Record | None]) -> None:
+        gone = [(each,) for each, record in changes.items() if record is None]
+        new = [(each, msgspec.json.encode(record)) for each, record in changes.items() if record is not None]
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany("DELETE FROM build_cache WHERE id = ?", [(each,) for each in replaced])
-            connection.execute(_PUT, (record.id, raw))
+            connection.executemany(_DELETE, gone)
+            connection.executemany(_PUT, new)
 
         await self._database.write(write)
-        for each in replaced:
-            self._records.pop(str(each), None)
-        self._publish(record)
 
     async def touch(self, record_id: str) -> None:
         """Note that a record was of use; written at most once a minute."""
@@ -133,14 +167,13 @@ class CacheStore:
         gone = [(each,) for each in record_ids]
         if not gone:
             return
-        await self._database.write(
-            lambda connection: connection.executemany("DELETE FROM build_cache WHERE id = ?", gone), removes=True
-        )
         for (record_id,) in gone:
             record = self._records.pop(record_id, None)
+            self._unwritten.pop(record_id, None)
             self._noted.pop(record_id, None)
             if record is not None and self._keys.get(record.key) == record_id:
                 del self._keys[record.key]
+        await self._database.write(lambda connection: connection.executemany(_DELETE, gone), removes=True)
 
     @contextmanager
     def using(self, record_ids: Sequence[str]) -> Iterator[None]:

@@ -1,0 +1,231 @@
+"""The images that a build stands on: those that are here, and those of registries, which are fetched when needed."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import errdefs
+from engine.build.plan.metadata import Base
+from engine.build.progress import Status, VertexState, Watch
+from engine.build.refs import Layer, Ref
+from engine.build.session import Session
+from engine.build.solver import keys
+from engine.build.solver.records import CacheStore, Record, new_id
+from engine.build.steps import ImageSource
+from engine.build.worded import worded
+from engine.build.workspace import Holds
+from engine.images import config, layouts, manifests, platforms
+from engine.images.image import Image
+from engine.images.image import Layer as ImageLayer
+from engine.images.platforms import Platform
+from engine.images.pull import Pulls
+from engine.images.reference import Reference
+from engine.images.registration import Blob, Candidate
+from engine.images.store import ImageStore
+from engine.progress import Message
+from engine.registry.client import Registry
+from engine.registry.credentials import Credentials
+from engine.registry.repository import Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Where images come from."""
+
+    store: ImageStore
+    pulls: Pulls
+    registry: Registry
+    cache: CacheStore
+
+
+@dataclass(frozen=True, slots=True)
+class _Remote:
+    """An image of a registry of which the config alone was fetched."""
+
+    candidate: Candidate
+    repository: Repository
+    manifest: str
+    shown: str
+
+
+class BaseImages:
+    """Those of one build, each asked for once. `anew`: registries are asked even for what is here.
+
+    `kept`: what is fetched becomes an image here, as the classic builder has it.
+    """
+
+    def __init__(
+        self, shelf: Shelf, session: Session | None, holds: Holds, watch: Watch, *, anew: bool, kept: bool
+    ) -> None:
+        self._shelf = shelf
+        self._session = session
+        self._holds = holds
+        self._watch = watch
+        self._anew = anew
+        self._kept = kept
+        self._locks: dict[tuple[str, Platform], asyncio.Lock] = {}
+        self._bases: dict[tuple[str, Platform], Base] = {}
+        self._refs: dict[str, Ref] = {}
+        self._remotes: dict[str, _Remote] = {}
+
+    async def image(self, name: Reference, platform: Platform, label: str) -> Base:
+        """See `Metadata`."""
+        key = name.canonical, platform
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if key not in self._bases:
+                vertex = f"{label} load metadata for {name.canonical}"
+                self._bases[key] = await self._told(vertex, name, platform)
+            return self._bases[key]
+
+    def local(self, text: str) -> Base | None:
+        """The image that an id, or its beginning, means; None for none."""
+        found = self._shelf.store.by_prefix(text) if text and set(text) <= set("0123456789abcdefsh:") else []
+        return self._here(found[0], text) if len(found) == 1 else None
+
+    async def layers(self, image: str, vertex: str) -> tuple[Ref, bool]:
+        """The layers of an image by its id, held; and whether they were here."""
+        if image in self._refs:
+            return self._refs[image], True
+        remote = self._remotes[image]
+        key = f"image {remote.manifest}"
+        record = self._shelf.cache.find(key)
+        if record is not None and all([await self._holds.take(layer) for layer in record.layers]):
+            await self._shelf.cache.touch(record.id)
+            self._refs[image] = Ref(record.layers)
+            return self._refs[image], True
+        self._refs[image] = await self._fetch(remote, key, vertex)
+        return self._refs[image], False
+
+    async def _told(self, shown: str, name: Reference, platform: Platform) -> Base:
+        vertex, started = keys.named(shown), time.time_ns()
+        await self._watch(VertexState(digest=vertex, name=shown))
+        await self._watch(VertexState(digest=vertex, name=shown, started=started))
+        try:
+            base = await self._find(name, platform, vertex)
+        except errdefs.WherryError as error:
+            failed = VertexState(
+                digest=vertex, name=shown, started=started, completed=time.time_ns(), error=error.message
+            )
+            await self._watch(failed)
+            raise
+        await self._watch(VertexState(digest=vertex, name=shown, started=started, completed=time.time_ns()))
+        return base
+
+    async def _find(self, name: Reference, platform: Platform, vertex: str) -> Base:
+        found = None if self._anew else self._shelf.store.named(name)
+        if found is not None and _serves(found, platform):
+            return self._here(found, name.canonical)
+        if self._kept:
+            return await self._pulled(name, platform, vertex)
+        try:
+            return await self._there(name, platform)
+        except errdefs.WherryError as error:
+            raise worded(
+                error, f"failed to resolve source metadata for {name.canonical}: {error.message}"
+            ) from error
+
+    def _here(self, image: Image, shown: str) -> Base:
+        """An image that is here, held from now on."""
+        for digest in image.blobs:
+            self._holds.blobs.keep(digest)
+        for layer in image.layers:
+            self._holds.layers.hold(layer.chain_id)
+        self._refs[image.id] = Ref(tuple(map(_layer, image.layers)))
+        source = ImageSource(image=image.id, shown=shown) if image.layers else None
+        return Base(source=source, shown=shown, config=image.config)
+
+    async def _pulled(self, name: Reference, platform: Platform, vertex: str) -> Base:
+        asked = "" if platform == platforms.host() else platforms.render(platform)
+        credentials = await self._credentials(name)
+        await self._shelf.pulls.pull(
+            name.canonical, "", platform=asked, credentials=credentials, progress=_Lines(self._watch, vertex)
+        )
+        image = self._shelf.store.named(name)
+        if image is None:
+            raise errdefs.NotFound(f"No such image: {name.familiar}")
+        return self._here(image, name.canonical)
+
+    async def _there(self, name: Reference, platform: Platform) -> Base:
+        repository = self._shelf.registry.repository(name, await self._credentials(name))
+        digest = await manifests.digest_of(repository, name)
+        found = await manifests.look_up(repository, digest)
+        chosen = await manifests.for_platform(repository, found, platform, name)
+        manifest = layouts.manifest(chosen.raw, "image manifest")
+        raw = await manifests.config_of(repository, manifest.config)
+        parsed = await asyncio.to_thread(config.parse, raw)
+        shown = f"{name.canonical.partition('@')[0]}@{digest}"
+        image = manifest.config.digest
+        candidate = Candidate(
+            raw_config=raw,
+            config=parsed,
+            blobs=[Blob(digest=layer.digest, size=layer.size) for layer in manifest.layers],
+            manifest=chosen.raw,
+        )
+        self._remotes[image] = _Remote(candidate, repository, config.digest_of(chosen.raw), shown)
+        source = ImageSource(image=image, shown=shown) if parsed.diff_ids else None
+        return Base(source=source, shown=shown, config=parsed)
+
+    async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Ref:
+        layers = await self._shelf.pulls.fetch(
+            remote.candidate,
+            remote.repository,
+            self._holds.blobs,
+            self._holds.layers,
+            _Lines(self._watch, vertex),
+        )
+        ref = Ref(tuple(map(_layer, layers)))
+        now = time.time_ns()
+        record = Record(
+            id=new_id(),
+            key=key,
+            description=f"pulled from {remote.shown}",
+            layers=ref.layers,
+            size=sum(layer.size for layer in ref.layers),
+            created=now,
+            used=now,
+        )
+        self._shelf.cache.add(record)
+        return ref
+
+    async def _credentials(self, name: Reference) -> Credentials | None:
+        given = await self._session.credentials(name.domain) if self._session else None
+        if given is None:
+            return None
+        if given.secret and not given.username:
+            return Credentials(identity_token=given.secret)
+        return Credentials(username=given.username, password=given.secret)
+
+
+class _Lines:
+    """Progress of a pull, told of a vertex."""
+
+    def __init__(self, watch: Watch, vertex: str) -> None:
+        self._watch = watch
+        self._vertex = vertex
+        self._started: dict[str, int] = {}
+
+    async def __call__(self, message: Message) -> None:
+        now = time.time_ns()
+        line = message.id or message.status
+        detail = message.progress_detail
+        done = message.status in ("Pull complete", "Already exists") or not message.id
+        status = Status(
+            vertex=self._vertex,
+            id=line,
+            name=message.status,
+            current=detail.current if detail else 0,
+            total=detail.total if detail else 0,
+            timestamp=now,
+            started=self._started.setdefault(line, now),
+            completed=now if done else 0,
+        )
+        await self._watch(status)
+
+
+def _serves(image: Image, platform: Platform) -> bool:
+    served = platforms.rank(image.platform, platform) is not None
+    return served or platforms.matches(image.platform, platform)
+
+
+def _layer(layer: ImageLayer) -> Layer:
+    return Layer(diff_id=layer.diff_id, chain_id=layer.chain_id, blob=layer.blob, size=layer.blob_size)

@@ -1,0 +1,213 @@
+"""Builds: the door through which both APIs plan and execute them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import errdefs
+from engine.build.base_images import BaseImages, Shelf
+from engine.build.contexts.contexts import Contexts
+from engine.build.dockerfile import parser
+from engine.build.dockerfile.document import Dockerfile
+from engine.build.inputs import Inputs, merged
+from engine.build.lending import Lending
+from engine.build.plan import planner, whole
+from engine.build.plan.bases import Aim
+from engine.build.plan.plan import Entry, Plan, Step
+from engine.build.progress import Finding, Watch
+from engine.build.refs import SCRATCH
+from engine.build.request import BuildRequest
+from engine.build.results import BuildError, Built, CacheSource, CacheStep, Context, Result
+from engine.build.session import Session
+from engine.build.solver.solver import Solver
+from engine.build.solver.step import Tools
+from engine.build.solver.work import Outcome, Work
+from engine.build.source import DockerfileError, SourceFile
+from engine.build.steps import Vertex
+from engine.images import platforms
+from engine.images.config import ImageConfig
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Planned:
+    """A build that can be executed: a plan for each platform. `several`: it was asked for more than one.
+
+    `findings` are what `docker build --check` tells.
+    """
+
+    request: BuildRequest
+    source: SourceFile
+    dockerfile: Dockerfile
+    plans: Sequence[Plan]
+    work: Work
+    several: bool = False
+    findings: Sequence[Finding] = field(default=())
+
+    def digest(self, vertex: Vertex) -> str:
+        """What the progress names a vertex by."""
+        return self.work.digest(vertex)
+
+    def outcome(self, vertex: Vertex) -> Outcome | None:
+        """What came of a vertex, None before it is done."""
+        return self.work.outcomes.get(vertex)
+
+
+class Builds:
+    """The builds of this engine."""
+
+    def __init__(self, tools: Tools, shelf: Shelf, contexts: Contexts) -> None:
+        self._tools = tools
+        self._shelf = shelf
+        self._contexts = contexts
+        self._solver = Solver(tools)
+        self._flushing: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """When no build goes on any more: write down what the cache got."""
+        await asyncio.gather(*self._flushing)
+        await self._flush()
+
+    @asynccontextmanager
+    async def plan(
+        self, request: BuildRequest, session: Session | None, context: Context, watch: Watch
+    ) -> AsyncIterator[Planned]:
+        """Plan a build. All that it needs, and makes, is held until the block is left.
+
+        DockerfileError for what cannot be built as it is written, BuildError for what a step before that failed with,
+        InvalidArgument and NotFound for what is asked for.
+        """
+        async with AsyncExitStack() as stack:
+            stack.callback(self._note)
+            lending = Lending()
+            await stack.enter_async_context(lending.needed())
+            holds = await stack.enter_async_context(self._tools.workspaces.holds())
+            images = BaseImages(self._shelf, session, holds, watch, anew=request.pull, kept=request.classic)
+            inputs = Inputs(
+                request=request,
+                given=context,
+                session=session,
+                watch=watch,
+                contexts=self._contexts,
+                lending=lending,
+                images=images,
+                wanted={},
+            )
+            work = Work(session=session, watch=watch, holds=holds, sources=inputs, lending=lending)
+            stack.enter_context(work.in_use)
+            planned = await self._plan(request, inputs, images, work)
+            yield planned
+
+    async def _plan(self, request: BuildRequest, inputs: Inputs, images: BaseImages, work: Work) -> Planned:
+        aims = _aims(request)
+        source = await inputs.dockerfile()
+        try:
+            dockerfile = await asyncio.to_thread(parser.parse, source)
+            plans = [await planner.plan(dockerfile, request, aim, images) for aim in aims]
+            inputs.wanted = merged([plan.contexts for plan in plans])
+            await inputs.ignore()
+        except (DockerfileError, BuildError) as error:
+            error.source = source
+            raise
+        return Planned(
+            request=request,
+            source=source,
+            dockerfile=dockerfile,
+            plans=plans,
+            work=work,
+            several=len(aims) > 1,
+        )
+
+    async def execute(self, planned: Planned, imports: Sequence[CacheSource] = ()) -> Result:
+        """Carry out all plans; `imports` are asked for what the cache has not. BuildError for a step that failed."""
+        work = planned.work
+        work.imports = imports
+        roots = [vertex for plan in planned.plans for vertex in plan.roots]
+        try:
+            await self._solver.solve(roots, work)
+        except BuildError as error:
+            error.source = planned.source
+            raise
+        images = [self._built(planned, plan) for plan in planned.plans]
+        return Result(images=images, several=planned.several)
+
+    def config(self, planned: Planned, step: Step) -> ImageConfig:
+        """The whole config of the image that a step of the classic API makes, once it is done."""
+        return _config(planned, step.config, step.entries, step.root, planned.plans[0].epoch)
+
+    def _built(self, planned: Planned, plan: Plan) -> Built:
+        outcomes = planned.work.outcomes
+        own = plan.chain()
+        return Built(
+            platform=plan.platform,
+            ref=outcomes[plan.root].ref if plan.root else SCRATCH,
+            config=_config(planned, plan.config, plan.entries, plan.root, plan.epoch),
+            base=plan.base,
+            cache=[step for vertex in own if (step := _cache_step(outcomes, vertex))],
+            all_cache=[step for vertex in plan.vertices if (step := _cache_step(outcomes, vertex))],
+        )
+
+    def _note(self) -> None:
+        """Have the cache written down, which nobody waits for."""
+        task = asyncio.get_running_loop().create_task(self._flush())
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+
+    async def _flush(self) -> None:
+        try:
+            await self._tools.store.flush(self._tools.workspaces.settle)
+        except errdefs.WherryError as error:
+            _log.warning(
+                "the build cache could not be written down, and is lost at the next start: %s", error
+            )
+
+
+def _aims(request: BuildRequest) -> list[Aim]:
+    host = platforms.host()
+    wanted = list(dict.fromkeys(platforms.parse(text) for text in request.platforms))
+    if not wanted:
+        return [Aim(platform=host, host=host)]
+    several = len(wanted) > 1
+    return [Aim(platform=each, host=host, asked=True, several=several) for each in wanted]
+
+
+def _config(
+    planned: Planned,
+    config: ImageConfig,
+    entries: Sequence[Entry],
+    root: Vertex | None,
+    epoch: int | None,
+) -> ImageConfig:
+    outcomes = planned.work.outcomes
+    done = {
+        entry.vertex: whole.Done(
+            changed=outcome.layer is not None, created=outcome.created, contents=outcome.contents
+        )
+        for entry in entries
+        if entry.vertex and (outcome := outcomes.get(entry.vertex))
+    }
+    made = whole.Made(
+        diff_ids=outcomes[root].ref.diff_ids if root else [],
+        done=done,
+        epoch=epoch,
+        classic=planned.request.classic,
+    )
+    return whole.config_of(config, entries, made)
+
+
+def _cache_step(outcomes: dict[Vertex, Outcome], vertex: Vertex) -> CacheStep | None:
+    outcome = outcomes.get(vertex)
+    if outcome is None or not outcome.key:
+        return None
+    below = outcomes.get(vertex.inputs[0])
+    return CacheStep(
+        key=outcome.key,
+        parent=below.key if below else "",
+        root=below.ref.chain_id if below else "",
+        layer=outcome.layer,
+        created=outcome.created,
+        description=vertex.name,
+    )

@@ -1,0 +1,179 @@
+"""COPY, ADD and WORKDIR as vertices."""
+
+import posixpath
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import errdefs
+from engine.build.contexts.url import file_name
+from engine.build.dockerfile.expand import expand_text
+from engine.build.dockerfile.instructions import Add, Copy, Transfer, Workdir
+from engine.build.plan import origins, settings
+from engine.build.plan.plan import NOTHING, SOURCES
+from engine.build.plan.stage import Stage
+from engine.build.steps import Action, Files, GitSource, MakeDirectory, MakeFile, UrlSource, Vertex
+from engine.build.steps import Copy as CopyAction
+from runtime.copying import chmod
+
+
+@dataclass(slots=True)
+class _Sources:
+    """The inputs of a step that are copied from, and the actions so far."""
+
+    name: str
+    vertices: list[Vertex] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+
+    def number(self, vertex: Vertex) -> int:
+        """Which input a vertex is: 0 is the root."""
+        if vertex not in self.vertices:
+            self.vertices.append(vertex)
+        return 1 + self.vertices.index(vertex)
+
+
+def copy(stage: Stage, instruction: Transfer, origin: Vertex, epoch: int | None) -> None:
+    """One more step of a stage; `origin` is what paths are taken from. InvalidArgument for what cannot be."""
+    _check(stage, instruction)
+    destination = origins.absolute(stage.directory, instruction.destination)
+    sources = _Sources(stage.numbered(stage.shown(instruction.text)))
+    pattern = CopyAction(
+        source=0,
+        sources=(),
+        destination=destination,
+        owner=instruction.chown,
+        mode=instruction.chmod,
+        parents=isinstance(instruction, Copy) and instruction.parents,
+        exclude=instruction.exclude,
+    )
+    for source in instruction.sources:
+        sources.actions.append(_action(sources, instruction, source, origin, pattern))
+    for file in instruction.files:
+        content = expand_text(file.content, stage.variables) if file.expand else file.content
+        sources.actions.append(
+            MakeFile(
+                destination=destination,
+                name=file.name,
+                content=content.encode(),
+                owner=instruction.chown,
+                mode=instruction.chmod,
+            )
+        )
+    vertex = Vertex(
+        name=sources.name,
+        operation=Files(actions=_merged(sources.actions), link=instruction.link, epoch=epoch),
+        inputs=(stage.root or NOTHING, *sources.vertices),
+        position=instruction.position,
+        ignore_cache=stage.ignore_cache,
+    )
+    stage.root = vertex
+    _note(stage, instruction, vertex)
+
+
+def work_in(stage: Stage, instruction: Workdir, epoch: int | None) -> None:
+    """Change the directory of a stage, and have it."""
+    name = stage.shown(instruction.text)
+    directory = settings.work_in(stage, instruction.path)
+    vertex: Vertex | None = None
+    if directory != "/":
+        vertex = stage.root = Vertex(
+            name=stage.numbered(name),
+            operation=Files(actions=[MakeDirectory(path=directory, owner=_owner(stage))], epoch=epoch),
+            inputs=(stage.root or NOTHING,),
+            position=instruction.position,
+            ignore_cache=stage.ignore_cache,
+        )
+    if stage.classic:
+        stage.note_classic(f"#(nop) WORKDIR {directory}", vertex=vertex)
+    else:
+        stage.note(f"WORKDIR {directory}", vertex=vertex)
+
+
+def _owner(stage: Stage) -> str:
+    return "" if stage.classic else stage.run.user
+
+
+def _check(stage: Stage, instruction: Transfer) -> None:
+    if instruction.chmod:
+        if stage.classic:
+            raise errdefs.InvalidArgument(
+                "the --chmod option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to"
+                " build images with BuildKit enabled"
+            )
+        chmod.parse(instruction.chmod)
+    if isinstance(instruction, Add):
+        if instruction.checksum:
+            _check_checksum(instruction)
+        return
+    for source in instruction.sources:
+        if origins.is_git(source):
+            raise errdefs.InvalidArgument("source can't be a git ref for COPY")
+        if origins.is_url(source):
+            raise errdefs.InvalidArgument("source can't be a URL for COPY")
+
+
+def _check_checksum(add: Add) -> None:
+    if len(add.sources) != 1:
+        raise errdefs.InvalidArgument("checksum can't be specified for multiple sources")
+    if not origins.is_url(add.sources[0]) or origins.is_git(add.sources[0]):
+        raise errdefs.InvalidArgument("checksum can't be specified for non-HTTP(S) sources")
+
+
+def _action(
+    sources: _Sources, instruction: Transfer, source: str, origin: Vertex, pattern: CopyAction
+) -> CopyAction:
+    if isinstance(instruction, Add) and origins.is_git(source):
+        git = Vertex(
+            name=sources.name,
+            operation=GitSource(url=source, keep_git_dir=bool(instruction.keep_git_dir)),
+            position=instruction.position,
+        )
+        return replace(pattern, source=sources.number(git), sources=["/"], unpack=False)
+    if isinstance(instruction, Add) and origins.is_url(source):
+        fetched = Vertex(
+            name=sources.name,
+            operation=UrlSource(url=source, checksum=instruction.checksum),
+            position=instruction.position,
+        )
+        name = re.sub(r"([\\*?\[])", r"\\\1", file_name(source))
+        return replace(
+            pattern, source=sources.number(fetched), sources=[name], unpack=instruction.unpack is True
+        )
+    unpack = isinstance(instruction, Add) and instruction.unpack is not False
+    path = source if pattern.parents else posixpath.normpath(posixpath.join("/", source)).lstrip("/") or "/"
+    return replace(pattern, source=sources.number(origin), sources=[path], unpack=unpack)
+
+
+def _merged(actions: Sequence[Action]) -> list[Action]:
+    """Neighbours that differ in their sources alone as one."""
+    merged: list[Action] = []
+    for action in actions:
+        last = merged[-1] if merged else None
+        if not (isinstance(action, CopyAction) and isinstance(last, CopyAction)):
+            merged.append(action)
+        elif replace(last, sources=action.sources) == action:
+            merged[-1] = replace(last, sources=[*last.sources, *action.sources])
+        else:
+            merged.append(action)
+    return merged
+
+
+def _note(stage: Stage, instruction: Transfer, vertex: Vertex) -> None:
+    keyword = "ADD" if isinstance(instruction, Add) else "COPY"
+    chown = f"--chown={instruction.chown}" if instruction.chown else ""
+    if stage.classic:
+        flags = f"{chown} " if chown else ""
+        stage.note_classic(
+            f"#(nop) {keyword} {flags}{SOURCES} in {instruction.destination} ", vertex=vertex, hashed=True
+        )
+        return
+    words = [
+        keyword,
+        *(["--parents"] if isinstance(instruction, Copy) and instruction.parents else []),
+        *([chown] if chown else []),
+        *([f"--chmod={instruction.chmod}"] if instruction.chmod else []),
+        *instruction.sources,
+        *(f"<<{file.name}" for file in instruction.files),
+        instruction.destination,
+    ]
+    stage.note(f"{' '.join(words)} # buildkit", vertex=vertex)

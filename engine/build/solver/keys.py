@@ -1,0 +1,88 @@
+"""What a step is found again by: what it does, what it does it to, and the content of all that it takes.
+
+Never by its config alone: a key has the root's chain id, which is a digest of content, or it has nothing to do with
+the root. Pure.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass, replace
+
+import msgspec
+
+from engine.build.dockerfile.text import quoted
+from engine.build.refs import Output, Ref
+from engine.build.steps import Copy, Files, Operation, Run, RunMount, Vertex
+
+_VERSION = "wherry.build.v1"
+
+
+def key_of(operation: Files | Run, root: Ref, contents: Sequence[str]) -> str:
+    """The cache key of a step on a root; `contents` are the digests of what it copies or mounts, in its own order."""
+    if isinstance(operation, Run):
+        said = _plain(replace(operation, proxy={}, limits=type(operation.limits)()))
+        below = root.chain_id
+    else:
+        said = _plain(operation)
+        below = "" if operation.link else root.chain_id
+    return _digest([_VERSION, type(operation).__name__, said, below, list(contents)])
+
+
+def taken(operation: Operation) -> list[Copy | RunMount]:
+    """What a step takes from its inputs beside the root, in the order of `contents`."""
+    if isinstance(operation, Files):
+        return [action for action in operation.actions if isinstance(action, Copy)]
+    if isinstance(operation, Run):
+        return [mount for mount in operation.mounts if mount.source is not None]
+    return []
+
+
+def selector(take: Copy | RunMount, output: Output) -> str:
+    """What names the content of a selection as long as files of layers are what they are; "" for a directory."""
+    if not isinstance(output, Ref):
+        return ""
+    if isinstance(take, RunMount):
+        return _digest([output.chain_id, "path", take.path])
+    kept = [take.sources, take.parents, list(take.exclude)]
+    return _digest([output.chain_id, "copy", _plain(kept)])
+
+
+class Digests:
+    """Vertices' names in the progress of one build."""
+
+    def __init__(self) -> None:
+        self._known: dict[Vertex, str] = {}
+
+    def __call__(self, vertex: Vertex) -> str:
+        """The digest of a vertex: the same for all that are called the same and do the same."""
+        if vertex not in self._known:
+            inputs = [self(each) for each in vertex.inputs]
+            self._known[vertex] = _digest([vertex.name, repr(vertex.operation), inputs])
+        return self._known[vertex]
+
+
+def named(name: str) -> str:
+    """The digest of something in the progress that is no vertex of a plan."""
+    return _digest([quoted(name)])
+
+
+def _plain(value: object) -> object:
+    """A value as JSON has it, with the names of fields, so that no two different ones look the same."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [
+            type(value).__name__,
+            {field.name: _plain(getattr(value, field.name)) for field in fields(value)},
+        ]
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    if isinstance(value, bytes):
+        return ["bytes", hashlib.sha256(value).hexdigest()]
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in sorted(value.items())}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _digest(value: object) -> str:
+    return "sha256:" + hashlib.sha256(msgspec.json.encode(value)).hexdigest()

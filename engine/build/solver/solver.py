@@ -1,0 +1,76 @@
+"""Vertices carried out: side by side, each when its inputs are there; from the cache where that has them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import errdefs
+from engine.build.plan.plan import NOTHING, ordered
+from engine.build.refs import SCRATCH
+from engine.build.results import BuildError
+from engine.build.solver.step import Step, Tools
+from engine.build.solver.work import Outcome, Work
+from engine.build.steps import Vertex
+
+_LAST_WORDS = 1.0  # seconds that a client has to be told that a step was given up
+
+
+class Solver:
+    """Carries out the steps of all builds, so that what several want at the same time is done once."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    async def solve(self, roots: Sequence[Vertex], work: Work) -> None:
+        """Carry out vertices and all that they need; what comes of them is in `work.outcomes`.
+
+        BuildError for the first that fails, which ends the others.
+        """
+        vertices = [vertex for vertex in ordered(roots) if vertex not in work.outcomes]
+        for vertex in vertices:
+            await work.told(vertex)
+        tasks: dict[Vertex, asyncio.Task[Outcome]] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for vertex in vertices:
+                    tasks[vertex] = group.create_task(self._vertex(vertex, tasks, work))
+        except BaseExceptionGroup as failed:
+            first = failed.exceptions[0]
+            raise first from first.__cause__
+
+    async def _vertex(
+        self, vertex: Vertex, tasks: dict[Vertex, asyncio.Task[Outcome]], work: Work
+    ) -> Outcome:
+        inputs = [await _input(each, tasks, work) for each in vertex.inputs]
+        started = time.time_ns()
+        await work.told(vertex, started=started)
+        try:
+            outcome = await Step(self._tools, vertex, inputs, work).run()
+        except asyncio.CancelledError:
+            with suppress(Exception):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await work.told(
+                        vertex, started=started, completed=time.time_ns(), error="context canceled"
+                    )
+            raise
+        except errdefs.WherryError as error:
+            await work.told(vertex, started=started, completed=time.time_ns(), error=error.message)
+            raise BuildError(
+                error.message,
+                vertex=work.digest(vertex),
+                operation=vertex.operation,
+                positions=[vertex.position] if vertex.position else [],
+            ) from error
+        work.outcomes[vertex] = outcome
+        await work.told(vertex, started=started, completed=time.time_ns(), cached=outcome.cached)
+        return outcome
+
+
+async def _input(vertex: Vertex, tasks: dict[Vertex, asyncio.Task[Outcome]], work: Work) -> Outcome:
+    if vertex is NOTHING:
+        return Outcome(output=SCRATCH)
+    if vertex not in tasks:
+        return work.outcomes[vertex]
+    await asyncio.wait([tasks[vertex]])
+    return tasks[vertex].result()

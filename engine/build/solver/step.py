@@ -1,0 +1,238 @@
+"""One vertex of one build: found in the cache, brought from another one, or done."""
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import errdefs
+from engine.build.files.copier import Copier
+from engine.build.refs import Layer, Output, Ref, Tree
+from engine.build.run.runner import Runner
+from engine.build.solver import keys
+from engine.build.solver.executable import require_executable
+from engine.build.solver.records import CacheStore, Record, new_id
+from engine.build.solver.sharing import Output as Tell
+from engine.build.solver.sharing import Shared
+from engine.build.solver.work import Outcome, Work
+from engine.build.steps import (
+    ContextSource,
+    Copy,
+    Files,
+    GitSource,
+    ImageSource,
+    Run,
+    RunMount,
+    UrlSource,
+    Vertex,
+)
+from engine.build.workspace import Holds, Workspaces
+from engine.images import config
+
+_REMEMBERED = 4096  # digests of what was copied from layers
+_OWN = frozenset(("secret", "ssh"))  # mounts that a client gives for its own build
+
+
+@dataclass(slots=True, kw_only=True)
+class Tools:
+    """What steps are done with; one for all builds."""
+
+    store: CacheStore
+    workspaces: Workspaces
+    copier: Copier
+    runner: Runner
+    shared: Shared[Record] = field(default_factory=Shared)
+    contents: "OrderedDict[str, str]" = field(default_factory=OrderedDict)
+    """Digests of what was copied or mounted from layers, by selector."""
+
+
+class Step:
+    """One vertex, its inputs done."""
+
+    def __init__(self, tools: Tools, vertex: Vertex, inputs: Sequence[Outcome], work: Work) -> None:
+        self._tools = tools
+        self._vertex = vertex
+        self._inputs = inputs
+        self._work = work
+
+    async def run(self) -> Outcome:
+        """What comes of it. Errors are worded as BuildKit does."""
+        operation, work = self._vertex.operation, self._work
+        digest = work.digest(self._vertex)
+        if isinstance(operation, ImageSource):
+            ref, cached = await work.sources.image(operation.image, digest)
+            return Outcome(output=ref, cached=cached)
+        if isinstance(operation, ContextSource):
+            return Outcome(output=Tree(await work.sources.context(operation.name, digest)))
+        if isinstance(operation, UrlSource | GitSource):
+            return Outcome(output=Tree(await work.sources.fetch(operation, digest)))
+        return await self._made(operation, self._inputs[0].ref)
+
+    async def _made(self, operation: Files | Run, root: Ref) -> Outcome:
+        async with AsyncExitStack() as stack:
+            views = _Views(self._tools.workspaces, self._inputs, stack)
+            contents = [await self._content(take, views) for take in keys.taken(operation)]
+        key = keys.key_of(operation, root, contents)
+        if not self._vertex.ignore_cache:
+            found = await self._cached(key, root, contents) or await self._imported(key, root, contents)
+            if found is not None:
+                return found
+        return await self._done(operation, root, contents, key)
+
+    async def _content(self, take: Copy | RunMount, views: "_Views") -> str:
+        """The digest of what is copied or mounted; that of layers' files is remembered."""
+        assert take.source is not None
+        selector = keys.selector(take, self._inputs[take.source].output)
+        known = self._tools.contents
+        if selector and selector in known:
+            known.move_to_end(selector)
+            return known[selector]
+        path = await views.path(take.source)
+        try:
+            if isinstance(take, Copy):
+                digest = await self._tools.copier.digest(path, take)
+            else:
+                digest = await self._tools.copier.digest_path(path, take.path)
+        except errdefs.NotFound as error:
+            ref = self._work.digest(self._vertex.inputs[take.source])[7:32]
+            raise errdefs.NotFound(
+                f"failed to compute cache key: failed to calculate checksum of ref {ref}: {error.message}"
+            ) from error
+        if selector:
+            known[selector] = digest
+            while len(known) > _REMEMBERED:
+                known.popitem(last=False)
+        return digest
+
+    async def _cached(self, key: str, root: Ref, contents: Sequence[str]) -> Outcome | None:
+        """What the cache has; a record of which something is gone is forgotten."""
+        store = self._tools.store
+        record = store.find(key)
+        if record is None:
+            return None
+        self._work.use(self._tools.store, record)
+        try:
+            layer = await self._on(root, record)
+        except errdefs.NotFound:
+            await store.remove([record.id])
+            return None
+        await store.touch(record.id)
+        return self._outcome(record, root, layer, contents, cached=True)
+
+    async def _on(self, root: Ref, record: Record) -> Layer | None:
+        """The layer of a record on a root, held; that of a step with `--link` may have been made on another one."""
+        if not record.layers:
+            return None
+        (layer,) = record.layers
+        if not await self._work.holds.take(layer):
+            raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
+        if layer.chain_id == config.chain_id(root.chain_id, layer.diff_id):
+            return layer
+        return await self._tools.workspaces.stack(root, layer, self._work.holds)
+
+    async def _imported(self, key: str, root: Ref, contents: Sequence[str]) -> Outcome | None:
+        """What a cache elsewhere has, which is ours as well from then on."""
+        for source in self._work.imports:
+            found = await source.find(key, root)
+            if found is None:
+                continue
+            if found.layer is not None and not await self._work.holds.take(found.layer):
+                continue
+            record = self._record(key, root, found.layer, found.created or time.time_ns())
+            self._tools.store.add(record)
+            self._work.use(self._tools.store, record)
+            return self._outcome(record, root, found.layer, contents, cached=True)
+        return None
+
+    async def _done(self, operation: Files | Run, root: Ref, contents: Sequence[str], key: str) -> Outcome:
+        """Do it, or have it from another build that is at it."""
+
+        @asynccontextmanager
+        async def make(tell: Tell) -> AsyncIterator[Record]:
+            async with self._tools.workspaces.holds() as holds, AsyncExitStack() as stack:
+                await stack.enter_async_context(self._work.lending.needed())
+                layer = await self._do(operation, root, tell, holds, stack)
+                record = self._record(key, root, layer, time.time_ns())
+                self._tools.store.add(record)
+                yield record
+
+        alone = self._vertex.ignore_cache or _is_own(operation)
+        name = f"{key} {secrets.token_hex(8)}" if alone else key
+        async with self._tools.shared.join(name, make, self._work.output_of(self._vertex)) as record:
+            self._work.use(self._tools.store, record)
+            layer = await self._on(root, record)
+        return self._outcome(record, root, layer, contents, cached=False)
+
+    async def _do(
+        self, operation: Files | Run, root: Ref, tell: Tell, holds: Holds, stack: AsyncExitStack
+    ) -> Layer | None:
+        for each in self._inputs:
+            holds.stand_on(each.ref)
+        views = _Views(self._tools.workspaces, self._inputs, stack)
+        if isinstance(operation, Files):
+            paths = [await views.path(number) for number in range(1, len(self._inputs))]
+            return await self._tools.copier.run(operation, root, paths, holds)
+        require_executable(operation.platform)
+        used = {mount.source for mount in operation.mounts}
+        mounted = [
+            await views.path(number) if number in used else None for number in range(len(self._inputs))
+        ]
+        names = [_name(each.output) for each in self._inputs]
+        return await self._tools.runner.run(operation, root, mounted, tell, self._work.session, holds, names)
+
+    def _record(self, key: str, root: Ref, layer: Layer | None, created: int) -> Record:
+        return Record(
+            id=new_id(),
+            key=key,
+            description=self._vertex.name,
+            layers=(layer,) if layer else (),
+            parent=self._inputs[0].record,
+            root=root.chain_id,
+            size=layer.size if layer else 0,
+            created=created,
+            used=time.time_ns(),
+        )
+
+    def _outcome(
+        self, record: Record, root: Ref, layer: Layer | None, contents: Sequence[str], *, cached: bool
+    ) -> Outcome:
+        return Outcome(
+            output=root.on_top(layer),
+            key=record.key,
+            layer=layer,
+            cached=cached,
+            created=record.created,
+            contents=contents,
+            record=record.id,
+        )
+
+
+class _Views:
+    """Where the files of inputs are on the host, each mounted when it is asked for."""
+
+    def __init__(self, workspaces: Workspaces, inputs: Sequence[Outcome], stack: AsyncExitStack) -> None:
+        self._workspaces = workspaces
+        self._inputs = inputs
+        self._stack = stack
+        self._paths: dict[int, Path] = {}
+
+    async def path(self, number: int) -> Path:
+        if number not in self._paths:
+            output = self._inputs[number].output
+            if isinstance(output, Tree):
+                self._paths[number] = output.path
+            else:
+                self._paths[number] = await self._stack.enter_async_context(self._workspaces.view(output))
+        return self._paths[number]
+
+
+def _is_own(operation: Files | Run) -> bool:
+    return isinstance(operation, Run) and any(mount.kind in _OWN for mount in operation.mounts)
+
+
+def _name(output: Output) -> str:
+    """What names the content of an input, "" for a directory."""
+    return output.chain_id if isinstance(output, Ref) else ""

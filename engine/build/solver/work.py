@@ -1,0 +1,95 @@
+"""One build that goes on: what it holds, what came of its vertices, and whom it tells."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from engine.build.lending import Lending
+from engine.build.progress import Log, VertexState, Watch
+from engine.build.refs import Layer, Output, Ref
+from engine.build.results import CacheSource
+from engine.build.session import Session
+from engine.build.solver.keys import Digests
+from engine.build.solver.records import CacheStore, Record
+from engine.build.steps import GitSource, UrlSource, Vertex
+from engine.build.workspace import Holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a vertex. Steps that the cache knows have a `key`; `layer` is what such a step adds to its root.
+
+    `contents` are the digests of what it copied; `created` is in Unix nanoseconds.
+    """
+
+    output: Output
+    key: str = ""
+    layer: Layer | None = None
+    cached: bool = False
+    created: int = 0
+    contents: Sequence[str] = ()
+    record: str = ""
+
+    @property
+    def ref(self) -> Ref:
+        """The file system that it is; a directory is none."""
+        return self.output if isinstance(self.output, Ref) else Ref()
+
+
+class Sources(Protocol):
+    """What a build gets from elsewhere. `vertex` is the digest of the vertex that tells how it goes."""
+
+    async def image(self, image: str, vertex: str) -> tuple[Ref, bool]:
+        """The layers of an image that the plan names by its id, held; and whether they were here."""
+
+    async def context(self, name: str, vertex: str) -> Path:
+        """The directory of a context, as far as steps need it."""
+
+    async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Path:
+        """The directory with what was fetched."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What solving needs to know of a build."""
+
+    session: Session | None
+    watch: Watch
+    holds: Holds
+    sources: Sources
+    lending: Lending
+    imports: Sequence[CacheSource] = ()
+    digest: Digests = field(default_factory=Digests)
+    outcomes: dict[Vertex, Outcome] = field(default_factory=dict)
+    in_use: ExitStack = field(default_factory=ExitStack)
+
+    async def told(
+        self, vertex: Vertex, *, started: int = 0, completed: int = 0, cached: bool = False, error: str = ""
+    ) -> None:
+        """Report a vertex as it is now."""
+        state = VertexState(
+            digest=self.digest(vertex),
+            name=vertex.name,
+            inputs=[self.digest(each) for each in vertex.inputs if each.name],
+            started=started,
+            completed=completed,
+            cached=cached,
+            error=error,
+        )
+        await self.watch(state)
+
+    def use(self, store: CacheStore, record: Record) -> None:
+        """Keep a record for as long as the build goes on."""
+        self.in_use.enter_context(store.using([record.id]))
+
+    def output_of(self, vertex: Vertex) -> Callable[[int, bytes], Awaitable[None]]:
+        """Reports what a step writes."""
+        digest = self.digest(vertex)
+
+        async def tell(stream: int, data: bytes) -> None:
+            await self.watch(Log(vertex=digest, data=data, stream=stream, timestamp=time.time_ns()))
+
+        return tell
