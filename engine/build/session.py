@@ -62,3 +62,9 @@ class Session(Protocol):
         self, exporter: str, chunks: AsyncIterator[bytes], metadata: dict[str, str], meter: Meter
     ) -> None:
         """Write one file there."""
+
+    async def read_content(self, store: str, digest: str) -> AsyncIterator[bytes]:
+        """A blob of a content store of the client ("local:<directory>"). NotFound if it has none."""
+
+    async def write_content(self, store: str, digest: str, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """Have a blob in such a store; one that is there already is left."""

@@ -7,7 +7,7 @@ written here. A manifest that an image came with is never touched.
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -105,7 +105,7 @@ class Compressing:
     async def _compressed(self, layer: Layer, held: BlobSession) -> Layer:
         packing = _Packing(layer.diff_id)
         async with (
-            aclosing(inflate(_read(self._content.path(layer.blob)))) as pieces,
+            aclosing(inflate(read_blob(self._content.path(layer.blob)))) as pieces,
             await self._content.ingest(f"push-{secrets.token_hex(8)}") as ingest,
         ):
             async for piece in pieces:
@@ -133,7 +133,8 @@ class _Packing:
         return self._gzip.flush()
 
 
-async def _read(path: Path) -> AsyncIterator[bytes]:
+async def read_blob(path: Path) -> AsyncGenerator[bytes, None]:
+    """A blob as it lies there, in chunks of up to a megabyte. SystemFailure if the disk does not give it."""
     try:
         async with aiofiles.open(path, "rb", buffering=0) as blob:
             while chunk := await blob.read(_CHUNK):

@@ -1,8 +1,10 @@
 """`docker push`: images into registries, with the manifest and the blobs that they came with."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import takewhile
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -17,6 +19,7 @@ from engine.images.lines import Lines
 from engine.images.manifests import patiently
 from engine.images.platforms import Platform
 from engine.images.reference import Reference, short_id
+from engine.images.sharing import Report
 from engine.images.store import ImageStore
 from engine.images.uploading import Destination, Parcel, Sendings
 from engine.progress import Message, Progress, ProgressDetail
@@ -69,6 +72,30 @@ class Pushes:
         wanted = reference_of(name, tag)
         lines = Lines(progress)
         await lines.during(self._all(wanted, platform, credentials, lines))
+
+    async def put(
+        self,
+        name: Reference,
+        credentials: Credentials | None,
+        raw: bytes,
+        blobs: Sequence[Descriptor],
+        report: Report,
+    ) -> None:
+        """Have a manifest or an index in a repository, under a tag, with its blobs, which the caller holds.
+
+        Failures in the registry's words.
+        """
+        uploads = await self._registry.repository(name, credentials, ("push", "pull")).uploads()
+        destination = Destination(name=name, credentials=credentials, uploads=uploads)
+        parcels = {each.digest: _parcel(short_id(each.digest), each, []) for each in blobs}
+        async with abreast([self._put(destination, parcel, report) for parcel in parcels.values()]):
+            pass
+        media_type = msgspec.json.decode(raw, type=Manifest).media_type
+        await patiently(lambda: uploads.put_manifest(name.tag, raw, media_type))
+
+    async def _put(self, destination: Destination, parcel: Parcel, report: Report) -> None:
+        async with self.sendings.send(destination, parcel, report):
+            pass
 
     async def _all(
         self, wanted: Reference, platform: Platform | None, credentials: Credentials | None, lines: Lines

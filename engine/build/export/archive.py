@@ -7,7 +7,7 @@ import errdefs
 from engine.build.export import attributes
 from engine.build.export.image import descriptor
 from engine.build.export.reporting import Reporting
-from engine.build.export.writing import ImageWriter
+from engine.build.export.writing import ImageWriter, Inline
 from engine.build.request import Target
 from engine.build.results import Built, Result
 from engine.build.session import Session
@@ -29,7 +29,7 @@ class ArchiveExporter:
         self._compressing = compressing
 
     async def run(
-        self, target: Target, result: Result, session: Session, report: Reporting, inline: bytes
+        self, target: Target, result: Result, session: Session, report: Reporting, inline: Inline
     ) -> dict[str, str]:
         """The answers of the exporter."""
         attributes.require_supported(target)
@@ -62,11 +62,11 @@ class ArchiveExporter:
                     await session.send_file(target.id, chunks, answers, meter)
         return answers
 
-    async def _image(self, built: Built, held: BlobSession, inline: bytes, *, plain: bool) -> Image:
+    async def _image(self, built: Built, held: BlobSession, inline: Inline, *, plain: bool) -> Image:
         layers = await self._writer.layers(built.ref, held)
         if not plain:
             layers = await self._compressing.fit(layers, held)
-        return await self._writer.unrecorded(built, layers, held, inline)
+        return await self._writer.unrecorded(built, layers, held, inline(built))
 
     async def _index(self, saved: Sequence[Saved], held: BlobSession) -> dict[str, object]:
         """The descriptor of an index of them all, which is stored and held."""

@@ -10,7 +10,7 @@ import errdefs
 from engine.build.export import attributes
 from engine.build.export.credentials import of_session
 from engine.build.export.reporting import Reporting
-from engine.build.export.writing import ImageWriter
+from engine.build.export.writing import ImageWriter, Inline
 from engine.build.request import Target
 from engine.build.results import Built, Result
 from engine.build.session import Session
@@ -30,7 +30,7 @@ class ImageExporter:
         self._pushes = pushes
 
     async def run(
-        self, target: Target, result: Result, session: Session | None, report: Reporting, inline: bytes
+        self, target: Target, result: Result, session: Session | None, report: Reporting, inline: Inline
     ) -> dict[str, str]:
         """The answers of the exporter. InvalidArgument for several platforms, and for names that cannot be.
 
@@ -41,7 +41,7 @@ class ImageExporter:
         push = attributes.flag(target.attributes, "push", default=False)
         if push and not names:
             raise errdefs.InvalidArgument("a tag is needed when pushing to a registry")
-        image = await self.keep(result.only, names, report, inline=inline)
+        image = await self.keep(result.only, names, report, inline=inline(result.only))
         for name in names if push else ():
             async with report.line(f"pushing {name.canonical}"):
                 await self._push(name, session, report)

@@ -1,6 +1,6 @@
 """A build's result as an image: its layers described, its config and manifest stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -16,6 +16,8 @@ from engine.images.workshop import Workshop
 
 INLINE_CACHE = "moby.buildkit.cache.v0"
 """The field of a config that tells which steps made its layers."""
+Inline = Callable[[Built], bytes]
+"""What that field is to have for an image, b"" for nothing."""
 
 
 class ImageWriter:
