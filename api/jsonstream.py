@@ -23,14 +23,16 @@ class JSONStream:
             self._response = await self._call.stream(self._content_type)
         await self._response.write(errors.encode(message).replace(b"\n", b"\r\n"))
 
-    async def fail(self, error: Exception, where: str, *, by_status: bool = True) -> web.StreamResponse:
-        """Report a failure: as the stream's last message; if nothing was sent yet, and unless told not to,
-        by status.
+    async def fail(
+        self, error: Exception, where: str, *, by_status: bool = True, code: int = 0
+    ) -> web.StreamResponse:
+        """Report a failure: as the stream's last message, with a code; if nothing was sent yet, and unless told not
+        to, by status.
         """
         if self._response is None and by_status:
             raise error
         _, text = errors.describe(error, where)
-        await self(Message.failure(text))
+        await self(Message.failure(text, code))
         return await self.end()
 
     async def end(self) -> web.StreamResponse:

@@ -10,6 +10,7 @@ import errdefs
 from engine.images import documents
 
 _HEADER = "X-Registry-Auth header"
+_CONFIG = "X-Registry-Config header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,33 @@ def decode(header: str) -> Credentials | None:
     if not text:
         return None
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = _decoded(text)
     except (binascii.Error, ValueError):
         raise errdefs.InvalidArgument(f"invalid {_HEADER}: illegal base64 data") from None
     try:
         given = documents.read(raw, _AuthConfig, _HEADER)
     except errdefs.InvalidArgument:
         raise errdefs.InvalidArgument(f"invalid {_HEADER}: not the JSON of credentials") from None
+    return _of(given)
+
+
+def decode_all(header: str) -> dict[str, Credentials]:
+    """The credentials of an `X-Registry-Config` header by registry; what cannot be read is nobody's, as in Docker."""
+    try:
+        given = documents.shape(
+            documents.decode(_decoded(header.strip().rstrip("=")), _CONFIG), dict[str, _AuthConfig], _CONFIG
+        )
+        found = {registry: _of(each) for registry, each in given.items()}
+    except (binascii.Error, ValueError, errdefs.InvalidArgument):
+        return {}
+    return {registry: each for registry, each in found.items() if each is not None}
+
+
+def _decoded(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+
+
+def _of(given: _AuthConfig) -> Credentials | None:
     return checked(
         Credentials(
             username=given.username,

@@ -1,0 +1,202 @@
+"""What the classic API tells of a build: one step after the other, in the words of Docker's first builder.
+
+Steps run side by side; what one says before its turn has come waits here, and beyond some bytes the step waits, too.
+"""
+
+import asyncio
+import codecs
+import secrets
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from engine.build.plan.plan import Entry, Step
+from engine.build.progress import STDERR, Event, Log, VertexState
+from engine.build.steps import Files, MakeDirectory, Run, Vertex
+from engine.ids import short
+from engine.progress import Message, Progress
+
+_AHEAD = 256 << 10  # bytes of output that wait for the turn of their step
+_RED, _PLAIN = "\x1b[91m", "\x1b[0m"
+
+
+class Steps(Protocol):
+    """What is known of the steps of a build while it goes on."""
+
+    def digest(self, vertex: Vertex, /) -> str:
+        """By which the progress names a vertex."""
+
+    def image(self, step: Step, /) -> str:
+        """The id of the image that a step made, once it is done."""
+
+    def was_done(self, step: Step, /) -> bool:
+        """Whether a step that changes no file was done before."""
+
+
+class Telling:
+    """Tells one build. It is its `Watch`, too: `tell` runs beside the execution.
+
+    `remove`: containers of steps are said to be removed, `force` of failed ones as well. `names_images`: the id of
+    what each stage made is told by a message of its own, too.
+    """
+
+    def __init__(self, progress: Progress, *, remove: bool, force: bool, names_images: bool) -> None:
+        self._progress = progress
+        self._names_images = names_images
+        self._remove = remove
+        self._force = force
+        self._states: dict[str, VertexState] = {}
+        self._output: defaultdict[str, deque[Log]] = defaultdict(deque)
+        self._waiting: defaultdict[str, int] = defaultdict(int)
+        self._changed = asyncio.Condition()
+        self._over = False
+        self._failed = ""
+
+    async def watch(self, event: Event, /) -> None:
+        """Take in what happens."""
+        async with self._changed:
+            if isinstance(event, VertexState):
+                self._states[event.digest] = event
+            elif isinstance(event, Log):
+                await self._changed.wait_for(lambda: self._waiting[event.vertex] < _AHEAD or self._over)
+                self._output[event.vertex].append(event)
+                self._waiting[event.vertex] += len(event.data)
+            self._changed.notify_all()
+
+    async def over(self, failed: str = "") -> None:
+        """Nothing more happens: `tell` ends with the step that failed, by its digest."""
+        async with self._changed:
+            self._over = True
+            self._failed = failed
+            self._changed.notify_all()
+
+    async def tell(self, known: Steps, steps: Sequence[Step]) -> None:
+        """Say all, as it comes; ends with the last step or with the one that failed."""
+        cached = True
+        for number, step in enumerate(steps):
+            await self.say(f"Step {number + 1}/{len(steps)} : {step.text}")
+            await self.say("\n")
+            if step.stage < 0:
+                continue  # an ARG before all stages
+            before = steps[number - 1] if number else None
+            if before is None or before.stage != step.stage:
+                cached = True
+                await self._say_triggers(len(step.triggers))
+                entries = step.entries[len(step.entries) - len(step.triggers) :]
+            else:
+                entries = step.entries[len(before.entries) :]
+            ended = await self._tell_entries(known, step, entries, cached=cached)
+            if ended is None:
+                if self._has_failed(known, entries):
+                    return
+                continue  # it was given up for the one that failed
+            cached = ended
+            image = known.image(step)
+            await self.say(f" ---> {short(image)}\n")
+            if (
+                self._names_images
+                and image
+                and (number + 1 == len(steps) or steps[number + 1].stage != step.stage)
+            ):
+                await self._progress(Message(aux={"ID": image}))
+
+    async def _tell_entries(
+        self, known: Steps, step: Step, entries: Sequence[Entry], *, cached: bool
+    ) -> bool | None:
+        """Tell of what one instruction does: whether all up to it came from the cache, None if it failed."""
+        for entry in entries:
+            if entry.vertex is None:
+                cached = cached and known.was_done(step)
+                await self._say_config(cached=cached)
+                continue
+            found = await self._follow(entry.vertex, known.digest(entry.vertex))
+            if found is None:
+                return None
+            cached = cached and found
+        return cached
+
+    def _has_failed(self, known: Steps, entries: Sequence[Entry]) -> bool:
+        digests = [known.digest(entry.vertex) for entry in entries if entry.vertex is not None]
+        return not self._failed or self._failed in digests
+
+    async def _say_triggers(self, count: int) -> None:
+        """Of ONBUILD instructions of a base, as Docker says it."""
+        if count:
+            await self.say(f"# Executing {count} build trigger")
+            if count > 1:
+                await self.say("s")
+            await self.say("\n")
+
+    async def say(self, text: str) -> None:
+        """Pass a text to the client as it is."""
+        await self._progress(Message(stream=text))
+
+    async def _say_config(self, *, cached: bool) -> None:
+        """Of a step that changes no file."""
+        if cached:
+            await self.say(" ---> Using cache\n")
+            return
+        container = await self._say_running()
+        if self._remove or self._force:
+            await self._say_removed(container)
+
+    async def _say_running(self) -> str:
+        """Docker ran a container for nearly every step, and clients expect to be told so."""
+        container = secrets.token_hex(6)
+        await self.say(f" ---> Running in {container}\n")
+        return container
+
+    async def _say_removed(self, container: str) -> None:
+        await self.say(f" ---> Removed intermediate container {container}\n")
+
+    async def _follow(self, vertex: Vertex, digest: str) -> bool | None:
+        """Tell of one step until its end: whether it came from the cache, None if it failed."""
+        state = await self._begun(digest)
+        if state is not None and state.cached:
+            await self.say(" ---> Using cache\n")
+            return True
+        container = await self._say_running() if state is not None and _runs(vertex) else ""
+        decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (1, 2)}
+        while (log := await self._next(digest)) is not None:
+            text = decoders[log.stream].decode(log.data)
+            if text:
+                await self.say(f"{_RED}{text}{_PLAIN}" if log.stream == STDERR else text)
+        ended = self._states.get(digest)
+        failed = ended is None or not ended.completed or bool(ended.error)
+        if container and (self._force or (self._remove and not failed)):
+            await self._say_removed(container)
+        return None if failed else False
+
+    async def _begun(self, digest: str) -> VertexState | None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._over or self._has_begun(digest))
+            return self._states.get(digest)
+
+    def _has_begun(self, digest: str) -> bool:
+        state = self._states.get(digest)
+        return state is not None and bool(state.started or state.completed)
+
+    async def _next(self, digest: str) -> Log | None:
+        """The next of a step's output, None at its end."""
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self._over or bool(self._output[digest]) or self._has_ended(digest)
+            )
+            if not self._output[digest]:
+                return None
+            log = self._output[digest].popleft()
+            self._waiting[digest] -= len(log.data)
+            self._changed.notify_all()
+            return log
+
+    def _has_ended(self, digest: str) -> bool:
+        state = self._states.get(digest)
+        return state is not None and bool(state.completed)
+
+
+def _runs(vertex: Vertex) -> bool:
+    """Whether Docker's first builder had a container for it: for RUN and WORKDIR, not to copy."""
+    operation = vertex.operation
+    if isinstance(operation, Files):
+        return all(isinstance(action, MakeDirectory) for action in operation.actions)
+    return isinstance(operation, Run)
