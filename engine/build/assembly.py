@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from engine.build.base_images import Shelf
 from engine.build.builds import Builds
+from engine.build.classic import Classic
 from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
@@ -27,6 +28,7 @@ class Building:
 
     builds: Builds
     exporters: Exporters
+    classic: Classic
     contexts: Contexts
 
 
@@ -67,4 +69,11 @@ async def open_building(
     shelf = Shelf(store=workshop.store, pulls=pulls, registry=registry, cache=cache)
     builds = Builds(tools, shelf, contexts)
     stack.push_async_callback(builds.close)
-    return Building(builds=builds, exporters=Exporters(workshop, workspaces, pushes), contexts=contexts)
+    exporters = Exporters(workshop, workspaces, pulls, pushes, registry)
+    exporters = Exporters(workshop, workspaces, pulls, pushes, registry)
+    return Building(
+        builds=builds,
+        exporters=exporters,
+        classic=Classic(builds, exporters, contexts, machinery.images),
+        contexts=contexts,
+    )
