@@ -7,6 +7,7 @@ from api.routes import (
     archive,
     attach_ws,
     auth,
+    build,
     container_stats,
     container_streams,
     container_update,
@@ -109,6 +110,10 @@ class Doors(Protocol):
         """Removal of the networks that nobody is in."""
 
     @property
+    def classic(self) -> build.Builds:
+        """Builds of the classic API."""
+
+    @property
     def build_cache(self) -> BuildCache:
         """What was kept of builds."""
 
@@ -179,6 +184,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
         *prune.PruneRoutes(
             engine.container_prune, engine.image_prune, engine.network_prune, engine.build_cache
         ).routes(),
+        *build.BuildRoutes(engine.classic).routes(),
         *disk_usage.DiskUsageRoutes(
             engine.containers, engine.images, engine.disk, engine.build_cache, summary, volume_routes.usage
         ).routes(),

@@ -12,6 +12,7 @@ from engine import faults, userns_remap
 from engine.build.assembly import open_building, workspaces_of
 from engine.build.builds import Builds
 from engine.build.cache_prune import BuildCache
+from engine.build.classic import Classic
 from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.solver.records import SCHEMA as BUILD_CACHE
@@ -99,6 +100,7 @@ class Engine:
     pushes: Pushes
     builds: Builds
     exporters: Exporters
+    classic: Classic
     build_contexts: Contexts
     volumes: Volumes
     volume_prune: VolumePrune
@@ -230,6 +232,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         pushes=pushes,
         builds=building.builds,
         exporters=building.exporters,
+        classic=building.classic,
         build_contexts=building.contexts,
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),

@@ -70,7 +70,6 @@ async def open_building(
     builds = Builds(tools, shelf, contexts)
     stack.push_async_callback(builds.close)
     exporters = Exporters(workshop, workspaces, pulls, pushes, registry)
-    exporters = Exporters(workshop, workspaces, pulls, pushes, registry)
     return Building(
         builds=builds,
         exporters=exporters,
