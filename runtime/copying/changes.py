@@ -20,13 +20,14 @@ def make(actions: Sequence[Action], sources: Sequence[int], epoch: int | None) -
     """Do them. `sources`: open directories; `epoch`: see `Look`."""
     for action in actions:
         mode = "" if isinstance(action, MakeDirectory) else action.mode
-        look = Look(owner.resolve(action.owner), chmod.parse(mode) if mode else None, epoch)
+        look = Look(owner.resolve(action.owner), chmod.parse(mode) if mode else None, epoch, set())
         if isinstance(action, CopyFiles):
             _copy(action, sources[action.source], look)
         elif isinstance(action, MakeFile):
             _make_file(action, look)
         else:
             make_directories(action.path, look)
+        look.settle()
 
 
 def _make_file(action: MakeFile, look: Look) -> None:

@@ -22,17 +22,17 @@ class _Step(NamedTuple):
 
 
 class Mode:
-    """What a file's mode becomes. `octal` is the number if it does not depend on the file's own, else None."""
+    """What a file's mode becomes."""
 
     def __init__(self, octal: int | None, steps: list[_Step]) -> None:
-        """Use `parse`."""
-        self.octal = octal
+        """Use `parse`. `octal`: the number, None if it depends on the file's own."""
+        self._octal = octal
         self._steps = steps
 
     def of(self, mode: int, *, directory: bool) -> int:
         """The mode of a file that has `mode`."""
-        if self.octal is not None:
-            return self.octal
+        if self._octal is not None:
+            return self._octal
         new = mode = mode & 0o7777
         executable = directory or bool(mode & _EXECUTE)
         for step in self._steps:

@@ -66,10 +66,9 @@ class Copier:
             copied = _Below(real, self._look).copy(source, rules)
         finally:
             os.close(source)
-        times = (found.stat.st_atime_ns, found.stat.st_mtime_ns)
-        if self._look.epoch is not None and found.path == "/":
-            times = (self._look.epoch * 10**9,) * 2  # when a context came is no time of its own
-        os.utime(real, ns=times)
+        os.utime(real, ns=(found.stat.st_atime_ns, found.stat.st_mtime_ns))
+        if found.path == "/":
+            self._look.touched.add(real)  # when a context came is no time of its own
         return copied
 
 
@@ -121,6 +120,7 @@ class _Below:
         place = self._place(entry.name)
         made = files.put_directory(place)
         if not made and not entry.wanted:
+            self._look.touched.add(place.path)
             os.chmod(entry.name, stat.S_IMODE(entry.stat.st_mode), dir_fd=place.directory)
         self._cursor.down(entry.name)
         self._names.append(entry.name)

@@ -10,24 +10,27 @@ from errdefs import InvalidArgument
 from runtime.archive.resource import follow
 from runtime.copying.chmod import Mode
 
+_MADE = 0o755  # directories that are made on the way, whatever the mode of what is copied
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Look(NamedTuple):
     """What the files of an action are to be like: None is as they are.
 
-    `epoch`: the time, in Unix seconds, of what has none of its own, None for now.
+    `epoch`: the time, in Unix seconds, of what has none of its own, None for now. `touched` are directories that have
+    none: they were made on the way, or something was made in them.
     """
 
-    owner: tuple[int, int] | None = None
-    mode: Mode | None = None
-    epoch: int | None = None
+    owner: tuple[int, int] | None
+    mode: Mode | None
+    epoch: int | None
+    touched: set[str]
 
-    @property
-    def directory_mode(self) -> int:
-        """Of a directory that is made on the way."""
-        octal = self.mode.octal if self.mode is not None else None
-        return 0o755 if octal is None else octal & 0o777
+    def settle(self) -> None:
+        """Set the times of directories, when all is made."""
+        if self.epoch is not None:
+            for path in sorted(self.touched, reverse=True):
+                os.utime(path, ns=(self.epoch * 10**9, self.epoch * 10**9))
 
 
 def clean(path: str) -> str:
@@ -59,20 +62,13 @@ def make_directories(path: str, look: Look) -> str:
             raise InvalidArgument(f"mkdir {here}: {os.strerror(errno.ENOTDIR).lower()}")
         made.append(here)
         here = posixpath.dirname(here)
-    mode = look.directory_mode
     for each in reversed(made):
         os.mkdir(each, 0o700)
         if look.owner is not None:
             os.chown(each, *look.owner)
-        os.chmod(each, mode)
-    if look.epoch is not None:
-        for each in made:  # the deepest first: what is made in a directory changes its time
-            _set_time(each, look.epoch * 10**9)
+        os.chmod(each, _MADE)
+    look.touched.update(made, (here,) if made else ())
     return real
-
-
-def _set_time(path: str, nanoseconds: int) -> None:
-    os.utime(path, ns=(nanoseconds, nanoseconds), follow_symlinks=False)
 
 
 class Place(NamedTuple):
@@ -109,4 +105,5 @@ def place_of(destination: str, name: str, look: Look) -> Place:
         real = posixpath.join(real, name)
     above, base = posixpath.split(real)
     make_directories(above, look)
+    look.touched.add(above)
     return Place(os.open(above, _DIRECTORY), above, base)

@@ -18,6 +18,7 @@ from runtime.paths import open_in_root
 from runtime.tree import Cursor, Move
 
 _SPECIAL = "*?["
+_MAX_LINKS = 40  # as the kernel has it
 _LISTED = os.O_RDONLY | os.O_DIRECTORY
 _CONTENT = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
@@ -77,8 +78,7 @@ def select(root: int, selection: Selection) -> Iterator[Part]:
     exclude = Patterns(selection.exclude) if selection.exclude else None
     for path in selection.paths:
         if not selection.parents:
-            found = find(root, path)
-            yield Part([each for each in found if not _is_excluded(each, exclude)], Rules(None, exclude))
+            yield Part(list(find(root, path, exclude)), Rules(None, exclude))
             continue
         above, pivot, below = path.partition("/./")
         if not pivot:
@@ -87,12 +87,7 @@ def select(root: int, selection: Selection) -> Iterator[Part]:
         plain = not is_pattern(path)
         include = None if below == "." else Patterns([below])
         required = posixpath.normpath(f"/{above}/{below}") if plain else ""
-        yield Part(find(root, above or "/"), Rules(include, exclude), required)
-
-
-def _is_excluded(found: Found, exclude: Patterns | None) -> bool:
-    """A directory that is named is never left out, only what is in it."""
-    return exclude is not None and not found.is_directory and exclude.match(found.name, exclude.nothing)[0]
+        yield Part(list(find(root, above or "/")), Rules(include, exclude), required)
 
 
 def is_pattern(path: str) -> bool:
@@ -101,15 +96,24 @@ def is_pattern(path: str) -> bool:
     return any(character in _SPECIAL and plain[at - 1 : at] != "\\" for at, character in enumerate(plain))
 
 
-def find(root: int, pattern: str) -> list[Found]:
-    """What a pattern finds, sorted."""
+def find(root: int, pattern: str, exclude: Patterns | None = None) -> Iterator[Found]:
+    """What a pattern finds, sorted. A directory that it names is never excluded, only what is in it."""
     names = [name for name in posixpath.normpath("/" + pattern).split("/") if name]
     plain = next((index for index, name in enumerate(names) if is_pattern(name)), len(names))
     start = "/" + "/".join(names[:plain])
     paths = [start]
     for name in names[plain:]:
         paths = [each for above in paths for each in _matching(root, above, name, follow=above == start)]
-    return [Found(path, look(root, path)) for path in paths]
+    for path in paths:
+        excluded = exclude is not None and exclude.match(posixpath.basename(path), exclude.nothing)[0]
+        try:
+            found = Found(path, look(root, path))
+        except NotFound:
+            if not excluded:
+                raise
+            continue
+        if found.is_directory or not excluded:
+            yield found
 
 
 def _matching(root: int, directory: str, pattern: str, *, follow: bool) -> list[str]:
@@ -157,7 +161,23 @@ def _open(root: int, path: str, flags: int) -> int:
     try:
         return open_in_root(root, path, flags)
     except (FileNotFoundError, NotADirectoryError):
-        raise missing(path) from None
+        raise missing(_led(root, path)) from None
+
+
+def _led(root: int, path: str) -> str:
+    """Where the links at a path lead in the end."""
+    for _ in range(_MAX_LINKS):
+        try:
+            link = open_in_root(root, path, os.O_PATH | os.O_NOFOLLOW)
+        except OSError:
+            break
+        try:
+            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.readlink("", dir_fd=link)))
+        except OSError:  # no link
+            break
+        finally:
+            os.close(link)
+    return path
 
 
 def missing(path: str) -> NotFound:

@@ -1,0 +1,114 @@
+"""Digests of what is copied: what changes them, and what does not."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from errdefs import NotFound
+from runtime.copying.order import Selection
+from runtime.copying.workers import Workers
+
+pytestmark = pytest.mark.root
+ALL = Selection(["/"])
+
+
+@pytest.fixture
+def twin(source: Path, tmp_path: Path) -> Path:
+    """A copy of the context, with other times."""
+    made = tmp_path / "twin"
+    shutil.copytree(source, made, symlinks=True)
+    (made / "d/hard").unlink()
+    os.link(made / "d/g", made / "d/hard")
+    os.utime(made / "f", (5, 5))
+    return made
+
+
+async def test_equal_files_have_equal_digests_whatever_their_times(
+    workers: Workers, source: Path, twin: Path
+) -> None:
+    for selection in (
+        ALL,
+        Selection(["f", "[d]"]),
+        Selection(["**/h"], True),
+        Selection(["d"], False, ["sub"]),
+    ):
+        assert await workers.digest(source, selection) == await workers.digest(twin, selection)
+    assert await workers.digest_path(source, "/d") == await workers.digest_path(twin, "/d")
+
+
+CHANGES = {
+    "content": "echo 4 >d/sub/h",
+    "a name": "mv d/sub/h d/sub/i",
+    "a mode": "chmod 600 d/sub/h",
+    "a mode of a directory": "chmod 700 d/sub",
+    "an owner": "chown 1 d/sub/h",
+    "a group of a link": "chgrp -h 1 d/l",
+    "an xattr": "setfattr -n user.a -v b d/sub/h",
+    "an xattr of a directory": "setfattr -n user.a -v b d/sub",
+    "a link": "ln -sfn sub d/l",
+    "an empty directory": "mkdir d/sub/more",
+    "a file less": "rm d/sub/h",
+    "a hard link": "rm d/hard && cp -p d/g d/hard",
+    "a kind": "rm d/sub/h && mkfifo d/sub/h",
+}
+
+
+def change(place: Path, how: str) -> None:
+    """Make one of the changes."""
+    name, *rest = CHANGES[how].split()
+    if name == "setfattr":  # it may not be installed
+        os.setxattr(place / rest[-1], "user.a", b"b")
+    else:
+        subprocess.run(["sh", "-c", CHANGES[how]], cwd=place, check=True)
+
+
+@pytest.mark.parametrize("how", CHANGES)
+async def test_whatever_is_copied_counts(workers: Workers, source: Path, twin: Path, how: str) -> None:
+    change(twin, how)
+    for selection in (ALL, Selection(["d"]), Selection(["d"], True), Selection(["*"], False, ["dang"])):
+        assert await workers.digest(source, selection) != await workers.digest(twin, selection)
+    assert await workers.digest_path(source, "/d") != await workers.digest_path(twin, "/d")
+
+
+@pytest.mark.parametrize("how", CHANGES)
+async def test_what_is_not_copied_does_not_count(
+    workers: Workers, source: Path, twin: Path, how: str
+) -> None:
+    change(twin, how)
+    for selection in (
+        Selection(["f"]),
+        Selection(["e*", "f"]),
+        Selection(["/"], False, ["d"]),
+        Selection(["f"], True),
+    ):
+        assert await workers.digest(source, selection) == await workers.digest(twin, selection)
+
+
+async def test_the_directory_that_is_not_copied_itself_does_not_count(
+    workers: Workers, source: Path, twin: Path
+) -> None:
+    (twin / "d").chmod(0o755)
+    assert await workers.digest(source, Selection(["d"])) == await workers.digest(twin, Selection(["d"]))
+    assert await workers.digest(source, ALL) != await workers.digest(twin, ALL)
+
+
+async def test_what_is_selected_differently_differs(workers: Workers, source: Path) -> None:
+    selections = [
+        ALL,
+        Selection(["d"]),
+        Selection(["d"], True),
+        Selection(["d", "d"]),
+        Selection(["nothing*"]),
+    ]
+    assert len({await workers.digest(source, selection) for selection in selections}) == len(selections)
+
+
+async def test_what_is_not_there_has_none(workers: Workers, source: Path) -> None:
+    for selection in (Selection(["x"]), Selection(["x"], True), Selection(["dang"]), Selection(["f/x"])):
+        with pytest.raises(NotFound, match=": not found"):
+            await workers.digest(source, selection)
+    with pytest.raises(NotFound, match='"/x": not found'):
+        await workers.digest_path(source, "/x")
