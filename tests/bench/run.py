@@ -15,6 +15,7 @@ from tests.bench.client import WrongSample
 from tests.bench.contest import Contest, contest
 from tests.bench.groups import (
     back,
+    builds,
     copies,
     cpu,
     crowd,
@@ -56,6 +57,7 @@ GROUPS: Mapping[str, Callable[[Contest], None]] = {
     "images": images.measure,
     "pulls": pulls.measure,
     "pushes": pushes.measure,
+    "builds": builds.measure,
     "memory": memory.measure,
     "stats": stats.measure,
     "health": health.measure,
