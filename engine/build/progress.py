@@ -12,7 +12,10 @@ STDOUT, STDERR = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertexState:
-    """A step: `digest` identifies it in one build; times in Unix nanoseconds, 0 for not yet."""
+    """A step: `digest` identifies it in one build; times in Unix nanoseconds, 0 for not yet.
+
+    `working`: no cache has it, and it is really done now.
+    """
 
     digest: str
     name: str
@@ -20,6 +23,7 @@ class VertexState:
     started: int = 0
     completed: int = 0
     cached: bool = False
+    working: bool = False
     error: str = ""
 
 

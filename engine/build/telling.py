@@ -86,8 +86,8 @@ class Telling:
             else:
                 entries = step.entries[len(before.entries) :]
             ended = await self._tell_entries(known, step, entries, cached=cached)
-            if ended is None:
-                if self._has_failed(known, entries):
+            if ended is None or not await self._is_done(known, step):
+                if self._ends_with(known, step):
                     return
                 continue  # it was given up for the one that failed
             cached = ended
@@ -106,6 +106,8 @@ class Telling:
         """Tell of what one instruction does: whether all up to it came from the cache, None if it failed."""
         for entry in entries:
             if entry.vertex is None:
+                if not await self._is_done(known, step):
+                    return None
                 cached = cached and known.was_done(step)
                 await self._say_config(cached=cached)
                 continue
@@ -115,9 +117,12 @@ class Telling:
             cached = cached and found
         return cached
 
-    def _has_failed(self, known: Steps, entries: Sequence[Entry]) -> bool:
-        digests = [known.digest(entry.vertex) for entry in entries if entry.vertex is not None]
-        return not self._failed or self._failed in digests
+    def _ends_with(self, known: Steps, step: Step) -> bool:
+        """Whether a step that is not done is the one that failed."""
+        vertices = [step.root, *(entry.vertex for entry in step.entries)]
+        return not self._failed or self._failed in [
+            known.digest(each) for each in vertices if each is not None
+        ]
 
     async def _say_triggers(self, count: int) -> None:
         """Of ONBUILD instructions of a base, as Docker says it."""
@@ -167,6 +172,15 @@ class Telling:
             await self._say_removed(container)
         return None if failed else False
 
+    async def _is_done(self, known: Steps, step: Step) -> bool:
+        """Wait until there are the files that a step leaves; False if they do not come to be."""
+        if step.root is None:
+            return True
+        digest = known.digest(step.root)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._over or self._has_ended(digest))
+            return self._has_ended(digest) and not self._states[digest].error
+
     async def _begun(self, digest: str) -> VertexState | None:
         async with self._changed:
             await self._changed.wait_for(lambda: self._over or self._has_begun(digest))
@@ -174,7 +188,7 @@ class Telling:
 
     def _has_begun(self, digest: str) -> bool:
         state = self._states.get(digest)
-        return state is not None and bool(state.started or state.completed)
+        return state is not None and bool(state.working or state.completed)
 
     async def _next(self, digest: str) -> Log | None:
         """The next of a step's output, None at its end."""

@@ -149,6 +149,7 @@ class Step:
 
     async def _done(self, operation: Files | Run, root: Ref, contents: Sequence[str], key: str) -> Outcome:
         """Do it, or have it from another build that is at it."""
+        await self._work.working(self._vertex)
 
         @asynccontextmanager
         async def make(tell: Tell) -> AsyncIterator[Record]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -65,6 +65,7 @@ class Work:
     digest: Digests = field(default_factory=Digests)
     outcomes: dict[Vertex, Outcome] = field(default_factory=dict)
     in_use: ExitStack = field(default_factory=ExitStack)
+    _states: dict[Vertex, VertexState] = field(default_factory=dict)
 
     async def told(
         self, vertex: Vertex, *, started: int = 0, completed: int = 0, cached: bool = False, error: str = ""
@@ -79,7 +80,12 @@ class Work:
             cached=cached,
             error=error,
         )
+        self._states[vertex] = state
         await self.watch(state)
+
+    async def working(self, vertex: Vertex) -> None:
+        """Report that a vertex is not to be had from a cache."""
+        await self.watch(replace(self._states[vertex], working=True))
 
     def use(self, store: CacheStore, record: Record) -> None:
         """Keep a record for as long as the build goes on."""
