@@ -74,7 +74,7 @@ class _Digest:
             self._facts(found.stat, [])
 
     def _tree(self, directory: int, rules: Rules) -> bool:
-        passed: list[Entry] = []
+        passed: list[tuple[Entry, Attributes]] = []
         links: dict[tuple[int, int], str] = {}
         some = False
         for entry in selection.walk(directory, rules):
@@ -84,10 +84,11 @@ class _Digest:
                 else:
                     self._field(b"leave")
             elif not entry.wanted:
-                passed.append(entry)
+                passed.append((entry, _attributes(entry)))
             else:
-                for above in passed:
-                    self._entry(above, links)
+                for above, attributes in passed:
+                    self._field(os.fsencode(above.name))
+                    self._facts(above.stat, attributes)
                 passed.clear()
                 self._entry(entry, links)
                 some = True
@@ -110,10 +111,9 @@ class _Digest:
             finally:
                 os.close(fd)
             return
-        os.fchdir(entry.dir_fd)  # xattrs of what is no file are to be had by path only
-        self._facts(entry.stat, files.attributes_at(entry.name))
+        self._facts(entry.stat, _attributes(entry))
         if stat.S_ISLNK(mode):
-            self._field(os.fsencode(os.readlink(entry.name)))
+            self._field(os.fsencode(os.readlink(entry.name, dir_fd=entry.dir_fd)))
 
     def _file(self, fd: int) -> None:
         found = os.fstat(fd)
@@ -132,3 +132,9 @@ class _Digest:
             if name in _COUNTED or not name.startswith(_OF_HOST):
                 self._field(os.fsencode(name))
                 self._field(value)
+
+
+def _attributes(entry: Entry) -> Attributes:
+    """Those of what is no regular file: they are to be had by path only."""
+    os.fchdir(entry.dir_fd)
+    return files.attributes_at(entry.name)
