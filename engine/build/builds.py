@@ -10,10 +10,12 @@ import errdefs
 from engine.build.base_images import BaseImages, Shelf
 from engine.build.contexts.contexts import Contexts
 from engine.build.dockerfile import parser
+from engine.build.dockerfile.checks import Scene, check
 from engine.build.dockerfile.document import Dockerfile
+from engine.build.ignore import Ignore
 from engine.build.inputs import Inputs, merged
 from engine.build.lending import Lending
-from engine.build.plan import planner, whole
+from engine.build.plan import planner, variables, whole
 from engine.build.plan.bases import Aim
 from engine.build.plan.plan import Entry, Plan, Step
 from engine.build.progress import Finding, Watch
@@ -108,10 +110,15 @@ class Builds:
             dockerfile = await asyncio.to_thread(parser.parse, source)
             plans = [await planner.plan(dockerfile, request, aim, images) for aim in aims]
             inputs.wanted = merged([plan.contexts for plan in plans])
-            await inputs.ignore()
+            ignore = await inputs.ignore()
+            findings = await asyncio.to_thread(
+                _checked, dockerfile, request, plans[0], ignore, inputs.source_vertex
+            )
         except (DockerfileError, BuildError) as error:
             error.source = source
             raise
+        for finding in findings:
+            await work.watch(finding)
         return Planned(
             request=request,
             source=source,
@@ -119,6 +126,7 @@ class Builds:
             plans=plans,
             work=work,
             several=len(aims) > 1,
+            findings=findings,
         )
 
     async def execute(self, planned: Planned, imports: Sequence[CacheSource] = ()) -> Result:
@@ -172,6 +180,26 @@ def _aims(request: BuildRequest) -> list[Aim]:
         return [Aim(platform=host, host=host)]
     several = len(wanted) > 1
     return [Aim(platform=each, host=host, asked=True, several=several) for each in wanted]
+
+
+def _checked(
+    dockerfile: Dockerfile, request: BuildRequest, plan: Plan, ignore: Ignore | None, vertex: str
+) -> list[Finding]:
+    """What the Dockerfile should better not do. DockerfileError if it says that it fails for that."""
+    if request.classic:
+        return []
+    scene = Scene(
+        given=variables.given(request),
+        variables=plan.variables,
+        stages=plan.stages,
+        target=plan.platform,
+        bases=plan.bases,
+        ignore=ignore,
+    )
+    report = check(dockerfile, scene)
+    if report.failure:
+        raise DockerfileError(report.failure, *(each.position for each in report.violations))
+    return [violation.finding(vertex) for violation in report.violations]
 
 
 def _config(

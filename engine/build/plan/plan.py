@@ -70,6 +70,12 @@ class Plan:
     epoch: int | None = None
     unused: Sequence[str] = ()
     """Arguments of the build that the Dockerfile does not know."""
+    stages: Sequence[int] = ()
+    """The numbers of the stages that are needed."""
+    bases: Mapping[int, ImageConfig] = field(default_factory=dict)
+    """The configs of the images that stages stand on."""
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    """What FROM can use."""
 
     @property
     def roots(self) -> list[Vertex]:

@@ -202,4 +202,9 @@ class _Planner:
             steps=self._steps,
             epoch=self._epoch,
             unused=sorted(self._values.keys() - known - variables.PROXIES),
+            stages=[self._graph.stages.index(node) for node in self.done],
+            bases={
+                self._graph.stages.index(node): each.base for node, each in self.done.items() if each.base
+            },
+            variables=self._inherited,
         )
