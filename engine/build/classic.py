@@ -104,6 +104,8 @@ class Classic:
                     self._builds.plan(request, session, context, telling.watch)
                 )
             except BuildError as failure:
+                if failure.source is not None and failure.positions:
+                    await telling.tell_first(failure.source, failure.positions[0])
                 raise _worded(failure, None) from failure
             try:
                 result = await self._executed(planned, sources, telling)

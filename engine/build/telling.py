@@ -10,8 +10,10 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from engine.build.dockerfile import parser
 from engine.build.plan.plan import Entry, Step
-from engine.build.progress import STDERR, Event, Log, VertexState
+from engine.build.progress import STDERR, Event, Log, Status, VertexState
+from engine.build.source import Position, SourceFile
 from engine.build.steps import Files, MakeDirectory, Run, Vertex
 from engine.ids import short
 from engine.progress import Message, Progress
@@ -51,6 +53,7 @@ class Telling:
         self._changed = asyncio.Condition()
         self._over = False
         self._failed = ""
+        self._telling = False
 
     async def watch(self, event: Event, /) -> None:
         """Take in what happens."""
@@ -61,6 +64,8 @@ class Telling:
                 await self._changed.wait_for(lambda: self._waiting[event.vertex] < _AHEAD or self._over)
                 self._output[event.vertex].append(event)
                 self._waiting[event.vertex] += len(event.data)
+            elif isinstance(event, Status) and not self._telling:
+                await self._progress(_transfer(event))
             self._changed.notify_all()
 
     async def over(self, failed: str = "") -> None:
@@ -72,6 +77,7 @@ class Telling:
 
     async def tell(self, known: Steps, steps: Sequence[Step]) -> None:
         """Say all, as it comes; ends with the last step or with the one that failed."""
+        self._telling = True
         cached = True
         for number, step in enumerate(steps):
             await self.say(f"Step {number + 1}/{len(steps)} : {step.text}")
@@ -131,6 +137,18 @@ class Telling:
             if count > 1:
                 await self.say("s")
             await self.say("\n")
+
+    async def tell_first(self, source: SourceFile, position: Position) -> None:
+        """Say which FROM it is that failed before anything was done. DockerfileError for a bad Dockerfile."""
+        dockerfile = await asyncio.to_thread(parser.parse, source)
+        instructions = [
+            *dockerfile.arguments,
+            *(each for stage in dockerfile.stages for each in (stage.start, *stage.instructions)),
+        ]
+        for number, each in enumerate(instructions):
+            if each.position == position:
+                await self.say(f"Step {number + 1}/{len(instructions)} : {each.text}")
+                await self.say("\n")
 
     async def say(self, text: str) -> None:
         """Pass a text to the client as it is."""
@@ -206,6 +224,15 @@ class Telling:
     def _has_ended(self, digest: str) -> bool:
         state = self._states.get(digest)
         return state is not None and bool(state.completed)
+
+
+def _transfer(event: Status) -> Message:
+    """A line of a pull, which comes before all steps."""
+    if event.id == event.name:
+        return Message(status=event.name)
+    if event.total:
+        return Message.counted(event.id, event.name, event.current, event.total)
+    return Message.step(event.id, event.name)
 
 
 def _runs(vertex: Vertex) -> bool:

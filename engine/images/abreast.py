@@ -15,4 +15,5 @@ async def abreast(works: Iterable[Coroutine[Any, Any, T]]) -> AsyncIterator[list
         async with asyncio.TaskGroup() as group:
             yield [group.create_task(work) for work in works]
     except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        first = failed.exceptions[0]
+        raise first from first.__cause__

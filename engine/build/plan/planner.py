@@ -6,7 +6,7 @@ import errdefs
 from engine.build.dockerfile import parser
 from engine.build.dockerfile.document import Dockerfile
 from engine.build.dockerfile.instructions import Add, Arg, Copy, Instruction, Run, Workdir
-from engine.build.plan import arguments, classic, contexts, copying, origins, running, settings, variables
+from engine.build.plan import arguments, classic, contexts, copying, running, settings, variables
 from engine.build.plan.bases import Aim, Bases, Found
 from engine.build.plan.contexts import Contexts
 from engine.build.plan.graph import Graph, Node
@@ -75,21 +75,27 @@ class _Planner:
         stage = self._begin(node, found)
         triggers = list(stage.run.on_build or ())
         image = found.source.image if found.source else ""
-        self._count(stage, node.text, node, node.position, triggers, image)
-        if not found.replaces:
-            await self._instructions(stage, node, triggers)
+        if found.replaces:
+            self._count(stage, node.text, node, node.position, image=image)
+        else:
+            await self._triggers(stage, node, triggers)
+            self._count(stage, node.text, node, node.position, triggers, image)
+            await self._instructions(stage, node)
         self.done[node] = stage
         if last:
             for name, value in sorted(self._request.labels.items()):
                 settings.label(stage, name, value)
                 self._count(stage, f"LABEL {name}={value}", node, node.position)
 
-    async def _instructions(self, stage: Stage, node: Node, triggers: list[str]) -> None:
+    async def _triggers(self, stage: Stage, node: Node, triggers: list[str]) -> None:
+        """Carry out what the base asks for."""
         stage.run.on_build = None
         stage.on_build = True
         for text in triggers:
             await self._apply(stage, parser.parse_instruction(text, node.position))
         stage.on_build = False
+
+    async def _instructions(self, stage: Stage, node: Node) -> None:
         for instruction in node.instructions:
             await self._apply(stage, instruction)
             self._count(stage, instruction.text, node, instruction.position)
@@ -140,7 +146,7 @@ class _Planner:
             source = await self._source(stage, written, str(named)) if named else self._given.main()
             copying.copy(stage, instruction, source, self._epoch)
             for path in instruction.sources:
-                if not (origins.is_url(path) or origins.is_git(path)):
+                if not copying.is_fetched(path):
                     self._given.need(source, path)
         elif isinstance(instruction, Workdir):
             copying.work_in(stage, instruction, self._epoch)
