@@ -8,6 +8,7 @@ import errdefs
 from engine.build.plan.metadata import Base
 from engine.build.progress import Status, VertexState, Watch
 from engine.build.refs import Layer, Ref
+from engine.build.request import BuildRequest
 from engine.build.session import Session
 from engine.build.solver import keys
 from engine.build.solver.records import CacheStore, Record, new_id
@@ -49,20 +50,18 @@ class _Remote:
 
 
 class BaseImages:
-    """Those of one build, each asked for once. `anew`: registries are asked even for what is here.
-
-    `kept`: what is fetched becomes an image here, as the classic builder has it.
-    """
+    """Those of one build, each asked for once. With the classic API, what is fetched becomes an image here."""
 
     def __init__(
-        self, shelf: Shelf, session: Session | None, holds: Holds, watch: Watch, *, anew: bool, kept: bool
+        self, shelf: Shelf, request: BuildRequest, session: Session | None, holds: Holds, watch: Watch
     ) -> None:
         self._shelf = shelf
+        self._inputs = request.inputs
         self._session = session
         self._holds = holds
         self._watch = watch
-        self._anew = anew
-        self._kept = kept
+        self._anew = request.pull
+        self._kept = request.classic
         self._locks: dict[tuple[str, Platform], asyncio.Lock] = {}
         self._bases: dict[tuple[str, Platform], Base] = {}
         self._refs: dict[str, Ref] = {}
@@ -76,6 +75,19 @@ class BaseImages:
                 vertex = f"{label} load metadata for {name.canonical}"
                 self._bases[key] = await self._told(vertex, name, platform)
             return self._bases[key]
+
+    async def input(self, name: str) -> Base:
+        """See `Metadata`."""
+        if name not in self._inputs:
+            raise errdefs.NotFound(f"invalid input {name}")
+        built = await self._inputs[name]()
+        self._holds.stand_on(built.ref)
+        for layer in built.ref.layers:
+            await self._holds.take(layer)
+        image = f"input {name}"
+        self._refs[image] = built.ref
+        source = ImageSource(image=image, shown=name) if built.ref.layers else None
+        return Base(source=source, shown=name, config=built.config)
 
     def local(self, text: str) -> Base | None:
         """The image that an id, or its beginning, means; None for none."""

@@ -87,7 +87,7 @@ class Builds:
             lending = Lending()
             await stack.enter_async_context(lending.needed())
             holds = await stack.enter_async_context(self._tools.workspaces.holds())
-            images = BaseImages(self._shelf, session, holds, watch, anew=request.pull, kept=request.classic)
+            images = BaseImages(self._shelf, request, session, holds, watch)
             inputs = Inputs(
                 request=request,
                 given=context,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import errdefs
 from engine.build.base_images import BaseImages
+from engine.build.contexts import repository
 from engine.build.contexts.contexts import Contexts, hide
 from engine.build.ignore import Ignore
 from engine.build.lending import Lending
-from engine.build.plan import origins
 from engine.build.progress import Status, VertexState, Watch
 from engine.build.refs import Ref
 from engine.build.request import BuildRequest
@@ -113,8 +113,8 @@ class Inputs:
                 chunks = await self.session.upload(remote)
                 self._directory = await self.lending.held.enter_async_context(self.contexts.from_tar(chunks))
             return None
-        is_git = origins.is_git_context(remote)
-        name = f"load git source {remote}" if is_git else "load remote build context"
+        is_git = repository.parse(remote, context=True) is not None
+        name = f"load git source {repository.redacted(remote)}" if is_git else "load remote build context"
         async with self._step(f"[internal] {name}"):
             fetched = await self.lending.held.enter_async_context(
                 self.contexts.from_remote(remote, self.session)

@@ -1,9 +1,13 @@
 """What a client asks of a build, whichever API it came by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine.build.steps import Limits
+
+if TYPE_CHECKING:
+    from engine.build.results import Built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +24,7 @@ class BuildRequest:
     """One build. `arguments` and `labels` are as given; a None argument has no value and is taken for undefined.
 
     `contexts` maps named contexts to what they are ("docker-image://…", "oci-layout://…", "https://…", "local:name",
-    "target:name"). `pull`: images are asked for anew at their registries. `no_cache_stages` None is none, () is all.
+    "input:name"). `pull`: images are asked for anew at their registries. `no_cache_stages` None is none, () is all.
     """
 
     id: str
@@ -30,6 +34,8 @@ class BuildRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     platforms: Sequence[str] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
+    inputs: "Mapping[str, Callable[[], Awaitable[Built]]]" = field(default_factory=dict)
+    """Results of other builds that contexts name, "input:name"; held for as long as this build goes on."""
     remote: str = ""
     """A context that the daemon fetches itself: a URL or a git repository."""
     local_dockerfile: bool = False

@@ -113,6 +113,9 @@ class Bases:
             return self._image(base, platform, f"FROM {base.shown}")
 
     async def _context(self, context: Given, platform: Platform) -> Found:
+        if context.kind == "input":
+            base = await self.metadata.input(context.value)
+            return self._image(base, platform, f"[context {context.shown}] {base.shown}")
         if context.kind != "docker-image":
             found = self._nothing(platform)
             found.files = self.contexts.files(context)

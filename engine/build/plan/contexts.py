@@ -4,7 +4,7 @@ import posixpath
 from dataclasses import dataclass, field
 
 import errdefs
-from engine.build.plan import origins
+from engine.build.contexts import repository
 from engine.build.plan.plan import NOTHING
 from engine.build.request import BuildRequest
 from engine.build.session import Wanted
@@ -47,7 +47,7 @@ def _read(shown: str, text: str) -> Given:
         kind = "git"
     if kind == "git" or kind in ("http", "https"):
         return Given(shown, kind, text)
-    if kind not in ("docker-image", "local", "oci-layout"):
+    if kind not in ("docker-image", "local", "input"):
         raise errdefs.InvalidArgument(f"unsupported context source {kind} for {shown}")
     return Given(shown, kind, value.removeprefix("//"))
 
@@ -70,11 +70,11 @@ class Contexts:
             return self._of(context.value, f"[context {context.shown}] load from client")
         key = f"{context.kind}:{context.value}"
         if key not in self.vertices:
-            is_git = origins.is_git(context.value)
+            is_git = context.kind == "git" or repository.parse(context.value) is not None
             operation = (
                 GitSource(url=context.value, keep_git_dir=True) if is_git else UrlSource(url=context.value)
             )
-            name = f"[internal] load git source {context.value}"
+            name = f"[internal] load git source {repository.redacted(context.value)}"
             if not is_git:
                 name = f"[context {context.shown}] {context.value}"
             self.vertices[key] = Vertex(name=name, operation=operation)

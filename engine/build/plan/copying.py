@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import errdefs
+from engine.build.contexts import repository
 from engine.build.contexts.url import file_name
 from engine.build.dockerfile.expand import expand_text
 from engine.build.dockerfile.instructions import Add, Copy, Transfer, Workdir
@@ -89,6 +90,11 @@ def work_in(stage: Stage, instruction: Workdir, epoch: int | None) -> None:
         stage.note(f"WORKDIR {directory}", vertex=vertex)
 
 
+def is_fetched(source: str) -> bool:
+    """Whether ADD takes this from elsewhere."""
+    return origins.is_url(source) or repository.parse(source) is not None
+
+
 def _owner(stage: Stage) -> str:
     return "" if stage.classic else stage.run.user
 
@@ -106,7 +112,7 @@ def _check(stage: Stage, instruction: Transfer) -> None:
             _check_checksum(instruction)
         return
     for source in instruction.sources:
-        if origins.is_git(source):
+        if repository.parse(source) is not None:
             raise errdefs.InvalidArgument("source can't be a git ref for COPY")
         if origins.is_url(source):
             raise errdefs.InvalidArgument("source can't be a URL for COPY")
@@ -115,17 +121,20 @@ def _check(stage: Stage, instruction: Transfer) -> None:
 def _check_checksum(add: Add) -> None:
     if len(add.sources) != 1:
         raise errdefs.InvalidArgument("checksum can't be specified for multiple sources")
-    if not origins.is_url(add.sources[0]) or origins.is_git(add.sources[0]):
-        raise errdefs.InvalidArgument("checksum can't be specified for non-HTTP(S) sources")
+    if not (origins.is_url(add.sources[0]) or repository.parse(add.sources[0])):
+        raise errdefs.InvalidArgument("checksum requires HTTP(S) or Git sources")
 
 
 def _action(
     sources: _Sources, instruction: Transfer, source: str, origin: Vertex, pattern: CopyAction
 ) -> CopyAction:
-    if isinstance(instruction, Add) and origins.is_git(source):
+    if isinstance(instruction, Add) and repository.parse(source) is not None:
         git = Vertex(
             name=sources.name,
-            operation=GitSource(url=source, keep_git_dir=bool(instruction.keep_git_dir)),
+            operation=GitSource(
+                url=_with_checksum(source, instruction.checksum),
+                keep_git_dir=bool(instruction.keep_git_dir),
+            ),
             position=instruction.position,
         )
         return replace(pattern, source=sources.number(git), sources=["/"], unpack=False)
@@ -142,6 +151,14 @@ def _action(
     unpack = isinstance(instruction, Add) and instruction.unpack is not False
     path = source if pattern.parents else posixpath.normpath(posixpath.join("/", source)).lstrip("/") or "/"
     return replace(pattern, source=sources.number(origin), sources=[path], unpack=unpack)
+
+
+def _with_checksum(url: str, checksum: str) -> str:
+    """The name of a repository at a commit that is checked."""
+    if not checksum:
+        return url
+    base, hash_sign, fragment = url.partition("#")
+    return f"{base}{'&' if '?' in base else '?'}checksum={checksum}{hash_sign}{fragment}"
 
 
 def _merged(actions: Sequence[Action]) -> list[Action]:

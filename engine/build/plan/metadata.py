@@ -32,3 +32,6 @@ class Metadata(Protocol):
 
     def local(self, text: str) -> Base | None:
         """The image that is here with this id, or one that begins so; None for none."""
+
+    async def input(self, name: str) -> Base:
+        """The result of another build. NotFound if there is none of that name."""

@@ -1,5 +1,6 @@
 """Whole builds in an engine of the test's own: a Dockerfile and files go in, images come out."""
 
+import asyncio
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -55,15 +56,29 @@ class Files:
     async def send_file(self, exporter: str, chunks: Any, metadata: dict[str, str], meter: Meter) -> None:
         raise errdefs.NotFound(exporter)
 
+    async def read_content(self, store: str, digest: str) -> AsyncIterator[bytes]:
+        raise errdefs.NotFound(digest)
+
+    async def write_content(self, store: str, digest: str, size: int, chunks: AsyncIterator[bytes]) -> None:
+        raise errdefs.NotFound(store)
+
 
 @dataclass
 class Seen:
     """What a build told."""
 
     events: list[Event] = field(default_factory=list)
+    more: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, event: Event, /) -> None:
         self.events.append(event)
+        self.more.set()
+
+    async def told(self, text: str) -> None:
+        """Wait for output of steps."""
+        while text not in self.output():
+            self.more.clear()
+            await self.more.wait()
 
     def names(self) -> list[str]:
         """The vertices in the order in which they began."""
@@ -151,7 +166,7 @@ def _contents(archive: Path) -> Iterable[tuple[str, bytes]]:
 
 
 async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    yield path.read_bytes()
+    yield await asyncio.to_thread(path.read_bytes)
 
 
 def steps(config: ImageConfig) -> Sequence[str]:
