@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+import msgspec
 from aiohttp import web
 
 import errdefs
@@ -25,7 +26,7 @@ from engine.registry import credentials
 T = TypeVar("T")
 _KEPT = 1000  # last messages of a quiet build, told if it fails
 _INT64 = range(-(2**63), 2**63)
-_ISOLATIONS = ("", "default", "process", "hyperv")
+_ISOLATIONS = ("", "default")
 
 
 class Builds(Protocol):
@@ -36,6 +37,13 @@ class Builds(Protocol):
 
     def cancel(self, build_id: str, /) -> None:
         """End a build, if there is one of that id."""
+
+
+class Output(msgspec.Struct, rename="pascal", kw_only=True):
+    """Where a result is to go: the classic builder has one place alone, but reads what it is asked."""
+
+    type: str = ""
+    attrs: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class BuildRoutes:
@@ -142,6 +150,8 @@ def _require_served(call: Call) -> None:
         raise errdefs.InvalidArgument(f'unsupported isolation: "{isolation}"')
     if query.text("version") not in ("", "1", "2"):
         raise errdefs.InvalidArgument(f'invalid version "{query.text("version")}"')
+    if not call.version.before("1.40"):
+        _json(call, "outputs", list[Output], "invalid outputs specified")
     if query.flag("squash"):
         raise errdefs.InvalidArgument("squash is only supported with experimental mode")
     if query.text("remote") == "client-session":
@@ -191,4 +201,5 @@ def _json(call: Call, name: str, kind: type[T], problem: str) -> T | None:
     try:
         return gojson.decode(text.encode(), kind)
     except errdefs.InvalidArgument as error:
-        raise errdefs.InvalidArgument(f"{problem}: {error.message}") from None
+        text = error.message.removeprefix("invalid JSON: ")
+        raise errdefs.InvalidArgument(f"{problem}: {text}") from None

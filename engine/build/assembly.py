@@ -2,10 +2,12 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from engine.build.base_images import Shelf
 from engine.build.builds import Builds
 from engine.build.classic import Classic
+from engine.build.classic_limits import require_limits
 from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
@@ -73,6 +75,6 @@ async def open_building(
     return Building(
         builds=builds,
         exporters=exporters,
-        classic=Classic(builds, exporters, contexts, machinery.images),
+        classic=Classic(builds, exporters, contexts, machinery.images, partial(require_limits, machinery)),
         contexts=contexts,
     )

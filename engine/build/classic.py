@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -56,9 +56,17 @@ class ClassicBuild:
 
 
 class Classic:
-    """The door to them."""
+    """The door to them. `require` raises InvalidArgument for limits that steps cannot have."""
 
-    def __init__(self, builds: Builds, exporters: Exporters, contexts: Contexts, images: Images) -> None:
+    def __init__(
+        self,
+        builds: Builds,
+        exporters: Exporters,
+        contexts: Contexts,
+        images: Images,
+        require: Callable[[BuildRequest], None],
+    ) -> None:
+        self._require = require
         self._builds = builds
         self._exporters = exporters
         self._contexts = contexts
@@ -90,6 +98,7 @@ class Classic:
 
     async def _build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Progress) -> str:
         tags = attributes.tags(asked.tags)
+        self._require(asked.request)
         telling = Telling(
             progress, remove=asked.remove, force=asked.force_remove, names_images=asked.names_images
         )
@@ -146,9 +155,11 @@ class Classic:
 
     async def _executed(self, planned: Planned, sources: list[Image] | None, telling: Telling) -> Result:
         steps = planned.plans[0].steps
-        known = _Known(
-            self._builds, planned, self._images.workshop.store.all() if sources is None else sources
-        )
+        if planned.request.no_cache_stages is not None:
+            sources = []
+        elif sources is None:
+            sources = self._images.workshop.store.all()
+        known = _Known(self._builds, planned, sources)
         told = asyncio.get_running_loop().create_task(telling.tell(known, steps))
         executed = asyncio.get_running_loop().create_task(self._builds.execute(planned))
         try:

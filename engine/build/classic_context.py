@@ -1,11 +1,13 @@
 """Contexts of the classic API: an archive or a remote one, and the Dockerfile in it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import errdefs
+from engine.build.contexts import repository
 from engine.build.contexts.contexts import Contexts, hide
 from engine.build.request import BuildRequest
 from engine.build.results import Context
@@ -13,6 +15,7 @@ from engine.build.session import Session
 from engine.build.source import SourceFile
 from runtime.paths import read_in_root
 
+_URL = re.compile("https?://")
 _DEFAULT = "Dockerfile"
 _MAX_BYTES = 8 << 20
 
@@ -29,6 +32,8 @@ async def classic_context(
         async with contexts.from_tar(archive) as directory:
             yield await _located(directory, request.filename)
         return
+    if repository.parse(request.remote, context=True) is None and not _URL.match(request.remote):
+        raise errdefs.InvalidArgument(f"remoteURL ({request.remote}) could not be recognized as URL")
     async with contexts.from_remote(request.remote, session) as fetched:
         if fetched.dockerfile is None:
             yield await _located(fetched.directory, request.filename)
