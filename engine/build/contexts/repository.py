@@ -2,13 +2,14 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import errdefs
 
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
 _SCHEMES = frozenset({"ssh", "git"})  # and http and https for what is called so
+_HOST = re.compile(r"[a-z0-9_.:\[][a-z0-9_.:%\]-]*")
 _SCP = re.compile(
     r"(?P<user>[a-zA-Z0-9_.-]+)@(?P<host>[a-zA-Z0-9.\[\]:-]*[a-zA-Z0-9.\]]):(?P<path>[^?#]*)(?P<rest>.*)",
     re.DOTALL,
@@ -33,7 +34,7 @@ class Repository:
     checksum: str = ""
     keep_git_dir: bool = False
     submodules: bool = True
-    authorization: tuple[str, str] | None = None
+    authorization: tuple[str, str] | None = field(default=None, repr=False)
 
     @property
     def is_commit(self) -> bool:
@@ -53,14 +54,14 @@ def parse(text: str, *, context: bool = False) -> Repository | None:
     elif not _is_git(found[1].lower(), text):
         return None
     parts = _split(text)
-    if not parts.hostname or parts.hostname.startswith("-"):
+    if not _HOST.fullmatch(parts.hostname or ""):
         raise errdefs.InvalidArgument(f"{redacted(text)}: no host")
     authorization = None
     netloc = parts.netloc
     if parts.scheme in ("http", "https"):
-        user, at, netloc = parts.netloc.rpartition("@")
-        authorization = (parts.username or "", parts.password or "") if at else None
-        del user
+        _, at, netloc = parts.netloc.rpartition("@")
+        if at:
+            authorization = (unquote(parts.username or ""), unquote(parts.password or ""))
     remote = f"{parts.scheme}://{netloc}{parts.path}"
     return _with_options(Repository(remote=remote, authorization=authorization), parts.fragment, parts.query)
 

@@ -1,0 +1,122 @@
+"""Contexts, and servers on this machine to fetch them from."""
+
+import functools
+import http.server
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.build.contexts.contexts import Contexts
+from engine.registry.client import Registry
+from engine.registry.hosts import Settings
+from runtime.copying.workers import Workers
+
+GIT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+WHO = (
+    "-c",
+    "user.name=a",
+    "-c",
+    "user.email=b@c",
+    "-c",
+    "init.defaultBranch=main",
+    "-c",
+    "protocol.file.allow=always",
+)
+
+
+@pytest.fixture
+async def contexts(tmp_path: Path) -> AsyncIterator[Contexts]:
+    """A place for contexts; none may be left in it."""
+    workers, registry = Workers(), Registry(Settings())
+    place = tmp_path / "contexts"
+    try:
+        yield Contexts(place, workers, registry)
+        assert not place.exists() or os.listdir(place) == []
+    finally:
+        await registry.close()
+        await workers.close()
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        """Serve files, but send those who ask for /moved to /f."""
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/f")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server of files: its URL and their directory."""
+    files = tmp_path / "web"
+    files.mkdir()
+    handler = functools.partial(_Handler, directory=str(files))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}", files
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+def git(place: Path, *arguments: str) -> str:
+    """Run git in a repository."""
+    done = subprocess.run(["git", *WHO, *arguments], cwd=place, env=GIT, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture
+def repositories(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A server of repositories: its URL, and their directory, which has x.git with a branch, tags and a submodule."""
+    place = tmp_path / "repositories"
+    for name in ("sub.git", "x.git"):
+        (place / name).mkdir(parents=True)
+        git(place / name, "init", "-q")
+        (place / name / "f").write_text(f"{name} 1\n")
+        git(place / name, "add", ".")
+        git(place / name, "commit", "-qm", "one")
+    x = place / "x.git"
+    git(x, "tag", "light")
+    git(x, "tag", "-am", "heavy", "heavy")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"git://127.0.0.1:{port}"
+    git(x, "submodule", "--quiet", "add", str(place / "sub.git"), "module")
+    git(x, "config", "-f", ".gitmodules", "submodule.module.url", f"{url}/sub.git")
+    (x / "dir/deep").mkdir(parents=True)
+    (x / "dir/deep/g").write_text("g\n")
+    (x / "out").symlink_to("/etc")
+    (x / "up").symlink_to("../..")
+    (x / "f").write_text("x.git 2\n")
+    git(x, "add", ".")
+    git(x, "commit", "-qm", "two")
+    git(x, "branch", "light")
+    git(x, "branch", "other")
+    command = ["git", "daemon", "--reuseaddr", f"--port={port}", "--listen=127.0.0.1", "--export-all"]
+    daemon = subprocess.Popen([*command, f"--base-path={place}", str(place)], env=GIT)
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.05)
+        yield url, place
+    finally:
+        daemon.terminate()
+        daemon.wait()
