@@ -98,7 +98,14 @@ class Builds:
                 images=images,
                 wanted={},
             )
-            work = Work(session=session, watch=watch, holds=holds, sources=inputs, lending=lending)
+            work = Work(
+                session=session,
+                watch=watch,
+                holds=holds,
+                sources=inputs,
+                lending=lending,
+                classic=request.classic,
+            )
             stack.enter_context(work.in_use)
             planned = await self._plan(request, inputs, images, work)
             yield planned

@@ -121,5 +121,8 @@ def _check_layers(config: ImageConfig) -> None:
 
 
 def _given(section: dict[str, object]) -> dict[str, object]:
-    """A container config without the fields that say nothing."""
-    return {name: value for name, value in section.items() if value not in (None, "", False, 0)}
+    """A container config, or its health check, without the fields that say nothing."""
+    given = {name: value for name, value in section.items() if value not in (None, "", False, 0)}
+    if isinstance(check := given.get("Healthcheck"), dict):
+        given["Healthcheck"] = _given(check)
+    return given

@@ -125,7 +125,7 @@ class Step:
     async def _on(self, root: Ref, record: Record) -> Layer | None:
         """The layer of a record on a root, held; that of a step with `--link` may have been made on another one."""
         if not record.layers:
-            return None
+            return await self._unchanged(root)
         (layer,) = record.layers
         if not await self._work.holds.take(layer):
             raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
@@ -144,8 +144,14 @@ class Step:
             record = self._record(key, root, found.layer, found.created or time.time_ns())
             self._tools.store.add(record)
             self._work.use(self._tools.store, record)
-            return self._outcome(record, root, found.layer, contents, cached=True)
+            return self._outcome(record, root, await self._on(root, record), contents, cached=True)
         return None
+
+    async def _unchanged(self, root: Ref) -> Layer | None:
+        """What a step makes that changes nothing: BuildKit has an empty layer for it, the classic builder none."""
+        if self._work.classic:
+            return None
+        return await self._tools.workspaces.unchanged(root, self._work.holds)
 
     async def _done(self, operation: Files | Run, root: Ref, contents: Sequence[str], key: str) -> Outcome:
         """Do it, or have it from another build that is at it."""

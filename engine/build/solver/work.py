@@ -61,6 +61,8 @@ class Work:
     holds: Holds
     sources: Sources
     lending: Lending
+    classic: bool = False
+    """Steps that change nothing make no layer; otherwise they make an empty one, as BuildKit's do."""
     imports: Sequence[CacheSource] = ()
     digest: Digests = field(default_factory=Digests)
     outcomes: dict[Vertex, Outcome] = field(default_factory=dict)
