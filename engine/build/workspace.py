@@ -8,11 +8,12 @@ something durable refers to layers (images do it themselves). What a crash finds
 import asyncio
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import errdefs
 from engine import faults
@@ -25,6 +26,7 @@ from runtime.layers.archive import END
 from runtime.layers.pack import pack
 from runtime.layers.small import SmallPacker
 from runtime.mount import mountinfo, unmount
+from runtime.settled import settled, whole
 from runtime.snapshots.snapshotter import Snapshotter
 from runtime.spec.identity import HOST, Identity
 
@@ -62,8 +64,17 @@ class Workspace:
     root: Path
     upper: Path
     below: list[Path]
-    commit: Callable[[], Awaitable[Layer | None]]
-    """Make a layer of the changes, which is held; None for none. `root` is unmounted, and nobody writes there."""
+    commit: "Commit"
+
+
+class Commit(Protocol):
+    """What makes a layer of a workspace's changes."""
+
+    async def __call__(self, tidy: Callable[[], None] | None = None) -> Layer | None:
+        """The layer, which is held; None for no changes.
+
+        `root` is unmounted, and nobody works there. Then `tidy`, which blocks, may change `upper`.
+        """
 
 
 class Workspaces:
@@ -112,7 +123,7 @@ class Workspaces:
         """
         key = f"{_KEY}{secrets.token_hex(8)}"
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._discard, key)
+            undo.push_async_callback(lambda: whole(self._discard(key)))
             await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
             faults.hit("build.prepared")
             root = await undo.enter_async_context(self._mounted(key, identity))
@@ -128,7 +139,7 @@ class Workspaces:
         """A ref's files, mounted for reading. Its layers must be held."""
         key = f"{_KEY}{secrets.token_hex(8)}"
         async with AsyncExitStack() as undo:
-            undo.push_async_callback(self._discard, key)
+            undo.push_async_callback(lambda: whole(self._discard(key)))
             await self._snapshots.view(key, ref.chain_id or None, durable=False)
             yield await undo.enter_async_context(self._mounted(key))
 
@@ -140,7 +151,7 @@ class Workspaces:
             await self._snapshots.prepare(key, None, durable=False)
             yield self._snapshots.upper(key)
         finally:
-            await self._discard(key)
+            await whole(self._discard(key))
 
     async def stack(self, ref: Ref, layer: Layer, holds: Holds) -> Layer:
         """The same changes on other files: a layer that is held. Ref's layers and the layer's blob must be held.
@@ -158,18 +169,37 @@ class Workspaces:
         await self._layers.ensure(holds.layers, unpacking, None)
         return replace(layer, chain_id=chain_id)
 
-    async def _commit(self, key: str, ref: Ref, root: Path, holds: Holds) -> Layer | None:
+    async def unchanged(self, ref: Ref, holds: Holds) -> Layer:
+        """A layer that changes nothing, held. Ref's layers must be held."""
+        await holds.blobs.put(self._content, END)
+        key, chain_id = f"{_KEY}{secrets.token_hex(8)}", config.chain_id(ref.chain_id, _EMPTY)
+        try:
+            await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
+            await self._layers.adopt(holds.layers, chain_id, key)
+        finally:
+            await whole(self._discard(key))
+        return Layer(diff_id=_EMPTY, chain_id=chain_id, blob=_EMPTY, size=len(END))
+
+    async def _commit(
+        self, key: str, ref: Ref, root: Path, holds: Holds, tidy: Callable[[], None] | None = None
+    ) -> Layer | None:
         await self._snapshots.unmount(root)
-        found = await self._store(self._snapshots.upper(key), holds)
+        if tidy is not None:
+            await settled(tidy)
+        ambiguous: list[str] = []
+        found = await self._store(self._snapshots.upper(key), holds, partial(ambiguous.append, key))
         faults.hit("build.stored")
         if found.digest == _EMPTY:
             return None
         chain_id = config.chain_id(ref.chain_id, found.digest)
+        made = Layer(diff_id=found.digest, chain_id=chain_id, blob=found.digest, size=found.size)
+        if ambiguous:  # the snapshot is not what the archive says, by which others know the layer
+            return await self.stack(ref, made, holds)
         await self._layers.adopt(holds.layers, chain_id, key)
         faults.hit("build.adopted")
-        return Layer(diff_id=found.digest, chain_id=chain_id, blob=found.digest, size=found.size)
+        return made
 
-    async def _store(self, upper: Path, holds: Holds) -> Descriptor:
+    async def _store(self, upper: Path, holds: Holds, ambiguous: Callable[[], None]) -> Descriptor:
         """The layer's archive as a blob: its digest is the diff id."""
         async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
             small = await self._packer.pack(upper)
@@ -178,7 +208,7 @@ class Workspaces:
             if small is not None:
                 await ingest.write(small)
             else:
-                packed: AsyncGenerator[bytes, None] = pack(upper, whiteouts=True)
+                packed = pack(upper, whiteouts=True, ambiguous=ambiguous)
                 async with aclosing(packed) as chunks:
                     async for chunk in chunks:
                         await ingest.write(chunk)
@@ -188,13 +218,17 @@ class Workspaces:
     @asynccontextmanager
     async def _mounted(self, key: str, identity: Identity = HOST) -> AsyncIterator[Path]:
         root = self._directory / key
-        await asyncio.to_thread(_make, root, identity)
         try:
+            await settled(_make, root, identity)
             await self._snapshots.mount(key, root, identity=identity)
             faults.hit("build.mounted")
             yield root
         finally:
-            await self._snapshots.unmount(root)
+            await whole(self._unmount(root))
+
+    async def _unmount(self, root: Path) -> None:
+        await self._snapshots.unmount(root)
+        with suppress(FileNotFoundError):
             await asyncio.to_thread(root.rmdir)
 
     async def _discard(self, key: str) -> None:

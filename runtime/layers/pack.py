@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,13 +21,15 @@ async def pack(
     whiteouts: bool = False,
     leave_out: Sequence[str] = (),
     identity: Identity = HOST,
+    ambiguous: Callable[[], None] | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """Yield a tar archive of what is in `directory`, sorted, without the directory itself.
 
     The directory, which a descriptor may stand for, may be a mounted root in use: what vanishes is left out,
     what shrinks is filled up with zeros. What is at the paths `leave_out`, absolute from there, is skipped. With
     `whiteouts` it is the upper directory of an overlay, and the archive is the layer: deletions become
-    `.wh.` files. The root of a container with an `identity` is archived with the container's own ids. Waits while
+    `.wh.` files; `ambiguous` is called if there are files with such names, since whoever unpacks the layer does not get
+    them. The root of a container with an `identity` is archived with the container's own ids. Waits while
     nobody takes the chunks, which have up to a megabyte. Close it early with `aclose`: the
     process ends. SystemFailure when the host fails, also in the middle.
     """
@@ -53,6 +55,8 @@ async def pack(
                 yield chunk
             async for message in packing.messages():
                 if "packed" in message:
+                    if ambiguous is not None and message["packed"]["ambiguous"]:
+                        ambiguous()
                     return
                 raise SystemFailure(message["error"]["message"])
             status = await packing.status()

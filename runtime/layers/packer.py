@@ -1,8 +1,8 @@
 """The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
 
 ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths], "identity": lists}. Descriptors: 3 the
-directory, 4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": {}} or {"error": …}. The directory may
-be the root of a running container: it becomes our root, and every object is reached by directory
+directory, 4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": {"ambiguous": bool}} or {"error": …}.
+The directory may be the root of a running container: it becomes our root, and every object is reached by directory
 descriptors and through no link.
 """
 
@@ -28,6 +28,7 @@ _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are writte
 _CAPABILITY = "security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
+MARK = ".wh."
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -64,6 +65,8 @@ class Packer:
         self._waiting = 0  # bytes in `_pending`
         self._path: list[bytes] = [] if below is None else [below]
         self._links: dict[tuple[int, int], bytes] = {}
+        self.ambiguous = False
+        """Whether files have names that a layer has for deletions: whoever unpacks it gets other files."""
 
     def tree(self, root: Path | str) -> None:
         """Write all that is below a directory, sorted; what vanishes meanwhile is left out."""
@@ -77,7 +80,9 @@ class Packer:
                     if pending:
                         cursor.up()
                         self._path.pop()
-                elif regular:
+                    continue
+                self.ambiguous |= self._whiteouts and name.startswith(MARK)
+                if regular:
                     self._file(cursor.fd, name)
                 elif self.other(cursor.fd, name) and self._enter(cursor, name):
                     pending.append(_names(cursor.fd))
@@ -316,7 +321,7 @@ def main() -> None:
         )
         packer.tree("/")
         packer.end()
-        report: dict[str, dict[str, str]] = {"packed": {}}
+        report: dict[str, dict[str, str | bool]] = {"packed": {"ambiguous": packer.ambiguous}}
     except BrokenPipeError:
         return  # nobody reads any more
     except OSError as error:

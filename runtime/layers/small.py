@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errdefs import SystemFailure
 from runtime import tree
-from runtime.layers.packer import Packer
+from runtime.layers.packer import MARK, Packer
 
 _ENTRIES, _BYTES = 200, 1 << 20  # what holds the interpreter up for some milliseconds
 _CLONE_FS = 0x200
@@ -27,7 +27,10 @@ class SmallPacker:
         self._thread = ThreadPoolExecutor(1, "pack", initializer=_part)
 
     async def pack(self, upper: Path) -> bytes | None:
-        """The archive of a layer, as `runtime.layers.pack` makes it; None for one that is not small. SystemFailure."""
+        """The archive of a layer, as `runtime.layers.pack` makes it; None for one that is not small, or ambiguous.
+
+        SystemFailure when the host fails.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._thread, _pack, upper)
 
     def close(self) -> None:
@@ -62,6 +65,6 @@ def _is_small(upper: Path) -> bool:
     for step in tree.walk(upper):
         entries += step.move is not tree.Move.LEAVE
         size += step.stat.st_size if stat.S_ISREG(step.stat.st_mode) else 0
-        if entries > _ENTRIES or size > _BYTES:
+        if entries > _ENTRIES or size > _BYTES or step.name.startswith(MARK):
             return False
     return True

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import errdefs
-from engine.build.session import Session
+from engine.build.run.client import Client
 from engine.build.steps import RunMount
+from runtime.settled import settled, whole
 from runtime.spec.identity import Identity
 
 _SOCKET_MODE = 0o600
@@ -18,7 +19,7 @@ _AT_ONCE = 64  # connections; others wait to be accepted
 _DEFAULT = "default"
 
 
-async def has_agent(asked: RunMount, session: Session | None) -> bool:
+async def has_agent(asked: RunMount, session: Client | None) -> bool:
     """Whether the client forwards the agent. NotFound if it does not and the step requires it."""
     name = asked.id or _DEFAULT
     there = session is not None and await session.agent(name)
@@ -33,23 +34,29 @@ async def has_agent(asked: RunMount, session: Session | None) -> bool:
 
 
 @asynccontextmanager
-async def listening(path: Path, asked: RunMount, session: Session, identity: Identity) -> AsyncIterator[None]:
+async def listening(path: Path, asked: RunMount, session: Client, identity: Identity) -> AsyncIterator[None]:
     """A socket at `path` on which the agent answers, until the end of the block."""
-    listener = await asyncio.to_thread(_bind, path, asked, identity)
-    forwarder = _Forwarder(session, asked.id or _DEFAULT)
-    accepting = asyncio.get_running_loop().create_task(forwarder.accept(listener))
-    try:
-        yield
-    finally:
-        accepting.cancel()
-        await asyncio.wait([accepting])
-        listener.close()
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-
-
-def _bind(path: Path, asked: RunMount, identity: Identity) -> socket.socket:
-    """By way of a descriptor, since a socket's path may have 107 bytes at most."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        await settled(_bind, listener, path, asked, identity)
+        forwarder = _Forwarder(session, asked.id or _DEFAULT)
+        accepting = asyncio.get_running_loop().create_task(forwarder.accept(listener))
+        try:
+            yield
+        finally:
+            await whole(_end(accepting))
+    finally:
+        listener.close()
+        await settled(path.unlink, missing_ok=True)
+
+
+async def _end(accepting: asyncio.Task[None]) -> None:
+    accepting.cancel()
+    await asyncio.wait([accepting])
+
+
+def _bind(listener: socket.socket, path: Path, asked: RunMount, identity: Identity) -> None:
+    """By way of a descriptor, since a socket's path may have 107 bytes at most."""
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         listener.bind(f"/proc/self/fd/{directory}/{path.name}")
@@ -57,15 +64,13 @@ def _bind(path: Path, asked: RunMount, identity: Identity) -> socket.socket:
         os.chmod(path, _SOCKET_MODE if asked.mode is None else asked.mode & 0o777)
         listener.listen()
     except OSError as error:
-        listener.close()
         raise errdefs.SystemFailure(f"cannot make a socket for an SSH agent: {error.strerror}") from error
     finally:
         os.close(directory)
-    return listener
 
 
 class _Forwarder:
-    def __init__(self, session: Session, name: str) -> None:
+    def __init__(self, session: Client, name: str) -> None:
         self._session = session
         self._name = name
         self._slots = asyncio.Semaphore(_AT_ONCE)

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import errdefs
@@ -34,7 +34,8 @@ def _part(root: Path, path: str) -> str:
 
 def _unmount(place: Path) -> None:
     mount.unmount(place)
-    place.rmdir()
+    with suppress(FileNotFoundError):
+        place.rmdir()
 
 
 def _open(root: Path, path: str) -> int:
@@ -53,8 +54,8 @@ def _open(root: Path, path: str) -> int:
 async def changeable(root: Path, place: Path, workspaces: Workspaces) -> AsyncIterator[Path]:
     """A tree to be changed, mounted at `place`, which is made; it stays as it was."""
     async with workspaces.scratch() as scratch:
-        await settled(_mount_over, root, scratch, place)
         try:
+            await settled(_mount_over, root, scratch, place)
             yield place
         finally:
             await settled(_unmount, place)
@@ -69,8 +70,4 @@ def _mount_over(root: Path, scratch: Path, place: Path) -> None:
     os.chmod(upper, stat.S_IMODE(found.st_mode))
     place.mkdir(0o700)
     options = (f"lowerdir+={root}", f"upperdir={upper}", f"workdir={work}", *_OPTIONS)
-    try:
-        mount.attach([Mount(type="overlay", source="overlay", options=options)], place)
-    except BaseException:
-        place.rmdir()
-        raise
+    mount.attach([Mount(type="overlay", source="overlay", options=options)], place)

@@ -1,20 +1,20 @@
 """What a step mounts beside its root, prepared one after the other, and taken back when the step is over."""
 
-import asyncio
 import os
 import posixpath
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import errdefs
 from engine.build.run import agents, binds, secrets
 from engine.build.run.caches import CacheMounts, Fill
-from engine.build.session import Session
+from engine.build.run.client import Client
 from engine.build.steps import Run, RunMount
 from engine.build.workspace import Workspaces
 from engine.volumes import copy_up
+from runtime.settled import settled
 from runtime.spec.identity import Identity
 from runtime.spec.mounts import Bind, Mount, Tmpfs
 
@@ -62,7 +62,7 @@ class Tools:
 
 @asynccontextmanager
 async def provided(
-    step: Run, inputs: Inputs, session: Session | None, directory: Path, tools: Tools
+    step: Run, inputs: Inputs, session: Client | None, directory: Path, tools: Tools
 ) -> AsyncIterator[Given]:
     """All mounts of a step; `directory` is made for it if there are any, and removed.
 
@@ -72,8 +72,8 @@ async def provided(
         yield Given()
         return
     async with AsyncExitStack() as undo:
-        await asyncio.to_thread(directory.mkdir, 0o711, parents=True)
-        undo.push_async_callback(asyncio.to_thread, directory.rmdir)
+        undo.push_async_callback(settled, _remove, directory)
+        await settled(directory.mkdir, 0o711, parents=True)
         work = _Work(step, inputs, session, directory, tools, undo)
         for number, mount in enumerate(step.mounts):
             await work.add(number, mount)
@@ -87,7 +87,7 @@ class _Work:
         self,
         step: Run,
         inputs: Inputs,
-        session: Session | None,
+        session: Client | None,
         directory: Path,
         tools: Tools,
         undo: AsyncExitStack,
@@ -168,6 +168,11 @@ class _Work:
         listening = agents.listening(socket, mount, self._session, self._tools.identity)
         await self._undo.enter_async_context(listening)
         self._give(socket, target, read_only=False)
+
+
+def _remove(directory: Path) -> None:
+    with suppress(FileNotFoundError):
+        directory.rmdir()
 
 
 def _filling(root: Path, path: str) -> Fill:

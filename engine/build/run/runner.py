@@ -1,9 +1,9 @@
 """Runs the command of a RUN step in its root, as a container that nobody else sees, and makes a layer of it."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import errdefs
@@ -12,12 +12,12 @@ from engine.build.progress import STDERR
 from engine.build.refs import Layer, Ref
 from engine.build.run import failure, mounts, spec, stubs, texts
 from engine.build.run.caches import CacheMounts
+from engine.build.run.client import Client
 from engine.build.run.failure import StepFailed
 from engine.build.run.mounts import Given, Inputs, Tools
 from engine.build.run.network import Plugged, StepNetworks
 from engine.build.run.output import Output, follow
 from engine.build.run.spec import Prepared
-from engine.build.session import Session
 from engine.build.steps import Run
 from engine.build.workspace import Holds, Workspace, Workspaces
 from engine.containers import bundle
@@ -25,6 +25,7 @@ from engine.containers.machinery import Machinery
 from engine.containers.store import ContainerStore
 from runtime import apparmor, cgroups
 from runtime.paths import make_mountpoint, open_in_root, read_in_root
+from runtime.settled import settled, whole
 from runtime.shim_client import Stream
 from runtime.spec import build
 from runtime.spec.namespaces import NEW
@@ -68,7 +69,7 @@ class Runner:
         root: Ref,
         mounted: Sequence[Path | None],
         out: Output,
-        session: Session | None,
+        session: Client | None,
         holds: Holds,
         names: Sequence[str] = (),
     ) -> Layer | None:
@@ -87,13 +88,11 @@ class Runner:
             async with mounts.provided(step, inputs, session, directory, self._tools) as given:
                 faults.hit("run.mounts")
                 targets = [*_OWN_FILES, *(each.destination for each in given.mounts)]
-                missing = await asyncio.to_thread(stubs.missing, workspace.root, targets)
+                missing = await settled(stubs.missing, workspace.root, targets)
                 ended = await self._process(step_id, step, workspace, given, out)
             if ended.code != 0:
                 raise _failed(step, ended)
-            await asyncio.to_thread(stubs.clean, workspace.root, missing)
-            faults.hit("run.cleaned")
-            return await workspace.commit()
+            return await workspace.commit(partial(stubs.clean, workspace.upper, workspace.below, missing))
 
     async def _process(
         self, step_id: str, step: Run, workspace: Workspace, given: Given, out: Output
@@ -121,13 +120,13 @@ class Runner:
         """The command before its first instruction, and its output. `undo` ends it, and what it was given."""
         machinery, place = self._machinery, self._machinery.bundle(step_id)
         late = self._networks.comes_late(step.network)
-        undo.push_async_callback(bundle.remove, place)
-        await bundle.make(place, machinery.identity)
+        undo.push_async_callback(lambda: whole(bundle.remove(place)))
+        await whole(bundle.make(place, machinery.identity))
         plugged = Plugged(NEW, own=True)
         if not late:
             plugged = await undo.enter_async_context(self._networks.plug(step_id, step.network))
         faults.hit("run.network")
-        user = await asyncio.to_thread(self._prepare, step, workspace.root, place)
+        user = await settled(self._prepare, step, workspace.root, place)
         parent = step.limits.cgroup_parent or machinery.config.cgroup_parent
         around = Prepared(
             rootfs=str(workspace.root),
@@ -143,7 +142,7 @@ class Runner:
             seccomp_profile=machinery.seccomp_profile,
         )
         config = build.build(spec.options(step, around))
-        await bundle.write(place, config)
+        await whole(bundle.write(place, config))
         await apparmor.ensure(config["process"].get("apparmorProfile"))
         faults.hit("run.bundle")
         request = TaskRequest(

@@ -1,13 +1,12 @@
 """Secrets of a step: from its client, in memory alone, into a file that is mounted or a variable."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import errdefs
-from engine.build.session import Session
+from engine.build.run.client import Client
 from engine.build.steps import RunMount
 from runtime import mount
 from runtime.mount import Mount
@@ -18,7 +17,7 @@ _FILE_MODE = 0o400
 _TMPFS = Mount(type="tmpfs", source="tmpfs", options=("nosuid", "nodev", "mode=711"))
 
 
-async def ask(asked: RunMount, session: Session | None) -> bytes | None:
+async def ask(asked: RunMount, session: Client | None) -> bytes | None:
     """A secret; None for one that the client does not have. NotFound for that if it is required."""
     try:
         if session is None:
@@ -52,21 +51,17 @@ class SecretFiles:
     @asynccontextmanager
     async def mounted(cls, directory: Path, identity: Identity) -> AsyncIterator["SecretFiles"]:
         """A place for them, gone with all of them at the end; the directory is made."""
-        await asyncio.to_thread(directory.mkdir, 0o711, parents=True)
         try:
-            await settled(mount.attach, [_TMPFS], directory)
-            try:
-                yield cls(directory, identity)
-            finally:
-                await settled(mount.unmount, directory)
+            await settled(_mount, directory)
+            yield cls(directory, identity)
         finally:
-            await asyncio.to_thread(directory.rmdir)
+            await settled(_unmount, directory)
 
     async def add(self, asked: RunMount, secret: bytes) -> Path:
         """A file that the step's user may read as it asked for."""
         self._count += 1
         path = self._directory / str(self._count)
-        await asyncio.to_thread(self._write, path, asked, secret)
+        await settled(self._write, path, asked, secret)
         return path
 
     def _write(self, path: Path, asked: RunMount, secret: bytes) -> None:
@@ -75,3 +70,14 @@ class SecretFiles:
             file.write(secret)
             os.fchown(fd, self._identity.uid_outside(asked.uid), self._identity.gid_outside(asked.gid))
             os.fchmod(fd, _FILE_MODE if asked.mode is None else asked.mode & 0o777)
+
+
+def _mount(directory: Path) -> None:
+    directory.mkdir(0o711, parents=True)
+    mount.attach([_TMPFS], directory)
+
+
+def _unmount(directory: Path) -> None:
+    mount.unmount(directory)
+    with suppress(FileNotFoundError):
+        directory.rmdir()

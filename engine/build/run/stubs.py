@@ -5,21 +5,21 @@ Nobody else is at the root meanwhile: the step's processes do not run yet, or no
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from runtime.layers import changes
 from runtime.paths import open_in_root
 
 
-def missing(root: Path, targets: Iterable[str]) -> list[str]:
-    """What has to be made to mount at these paths: absolute paths in the root, the deepest first. Blocks."""
+def missing(root: Path, targets: Iterable[str]) -> set[str]:
+    """What has to be made to mount at these paths: absolute paths in the root. Blocks."""
     top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        found = {path for target in targets for path in _missing(top, PurePosixPath("/", target.lstrip("/")))}
+        return {path for target in targets for path in _missing(top, PurePosixPath("/", target.lstrip("/")))}
     finally:
         os.close(top)
-    return sorted(found, key=lambda path: -path.count("/"))
 
 
 def _missing(top: int, target: PurePosixPath) -> list[str]:
@@ -39,13 +39,19 @@ def _missing(top: int, target: PurePosixPath) -> list[str]:
     return []
 
 
-def clean(root: Path, stubs: Iterable[str]) -> None:
-    """Remove what stands at these paths, the deepest first, if nothing is in it. Blocks."""
-    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def clean(upper: Path, below: Sequence[Path], made: Iterable[str]) -> None:
+    """Remove what was made at these paths from a root's changes, and directories that were copied for it alone. Blocks.
+
+    The root is not mounted.
+    """
+    own = changes.own(upper, below, mount_points=frozenset(made))
+    if not own:
+        return
+    top = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for stub in stubs:
-            with suppress(OSError):  # it is not there, in use, or immutable
-                _remove(top, *os.path.split(stub))
+        for path in sorted(own, key=lambda path: -path.count("/")):
+            with suppress(OSError):  # it is immutable
+                _remove(top, *os.path.split(path))
     finally:
         os.close(top)
 
@@ -54,10 +60,10 @@ def _remove(top: int, above: str, name: str) -> None:
     """The directory that it was in keeps its times, so that builds can be repeated."""
     parent = open_in_root(top, above, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        times, found = os.fstat(parent), os.stat(name, dir_fd=parent, follow_symlinks=False)
-        if stat.S_ISDIR(found.st_mode):
+        times = os.fstat(parent)
+        if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
             os.rmdir(name, dir_fd=parent)
-        elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
+        else:
             os.unlink(name, dir_fd=parent)
         os.utime(parent, ns=(times.st_atime_ns, times.st_mtime_ns))
     finally:

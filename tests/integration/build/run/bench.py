@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,6 @@ import errdefs
 from engine.build.refs import SCRATCH, Layer, Ref
 from engine.build.run.caches import CacheMounts
 from engine.build.run.runner import Runner
-from engine.build.session import Credentials, Meter, Wanted
 from engine.build.solver.records import SCHEMA, CacheStore
 from engine.build.steps import Run
 from engine.build.workspace import Holds, Workspaces
@@ -46,23 +45,6 @@ class Client:
         while data := await read():
             await write(name.encode() + b":" + data.upper())
 
-    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
-        raise errdefs.NotFound(name)
-
-    async def upload(self, url: str) -> AsyncIterator[bytes]:
-        raise errdefs.NotFound(url)
-
-    async def credentials(self, host: str) -> Credentials | None:
-        return None
-
-    async def send_directory(self, exporter: str, directory: Path, meter: Meter) -> None:
-        raise errdefs.NotFound(exporter)
-
-    async def send_file(
-        self, exporter: str, chunks: AsyncIterator[bytes], metadata: dict[str, str], meter: Meter
-    ) -> None:
-        raise errdefs.NotFound(exporter)
-
 
 class Bench:
     """An engine with the layers of busybox as `base`. `said` is all output of steps, (stream, bytes) as it came."""
@@ -91,7 +73,7 @@ class Bench:
         self._opened.push_async_callback(database.close)
         self.cache = CacheStore(database)
         await self.cache.load()
-        self.caches = CacheMounts(self.cache, config.data_root / "build" / "cache", machinery.identity)
+        self.caches = CacheMounts(self.cache, config.data_root / "build" / "bench", machinery.identity)
         await self.caches.sweep()
         self._opened.push_async_callback(self.caches.close)
         self.runner = Runner(machinery, self.workspaces, self.caches, engine._store)

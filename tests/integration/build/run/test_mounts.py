@@ -52,7 +52,7 @@ async def test_bind_of_another_stage_to_be_changed(bench: Bench, tree: Path) -> 
     command = "echo new > /m/file; rm -r /m/deep; touch /m/x; ls /m; cp /m/file /kept"
     layer = await bench.run(command, mounts=[writable], inputs=[None, tree])
     assert bench.text(1) == "file\nx\n"
-    assert bench.names(layer) == ["etc/", "kept"]
+    assert bench.names(layer) == ["kept"]
     assert (tree / "sub/file").read_text() == "in sub"
     assert sorted(path.name for path in (tree / "sub").iterdir()) == ["deep", "file"]
     async with bench.workspaces.view(bench.base) as stage:
@@ -79,7 +79,7 @@ async def test_tmpfs(bench: Bench) -> None:
 async def test_places_of_mounts_do_not_stay(bench: Bench) -> None:
     mounts = [mount("tmpfs", target) for target in ("/a/b/c", "/var/d", "/etc/e", "/kept/by", "rel")]
     layer = await bench.run("touch /kept/file", mounts=mounts, cwd="/home")
-    assert bench.names(layer) == ["etc/", "home/", "kept/", "kept/file", "var/"]
+    assert bench.names(layer) == ["kept/", "kept/file"]
 
 
 async def test_places_behind_links_do_not_stay(bench: Bench) -> None:
@@ -87,7 +87,7 @@ async def test_places_behind_links_do_not_stay(bench: Bench) -> None:
         await bench.layer(lambda root: (root / "link").symlink_to("var/tmp"), bench.base)
     )
     layer = await bench.run("touch /f", mounts=[mount("tmpfs", "/link/m")], root=linked)
-    assert bench.names(layer) == ["etc/", "f", "var/", "var/tmp/"]
+    assert bench.names(layer) == ["f"]
 
 
 async def test_secret_file(bench: Bench) -> None:
@@ -97,7 +97,7 @@ async def test_secret_file(bench: Bench) -> None:
         "cat /run/secrets/key; stat -c ' %u:%g %a' /run/secrets/key; touch /f", mounts=[asked], client=client
     )
     assert b"".join(data for _, data in bench.said) == b"s3cret\0\xff 0:0 400\n"
-    assert bench.names(layer) == ["etc/", "f"]
+    assert bench.names(layer) == ["f"]
     owned = mount("secret", "/etc/k", id="key", uid=33, gid=50, mode=0o440)
     assert await bench.tell("stat -c '%u:%g %a' /etc/k", mounts=[owned], client=client) == "33:50 440\n"
 
@@ -159,7 +159,7 @@ async def test_agent_that_is_not_there(bench: Bench) -> None:
 async def test_cache_is_kept(bench: Bench) -> None:
     cache = mount("cache", "/c")
     layer = await bench.run("echo 1 >> /c/f; touch /x", mounts=[cache])
-    assert bench.names(layer) == ["etc/", "x"]
+    assert bench.names(layer) == ["x"]
     assert await bench.tell("echo 2 >> /c/f; cat /c/f", mounts=[cache]) == "1\n2\n"
     assert await bench.tell("ls -A /d", mounts=[mount("cache", "/d")]) == ""
     assert await bench.tell("cat /d/f", mounts=[mount("cache", "/d", id="/c")]) == "1\n2\n"
@@ -211,7 +211,7 @@ async def test_locked_cache_is_waited_for(bench: Bench) -> None:
 
 async def test_cache_without_record_goes_at_boot(bench: Bench) -> None:
     await bench.run("touch /c/f", mounts=[mount("cache", "/c")])
-    directory = bench.daemon.data_root / "build/cache"
+    directory = bench.daemon.data_root / "build/bench"
     (directory / "stray/sub").mkdir(parents=True)
     await bench.caches.sweep()
     assert [path.name for path in directory.iterdir()] == [record.directory for record in bench.cache.all()]

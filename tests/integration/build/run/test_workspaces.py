@@ -1,0 +1,129 @@
+"""Where steps work: layers that come of it, what holds them, and what is left."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.build.refs import SCRATCH, Ref
+from engine.build.workspace import Workspaces
+from engine.images import config
+from runtime.layers.pack import pack
+from tests.integration.build.run.bench import Bench, until
+
+pytestmark = pytest.mark.root
+
+
+def many(root: Path) -> None:
+    """More than is packed without a process."""
+    (root / "many").mkdir()
+    for number in range(300):
+        (root / "many" / str(number)).write_text(str(number))
+
+
+def every_kind(root: Path) -> None:
+    (root / "file").write_text("x")
+    (root / "link").symlink_to("file")
+    os.link(root / "file", root / "hard")
+    os.mkfifo(root / "fifo")
+    os.mknod(root / "null", 0o600 | 0o020000, os.makedev(1, 3))
+    (root / "d").mkdir(mode=0o711)
+    os.setxattr(
+        root / "file", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000")
+    )
+    for name in ("file", "link", "fifo", "null", "d"):
+        os.utime(root / name, (1, 1), follow_symlinks=False)
+
+
+async def test_a_layer_is_named_by_what_it_is(bench: Bench) -> None:
+    first = await bench.layer(every_kind)
+    second = await bench.layer(every_kind)
+    assert first == second
+    assert first.chain_id == first.diff_id == first.blob
+    upper = await bench.layer(every_kind, Ref((await bench.layer(many),)))
+    assert upper.diff_id == first.diff_id
+    assert upper.chain_id != first.chain_id
+
+
+async def test_small_and_large_layers_are_packed_alike(bench: Bench) -> None:
+    async with bench.workspaces.writable(bench.base, bench.holds) as workspace:
+        every_kind(workspace.root)
+        (workspace.root / "etc/passwd").unlink()
+        by_worker = b"".join([chunk async for chunk in pack(workspace.upper, whiteouts=True)])
+        layer = await workspace.commit()
+    assert layer is not None
+    assert bench.content.path(layer.blob).read_bytes() == by_worker
+    large = await bench.layer(many)
+    assert len(bench.names(large)) == 301
+    assert bench.content.path(large.blob).stat().st_size == large.size
+
+
+@pytest.mark.parametrize("more", [0, 300])
+async def test_a_name_that_means_a_deletion(bench: Bench, more: int) -> None:
+    def change(root: Path) -> None:
+        (root / "etc/.wh.passwd").touch()
+        for number in range(more):
+            (root / str(number)).touch()
+
+    layer = await bench.layer(change, bench.base)
+    assert "etc/.wh.passwd" in bench.names(layer)
+    async with bench.workspaces.view(bench.base.on_top(layer)) as root:
+        assert sorted(os.listdir(root / "etc")) == ["group", "nsswitch.conf"]
+
+
+async def test_the_same_layer_is_made_once(bench: Bench) -> None:
+    layers = await asyncio.gather(*(bench.layer(every_kind) for _ in range(6)))
+    assert len(set(layers)) == 1
+
+
+async def test_what_is_not_committed_is_gone(bench: Bench) -> None:
+    async with bench.workspaces.writable(bench.base, bench.holds) as workspace:
+        (workspace.root / "etc/passwd").write_text("changed")
+    async with bench.workspaces.view(bench.base) as root:
+        assert "changed" not in (root / "etc/passwd").read_text()
+        with pytest.raises(OSError, match="Read-only"):
+            (root / "new").touch()
+
+
+async def test_layers_go_with_the_work_that_made_them(bench: Bench) -> None:
+    blobs = await bench.content.walk()
+    async with bench.workspaces.holds() as holds:
+        async with bench.workspaces.writable(SCRATCH, holds) as workspace:
+            (workspace.root / "f").touch()
+            layer = await workspace.commit()
+        assert layer is not None
+        async with bench.workspaces.holds() as others:
+            assert await others.take(layer)
+        async with bench.workspaces.view(Ref((layer,))) as root:
+            assert os.listdir(root) == ["f"]
+    assert await bench.content.walk() == blobs
+    assert not await bench.holds.take(layer)
+
+
+async def test_a_layer_on_other_files(bench: Bench) -> None:
+    layer = await bench.layer(every_kind)
+    moved = await bench.workspaces.stack(bench.base, layer, bench.holds)
+    assert moved.chain_id == config.chain_id(bench.base.chain_id, layer.diff_id)
+    async with bench.workspaces.view(bench.base.on_top(moved)) as root:
+        assert (root / "hard").read_text() == "x"
+        assert (root / "bin/busybox").exists()
+
+
+async def test_whoever_is_cancelled_leaves_nothing(bench: Bench) -> None:
+    for delay in range(0, 24, 2):
+        work = asyncio.get_running_loop().create_task(bench.layer(many))
+        await asyncio.sleep(delay / 1000)
+        work.cancel()
+        await asyncio.wait([work])
+    await until(lambda: not bench.left())
+
+
+async def test_a_sweep_unmounts_what_a_crash_left(bench: Bench) -> None:
+    directory = bench.daemon.exec_root / "build"
+    async with bench.workspaces.writable(bench.base, bench.holds) as workspace:
+        fresh = Workspaces(None, None, None, None, directory)  # type: ignore[arg-type]
+        await fresh.sweep()
+        fresh.close()
+        assert not workspace.root.exists()
+        workspace.root.mkdir(parents=True)  # as its own end expects it
