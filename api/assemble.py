@@ -3,6 +3,9 @@
 from typing import Protocol
 
 import errdefs
+from api.buildkit import cache, doors
+from api.buildkit.service import BuildKit
+from api.buildkit.worker import Worker, describe
 from api.routes import (
     archive,
     attach_ws,
@@ -28,6 +31,7 @@ from api.routes import (
     unbuilt,
     volumes,
 )
+from api.routes import buildkit as buildkit_routes
 from api.routing import Route
 from api.schema.containers import Surroundings
 from engine.config import Config
@@ -43,7 +47,7 @@ class Images(images.Images, disk_usage.Images, image_import.Images, Protocol):
     """All that the API needs of images."""
 
 
-class BuildCache(prune.BuildCache, disk_usage.BuildCache, Protocol):
+class BuildCache(cache.BuildCache, prune.BuildCache, disk_usage.BuildCache, Protocol):
     """All that the API needs of what was kept of builds."""
 
 
@@ -118,6 +122,14 @@ class Doors(Protocol):
         """What was kept of builds."""
 
     @property
+    def builds(self) -> doors.Builds:
+        """Builds."""
+
+    @property
+    def exporters(self) -> doors.Exporters:
+        """Where results of builds go."""
+
+    @property
     def volume_prune(self) -> volumes.VolumePrune:
         """What volumes take, and removal of those that nobody uses."""
 
@@ -146,8 +158,17 @@ class Doors(Protocol):
         """Networks."""
 
 
-def routes(engine: Doors, config: Config) -> list[Route]:
-    """Every route there is."""
+def buildkit(engine: Doors, config: Config) -> BuildKit:
+    """BuildKit's API of an engine."""
+
+    async def worker() -> Worker:
+        return await describe(engine.system, engine.networks, config.host_gateway_ips)
+
+    return BuildKit(engine.builds, engine.exporters, engine.build_cache, worker)
+
+
+def routes(engine: Doors, config: Config, builds: BuildKit | None = None) -> list[Route]:
+    """Every route there is; those of BuildKit's API for one that others serve as well, if it is given."""
 
     def called(container_id: str) -> str:
         try:
@@ -185,6 +206,7 @@ def routes(engine: Doors, config: Config) -> list[Route]:
             engine.container_prune, engine.image_prune, engine.network_prune, engine.build_cache
         ).routes(),
         *build.BuildRoutes(engine.classic).routes(),
+        *buildkit_routes.BuildKitRoutes(builds or buildkit(engine, config)).routes(),
         *disk_usage.DiskUsageRoutes(
             engine.containers, engine.images, engine.disk, engine.build_cache, summary, volume_routes.usage
         ).routes(),

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
+from functools import partial
 
 import errdefs
 from api import assemble, daemon_log, listeners
@@ -50,7 +51,10 @@ class Daemon:
 
     async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
         authorization = Authorization(engine.plugins, self._config.authorization_plugins)
-        server = HttpServer(API(assemble.routes(engine, self._config), authorization, version.ENGINE))
+        buildkit = assemble.buildkit(engine, self._config)
+        routes = assemble.routes(engine, self._config, buildkit)
+        server = HttpServer(API(routes, authorization, version.ENGINE))
+        server.http2 = partial(buildkit.serve, admit=authorization.ask_call)
         acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
         for listener in opened:
             _log.info("API listens on %s", listener.address)
@@ -64,6 +68,7 @@ class Daemon:
         acceptor.close()
         listeners.close_all(opened)
         await server.close(_REQUESTS_TIMEOUT)
+        await buildkit.close()
         await engine.shutdown(stop_containers=stop_containers)
 
     async def _until_ended(self, engine: Engine, authorization: Authorization) -> signal.Signals:

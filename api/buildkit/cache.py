@@ -13,7 +13,7 @@ from engine.build.cache_prune import Pruned, Wanted
 class BuildCache(Protocol):
     """What is needed of the engine's."""
 
-    def usage(self, filters: Sequence[str] = ..., /) -> list[Usage]:
+    def usage(self, filters: Sequence[str] = ...) -> list[Usage]:
         """The records that filters mean."""
 
     async def prune(self, wanted: Wanted, /) -> Pruned:

@@ -10,6 +10,7 @@ from api.buildkit.cache import Cache
 from api.buildkit.doors import Builds, Exporters
 from api.buildkit.history import Entry, History
 from api.buildkit.jobs import Job, Jobs
+from api.buildkit.products import Products
 from api.buildkit.protos import control_pb2
 from api.buildkit.sessions import Sessions
 from api.buildkit.worker import BUILDKIT, Worker
@@ -38,6 +39,7 @@ class Control:
         self._jobs = jobs
         self._worker = worker
         self._history = History()
+        self._results = Products()
 
     def methods(self) -> dict[str, Method]:
         """By path."""
@@ -70,7 +72,7 @@ class Control:
         """A build, from its beginning to its end; a client that goes away ends it."""
         del call
         _require_served(request)
-        job = Job(request, self._builds, self._exporters, self._sessions)
+        job = Job(request, self._builds, self._exporters, self._sessions, self._results)
         with self._jobs.begun(request.Ref, job):
             async with self._recorded(request, job.entry) as answers:
                 answers |= await job.run()

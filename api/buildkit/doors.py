@@ -4,23 +4,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from engine.build.progress import Finding, Watch
+from engine.build.builds import Planned
+from engine.build.progress import Watch
 from engine.build.request import BuildRequest, Target
 from engine.build.results import CacheSource, Context, Result
 from engine.build.session import Session
-from engine.build.source import SourceFile
-
-
-class Planned(Protocol):
-    """A build that is planned."""
-
-    @property
-    def source(self) -> SourceFile:
-        """Its Dockerfile."""
-
-    @property
-    def findings(self) -> Sequence[Finding]:
-        """What the rules say of it."""
 
 
 class Builds(Protocol):

@@ -18,17 +18,12 @@ _SOURCE: Final = "github.com/moby/buildkit/errdefs.Source+json"
 _MAX_DETAILS: Final = 24 * 1024  # bytes: they travel in a header
 
 
-def of_build(error: errdefs.WherryError, source: SourceFile | None) -> RpcError:
-    """A failure as clients know them; `source` is the Dockerfile, as far as it is known by other means."""
+def of_build(error: errdefs.WherryError) -> RpcError:
+    """A failure as clients know them."""
     failure = status.of_failure(error)
-    positions: Sequence[Position] = ()
-    if isinstance(error, BuildError | DockerfileError):
-        positions = error.positions
-    if isinstance(error, BuildError) and error.source is not None:
-        source = error.source
-    if not positions or source is None:
+    if not isinstance(error, BuildError | DockerfileError) or error.source is None or not error.positions:
         return failure
-    details = _details(failure.code, failure.message, source, positions)
+    details = _details(failure.code, failure.message, error.source, error.positions)
     return RpcError(failure.code, failure.message, details)
 
 

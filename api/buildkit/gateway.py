@@ -8,6 +8,7 @@ import errdefs
 from api.buildkit import failures, filemode, lint
 from api.buildkit import request as requests
 from api.buildkit.jobs import Job, Jobs
+from api.buildkit.products import graph
 from api.buildkit.protos import gateway_pb2, session_pb2
 from api.buildkit.worker import Worker
 from api.grpc.server import Call, Method
@@ -72,7 +73,8 @@ class Gateway:
         if request.CacheImports:
             entries = [{"Type": each.Type, "Attrs": dict(each.Attrs)} for each in request.CacheImports]
             options["cache-imports"] = json.dumps(entries)
-        ref = await job.plan(request.Frontend, options, evaluate=request.Evaluate)
+        inputs = request.FrontendInputs
+        ref = await job.plan(request.Frontend, options, inputs, evaluate=request.Evaluate)
         result = gateway_pb2.Result()
         if options.get("requestid"):
             product = job.products[ref]
@@ -80,6 +82,7 @@ class Gateway:
                 result.metadata[key] = value
         else:
             result.ref.id = ref
+            result.ref.def_.CopyFrom(graph(ref))
         return gateway_pb2.SolveResponse(result=result)
 
     async def evaluate(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 import errdefs
@@ -28,7 +28,7 @@ class Entry:
             CreatedAt=moment(time.time_ns()),
         )
 
-    def began(self, frontend: str, options: dict[str, str]) -> None:
+    def began(self, frontend: str, options: Mapping[str, str]) -> None:
         """What is built, once the client has said it."""
         self.record.Frontend = frontend
         self.record.FrontendAttrs.update(options)
@@ -37,7 +37,7 @@ class Entry:
         """How it went."""
         self.active = False
         steps = self.progress.steps.values()
-        self.record.CompletedAt.CopyFrom(moment(time.time_ns()))
+        self.record.CompletedAt.FromNanoseconds(time.time_ns())
         self.record.ExporterResponse.update(answers)
         self.record.numTotalSteps = len(steps)
         self.record.numCachedSteps = sum(step.cached for step in steps)
@@ -87,7 +87,7 @@ class History:
 
     async def listen(
         self, request: control_pb2.BuildHistoryRequest
-    ) -> AsyncIterator[control_pb2.BuildHistoryEvent]:
+    ) -> AsyncGenerator[control_pb2.BuildHistoryEvent]:
         """What is known, oldest first; then what happens, unless the client wants no more than that."""
         events: asyncio.Queue[control_pb2.BuildHistoryEvent] = asyncio.Queue()
         self._events.append(events)
@@ -110,10 +110,12 @@ class History:
         shown = found[-request.Limit :] if request.Limit > 0 else found
         return [_event(control_pb2.STARTED if each.active else control_pb2.COMPLETE, each) for each in shown]
 
-    def _tell(self, kind: "control_pb2.BuildHistoryEventType", entry: Entry) -> None:
+    def _tell(self, kind: "control_pb2.BuildHistoryEventType.ValueType", entry: Entry) -> None:
         for queue in self._events:
             queue.put_nowait(_event(kind, entry))
 
 
-def _event(kind: "control_pb2.BuildHistoryEventType", entry: Entry) -> control_pb2.BuildHistoryEvent:
+def _event(
+    kind: "control_pb2.BuildHistoryEventType.ValueType", entry: Entry
+) -> control_pb2.BuildHistoryEvent:
     return control_pb2.BuildHistoryEvent(type=kind, record=entry.record)

@@ -5,34 +5,23 @@ All work is done in the task of the call that lasts, which so owns what the buil
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import errdefs
 from api.buildkit import failures, request
-from api.buildkit.doors import Builds, Exporters, Planned
+from api.buildkit.doors import Builds, Exporters
 from api.buildkit.history import Entry
+from api.buildkit.products import Product, Products
 from api.buildkit.progress import Progress
+from api.buildkit.protos.common_pb2 import Definition
 from api.buildkit.protos.control_pb2 import SolveRequest
 from api.buildkit.sessions import Sessions
 from api.grpc.status import RpcError
-from engine.build.request import BuildRequest
 from engine.build.results import Context, Result
-from engine.build.session import Session
 
 _PATIENCE: Final = 10.0  # seconds that a call about a build waits for the build
-
-
-@dataclass(slots=True, kw_only=True)
-class Product:
-    """What a client got a reference to."""
-
-    request: BuildRequest
-    planned: Planned
-    session: Session | None
-    result: Result | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +30,7 @@ class _Order:
 
     frontend: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, Definition] = field(default_factory=dict)
     evaluate: str = ""
     answer: str | RpcError | None = None
     done: "asyncio.Future[str]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -49,13 +39,22 @@ class _Order:
 class Job:
     """One build. `products` are what has been planned, by reference."""
 
-    def __init__(self, solve: SolveRequest, builds: Builds, exporters: Exporters, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        solve: SolveRequest,
+        builds: Builds,
+        exporters: Exporters,
+        sessions: Sessions,
+        results: Products,
+    ) -> None:
         self._solve = solve
         self._builds = builds
         self._exporters = exporters
         self._sessions = sessions
+        self._results = results
         self._orders: asyncio.Queue[_Order] = asyncio.Queue(maxsize=16)
         self._ended = False
+        self._returned = False
         self.progress = Progress()
         self.entry = Entry(solve, self.progress)
         self.products: dict[str, Product] = {}
@@ -65,17 +64,25 @@ class Job:
         try:
             async with contextlib.AsyncExitStack() as held:
                 if self._solve.Frontend:
-                    ref = await self._plan(held, self._solve.Frontend, dict(self._solve.FrontendAttrs))
-                    return await self._export(ref)
+                    order = _Order(
+                        frontend=self._solve.Frontend,
+                        options=self._solve.FrontendAttrs,
+                        inputs=self._solve.FrontendInputs,
+                    )
+                    return await self._export(await self._plan(held, order))
                 return await self._export(await self._obey(held))
         finally:
             self._ended = True
+            for product in self.products.values():
+                product.fail(errdefs.NotFound(f"the build of {product.ref} ended before it had a result"))
             while not self._orders.empty():
                 self._orders.get_nowait().done.cancel()
 
-    async def plan(self, frontend: str, options: Mapping[str, str], *, evaluate: bool) -> str:
+    async def plan(
+        self, frontend: str, options: Mapping[str, str], inputs: Mapping[str, Definition], *, evaluate: bool
+    ) -> str:
         """Plan what a client asks for, and return a reference to it."""
-        ref = await self._order(_Order(frontend=frontend, options=options))
+        ref = await self._order(_Order(frontend=frontend, options=options, inputs=inputs))
         return await self._order(_Order(evaluate=ref)) if evaluate else ref
 
     async def evaluate(self, ref: str) -> None:
@@ -85,6 +92,11 @@ class Job:
     async def conclude(self, answer: str | RpcError) -> None:
         """The client returns a reference ("" for nothing), or says what it failed with."""
         await self._order(_Order(answer=answer))
+
+    async def _demand(self, ref: str) -> None:
+        """Another build waits for a result; one that is made already, as the client has returned it, is not ordered."""
+        if not self._returned:
+            await self._orders.put(_Order(evaluate=ref))
 
     async def _order(self, order: _Order) -> str:
         if self._ended:
@@ -100,12 +112,13 @@ class Job:
                 _settle(order, "")
                 raise order.answer
             if isinstance(order.answer, str):
+                self._returned = True
                 _settle(order, "")
                 return order.answer
             try:
                 if order.evaluate:
                     await self._execute(order.evaluate)
-                ref = order.evaluate or await self._plan(held, order.frontend, order.options)
+                ref = order.evaluate or await self._plan(held, order)
             except RpcError as error:
                 _settle(order, error)
             except BaseException:
@@ -114,33 +127,41 @@ class Job:
             else:
                 _settle(order, ref)
 
-    async def _plan(self, held: contextlib.AsyncExitStack, frontend: str, options: Mapping[str, str]) -> str:
+    async def _plan(self, held: contextlib.AsyncExitStack, order: _Order) -> str:
         with self._failing():
-            request.require_frontend(frontend, options)
-            self.entry.began(frontend, dict(options))
-            asked = request.of_solve(self._solve, options)
+            request.require_frontend(order.frontend, order.options)
+            self.entry.began(order.frontend, order.options)
+            inputs = self._results.inputs(order.inputs)
+            asked = request.of_solve(self._solve, order.options, inputs)
             session = await self._sessions.get(self._solve.Session) if self._solve.Session else None
             planning = self._builds.plan(asked, session, Context(), self.progress)
             planned = await held.enter_async_context(planning)
-        self.progress.source = planned.source
-        ref = secrets.token_hex(12)
-        self.products[ref] = Product(request=asked, planned=planned, session=session)
-        return ref
+        await self.progress.know(planned.source)
+        product = Product(request=asked, planned=planned, session=session, demand=self._demand)
+        self.products[product.ref] = product
+        self._results.add(product)
+        return product.ref
 
     async def _execute(self, ref: str) -> tuple[Product, Result]:
         product = self._product(ref)
-        if product.result is None:
-            with self._failing(product):
-                asked, session = product.request, product.session
-                async with self._exporters.imports(asked.cache_from, session) as imports:
-                    product.result = await self._builds.execute(product.planned, [imports])
-        return product, product.result
+        if not product.result.done():
+            await self._make(product)
+        with self._failing():
+            return product, product.result.result()
+
+    async def _make(self, product: Product) -> None:
+        asked, session = product.request, product.session
+        try:
+            async with self._exporters.imports(asked.cache_from, session) as imports:
+                product.result.set_result(await self._builds.execute(product.planned, [imports]))
+        except errdefs.WherryError as error:
+            product.fail(error)
 
     async def _export(self, ref: str) -> dict[str, str]:
         if not ref:
             return {}
         product, result = await self._execute(ref)
-        with self._failing(product):
+        with self._failing():
             return dict(await self._exporters.run(product.request, result, product.session, self.progress))
 
     def _product(self, ref: str) -> Product:
@@ -150,12 +171,11 @@ class Job:
         return self.products[ref]
 
     @contextlib.contextmanager
-    def _failing(self, product: Product | None = None) -> Iterator[None]:
+    def _failing(self) -> Iterator[None]:
         try:
             yield
         except errdefs.WherryError as error:
-            source = product.planned.source if product else self.progress.source
-            raise failures.of_build(error, source) from error
+            raise failures.of_build(error) from error
 
 
 class Jobs:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import errdefs
-from api.buildkit.doors import Planned
 from api.buildkit.request import LINT
+from engine.build.builds import Planned
 from engine.build.progress import Finding
 from engine.build.source import Position, SourceFile
 

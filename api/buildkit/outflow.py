@@ -3,7 +3,7 @@
 import os
 import stat
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,7 @@ class Outflow:
             os.close(fd)
         yield Packet(type=Packet.PACKET_DATA, ID=number)
 
-    def _walk(self) -> Iterator[Packet]:
+    def _walk(self) -> Generator[Packet]:
         levels = [self._listing("")]
         while levels:
             if not levels[-1]:

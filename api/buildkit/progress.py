@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,10 +17,11 @@ _AT_ONCE: Final = 1 << 20  # bytes in one message
 
 
 class Progress:
-    """A `Watch` that any number of clients follow. `source` is the Dockerfile, once it is known."""
+    """A `Watch` that any number of clients follow."""
 
     def __init__(self) -> None:
-        self.source: SourceFile | None = None
+        self._source: SourceFile | None = None
+        self._findings: list[Finding] = []  # that wait for it
         self.steps: dict[str, VertexState] = {}
         self.warnings = 0
         self._told: deque[tuple[StatusResponse, int]] = deque()
@@ -34,8 +35,12 @@ class Progress:
         """Tell one event; waits for a client that reads slowly."""
         if isinstance(event, VertexState):
             self.steps[event.digest] = event
-        self.warnings += isinstance(event, Finding)
-        message = _message(event, self.source)
+        if isinstance(event, Finding):
+            self.warnings += 1
+            if self._source is None:
+                self._findings.append(event)
+                return
+        message = _message(event, self._source)
         self._told.append((message, message.ByteSize()))
         self._size += message.ByteSize()
         self._wake()
@@ -46,12 +51,20 @@ class Progress:
                 self._size -= self._told.popleft()[1]
                 self._before += 1
 
+    async def know(self, source: SourceFile) -> None:
+        """The Dockerfile, of which findings show lines."""
+        self._source = source
+        findings, self._findings = self._findings, []
+        self.warnings -= len(findings)
+        for finding in findings:
+            await self(finding)
+
     def end(self) -> None:
         """Nothing more is told."""
         self._ended = True
         self._wake()
 
-    async def follow(self) -> AsyncIterator[StatusResponse]:
+    async def follow(self) -> AsyncGenerator[StatusResponse]:
         """All that is told until the end; of what is kept no more, the steps."""
         me = object()
         self._followers[me] = self._before

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import errdefs
 from api.buildkit.protos import control_pb2
 from engine.build.dockerfile.directives import require_own
 from engine.build.request import BuildRequest, Target
+from engine.build.results import Built
 from engine.build.steps import Limits
 from engine.config.values import parse_ulimit
 from engine.containers.config import Ulimit
@@ -50,20 +51,26 @@ def refuse_definition(given: bool) -> None:
 
 
 def of_solve(
-    solve: control_pb2.SolveRequest, options: Mapping[str, str], imports: Sequence[Target] = ()
+    solve: control_pb2.SolveRequest,
+    options: Mapping[str, str],
+    inputs: Mapping[str, Callable[[], Awaitable[Built]]],
 ) -> BuildRequest:
     """The build of a Control/Solve with its frontend's options. InvalidArgument for what cannot be."""
-    context = options.get("context", "")
+    arguments = _with_prefix(options, "build-arg:")
+    if hostname := options.get("hostname", ""):
+        arguments.setdefault("BUILDKIT_SANDBOX_HOSTNAME", hostname)
     entitlements = set(solve.Entitlements)
     return BuildRequest(
         id=solve.Ref,
         filename=options.get("filename", "") or "Dockerfile",
         target=options.get("target", ""),
-        arguments=_with_prefix(options, "build-arg:"),
+        arguments=arguments,
         labels=_with_prefix(options, "label:"),
         platforms=_list(options.get("platform", "")),
         contexts=_with_prefix(options, "context:"),
-        remote=context,
+        inputs=inputs,
+        remote=options.get("context", ""),
+        local_dockerfile=bool(options.get("dockerfilekey", "")),
         no_cache_stages=_list(options["no-cache"]) if "no-cache" in options else None,
         pull=_pulls(options.get("image-resolve-mode", "")),
         network=_network(options.get("force-network-mode", "")),
@@ -72,7 +79,7 @@ def of_solve(
         insecure=INSECURE in entitlements,
         host_network=HOST_NETWORK in entitlements,
         exporters=_exporters(solve),
-        cache_from=[*imports, *cache_imports(solve, options)],
+        cache_from=cache_imports(solve, options),
         cache_to=_cache_exports(solve.Cache),
         check=options.get("requestid", "") == LINT,
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import urllib.parse
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final, TypeVar
 from google.protobuf.message import Message
 
 import errdefs
+from api.buildkit import transfers
 from api.buildkit.intake import Intake
 from api.buildkit.outflow import Outflow
 from api.buildkit.protos.common_pb2 import BytesMessage
@@ -22,6 +22,9 @@ from api.buildkit.protos.session_pb2 import (
     GetSecretRequest,
     GetSecretResponse,
     Packet,
+    ReadContentRequest,
+    ReadContentResponse,
+    WriteContentResponse,
 )
 from api.grpc import client, status
 from api.grpc.client import Opener, Outgoing
@@ -38,11 +41,13 @@ _GET_SECRET: Final = "/moby.buildkit.secrets.v1.Secrets/GetSecret"  # noqa: S105
 _CHECK_AGENT: Final = "/moby.sshforward.v1.SSH/CheckAgent"
 _FORWARD_AGENT: Final = "/moby.sshforward.v1.SSH/ForwardAgent"
 _CREDENTIALS: Final = "/moby.filesync.v1.Auth/Credentials"
+_READ: Final = "/containerd.services.content.v1.Content/Read"
+_WRITE: Final = "/containerd.services.content.v1.Content/Write"
+_STORE: Final = "buildkit-attachable-store-id"
 _EXPORTER: Final = "buildkit-attachable-exporter-id"
 _TIMEOUT: Final = 60.0  # seconds for a short answer
 _DOCKER_HUB: Final = "registry-1.docker.io"  # by which clients know where Docker's credentials are
 _HUB_NAMES: Final = frozenset(("docker.io", "index.docker.io", "registry-1.docker.io"))
-_CHUNK: Final = 1 << 20  # bytes of a file in one message
 
 
 class ClientSession:
@@ -64,7 +69,7 @@ class ClientSession:
         intake = await settled(Intake, into)
         try:
             async with self._calling(_FILE_SYNC, Packet, metadata) as call:
-                await _take_in(call, intake, meter)
+                await transfers.take_in(call, intake, meter)
         finally:
             await settled(intake.close)
 
@@ -97,7 +102,7 @@ class ClientSession:
         """Carry one connection to an agent until either side ends it."""
         metadata = {"buildkit.ssh.id": [name or "default"]}
         async with self._calling(_FORWARD_AGENT, BytesMessage, metadata) as call, asyncio.TaskGroup() as both:
-            sending = both.create_task(_send_agent(call, read))
+            sending = both.create_task(transfers.send_agent(call, read))
             while (message := await call.receive()) is not None:
                 await write(message.data)
             sending.cancel()
@@ -118,7 +123,7 @@ class ClientSession:
         outflow = await settled(Outflow, directory)
         try:
             async with self._calling(_FILE_SEND, Packet, {_EXPORTER: [exporter or "0"]}) as call:
-                await _send_out(call, outflow, meter)
+                await transfers.send_out(call, outflow, meter)
         finally:
             await settled(outflow.close)
 
@@ -130,13 +135,30 @@ class ClientSession:
         sent = 0
         async with self._calling(_FILE_SEND, BytesMessage, {**added, _EXPORTER: [exporter or "0"]}) as call:
             async for chunk in chunks:
-                for start in range(0, len(chunk), _CHUNK):
-                    await call.send(BytesMessage(data=chunk[start : start + _CHUNK]))
+                for start in range(0, len(chunk), transfers.CHUNK):
+                    await call.send(BytesMessage(data=chunk[start : start + transfers.CHUNK]))
                 sent += len(chunk)
                 await meter(sent)
             call.finish()
             while await call.receive() is not None:
                 pass
+
+    async def read_content(self, store: str, digest: str) -> AsyncIterator[bytes]:
+        """A blob of a content store of the client."""
+        return self._content(store, digest)
+
+    async def write_content(self, store: str, digest: str, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """Have a blob in such a store; one that is there already is left."""
+        with contextlib.suppress(errdefs.Conflict):
+            async with self._calling(_WRITE, WriteContentResponse, {_STORE: [store]}) as call:
+                await transfers.write_content(call, digest, size, chunks)
+
+    async def _content(self, store: str, digest: str) -> AsyncIterator[bytes]:
+        async with self._calling(_READ, ReadContentResponse, {_STORE: [store]}) as call:
+            await call.send(ReadContentRequest(digest=digest))
+            call.finish()
+            while (message := await call.receive()) is not None:
+                yield message.data
 
     async def _pull(self, metadata: Mapping[str, Sequence[str]]) -> AsyncIterator[bytes]:
         async with self._calling(_UPLOAD, BytesMessage, metadata) as call:
@@ -158,62 +180,6 @@ class ClientSession:
                 yield call
 
 
-async def _take_in(call: Outgoing[Packet], intake: Intake, meter: Meter) -> None:
-    told = False
-    while packets := await call.receive_many():
-        for answer in await settled(intake.take, packets):
-            await call.send(answer)
-        await meter(intake.received)
-        if intake.complete and not told:
-            told = True
-            await call.send(Packet(type=Packet.PACKET_FIN))
-            call.finish()
-    if not told:
-        raise errdefs.Unavailable("the client ended a transfer before its end")
-
-
-async def _send_out(call: Outgoing[Packet], outflow: Outflow, meter: Meter) -> None:
-    """Tell all entries, while what is asked for is sent."""
-    sending = asyncio.Lock()
-    async with asyncio.TaskGroup() as both:
-        both.create_task(_send_entries(call, outflow, sending))
-        sent = 0
-        while (packet := await call.receive()) is not None:
-            if packet.type == Packet.PACKET_ERR:
-                raise errdefs.InvalidArgument(f"error from receiver: {packet.data.decode(errors='replace')}")
-            if packet.type == Packet.PACKET_FIN:
-                await call.send(Packet(type=Packet.PACKET_FIN))
-                call.finish()
-            if packet.type == Packet.PACKET_REQ:
-                sent = await _send_content(call, outflow.content(packet.ID), sending, sent, meter)
-
-
-async def _send_entries(call: Outgoing[Packet], outflow: Outflow, sending: asyncio.Lock) -> None:
-    while entries := await settled(outflow.entries):
-        async with sending:
-            for entry in entries:
-                await call.send(entry)
-
-
-async def _send_content(
-    call: Outgoing[Packet], content: Iterator[Packet], sending: asyncio.Lock, sent: int, meter: Meter
-) -> int:
-    while packets := await settled(lambda: list(itertools.islice(content, 16))):
-        async with sending:
-            for packet in packets:
-                await call.send(packet)
-                sent += len(packet.data)
-        await meter(sent)
-    return sent
-
-
-async def _send_agent(call: Outgoing[BytesMessage], read: Callable[[], Awaitable[bytes]]) -> None:
-    with contextlib.suppress(OSError):  # who asks has gone: its answers may still be under way
-        while data := await read():
-            await call.send(BytesMessage(data=data))
-    call.finish()
-
-
 @contextlib.contextmanager
 def _failing() -> Iterator[None]:
     """What a call ends with, as one of our failures."""
@@ -224,8 +190,8 @@ def _failing() -> Iterator[None]:
     except TimeoutError:
         raise errdefs.Unavailable(f"the client did not answer in {_TIMEOUT:.0f} seconds") from None
     except BaseExceptionGroup as group:  # both directions at once: the first failure tells why
-        error = group.exceptions[0]
-        raise (status.as_failure(error) if isinstance(error, RpcError) else error) from group
+        first = group.exceptions[0]
+        raise (status.as_failure(first) if isinstance(first, RpcError) else first) from group
 
 
 def _encoded(metadata: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:

@@ -2,16 +2,50 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from api.buildkit.protos.common_pb2 import BuildkitVersion, Platform, WorkerRecord
 from engine import version
+from engine.images import platforms
+from engine.system.nouns import Info
+from network.drivers.driver import NetworkInfo
 
 BUILDKIT: Final = BuildkitVersion(
     package="github.com/moby/buildkit", version=f"v0.26.0-wherry.{version.WHERRY}", revision="wherry"
 )
 """Clients compare it: what they ask of that version is what is served."""
+_BRIDGE: Final = "bridge"
 _LABEL: Final = "org.mobyproject.buildkit.worker."
+
+
+class System(Protocol):
+    """What is needed of the engine."""
+
+    async def info(self) -> Struct:
+        """`/info`: its id and the host's name are of it."""
+
+
+class Networks(Protocol):
+    """What is needed of networks."""
+
+    def all(self) -> list[NetworkInfo]:
+        """All of them."""
+
+
+async def describe(system: System, networks: Networks, gateways: Sequence[str]) -> "Worker":
+    """The worker as it is now; `gateways` are what host-gateway stands for, none for the default bridge's."""
+    info = await system.info()
+    assert isinstance(info, Info)
+    bridges = [network for network in networks.all() if network.name == _BRIDGE]
+    found = [*gateways, *(pool.gateway for network in bridges for pool in network.pools if pool.gateway)]
+    return Worker(
+        id=info.id,
+        hostname=info.name,
+        gateway=found[0] if found else "",
+        platforms=[platforms.render(platforms.host())],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,12 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
 from api.connection import Connection
-from api.grpc.bounds import SETTINGS_COST, Allowance, Flood
+from api.grpc.bounds import SETTINGS_COST, Allowance, Flood, Frames
 from api.grpc.stream import Stream
+from api.preface import PREFACE
 
 _log = logging.getLogger(__name__)
+logging.getLogger("hpack").setLevel(logging.INFO)  # it tells each header that goes by
 
 MAX_STREAMS: Final = 512  # at a time; clients wait for one to end
 _MAX_HEADERS: Final = 64 * 1024  # bytes, decoded
@@ -49,6 +51,7 @@ class Http2(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._allowance = Allowance(asyncio.get_running_loop().time)
+        self._frames = Frames(len(PREFACE) if accept is not None else 0)
         self.closed = asyncio.Event()
         connection.server.streams.add(self)
 
@@ -63,6 +66,11 @@ class Http2(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Frames of the peer."""
         if self.closed.is_set():
+            return
+        if not self._frames.feed(data):
+            _log.debug("a frame that is too large")
+            self._h2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
+            self.end()
             return
         try:
             for event in self._h2.receive_data(data):
@@ -126,9 +134,9 @@ class Http2(asyncio.Protocol):
         await self._writable.wait()
         self._require_open()
 
-    def sent_data(self) -> None:
-        """A frame of data went out."""
-        self._allowance.earn()
+    def sent_data(self, size: int) -> None:
+        """So many bytes of data are to go out."""
+        self._allowance.earn(size)
         self.flush()
 
     def end(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from api.grpc.connection import Http2
 
 Headers = list[tuple[str, str]]
+
+_FRAME: Final = 64 * 1024  # bytes: however much a peer takes at once, what is queued for it stays small
 
 
 class Stream:
@@ -60,9 +62,9 @@ class Stream:
                 self._window.clear()
                 await self._window.wait()
                 continue
-            self._send(self._h2.send_data, self.number, bytes(view[:room]))
-            view = view[room:]
-            self._connection.sent_data()
+            part, view = bytes(view[:room]), view[room:]
+            self._send(self._h2.send_data, self.number, part)
+            self._connection.sent_data(len(part))
 
     def send_headers(self, headers: Sequence[tuple[str, str]], *, end: bool = False) -> None:
         """The first headers of an answer, or those after its data."""
@@ -142,7 +144,7 @@ class Stream:
             window = self._h2.local_flow_control_window(self.number)
         except StreamClosedError as error:
             raise ConnectionResetError("the call has ended") from error
-        return max(0, min(window, self._h2.max_outbound_frame_size))
+        return max(0, min(window, self._h2.max_outbound_frame_size, _FRAME))
 
     def _require_open(self) -> None:
         if self.error is not None:

@@ -11,8 +11,6 @@ GET /containers/{name}/checkpoints: checkpoints
 POST /containers/{name}/checkpoints: checkpoints
 DELETE /containers/{name}/checkpoints/{checkpoint}: checkpoints
 GET /images/{name}/attestations: attestations
-POST /session: BuildKit sessions
-POST /grpc: BuildKit
 GET /plugins/privileges: plugins
 POST /plugins/pull: plugins
 POST /plugins/{name}/upgrade: plugins

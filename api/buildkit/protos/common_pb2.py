@@ -25,43 +25,47 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n api/buildkit/protos/common.proto\x12\x0fwherry.buildkit\x1a\x19google/protobuf/any.proto\"\x1c\n\x0c\x42ytesMessage\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\x19\n\nDefinition\x12\x0b\n\x03ops\x18\x01 \x03(\x0c\"\xb3\x01\n\x02Op\x12*\n\x06source\x18\x03 \x01(\x0b\x32\x1a.wherry.buildkit.Op.Source\x1a\x80\x01\n\x06Source\x12\x12\n\nidentifier\x18\x01 \x01(\t\x12\x34\n\x05\x61ttrs\x18\x02 \x03(\x0b\x32%.wherry.buildkit.Op.Source.AttrsEntry\x1a,\n\nAttrsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"=\n\x08Platform\x12\x14\n\x0c\x41rchitecture\x18\x01 \x01(\t\x12\n\n\x02OS\x18\x02 \x01(\t\x12\x0f\n\x07Variant\x18\x03 \x01(\t\"E\n\x0f\x42uildkitVersion\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"\x81\x01\n\x08GCPolicy\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x14\n\x0ckeepDuration\x18\x02 \x01(\x03\x12\x15\n\rreservedSpace\x18\x03 \x01(\x03\x12\x0f\n\x07\x66ilters\x18\x04 \x03(\t\x12\x14\n\x0cmaxUsedSpace\x18\x05 \x01(\x03\x12\x14\n\x0cminFreeSpace\x18\x06 \x01(\x03\"\x9a\x02\n\x0cWorkerRecord\x12\n\n\x02ID\x18\x01 \x01(\t\x12\x39\n\x06Labels\x18\x02 \x03(\x0b\x32).wherry.buildkit.WorkerRecord.LabelsEntry\x12,\n\tplatforms\x18\x03 \x03(\x0b\x32\x19.wherry.buildkit.Platform\x12+\n\x08GCPolicy\x18\x04 \x03(\x0b\x32\x19.wherry.buildkit.GCPolicy\x12\x39\n\x0f\x42uildkitVersion\x18\x05 \x01(\x0b\x32 .wherry.buildkit.BuildkitVersion\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"o\n\nSourceInfo\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12/\n\ndefinition\x18\x03 \x01(\x0b\x32\x1b.wherry.buildkit.Definition\x12\x10\n\x08language\x18\x04 \x01(\t\"+\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x11\n\tcharacter\x18\x02 \x01(\x05\"Y\n\x05Range\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.wherry.buildkit.Position\x12&\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.wherry.buildkit.Positionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n api/buildkit/protos/common.proto\x12\x0fwherry.buildkit\x1a\x19google/protobuf/any.proto\"\x1c\n\x0c\x42ytesMessage\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xa4\x01\n\nDefinition\x12\x0b\n\x03ops\x18\x01 \x03(\x0c\x12;\n\x08metadata\x18\x02 \x03(\x0b\x32).wherry.buildkit.Definition.MetadataEntry\x1aL\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.wherry.buildkit.OpMetadata:\x02\x38\x01\"\x0c\n\nOpMetadata\"W\n\x02Op\x12&\n\x06inputs\x18\x01 \x03(\x0b\x32\x16.wherry.buildkit.Input\x12)\n\x06source\x18\x03 \x01(\x0b\x32\x19.wherry.buildkit.SourceOp\"&\n\x05Input\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\x03\"\x1e\n\x08SourceOp\x12\x12\n\nidentifier\x18\x01 \x01(\t\"=\n\x08Platform\x12\x14\n\x0c\x41rchitecture\x18\x01 \x01(\t\x12\n\n\x02OS\x18\x02 \x01(\t\x12\x0f\n\x07Variant\x18\x03 \x01(\t\"E\n\x0f\x42uildkitVersion\x12\x0f\n\x07package\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"\x81\x01\n\x08GCPolicy\x12\x0b\n\x03\x61ll\x18\x01 \x01(\x08\x12\x14\n\x0ckeepDuration\x18\x02 \x01(\x03\x12\x15\n\rreservedSpace\x18\x03 \x01(\x03\x12\x0f\n\x07\x66ilters\x18\x04 \x03(\t\x12\x14\n\x0cmaxUsedSpace\x18\x05 \x01(\x03\x12\x14\n\x0cminFreeSpace\x18\x06 \x01(\x03\"\x9a\x02\n\x0cWorkerRecord\x12\n\n\x02ID\x18\x01 \x01(\t\x12\x39\n\x06Labels\x18\x02 \x03(\x0b\x32).wherry.buildkit.WorkerRecord.LabelsEntry\x12,\n\tplatforms\x18\x03 \x03(\x0b\x32\x19.wherry.buildkit.Platform\x12+\n\x08GCPolicy\x18\x04 \x03(\x0b\x32\x19.wherry.buildkit.GCPolicy\x12\x39\n\x0f\x42uildkitVersion\x18\x05 \x01(\x0b\x32 .wherry.buildkit.BuildkitVersion\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"N\n\x06Status\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12%\n\x07\x64\x65tails\x18\x03 \x03(\x0b\x32\x14.google.protobuf.Any\"o\n\nSourceInfo\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12/\n\ndefinition\x18\x03 \x01(\x0b\x32\x1b.wherry.buildkit.Definition\x12\x10\n\x08language\x18\x04 \x01(\t\"+\n\x08Position\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x11\n\tcharacter\x18\x02 \x01(\x05\"Y\n\x05Range\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.wherry.buildkit.Position\x12&\n\x03\x65nd\x18\x02 \x01(\x0b\x32\x19.wherry.buildkit.Positionb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'api.buildkit.protos.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OP_SOURCE_ATTRSENTRY']._loaded_options = None
-  _globals['_OP_SOURCE_ATTRSENTRY']._serialized_options = b'8\001'
+  _globals['_DEFINITION_METADATAENTRY']._loaded_options = None
+  _globals['_DEFINITION_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_WORKERRECORD_LABELSENTRY']._loaded_options = None
   _globals['_WORKERRECORD_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_BYTESMESSAGE']._serialized_start=80
   _globals['_BYTESMESSAGE']._serialized_end=108
-  _globals['_DEFINITION']._serialized_start=110
-  _globals['_DEFINITION']._serialized_end=135
-  _globals['_OP']._serialized_start=138
-  _globals['_OP']._serialized_end=317
-  _globals['_OP_SOURCE']._serialized_start=189
-  _globals['_OP_SOURCE']._serialized_end=317
-  _globals['_OP_SOURCE_ATTRSENTRY']._serialized_start=273
-  _globals['_OP_SOURCE_ATTRSENTRY']._serialized_end=317
-  _globals['_PLATFORM']._serialized_start=319
-  _globals['_PLATFORM']._serialized_end=380
-  _globals['_BUILDKITVERSION']._serialized_start=382
-  _globals['_BUILDKITVERSION']._serialized_end=451
-  _globals['_GCPOLICY']._serialized_start=454
-  _globals['_GCPOLICY']._serialized_end=583
-  _globals['_WORKERRECORD']._serialized_start=586
-  _globals['_WORKERRECORD']._serialized_end=868
-  _globals['_WORKERRECORD_LABELSENTRY']._serialized_start=823
-  _globals['_WORKERRECORD_LABELSENTRY']._serialized_end=868
-  _globals['_STATUS']._serialized_start=870
-  _globals['_STATUS']._serialized_end=948
-  _globals['_SOURCEINFO']._serialized_start=950
-  _globals['_SOURCEINFO']._serialized_end=1061
-  _globals['_POSITION']._serialized_start=1063
-  _globals['_POSITION']._serialized_end=1106
-  _globals['_RANGE']._serialized_start=1108
-  _globals['_RANGE']._serialized_end=1197
+  _globals['_DEFINITION']._serialized_start=111
+  _globals['_DEFINITION']._serialized_end=275
+  _globals['_DEFINITION_METADATAENTRY']._serialized_start=199
+  _globals['_DEFINITION_METADATAENTRY']._serialized_end=275
+  _globals['_OPMETADATA']._serialized_start=277
+  _globals['_OPMETADATA']._serialized_end=289
+  _globals['_OP']._serialized_start=291
+  _globals['_OP']._serialized_end=378
+  _globals['_INPUT']._serialized_start=380
+  _globals['_INPUT']._serialized_end=418
+  _globals['_SOURCEOP']._serialized_start=420
+  _globals['_SOURCEOP']._serialized_end=450
+  _globals['_PLATFORM']._serialized_start=452
+  _globals['_PLATFORM']._serialized_end=513
+  _globals['_BUILDKITVERSION']._serialized_start=515
+  _globals['_BUILDKITVERSION']._serialized_end=584
+  _globals['_GCPOLICY']._serialized_start=587
+  _globals['_GCPOLICY']._serialized_end=716
+  _globals['_WORKERRECORD']._serialized_start=719
+  _globals['_WORKERRECORD']._serialized_end=1001
+  _globals['_WORKERRECORD_LABELSENTRY']._serialized_start=956
+  _globals['_WORKERRECORD_LABELSENTRY']._serialized_end=1001
+  _globals['_STATUS']._serialized_start=1003
+  _globals['_STATUS']._serialized_end=1081
+  _globals['_SOURCEINFO']._serialized_start=1083
+  _globals['_SOURCEINFO']._serialized_end=1194
+  _globals['_POSITION']._serialized_start=1196
+  _globals['_POSITION']._serialized_end=1239
+  _globals['_RANGE']._serialized_start=1241
+  _globals['_RANGE']._serialized_end=1330
 # @@protoc_insertion_point(module_scope)

@@ -22,7 +22,7 @@ from tests.unit.api.samples import running
 ANY_NUMBER = 1 << 30  # of a descriptor
 ON_BOTH_LOOPS = {
     *("test_accepting", "test_attach_ws", "test_boundary", "test_hijack", "test_listeners"),
-    *("test_server", "test_streams"),
+    *("test_grpc", "test_server", "test_streams"),
 }
 VERSION = "29.7.2+wherry.0.1.0"
 

@@ -538,6 +538,9 @@ class MemoryEngine:
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    builds: Any = None  # nothing is built in memory
+    exporters: Any = None
+    classic: Any = None
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)
