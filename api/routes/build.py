@@ -12,7 +12,7 @@ import errdefs
 from api import gojson
 from api.call import Call
 from api.connection import while_connected
-from api.jsonstream import JSONStream
+from api.jsonstream import CONTENT_TYPE, JSONStream
 from api.routing import Route
 from engine.build.classic import ClassicBuild, StepError
 from engine.build.request import BuildRequest
@@ -89,7 +89,7 @@ class BuildRoutes:
         if not build_id:
             raise errdefs.InvalidArgument("build ID not provided")
         self._builds.cancel(build_id)
-        return web.Response()
+        return web.Response(headers={"Content-Type": CONTENT_TYPE})
 
 
 class _Held:
@@ -171,7 +171,7 @@ def _limits(call: Call) -> Limits:
         cpu_quota=_number(call, "cpuquota"),
         cpuset_cpus=call.query.text("cpusetcpus"),
         cpuset_mems=call.query.text("cpusetmems"),
-        shm_size=call.query.integer("shmsize") or 0,
+        shm_size=_shm_size(call),
         ulimits=_json(call, "ulimits", list[Ulimit], "error reading ulimit settings") or [],
         cgroup_parent=call.query.text("cgroupparent"),
     )
@@ -183,6 +183,14 @@ def _number(call: Call, name: str) -> int:
         return call.query.integer(name) or 0
     except errdefs.InvalidArgument:
         return 0
+
+
+def _shm_size(call: Call) -> int:
+    try:
+        return call.query.integer("shmsize") or 0
+    except errdefs.InvalidArgument as error:
+        text = error.message.partition(": ")[2].replace("Atoi", "ParseInt")
+        raise errdefs.InvalidArgument(text) from None
 
 
 def _network(mode: str) -> str:

@@ -17,6 +17,7 @@ from engine.build.plan.plan import Step
 from engine.build.request import BuildRequest
 from engine.build.results import BuildError, Result
 from engine.build.run.failure import StepFailed
+from engine.build.source import DockerfileError
 from engine.build.steps import ContextSource, Files, Run, Vertex
 from engine.build.telling import Telling
 from engine.ids import short
@@ -27,6 +28,7 @@ from engine.images.reference import Reference
 from engine.progress import Progress
 from engine.registry.credentials import Credentials
 
+_NO_INSTRUCTIONS = "file with no instructions"
 _MISSING = re.compile(r'"(?P<path>[^"]*)": not found')
 
 
@@ -116,6 +118,10 @@ class Classic:
                 if failure.source is not None and failure.positions:
                     await telling.tell_first(failure.source, failure.positions[0])
                 raise _worded(failure, None) from failure
+            except DockerfileError as failure:
+                if failure.message == _NO_INSTRUCTIONS:
+                    failure = DockerfileError(f"failed to parse {request.filename}: {failure.message}")
+                raise failure from None
             try:
                 result = await self._executed(planned, sources, telling)
             except BuildError as failure:

@@ -1,5 +1,6 @@
 """The config of an image whose steps are done: its layers, and a history with times. Pure."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import msgspec
 
 from engine.build.plan.plan import SOURCES, Entry
 from engine.build.plan.stage import copied
-from engine.build.steps import Vertex
+from engine.build.steps import Copy, Files, Vertex
 from engine.images import timestamps
 from engine.images.config import History, ImageConfig, RootFS
 from engine.version import ENGINE
@@ -69,7 +70,15 @@ def _sources(entry: Entry, made: Made) -> str:
     """What was copied, as the classic builder tells it: by its digest."""
     done = made.done.get(entry.vertex) if entry.vertex else None
     digests = [each.removeprefix("sha256:") for each in done.contents] if done else []
-    return f"file:{digests[0]}" if len(digests) == 1 else f"multi:{','.join(digests)}"
+    if len(digests) == 1:
+        return f"multi:{digests[0]}" if _number(entry.vertex) > 1 else f"file:{digests[0]}"
+    return f"multi:{hashlib.sha256(','.join(digests).encode()).hexdigest()}"
+
+
+def _number(vertex: Vertex | None) -> int:
+    """How many sources a step copies."""
+    actions = vertex.operation.actions if vertex and isinstance(vertex.operation, Files) else ()
+    return sum(len(each.sources) for each in actions if isinstance(each, Copy))
 
 
 def _timed(history: Sequence[History]) -> list[History]:

@@ -5,6 +5,7 @@ A line that nothing meets in a run of the whole suite fails it (`test_whole.py`)
 
 from tests.peer.accepted import (
     archive,
+    builds,
     containers,
     everywhere,
     host_config,
@@ -19,6 +20,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     *everywhere.LINES,
     *containers.LINES,
     *archive.LINES,
+    *builds.LINES,
     *host_config.LINES,
     *images.LINES,
     *networks.LINES,
