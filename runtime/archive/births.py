@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 
 from errdefs import SystemFailure
 from runtime.archive.forker import Forker
@@ -36,17 +36,21 @@ class Births:
         finally:
             self._working -= 1
             if not self._working:
-                self._idle = asyncio.get_running_loop().call_later(self._patience, self._forker.let_go)
+                self._idle = asyncio.get_running_loop().call_later(self._patience, self._let_go)
+
+    def _let_go(self) -> None:
+        """Nobody has worked for a while."""
+        self._forker.let_go()
 
     async def _born(
-        self, opened: AsyncExitStack, passed: Sequence[int]
+        self, opened: ExitStack | AsyncExitStack, passed: Sequence[int] = ()
     ) -> tuple[int, socket.socket, socket.socket]:
         """A worker's descriptor, its control socket and the one for its archive; it gets `passed`, too.
 
         One that does not come, as the server has died, is asked for once more.
         """
         for _ in range(_BIRTHS):
-            async with AsyncExitStack() as tried:
+            with ExitStack() as tried:
                 control, theirs = (tried.enter_context(end) for end in _pair())
                 data, its_data = (tried.enter_context(end) for end in _pair())
                 await self._forker.order([theirs.fileno(), its_data.fileno(), *passed])
@@ -55,7 +59,7 @@ class Births:
                 pidfd = await _introduced(control)
                 if pidfd >= 0:
                     tried.callback(os.close, pidfd)
-                    opened.push_async_callback(tried.pop_all().aclose)
+                    opened.callback(tried.pop_all().close)
                     return pidfd, control, data
             await self._forker.failed()
         raise SystemFailure(f"cannot copy: no process came to do it{await self._forker.why()}")

@@ -1,9 +1,8 @@
 """The process that forks the workers of builds: `python -I -m runtime.copying.server`. All is loaded, so that one is
 there at once.
 
-Descriptor 3 is the daemon's socket (SOCK_SEQPACKET): each message brings a worker's control socket, a descriptor for
-an archive, and the directories that its order is about. As with runtime.archive.server there is no reply, and all end
-with the daemon.
+Descriptor 3 is the daemon's socket (SOCK_SEQPACKET): each message brings a worker's control socket and a descriptor for
+an archive. As with runtime.archive.server there is no reply, and all end with the daemon.
 """
 
 import gc
@@ -17,7 +16,7 @@ from runtime.layers import confine
 from runtime.shim import descriptors
 
 _DAEMON = 3
-_MESSAGE, _MOST = 16, 253  # SCM_MAX_FD
+_MESSAGE, _MOST = 16, 2
 
 
 def main() -> None:
@@ -48,8 +47,8 @@ def _become_worker(daemon: socket.socket, fds: list[int]) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it waits for its own
         daemon.close()
         gc.enable()
-        control, data, *passed = fds
-        worker.run(socket.socket(fileno=control), data, passed)
+        control, data = fds
+        worker.run(socket.socket(fileno=control), data)
     except BaseException:  # noqa: BLE001  the top frame of the process
         sys.__excepthook__(*sys.exc_info())
         os._exit(1)

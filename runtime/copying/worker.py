@@ -1,8 +1,8 @@
 """One order of a build: the process that does it, and then ends.
 
-It speaks on its control socket as runtime.archive.worker does: a descriptor of itself first, then it takes an order,
-one line of JSON, and answers with one: {"done": value} or {"error": {"kind": …, "message": …}}. It gets open
-directories, of which the first becomes its root; into the others it goes by descriptors, each as the root of its
+It speaks on its control socket as runtime.archive.worker does: a descriptor of itself first. Then it waits for a byte
+with open directories and a line of JSON, its order, and answers with a line, {"done": value} or {"error": {"kind": …,
+"message": …}}. The first directory becomes its root; into the others it goes by descriptors, each as the root of its
 paths. Nothing of any of them is ever executed, and Python imports nothing any more.
 """
 
@@ -20,9 +20,11 @@ from runtime.copying import changes, digests
 from runtime.copying.order import Selection, decode
 from runtime.layers import confine
 from runtime.layers.limits import DEFAULT
+from runtime.shim import descriptors
 
 _MAX_ORDER = 256 << 20  # bytes: the heredocs of a step
 _DESCRIPTORS = 1024
+_DIRECTORIES = 253  # SCM_MAX_FD
 # The fault of whoever wrote the Dockerfile or made its files; all others are the host's.
 # fmt: off
 _REFUSED = frozenset((
@@ -32,10 +34,13 @@ _REFUSED = frozenset((
 # fmt: on
 
 
-def run(control: socket.socket, data: int, passed: Sequence[int]) -> None:
-    """Do one order; the process ends with it."""
+def run(control: socket.socket, data: int) -> None:
+    """Do one order, or none if the socket closes; the process ends with it."""
     socket.send_fds(control, [b"."], [pidfd := os.pidfd_open(os.getpid())])
     os.close(pidfd)
+    begun, passed = descriptors.receive(control, 1, _DIRECTORIES)
+    if not begun:
+        return
     lines = control.makefile("rb")
     order = json.loads(lines.readline(_MAX_ORDER))
     try:

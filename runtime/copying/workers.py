@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import select
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -20,19 +22,58 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class _Worker(Copy):
+    """One worker, born but not yet asked for anything."""
+
+    def __init__(self, opened: ExitStack, pidfd: int, control: socket.socket, data: socket.socket) -> None:
+        """`opened` holds all of the descriptors."""
+        self._opened = opened
+        self._control = control
+        self._poll = select.poll()
+        self._poll.register(pidfd, select.POLLIN)
+        super().__init__(pidfd, asyncio.StreamReader(), data)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended: its server may have."""
+        return not self._poll.poll(0)
+
+    @asynccontextmanager
+    async def ordered(self, order: dict[str, Any], directories: Sequence[int]) -> AsyncGenerator[None, None]:
+        """Give it its order; after the block it is gone."""
+        async with AsyncExitStack() as opened:
+            opened.callback(self._opened.close)
+            self._messages, writer = await asyncio.open_unix_connection(
+                sock=self._control.dup(), limit=_MAX_LINE
+            )
+            opened.callback(writer.close)
+            opened.push_async_callback(self.end)
+            with suppress(OSError):  # it has gone: what it said is still to be read
+                socket.send_fds(self._control, [b"."], directories)
+                writer.write(json.dumps(order).encode() + b"\n")
+                await writer.drain()
+            yield
+
     async def answer(self) -> Any:
         """Wait for its end; what it tells, or its failure."""
         return await self._next("done")
+
+    def drop(self) -> None:
+        """Ask nothing of it: it ends."""
+        self.kill()
+        self._opened.close()
 
 
 class Workers(Births):
     """Makes them. Every order raises NotFound and InvalidArgument for files that are not as it says or are hostile, and
     SystemFailure for the host's faults; what was done until then stays. When cancelled, its process is ended.
+
+    While there is work one more is born ahead, so that the next order need not wait for it.
     """
 
     def __init__(self) -> None:
         """No process is there before the first order."""
         super().__init__("runtime.copying.server", _PATIENCE)
+        self._ahead: asyncio.Task[_Worker] | None = None
 
     async def change(
         self, root: Path, sources: Sequence[Path], actions: Sequence[Action], epoch: int | None = None
@@ -69,19 +110,57 @@ class Workers(Births):
     ) -> AsyncGenerator[_Worker, None]:
         if len(directories) > _MOST:
             raise InvalidArgument(f"a step cannot copy from more than {_MOST - 1} sources")
-        async with AsyncExitStack() as opened:
-            opened.enter_context(self._at_work())
-            with ExitStack() as passed:
-                fds = [_open(passed, directory) for directory in directories]
-                pidfd, control, data = await self._born(opened, fds)
-            messages, writer = await asyncio.open_unix_connection(sock=control.dup(), limit=_MAX_LINE)
-            opened.callback(writer.close)
-            worker = _Worker(pidfd, messages, data)
-            opened.push_async_callback(worker.end)
-            with suppress(ConnectionError):  # it has gone: what it said is still to be read
-                writer.write(json.dumps(order).encode() + b"\n")
-                await writer.drain()
-            yield worker
+        with self._at_work(), ExitStack() as passed:
+            fds = [_open(passed, directory) for directory in directories]
+            worker = await self._taken()
+            async with worker.ordered(order, fds):
+                passed.close()
+                yield worker
+
+    async def _taken(self) -> _Worker:
+        """A worker; the next one is on its way."""
+        while (ahead := self._ahead) is not None:
+            await asyncio.wait([ahead])
+            if self._ahead is ahead:
+                self._ahead = None
+                break
+        else:
+            ahead = None
+        worker = None
+        if ahead is not None and ahead.exception() is None:
+            worker = ahead.result()
+            if not worker.alive:
+                worker.drop()
+                worker = None
+        if worker is None:
+            worker = await self._new()
+        if self._ahead is None:
+            self._ahead = asyncio.get_running_loop().create_task(self._new())
+        return worker
+
+    async def _new(self) -> _Worker:
+        with ExitStack() as opened:
+            pidfd, control, data = await self._born(opened)
+            return _Worker(opened.pop_all(), pidfd, control, data)
+
+    def _let_go(self) -> None:
+        if self._ahead is not None and self._ahead.done():
+            self._forget(self._ahead)
+            self._ahead = None
+        super()._let_go()
+
+    def _forget(self, ahead: "asyncio.Task[_Worker]") -> None:
+        if not ahead.cancelled() and ahead.exception() is None:
+            ahead.result().drop()
+
+    async def close(self) -> None:
+        """Let the server end, and workers with it."""
+        if (ahead := self._ahead) is not None:
+            self._ahead = None
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            self._forget(ahead)
+        await super().close()
 
 
 def _open(opened: ExitStack, directory: Path) -> int:
