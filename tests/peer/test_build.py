@@ -141,15 +141,6 @@ def test_refusals(both: Both, case: str) -> None:
 
 
 OLD_QUERIES: tuple[Asked, ...] = (
-    {},
-    {"platform": "linux/amd64"},
-    {"q": 1},
-    {"target": "nope"},
-    {"labels": "x"},
-)
-
-
-OLD_QUERIES: tuple[Asked, ...] = (
     *({}, {"platform": "linux/amd64"}, {"q": 1}),
     *({"target": "nope"}, {"labels": "x"}),
 )
