@@ -19,21 +19,17 @@ class Unsettled:
     """
 
     def __init__(self, directory: Path) -> None:
-        """The directory is made with the first mark."""
+        """The directory is there before the first mark."""
         self._directory = directory
         self._named: set[str] = set()
         self._lock = threading.Lock()
 
     def left(self) -> list[str]:
         """The names of which a former run left marks."""
-        try:
-            return os.listdir(self._directory)
-        except FileNotFoundError:
-            return []
+        return os.listdir(self._directory)
 
     def mark(self, name: str) -> None:
         """Before something gets the name. OSError when the disk refuses."""
-        self._directory.mkdir(exist_ok=True, mode=0o700)
         (self._directory / name).touch(0o600)
 
     def named(self, name: str) -> None:

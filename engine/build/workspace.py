@@ -101,7 +101,7 @@ class Workspaces:
         self._packer.close()
 
     async def sweep(self) -> None:
-        """Unmount what a crash left of any step, and remove its files; before snapshots are swept."""
+        """Unmount what a crash left of any step, and remove its files; before snapshots are swept, and any step is."""
         await asyncio.to_thread(_sweep, self._directory)
 
     @asynccontextmanager
@@ -171,7 +171,8 @@ class Workspaces:
 
     async def unchanged(self, ref: Ref, holds: Holds) -> Layer:
         """A layer that changes nothing, held. Ref's layers must be held."""
-        await holds.blobs.put(self._content, END)
+        if not await holds.blobs.take(_EMPTY):
+            await holds.blobs.put(self._content, END)
         key, chain_id = f"{_KEY}{secrets.token_hex(8)}", config.chain_id(ref.chain_id, _EMPTY)
         try:
             await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
@@ -240,8 +241,7 @@ class Workspaces:
 
 def _make(root: Path, identity: Identity) -> None:
     """The way to the root of a container with an identity is open to it."""
-    for directory in (root.parent, root):
-        directory.mkdir(0o711 if identity.remapped else 0o700, parents=True, exist_ok=True)
+    root.mkdir(0o711 if identity.remapped else 0o700)
 
 
 def _sweep(directory: Path) -> None:
@@ -251,3 +251,4 @@ def _sweep(directory: Path) -> None:
             unmount(Path(entry.target))
     if not any(entry.target.startswith(inside) for entry in mountinfo()):
         shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(0o711, exist_ok=True)

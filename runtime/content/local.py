@@ -50,7 +50,8 @@ class LocalContentStore:
 
     def _prepare(self) -> None:
         root = self._ingests.parent
-        for directory in (root, self._ingests, self._retained, self._blobs.parent, self._blobs):
+        own = (self._ingests, self._retained, self._blobs.parent, self._blobs, root / "unsettled")
+        for directory in (root, *own):
             directory.mkdir(exist_ok=True, mode=0o700)
         for directory, name in ((self._ingests, _INGEST), (self._retained, _RETAINED), (self._blobs, _BLOB)):
             for stranger in set(os.listdir(directory)) - {file.name for file in _files(directory, name)}:

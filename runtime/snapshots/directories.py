@@ -59,7 +59,8 @@ class DirectorySnapshotter(ABC):
         return snapshotter
 
     def _load(self) -> None:
-        for directory in (self._root, self._root / "tmp", *(self._root / kind for kind in Kind)):
+        own = ("tmp", "unsettled", *Kind)
+        for directory in (self._root, *(self._root / name for name in own)):
             directory.mkdir(exist_ok=True, mode=0o700)
         spread(self._root / "tmp")  # where all of them are made
         for name in self._unsettled.left():
