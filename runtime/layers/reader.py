@@ -82,12 +82,27 @@ class Source:
             self._at += step
             count -= step
 
+    def pad(self, count: int) -> None:
+        """Pass over the padding after a file's bytes, which may be missing at the end of the stream: the docker CLI
+        sends such archives where it adds a Dockerfile, and Go's reader takes them.
+        """
+        self.position += count
+        while count and (self._at < len(self._chunk) or self._more()):
+            step = min(count, len(self._chunk) - self._at)
+            self._at += step
+            count -= step
+
     def _next(self) -> None:
+        if not self._more():
+            raise InvalidArgument("the archive is truncated")
+
+    def _more(self) -> bool:
         chunk = next(self._chunks, None)
         if chunk is None:
-            raise InvalidArgument("the archive is truncated")
+            return False
         self._chunk = chunk
         self._at = 0
+        return True
 
     def drain(self) -> None:
         """Read to the end: what follows an archive still counts for its digest."""
@@ -105,11 +120,12 @@ def entries(source: Source, limit: int) -> Iterator[Header]:
         count += 1
         if count > limit:
             raise InvalidArgument(f"the archive has more than {limit} entries")
-        padded = header.size + -header.size % BLOCK
-        end = source.position + padded
+        padding = -header.size % BLOCK
+        end = source.position + header.size
         if header.type != _VOLUME:
             yield header
         source.skip(end - source.position)
+        source.pad(padding)
 
 
 def _next_entry(source: Source) -> Header | None:

@@ -57,6 +57,16 @@ async def test_an_archive_in_any_compression(contexts: Contexts, compression: st
     assert not directory.exists()
 
 
+async def test_an_archive_that_ends_with_its_last_file(contexts: Contexts) -> None:
+    """The docker CLI sends such ones for `-f` outside of the context: neither padding nor an end."""
+    data = archive(Dockerfile=b"FROM scratch")
+    async with contexts.from_tar(chunks(data[: 512 + len(b"FROM scratch")])) as directory:
+        assert (directory / "Dockerfile").read_text() == "FROM scratch"
+    with pytest.raises(InvalidArgument, match="truncated"):
+        async with contexts.from_tar(chunks(data[: 512 + 5])):
+            pass
+
+
 BROKEN = {
     "no archive": b"no archive" * 1000,
     "cut off": gzip.compress(archive(a=os.urandom(100_000)))[:50_000],
