@@ -52,7 +52,8 @@ def at(*positions: Position) -> Iterator[None]:
     """Tell where the argument was that turned out to be invalid in the block, unless that was told."""
     try:
         yield
-    except DockerfileError:
+    except DockerfileError as error:
+        error.positions = error.positions or positions
         raise
     except errdefs.InvalidArgument as error:
         raise DockerfileError(error.message, *positions) from error

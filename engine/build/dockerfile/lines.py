@@ -91,7 +91,8 @@ class _Reader:
             if text or more:
                 self._statement(start, text, more=more)
         if not self._found.statements:
-            raise DockerfileError("file with no instructions", Position(1, max(1, self._number)))
+            last = max(1, self._number)
+            raise DockerfileError("file with no instructions", Position(last, last))
         return self._found
 
     def _take(self) -> str | None:

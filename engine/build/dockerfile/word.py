@@ -163,7 +163,8 @@ class Word:
         if colon:
             modifier += self._next()
         if modifier[-1:] not in _MODIFIERS or modifier in (":#", ":%"):
-            raise errdefs.InvalidArgument(f"unsupported modifier ({modifier}) in substitution")
+            shown = modifier if self._at <= len(self._word) else f"{modifier}\ufffd"  # Go's end of a text
+            raise errdefs.InvalidArgument(f"unsupported modifier ({shown}) in substitution")
         word = self._inner("}", raw_escapes=modifier in ("#", "%"))
         if modifier in ("#", "%"):
             value = self._value(name) or ""

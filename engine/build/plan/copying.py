@@ -50,7 +50,7 @@ def copy(stage: Stage, instruction: Transfer, origin: Vertex, epoch: int | None)
     for source in instruction.sources:
         sources.actions.append(_action(sources, instruction, source, origin, pattern))
     for file in instruction.files:
-        content = expand_text(file.content, stage.variables) if file.expand else file.content
+        content = expand_text(file.chomped, stage.variables) if file.expand else file.chomped
         sources.actions.append(
             MakeFile(
                 destination=destination,

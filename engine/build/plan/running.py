@@ -106,9 +106,8 @@ def _command(stage: Stage, instruction: Run, inputs: _Inputs) -> tuple[list[str]
         whole = line + "".join(f"\n{each.content}{each.name}" for each in instruction.heredocs)
         return [*stage.shell, whole], ""
     about = f" ({_summary(first.content)})"
-    if first.content.startswith("#!"):
-        return [_script(first, inputs)], about
-    return [*stage.shell, first.chomped], about
+    script = _script(first, inputs) if first.chomped.startswith("#!") else first.chomped
+    return [*stage.shell, script], about
 
 
 def _script(heredoc: Heredoc, inputs: _Inputs) -> str:

@@ -329,7 +329,7 @@ def test_a_bad_instruction_says_why_and_where(text: str, message: str) -> None:
     ("text", "message", "first", "last"),
     [
         ("", "the Dockerfile cannot be empty", 1, 1),
-        ("# a\n\n", "file with no instructions", 1, 2),
+        ("# a\n\n", "file with no instructions", 2, 2),
         ("ARG a", "dockerfile contains no stages to build", 1, 1),
         ("\nRUN a", "no build stage in current context", 2, 2),
         ("FROM a\nRUN <<E \\\n x\nb", "unterminated heredoc", 2, 4),

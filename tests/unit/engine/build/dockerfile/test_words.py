@@ -76,11 +76,11 @@ def test_a_word_is_expanded(word: str, value: str) -> None:
     [
         ("'a", "unexpected end of statement while looking for matching single-quote"),
         ('"a', "unexpected end of statement while looking for matching double-quote"),
-        ("${A", "unsupported modifier () in substitution"),
+        ("${A", "unsupported modifier (\ufffd) in substitution"),
         ("${", "syntax error: missing '}'"),
         ("${}", "syntax error: bad substitution"),
         ("${:-a}", "syntax error: bad substitution"),
-        ("${A:", "unsupported modifier (:) in substitution"),
+        ("${A:", "unsupported modifier (:\ufffd) in substitution"),
         ("${A:=b}", "unsupported modifier (:=) in substitution"),
         ("${A:#b}", "unsupported modifier (:#) in substitution"),
         ("${A:-b", "syntax error: missing '}'"),
