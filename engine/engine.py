@@ -9,7 +9,7 @@ from pathlib import Path
 
 import errdefs
 from engine import faults, userns_remap
-from engine.build.assembly import open_building, workspaces_of
+from engine.build.assembly import Building, open_building, workspaces_of
 from engine.build.builds import Builds
 from engine.build.cache_prune import BuildCache
 from engine.build.classic import Classic
@@ -110,6 +110,7 @@ class Engine:
     registry: Registry
     system: System
     disk: Disk
+    _building: Building
     _collector: Collector
     _machinery: Machinery
     _store: ContainerStore
@@ -137,6 +138,7 @@ class Engine:
         )
         self.pushes.configure(at_once=reloaded.config.max_concurrent_uploads)
         self._collector.configure(reloaded.config.image_gc)
+        self._building.configure(reloaded.config.builder)
         await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
@@ -224,7 +226,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         container_prune=ContainerPrune(containers, events),
         image_prune=ImagePrune(images, events),
         network_prune=NetworkPrune(networks, events),
-        build_cache=BuildCache(cache, images.workshop, config.data_root / "build" / "cache"),
+        build_cache=building.cache,
         filesystem=Filesystem(machinery, store, lives, announcer, images),
         archives=Archives(machinery, store, lives, announcer, workers),
         images=images,
@@ -252,6 +254,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
             events,
         ),
         disk=Disk(config.data_root),
+        _building=building,
         _collector=collector,
         _machinery=machinery,
         _store=store,

@@ -72,6 +72,10 @@ class Control:
         """A build, from its beginning to its end; a client that goes away ends it."""
         del call
         _require_served(request)
+        self._builds.require_granted(
+            insecure=requests.INSECURE in request.Entitlements,
+            host_network=requests.HOST_NETWORK in request.Entitlements,
+        )
         job = Job(request, self._builds, self._exporters, self._sessions, self._results)
         with self._jobs.begun(request.Ref, job):
             async with self._recorded(request, job.entry) as answers:
@@ -143,9 +147,5 @@ def _require_served(request: control_pb2.SolveRequest) -> None:
     requests.refuse_definition(request.HasField("Definition") and bool(request.Definition.ops))
     if request.SourcePolicy:
         raise errdefs.Unsupported("source policies are not supported")
-    if requests.INSECURE in request.Entitlements:
-        raise errdefs.Forbidden(
-            "granting entitlement security.insecure is not allowed by build daemon configuration"
-        )
     if request.Frontend:
         requests.require_frontend(request.Frontend, request.FrontendAttrs)

@@ -6,16 +6,19 @@ from functools import partial
 
 from engine.build.base_images import Shelf
 from engine.build.builds import Builds
+from engine.build.cache_prune import BuildCache
 from engine.build.classic import Classic
 from engine.build.classic_limits import require_limits
 from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
+from engine.build.keeping import Keeping
 from engine.build.run.caches import CacheMounts
 from engine.build.run.runner import Runner
 from engine.build.solver.records import CacheStore
 from engine.build.solver.step import Tools
 from engine.build.workspace import Workspaces
+from engine.config.builder import BuilderConfig
 from engine.containers.machinery import Machinery
 from engine.containers.store import ContainerStore
 from engine.images.pull import Pulls
@@ -32,6 +35,13 @@ class Building:
     exporters: Exporters
     classic: Classic
     contexts: Contexts
+    cache: BuildCache
+    keeping: Keeping
+
+    def configure(self, config: BuilderConfig) -> None:
+        """Go by this from now on."""
+        self.builds.configure(config)
+        self.keeping.configure(config)
 
 
 def workspaces_of(machinery: Machinery) -> Workspaces:
@@ -69,7 +79,10 @@ async def open_building(
         runner=Runner(machinery, workspaces, caches, containers),
     )
     shelf = Shelf(store=workshop.store, pulls=pulls, registry=registry, cache=cache)
-    builds = Builds(tools, shelf, contexts)
+    build_cache = BuildCache(cache, workshop, root / "cache")
+    keeping = Keeping(build_cache, root, machinery.config.builder)
+    stack.push_async_callback(keeping.close)
+    builds = Builds(tools, shelf, contexts, machinery.config.builder, keeping.grown)
     stack.push_async_callback(builds.close)
     exporters = Exporters(workshop, workspaces, pulls, pushes, registry)
     return Building(
@@ -77,4 +90,6 @@ async def open_building(
         exporters=exporters,
         classic=Classic(builds, exporters, contexts, machinery.images, partial(require_limits, machinery)),
         contexts=contexts,
+        cache=build_cache,
+        keeping=keeping,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,7 @@ from engine.build.solver.step import Tools
 from engine.build.solver.work import Outcome, Work
 from engine.build.source import DockerfileError, SourceFile
 from engine.build.steps import Vertex
+from engine.config.builder import BuilderConfig
 from engine.images import platforms
 from engine.images.config import ImageConfig
 
@@ -61,12 +62,31 @@ class Planned:
 class Builds:
     """The builds of this engine."""
 
-    def __init__(self, tools: Tools, shelf: Shelf, contexts: Contexts) -> None:
+    def __init__(
+        self, tools: Tools, shelf: Shelf, contexts: Contexts, config: BuilderConfig, grown: Callable[[], None]
+    ) -> None:
+        """`grown` is told of the cache."""
+        self._config = config
+        self._grown = grown
         self._tools = tools
         self._shelf = shelf
         self._contexts = contexts
         self._solver = Solver(tools)
         self._flushing: set[asyncio.Task[None]] = set()
+
+    def configure(self, config: BuilderConfig) -> None:
+        """Grant what this says from now on."""
+        self._config = config
+
+    def require_granted(self, *, insecure: bool, host_network: bool) -> None:
+        """Pass if builds may be granted these. Forbidden, in BuildKit's words, otherwise."""
+        wanted = [("security.insecure", insecure and not self._config.insecure)]
+        wanted.append(("network.host", host_network and not self._config.host_network))
+        for name, refused in wanted:
+            if refused:
+                raise errdefs.Forbidden(
+                    f"granting entitlement {name} is not allowed by build daemon configuration"
+                )
 
     async def close(self) -> None:
         """When no build goes on any more: write down what the cache got."""
@@ -111,6 +131,7 @@ class Builds:
             yield planned
 
     async def _plan(self, request: BuildRequest, inputs: Inputs, images: BaseImages, work: Work) -> Planned:
+        self.require_granted(insecure=request.insecure, host_network=False)
         aims = _aims(request)
         source = await inputs.dockerfile()
         try:
@@ -174,6 +195,7 @@ class Builds:
     async def _flush(self) -> None:
         try:
             await self._tools.store.flush(self._tools.workspaces.settle)
+            self._grown()
         except errdefs.WherryError as error:
             _log.warning(
                 "the build cache could not be written down, and is lost at the next start: %s", error

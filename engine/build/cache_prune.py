@@ -1,9 +1,11 @@
 """The build cache as people see it: what it takes, and removal of what is not needed (`docker builder du`, `prune`)."""
 
 import asyncio
+import heapq
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,7 +89,13 @@ class BuildCache:
             raise errdefs.InvalidArgument(f"failed to prune build cache: {error.message}") from None
 
     async def prune(self, wanted: Wanted) -> Pruned:
-        """Remove what is wanted and nobody works with. Conflict while another prune does."""
+        """Remove what is wanted and nobody works with, and tell it. Conflict while another prune does."""
+        pruned = await self.reclaim(wanted)
+        await self._workshop.events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
+        return pruned
+
+    async def reclaim(self, wanted: Wanted) -> Pruned:
+        """As `prune`, without an event."""
         with self._turn:
             everything = self.usage()
             means = cache_filters.matching(wanted.filters)
@@ -96,7 +104,6 @@ class BuildCache:
             pruned = Pruned(select(candidates, wanted, time.time_ns(), _size(everything), free))
             await self._cache.remove(pruned.ids)
             await self._let_go([each.record for each in pruned.records])
-        await self._workshop.events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
     async def _let_go(self, records: Iterable[Record]) -> None:
@@ -123,12 +130,31 @@ def select(candidates: Sequence[Usage], wanted: Wanted, now: int, total: int, fr
     if kept is None:
         return idle
     gone: list[Usage] = []
-    for each in sorted(idle, key=lambda each: (each.record.used, each.record.uses)):
+    for each in _oldest_first(idle):
         if total <= kept:
             break
         gone.append(each)
         total -= _size([each])
     return gone
+
+
+def _oldest_first(usages: Sequence[Usage]) -> Iterator[Usage]:
+    """By their last use; but what others stand on, which is of no use without it, only after those."""
+    by_id = {each.record.id: each for each in usages}
+    above = Counter(each.record.parent for each in usages)
+    ready = [_ranked(each) for each in usages if not above[each.record.id]]
+    heapq.heapify(ready)
+    while ready:
+        each = by_id[heapq.heappop(ready)[-1]]
+        yield each
+        parent = each.record.parent
+        above[parent] -= 1
+        if parent in by_id and not above[parent]:
+            heapq.heappush(ready, _ranked(by_id[parent]))
+
+
+def _ranked(usage: Usage) -> tuple[int, int, str]:
+    return usage.record.used, usage.record.uses, usage.record.id
 
 
 def kept_bytes(wanted: Wanted, total: int, free: int) -> int | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from engine.config.builder import BuilderConfig
 from engine.config.image_gc import ImageGC
 from engine.config.values import RuntimePath
 from engine.containers.config import Ulimit
@@ -50,6 +51,7 @@ class Config:
     max_concurrent_downloads: int
     max_concurrent_uploads: int
     max_download_attempts: int
+    builder: BuilderConfig
     image_gc: ImageGC | None  # None: images go only when somebody removes them
     http_proxy: str = field(repr=False)  # "" for none; may have a password
     https_proxy: str = field(repr=False)

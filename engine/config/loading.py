@@ -183,6 +183,7 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         max_concurrent_downloads=settings["max-concurrent-downloads"],
         max_concurrent_uploads=settings["max-concurrent-uploads"],
         max_download_attempts=settings["max-download-attempts"],
+        builder=settings["builder"],
         image_gc=settings["image-gc"],
         **_proxies(settings),
         cdi_spec_dirs=tuple(filter(None, settings["cdi-spec-dirs"])),

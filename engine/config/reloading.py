@@ -12,7 +12,7 @@ RELOADABLE = frozenset(
         *("debug", "log_level", "labels", "insecure_registries", "shutdown_timeout", "runtimes"),
         *("registry_mirrors", "max_concurrent_downloads", "max_concurrent_uploads", "max_download_attempts"),
         *("default_runtime", "log_driver", "log_opts", "default_shm_size", "default_ulimits", "notices"),
-        *("authorization_plugins", "image_gc"),
+        *("authorization_plugins", "builder", "image_gc"),
     }
 )
 

@@ -21,6 +21,7 @@ class Kind(Enum):
     RUNTIMES = auto()
     ULIMITS = auto()
     IMAGE_GC = auto()
+    BUILDER = auto()
     ADDRESS = auto()  # of IP
     POOLS = auto()  # of addresses
     OPTIONS = auto()  # by driver
@@ -165,6 +166,7 @@ _USED = [
         Kind.TEXT,
         "Whether published ports obey the host's firewall: see docs/firewall.md",
     ),
+    _used("", "builder", Kind.BUILDER, "The build cache and what builds may ask for: see docs/building.md"),
     _used("", "image-gc", Kind.IMAGE_GC, "Images that make room by themselves: see docs/image-gc.md"),
     _used("init", "init", Kind.BOOL, "Run an init in containers that do not say otherwise"),
     _used("insecure-registry", "insecure-registries", Kind.LIST, "Registry that may be used without TLS"),
@@ -224,7 +226,7 @@ _USED = [
 _NEEDLESS = [
     *_needless("live-restore", Kind.BOOL, "containers always survive the daemon"),
     *_needless("storage-driver", Kind.TEXT, "there is one, chosen by the filesystem", "s"),
-    *_needless("feature:features builder", Kind.OPAQUE, "there is nothing to choose"),
+    *_needless("feature:features", Kind.OPAQUE, "there is nothing to choose"),
     *_needless(
         "containerd containerd-namespace containerd-plugins-namespace :containerd-plugin-namespace",
         Kind.TEXT,

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import errdefs
-from engine.config import image_gc, networking
+from engine.config import builder, image_gc, networking
 from engine.config.settings import Kind, Setting
 from engine.containers.config import Ulimit
 
@@ -33,6 +33,7 @@ EMPTY: dict[Kind, Any] = {
     Kind.RUNTIMES: {},
     Kind.ULIMITS: {},
     Kind.IMAGE_GC: None,
+    Kind.BUILDER: builder.BuilderConfig(),
     Kind.ADDRESS: "",
     Kind.POOLS: (),
     Kind.OPTIONS: {},
@@ -256,6 +257,7 @@ _FROM_FILE: dict[Kind, Callable[[Any], Any]] = {
     Kind.RUNTIMES: _file_runtimes,
     Kind.ULIMITS: _file_limits,
     Kind.IMAGE_GC: image_gc.from_file,
+    Kind.BUILDER: lambda value: builder.from_file(value, parse_size),
     Kind.ADDRESS: lambda value: _address(_file_text(value), f"invalid IP address: {value}"),
     Kind.POOLS: networking.pools_of_file,
     Kind.OPTIONS: networking.options_of_file,

@@ -178,7 +178,7 @@ def _require_no_circle(stages: Sequence[Node]) -> None:
             if any(need is above for above, _ in within):
                 raise DockerfileError(
                     f"circular dependency detected on stage: {within[0][0].shown}",
-                    *(each.position for _, each in within),
+                    within[0][1].position,
                 )
             visit(need, within)
 

@@ -118,3 +118,15 @@ def test_filters_that_cannot_be(given: str, text: str) -> None:
 def test_terms_that_are_none(text: str) -> None:
     with pytest.raises(errdefs.InvalidArgument, match="parse error"):
         matching([text])
+
+
+def test_what_others_stand_on_goes_after_them() -> None:
+    base = Usage(
+        record=Record(id="base", size=10, created=0, used=NOW - 3 * HOUR), in_use=False, shared=False
+    )
+    above = Record(id="above", parent="base", size=10, created=0, used=NOW - 2 * HOUR)
+    other = Record(id="other", size=10, created=0, used=NOW - HOUR)
+    usages = [base, *(Usage(record=each, in_use=False, shared=False) for each in (above, other))]
+    taken = [each.record.id for each in select(usages, Wanted(max_used=1), NOW, 30, 0)]
+    assert taken == ["above", "base", "other"]
+    assert [each.record.id for each in select(usages, Wanted(max_used=20), NOW, 30, 0)] == ["above"]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import errdefs
 from engine.config import Answered, Config, RuntimePath, load, reload
+from engine.config.builder import BuilderConfig, Policy
 from engine.config.file import parse
 from engine.config.hosts import parse_host
 from engine.config.image_gc import ImageGC
@@ -490,3 +491,33 @@ def test_published_ports_obey_the_firewall_when_the_file_says_so(tmp_path: Path)
     told.write_text('{"published-ports": "somehow"}')
     with pytest.raises(errdefs.InvalidArgument, match="invalid published-ports \\(somehow\\)"):
         load(["--config-file", str(told)])
+
+
+def test_builder(written: Written) -> None:
+    assert _load().builder == BuilderConfig()
+    argv = written({"builder": {"gc": {"enabled": False, "defaultKeepStorage": "2GB"}}})
+    assert load(argv).builder == BuilderConfig(gc=False, keep=2 << 30)
+    policy = {"keepStorage": "1MB", "filter": ["unused-for=48h", "type=regular"], "all": True}
+    written({"builder": {"gc": {"policy": [policy]}, "entitlements": {"security-insecure": True}}})
+    found = load(argv).builder
+    assert found.insecure
+    assert found.policies == (
+        Policy(keep=1 << 20, unused=48 * 3600 * 10**9, filters=("type=regular",), all=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        ([], "must be an object"),
+        ({"size": 1}, 'has no setting "size"'),
+        ({"gc": {"enabled": "yes"}}, '"enabled" must be true or false'),
+        ({"gc": {"defaultKeepStorage": 5}}, '"defaultKeepStorage" must be a size'),
+        ({"gc": {"policy": {}}}, '"policy" must be a list'),
+        ({"gc": {"policy": [{"filter": ["x"]}]}}, '"filter" must be a list of texts'),
+        ({"gc": {"policy": [{"filter": ["until=soon"]}]}}, "soon"),
+    ],
+)
+def test_bad_builder(written: Written, value: object, complaint: str) -> None:
+    with pytest.raises(errdefs.InvalidArgument, match=complaint):
+        load(written({"builder": value}))
