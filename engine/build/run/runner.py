@@ -33,15 +33,7 @@ from runtime.spec.user import User, resolve
 from runtime.task import Task
 from runtime.task_values import Attach, Exit, Runtime, TaskRequest
 
-STEPS = (
-    "mounts",
-    "network",
-    "bundle",
-    "created",
-    "started",
-    "ended",
-    "cleaned",
-)  # where crash tests kill a step
+STEPS = ("mounts", "network", "bundle", "created", "started", "ended")  # where crash tests kill a step
 _RUNC = "runc"
 _NOT_RUN = 1  # what runc exits with when it cannot start a command
 _OWN_FILES = ("/etc/resolv.conf", "/etc/hosts")

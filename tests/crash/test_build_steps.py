@@ -1,0 +1,104 @@
+"""kill -9 in the middle of a build: after the next start nothing of it is there, and the same build works."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.build import workspace
+from engine.build.run import runner
+from tests.crash.dying import is_killed_by
+from tests.daemon import Wherryd
+from tests.roots import make_root
+
+pytestmark = pytest.mark.root
+
+POINTS = [*(f"build.{step}" for step in workspace.STEPS), *(f"run.{step}" for step in runner.STEPS)]
+SECRET = b"a secret that is on no disk"
+DOCKERFILE = """\
+FROM busybox
+RUN --mount=type=secret,id=key --mount=type=bind,target=/context,rw --mount=type=tmpfs,target=/t \\
+    wc -c < /run/secrets/key > /told; touch /context/x /t/x; (sleep 1000 &); sleep 0.3
+COPY marker /copied
+"""
+
+
+@pytest.fixture
+def context() -> Iterator[Path]:
+    """What is built."""
+    root = make_root()
+    (root / "Dockerfile").write_text(DOCKERFILE)
+    (root / "marker").write_text("marker")
+    (root / "secret").write_bytes(SECRET)
+    yield root
+    for path in root.iterdir():
+        path.unlink()
+    root.rmdir()
+
+
+@pytest.fixture(autouse=True)
+def as_before(mortal: Wherryd) -> Iterator[None]:
+    """After the test the stores are as they were; workers that wait for the next build end with the daemon."""
+    before = kept(mortal)
+    yield
+    mortal.docker("builder", "prune", "-af")
+    assert kept(mortal) == before
+    mortal.restart()
+
+
+def build(mortal: Wherryd, context: Path) -> None:
+    secret = f"id=key,src={context}/secret"
+    mortal.docker("build", "--secret", secret, "-t", "made", str(context))
+
+
+def kept(mortal: Wherryd) -> set[str]:
+    """Everything that is kept for good, but for databases and logs."""
+    places = ("content", "snapshots", "build")
+    paths = (path for place in places for path in (mortal.data_root / place).glob("*/*"))
+    blobs = (mortal.data_root / "content/blobs/sha256").iterdir()
+    return {str(path.relative_to(mortal.data_root)) for path in (*paths, *blobs)}
+
+
+def holding_secret(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and SECRET in path.read_bytes()]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed(mortal: Wherryd, context: Path, point: str) -> None:
+    before = kept(mortal)
+    mortal.dies_at(point)
+    is_killed_by(mortal, lambda: build(mortal, context))
+    assert kept(mortal) == before
+    assert not list((mortal.exec_root / "build").glob("*"))
+    assert not holding_secret(mortal.root)
+    build(mortal, context)
+    assert mortal.docker("run", "--rm", "made", "cat", "/told", "/copied").stdout == f"{len(SECRET)}\nmarker"
+    mortal.docker("rmi", "made")
+
+
+def test_killed_while_a_command_runs(mortal: Wherryd, context: Path) -> None:
+    """Its process outlives the daemon, whatever kills that, and ends with the next start."""
+    before = kept(mortal)
+    (context / "Dockerfile").write_text("FROM busybox\nRUN touch /f; exec sleep 1234.5\n")
+    is_killed_by(mortal, lambda: killing(mortal, context))
+    assert kept(mortal) == before
+    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"1234.5" in content(path)]
+
+
+def killing(mortal: Wherryd, context: Path) -> None:
+    """Build, and kill the daemon once the command runs."""
+    worker = threading.Thread(target=lambda: mortal.docker("build", str(context), check=False), daemon=True)
+    worker.start()
+    while not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"sleep\0001234.5" in content(path)]:
+        time.sleep(0.02)
+    mortal.kill9()
+    worker.join()
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
