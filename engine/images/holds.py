@@ -48,9 +48,9 @@ class BlobHolds:
         return freed
 
     async def take(self, digest: str, held: list[str]) -> bool:
-        """Hold a blob if it is there, whoever made it."""
+        """Hold a blob if it is there, whoever made it. What others hold is there."""
         async with self._turn:
-            if not await self._content.exists(digest):
+            if digest not in self._held and not await self._content.exists(digest):
                 return False
             self.keep(digest, held)
             return True

@@ -49,7 +49,7 @@ class ImageWriter:
         self, built: Built, layers: list[Layer], held: BlobSession, inline: bytes = b""
     ) -> Image:
         """The image with all of its content stored and held, in no list and without a name."""
-        candidate = _candidate(built, layers, inline=inline)
+        candidate = _candidate(built, _raw(built, inline), layers)
         return await self._workshop.registrar.documents(candidate, layers, held)
 
     async def record(
@@ -62,20 +62,42 @@ class ImageWriter:
         inline: bytes = b"",
     ) -> Image:
         """The image in the store, under those names. `tagged` is now in Unix nanoseconds, `parent` an image's id."""
+        raw = _raw(built, inline)
         async with self._workshop.blobs.session() as held, self._workshop.layers.session() as chain:
+            if (known := await self._known(config.digest_of(raw), names, held, tagged)) is not None:
+                return known
             for each in built.ref.layers:
                 chain.hold(each.chain_id)
             layers = await self.layers(built.ref, held)
-            candidate = _candidate(built, layers, inline=inline, parent=parent, tagged=tagged)
+            candidate = _candidate(built, raw, layers, parent=parent, tagged=tagged)
             return await self._workshop.registrar.record("build", candidate, layers, names, held)
+
+    async def _known(
+        self, image_id: str, names: Sequence[Reference], held: BlobSession, tagged: int
+    ) -> Image | None:
+        """The image as it is here, if it has those names already: nothing waits for the disk then."""
+        store = self._workshop.store
+        async with store.lock(image_id):
+            known = store.find(image_id)
+            if known is None or not {name.familiar for name in names} <= set(known.references):
+                return None
+            if not await self._workshop.registrar.is_whole(known, held):
+                return None
+            again = msgspec.structs.replace(known, last_tagged=max(known.last_tagged, tagged))
+            return await store.save(again, durable=False)
+
+
+def _raw(built: Built, inline: bytes) -> bytes:
+    """The document of the config, with what it tells of the steps that made its layers."""
+    raw = config.encode(built.config)
+    if not inline:
+        return raw
+    return msgspec.json.encode({**msgspec.json.decode(raw), INLINE_CACHE: inline}, order="deterministic")
 
 
 def _candidate(
-    built: Built, layers: Sequence[Layer], *, inline: bytes, parent: str = "", tagged: int = 0
+    built: Built, raw: bytes, layers: Sequence[Layer], *, parent: str = "", tagged: int = 0
 ) -> Candidate:
-    raw = config.encode(built.config)
-    if inline:
-        raw = msgspec.json.encode({**msgspec.json.decode(raw), INLINE_CACHE: inline}, order="deterministic")
     return Candidate(
         raw_config=raw,
         config=built.config,
