@@ -172,7 +172,7 @@ def _limits(call: Call) -> Limits:
         cpuset_cpus=call.query.text("cpusetcpus"),
         cpuset_mems=call.query.text("cpusetmems"),
         shm_size=_shm_size(call),
-        ulimits=_json(call, "ulimits", list[Ulimit], "error reading ulimit settings") or [],
+        ulimits=_json(call, "ulimits", list[Ulimit], "error reading ulimit settings") or (),
         cgroup_parent=call.query.text("cgroupparent"),
     )
 

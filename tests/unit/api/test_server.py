@@ -175,9 +175,10 @@ async def test_long_filters_fit_in_the_request_line(served: Served) -> None:
 
 
 async def test_unbuilt_endpoints_say_so_by_name(served: Served) -> None:
-    status, body = await served.ask("POST", "/v1.44/build")
+    status, body = await served.ask("POST", "/v1.44/containers/box/checkpoints")
     assert status == 501
-    assert body["message"] == "builds: not supported by this version of wherry (POST /build)"
+    text = "checkpoints: not supported by this version of wherry (POST /containers/{name}/checkpoints)"
+    assert body["message"] == text
 
 
 async def test_swarm_is_answered_as_outside_a_swarm(served: Served) -> None:

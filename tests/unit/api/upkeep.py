@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from engine.build.cache_filters import Usage
 from engine.build.cache_prune import Pruned, Wanted
+from engine.build.classic import ClassicBuild
 from engine.containers import prune as containers
 from engine.containers.config import HostConfig
 from engine.containers.stats import Sample, Watch
 from engine.filters import Filters
 from engine.images import prune as images
+from engine.progress import Message, Progress
 
 
 @dataclass
@@ -75,6 +78,29 @@ class MemoryNetworkPrune:
 
     async def prune(self, filters: Filters) -> list[str]:
         return self.pruned
+
+
+@dataclass
+class MemoryClassic:
+    """Notes what is asked, says `says`, and fails with `failure` or gives an id."""
+
+    says: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+    asked: list[ClassicBuild] = field(default_factory=list)
+    contexts: list[bytes] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    async def build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Progress) -> str:
+        self.asked.append(asked)
+        self.contexts.append(b"".join([chunk async for chunk in archive]))
+        for text in self.says:
+            await progress(Message(stream=text))
+        if self.failure is not None:
+            raise self.failure
+        return "sha256:" + "5" * 64
+
+    def cancel(self, build_id: str) -> None:
+        self.cancelled.append(build_id)
 
 
 @dataclass
