@@ -92,7 +92,7 @@ class Ground:
         """The calling end of a connection that begins with HTTP/2."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_unix_connection(asyncio.Protocol, self.path)
-        owner = cast("Connection", _Owner())
+        owner = cast("Connection", Owner())
         taken = Http2(owner, transport)
         transport.set_protocol(taken)
         taken.begin(b"")
@@ -116,7 +116,7 @@ class Ground:
                 await writer.wait_closed()
 
 
-class _Owner:
+class Owner:
     """What a connection of the client's needs of the HTTP layer's."""
 
     def __init__(self) -> None:
