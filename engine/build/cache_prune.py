@@ -112,7 +112,7 @@ class BuildCache:
             if record.layers:
                 await self._workshop.layers.release(record.layers[-1].chain_id)
             await self._workshop.blobs.drop([*record.blobs, *(layer.blob for layer in record.layers)])
-            if record.directory:
+            if record.directory and not self._cache.in_use(record.id):  # else its last user removes it
                 with suppress(FileNotFoundError):
                     await asyncio.to_thread(shutil.rmtree, self._directory / record.directory)
 

@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from engine.build.solver.records import CACHE_MOUNT, CacheStore, Record
 from engine.build.steps import RunMount
 from engine.volumes.copy_up import size_of
 from runtime import tree
-from runtime.settled import settled
+from runtime.settled import settled, whole
 from runtime.spec.identity import HOST, Identity
 
 _SHARED, _LOCKED = "shared", "locked"
@@ -79,18 +79,20 @@ class CacheMounts:
 
         `origin` names the content that a new one gets by `fill`, "" for none. SystemFailure when the disk fails.
         """
-        name, use = await self._claim(_purpose(mount, origin), mount.sharing)
-        try:
-            async with use.lock:
-                record = await self._record(name, mount, fill, args)
-            with self._store.using([record.id]):
+        with ExitStack() as held:
+            name, use = await self._claim(_purpose(mount, origin), mount.sharing, held)
+            try:
+                async with use.lock:
+                    record = self._recorded(name) or await self._record(name, mount, fill, args)
+                held.enter_context(self._store.using([record.id]))
+                await self._store.touch(record.id)
                 yield self._directory / name
-            self._measure(record.id)
-        finally:
-            self._release(name, use)
+                self._measure(record.id)
+            finally:
+                await whole(self._release(name, use))
 
-    async def _claim(self, purpose: str, sharing: str) -> tuple[str, _Use]:
-        """Have a directory that is there, or the name of a new one."""
+    async def _claim(self, purpose: str, sharing: str, held: ExitStack) -> tuple[str, _Use]:
+        """Have a directory that is there, `held` so that no prune takes it from now on, or the name of a new one."""
         while True:
             used = [name for name in self._uses if name.startswith(purpose)]
             for name in used:
@@ -98,26 +100,31 @@ class CacheMounts:
                 if sharing == _SHARED == use.sharing:
                     use.steps += 1
                     return name, use
-            there = {each.directory for each in self._store.all() if each.directory.startswith(purpose)}
-            free = sorted(there - self._uses.keys())
+            there = {
+                each.directory: each.id for each in self._store.all() if each.directory.startswith(purpose)
+            }
+            free = sorted(there.keys() - self._uses.keys())
             if free or not used or sharing != _LOCKED:
                 name = free[0] if free else f"{purpose}-{secrets.token_hex(4)}"
+                held.enter_context(self._store.using([there[name]] if free else []))
                 self._uses[name] = _Use(sharing)
                 return name, self._uses[name]
             await self._freed.wait()
 
-    def _release(self, name: str, use: _Use) -> None:
+    async def _release(self, name: str, use: _Use) -> None:
         use.steps -= 1
-        if not use.steps:
-            del self._uses[name]
-            freed, self._freed = self._freed, asyncio.Event()
-            freed.set()
+        if use.steps:
+            return
+        del self._uses[name]
+        freed, self._freed = self._freed, asyncio.Event()
+        freed.set()
+        if self._recorded(name) is None:  # it was pruned meanwhile, or never whole
+            await asyncio.to_thread(tree.remove, self._directory / name)
+
+    def _recorded(self, name: str) -> Record | None:
+        return next((record for record in self._store.all() if record.directory == name), None)
 
     async def _record(self, name: str, mount: RunMount, fill: Fill | None, args: Sequence[str]) -> Record:
-        for record in self._store.all():
-            if record.directory == name:
-                await self._store.touch(record.id)
-                return record
         try:
             await settled(self._make, name, mount, fill)
         except OSError as error:
@@ -138,7 +145,6 @@ class CacheMounts:
 
     def _make(self, name: str, mount: RunMount, fill: Fill | None) -> None:
         directory = self._directory / name
-        tree.remove(directory)  # of a step that was cancelled before its record was there
         directory.mkdir(0o700)
         if fill is not None:
             fill(directory)

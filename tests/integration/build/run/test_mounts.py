@@ -209,6 +209,20 @@ async def test_locked_cache_is_waited_for(bench: Bench) -> None:
     assert len(bench.cache.all()) == 1
 
 
+async def test_cache_that_is_pruned_while_it_is_used(bench: Bench) -> None:
+    cache = mount("cache", "/c")
+    step = bench.begin("touch /c/old; echo on; sleep 1; ls /c", mounts=[cache])
+    await until(lambda: bench.text(1) == "on\n")
+    (record,) = bench.cache.all()
+    await bench.cache.remove([record.id])
+    assert await bench.tell("ls /c; touch /c/new", mounts=[mount("cache", "/c", sharing="private")]) == ""
+    await step
+    assert bench.text(1) == "old\n"
+    directory = bench.daemon.data_root / "build/bench"
+    await until(lambda: len(list(directory.iterdir())) == 1)
+    assert await bench.tell("ls /c", mounts=[cache]) == "new\n"
+
+
 async def test_cache_without_record_goes_at_boot(bench: Bench) -> None:
     await bench.run("touch /c/f", mounts=[mount("cache", "/c")])
     directory = bench.daemon.data_root / "build/bench"
