@@ -146,21 +146,14 @@ class CacheStore:
         await self._database.write(write)
 
     async def touch(self, record_id: str) -> None:
-        """Note that a record was of use; written at most once a minute."""
+        """Note that a record was of use; it is written down at a `flush`, at most once a minute."""
         record, now = self._records.get(record_id), time.time_ns()
         if record is None:
             return
-        used = msgspec.structs.replace(record, used=now, uses=record.uses + 1)
-        self._records[record_id] = used
-        if now - self._noted.get(record_id, record.used) > _USE_IS_NOTED:
+        used = self._records[record_id] = msgspec.structs.replace(record, used=now, uses=record.uses + 1)
+        if record_id in self._unwritten or now - self._noted.get(record_id, record.used) > _USE_IS_NOTED:
             self._noted[record_id] = now
-            raw = msgspec.json.encode(used)
-            await self._database.write(
-                lambda connection: connection.execute(
-                    "UPDATE build_cache SET record = ? WHERE id = ?", (raw, record_id)
-                ),
-                durable=False,
-            )
+            self._unwritten[record_id] = used
 
     async def remove(self, record_ids: Iterable[str]) -> None:
         """Commit the end of records; what they kept is their caller's to let go of."""

@@ -42,19 +42,24 @@ class Solver:
     async def _vertex(
         self, vertex: Vertex, tasks: dict[Vertex, asyncio.Task[Outcome]], work: Work
     ) -> Outcome:
-        inputs = [await _input(each, tasks, work) for each in vertex.inputs]
-        started = time.time_ns()
-        await work.told(vertex, started=started)
+        others = [await _input(each, tasks, work) for each in vertex.inputs[1:]]
+        step = Step(self._tools, vertex, others, work)
+        started = 0
         try:
-            outcome = await Step(self._tools, vertex, inputs, work).run()
+            await step.look()
+            if vertex.inputs:
+                step.root = await _input(vertex.inputs[0], tasks, work)
+            started = time.time_ns()
+            await work.told(vertex, started=started)
+            outcome = await step.run()
         except asyncio.CancelledError:
-            with suppress(Exception):
-                async with asyncio.timeout(_LAST_WORDS):
-                    await work.told(
-                        vertex, started=started, completed=time.time_ns(), error="context canceled"
-                    )
+            if started:
+                await _given_up(vertex, started, work)
             raise
+        except BuildError:
+            raise  # of an input
         except errdefs.WherryError as error:
+            started = started or time.time_ns()
             await work.told(vertex, started=started, completed=time.time_ns(), error=error.message)
             raise BuildError(
                 error.message,
@@ -65,6 +70,12 @@ class Solver:
         work.outcomes[vertex] = outcome
         await work.told(vertex, started=started, completed=time.time_ns(), cached=outcome.cached)
         return outcome
+
+
+async def _given_up(vertex: Vertex, started: int, work: Work) -> None:
+    with suppress(Exception):
+        async with asyncio.timeout(_LAST_WORDS):
+            await work.told(vertex, started=started, completed=time.time_ns(), error="context canceled")
 
 
 async def _input(vertex: Vertex, tasks: dict[Vertex, asyncio.Task[Outcome]], work: Work) -> Outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import errdefs
 from engine.build.files.copier import Copier
-from engine.build.refs import Layer, Output, Ref, Tree
+from engine.build.refs import SCRATCH, Layer, Output, Ref, Tree
 from engine.build.run.runner import Runner
 from engine.build.solver import keys
 from engine.build.solver.executable import require_executable
@@ -50,13 +50,26 @@ class Tools:
 
 
 class Step:
-    """One vertex, its inputs done."""
+    """One vertex, of which the inputs beside the root are done. `root` is to be there before it is run."""
 
-    def __init__(self, tools: Tools, vertex: Vertex, inputs: Sequence[Outcome], work: Work) -> None:
+    def __init__(self, tools: Tools, vertex: Vertex, others: Sequence[Outcome], work: Work) -> None:
         self._tools = tools
         self._vertex = vertex
-        self._inputs = inputs
+        self._others = others
         self._work = work
+        self._contents: list[str] = []
+        self.root = Outcome(output=SCRATCH)
+
+    @property
+    def _inputs(self) -> list[Outcome]:
+        return [self.root, *self._others]
+
+    async def look(self) -> None:
+        """Digest what it takes from its other inputs, for which the root is not needed."""
+        async with AsyncExitStack() as stack:
+            views = _Views(self._tools.workspaces, self._inputs, stack)
+            for take in keys.taken(self._vertex.operation):
+                self._contents.append(await self._content(take, views))
 
     async def run(self) -> Outcome:
         """What comes of it. Errors are worded as BuildKit does."""
@@ -69,18 +82,15 @@ class Step:
             return Outcome(output=Tree(await work.sources.context(operation.name, digest)))
         if isinstance(operation, UrlSource | GitSource):
             return Outcome(output=Tree(await work.sources.fetch(operation, digest)))
-        return await self._made(operation, self._inputs[0].ref)
+        return await self._made(operation, self.root.ref)
 
     async def _made(self, operation: Files | Run, root: Ref) -> Outcome:
-        async with AsyncExitStack() as stack:
-            views = _Views(self._tools.workspaces, self._inputs, stack)
-            contents = [await self._content(take, views) for take in keys.taken(operation)]
-        key = keys.key_of(operation, root, contents)
+        key = keys.key_of(operation, root, self._contents)
         if not self._vertex.ignore_cache:
-            found = await self._cached(key, root, contents) or await self._imported(key, root, contents)
+            found = await self._cached(key, root) or await self._imported(key, root)
             if found is not None:
                 return found
-        return await self._done(operation, root, contents, key)
+        return await self._done(operation, root, key)
 
     async def _content(self, take: Copy | RunMount, views: "_Views") -> str:
         """The digest of what is copied or mounted; that of layers' files is remembered."""
@@ -107,7 +117,7 @@ class Step:
                 known.popitem(last=False)
         return digest
 
-    async def _cached(self, key: str, root: Ref, contents: Sequence[str]) -> Outcome | None:
+    async def _cached(self, key: str, root: Ref) -> Outcome | None:
         """What the cache has; a record of which something is gone is forgotten."""
         store = self._tools.store
         record = store.find(key)
@@ -120,7 +130,7 @@ class Step:
             await store.remove([record.id])
             return None
         await store.touch(record.id)
-        return self._outcome(record, root, layer, contents, cached=True)
+        return self._outcome(record, root, layer, cached=True)
 
     async def _on(self, root: Ref, record: Record) -> Layer | None:
         """The layer of a record on a root, held; that of a step with `--link` may have been made on another one."""
@@ -133,7 +143,7 @@ class Step:
             return layer
         return await self._tools.workspaces.stack(root, layer, self._work.holds)
 
-    async def _imported(self, key: str, root: Ref, contents: Sequence[str]) -> Outcome | None:
+    async def _imported(self, key: str, root: Ref) -> Outcome | None:
         """What a cache elsewhere has, which is ours as well from then on."""
         for source in self._work.imports:
             found = await source.find(key, root)
@@ -144,7 +154,7 @@ class Step:
             record = self._record(key, root, found.layer, found.created or time.time_ns())
             self._tools.store.add(record)
             self._work.use(self._tools.store, record)
-            return self._outcome(record, root, await self._on(root, record), contents, cached=True)
+            return self._outcome(record, root, await self._on(root, record), cached=True)
         return None
 
     async def _unchanged(self, root: Ref) -> Layer | None:
@@ -153,7 +163,7 @@ class Step:
             return None
         return await self._tools.workspaces.unchanged(root, self._work.holds)
 
-    async def _done(self, operation: Files | Run, root: Ref, contents: Sequence[str], key: str) -> Outcome:
+    async def _done(self, operation: Files | Run, root: Ref, key: str) -> Outcome:
         """Do it, or have it from another build that is at it."""
         await self._work.working(self._vertex)
 
@@ -171,7 +181,7 @@ class Step:
         async with self._tools.shared.join(name, make, self._work.output_of(self._vertex)) as record:
             self._work.use(self._tools.store, record)
             layer = await self._on(root, record)
-        return self._outcome(record, root, layer, contents, cached=False)
+        return self._outcome(record, root, layer, cached=False)
 
     async def _do(
         self, operation: Files | Run, root: Ref, tell: Tell, holds: Holds, stack: AsyncExitStack
@@ -196,23 +206,21 @@ class Step:
             key=key,
             description=self._vertex.name,
             layers=(layer,) if layer else (),
-            parent=self._inputs[0].record,
+            parent=self.root.record,
             root=root.chain_id,
             size=layer.size if layer else 0,
             created=created,
             used=time.time_ns(),
         )
 
-    def _outcome(
-        self, record: Record, root: Ref, layer: Layer | None, contents: Sequence[str], *, cached: bool
-    ) -> Outcome:
+    def _outcome(self, record: Record, root: Ref, layer: Layer | None, *, cached: bool) -> Outcome:
         return Outcome(
             output=root.on_top(layer),
             key=record.key,
             layer=layer,
             cached=cached,
             created=record.created,
-            contents=contents,
+            contents=self._contents,
             record=record.id,
         )
 
