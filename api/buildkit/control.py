@@ -1,5 +1,6 @@
 """BuildKit's Control service: builds, what they tell, the worker, the cache and the history."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
@@ -14,8 +15,9 @@ from api.buildkit.products import Products
 from api.buildkit.protos import control_pb2
 from api.buildkit.sessions import Sessions
 from api.buildkit.worker import BUILDKIT, Worker
+from api.grpc import status
 from api.grpc.server import Call, Method
-from api.grpc.status import RpcError
+from api.grpc.status import Code, RpcError
 
 _SERVICE: Final = "/moby.buildkit.v1.Control/"
 
@@ -71,14 +73,12 @@ class Control:
     async def solve(self, call: Call, request: control_pb2.SolveRequest) -> control_pb2.SolveResponse:
         """A build, from its beginning to its end; a client that goes away ends it."""
         del call
-        _require_served(request)
-        self._builds.require_granted(
-            insecure=requests.INSECURE in request.Entitlements,
-            host_network=requests.HOST_NETWORK in request.Entitlements,
-        )
+        if not request.Ref:
+            raise errdefs.InvalidArgument("a build needs a reference")
         job = Job(request, self._builds, self._exporters, self._sessions, self._results)
         with self._jobs.begun(request.Ref, job):
-            async with self._recorded(request, job.entry) as answers:
+            async with self._recorded(job.entry) as answers:
+                self._require_served(request)
                 answers |= await job.run()
         return control_pb2.SolveResponse(ExporterResponse=answers)
 
@@ -120,32 +120,35 @@ class Control:
         return control_pb2.UpdateBuildHistoryResponse()
 
     @contextlib.asynccontextmanager
-    async def _recorded(
-        self, request: control_pb2.SolveRequest, entry: Entry
-    ) -> AsyncIterator[dict[str, str]]:
-        """Keep the history of a build, unless the client asks for itself alone; its progress ends with the block."""
+    async def _recorded(self, entry: Entry) -> AsyncIterator[dict[str, str]]:
+        """Keep the history of a build; its progress ends with the block."""
         answers: dict[str, str] = {}
         failure: RpcError | None = None
-        if not request.Internal:
-            self._history.add(entry)
+        self._history.add(entry)
         try:
             yield answers
         except RpcError as error:
             failure = error
             raise
+        except errdefs.WherryError as error:
+            failure = status.of_failure(error)
+            raise failure from error
+        except asyncio.CancelledError:
+            failure = RpcError(Code.CANCELLED, "context canceled")
+            raise
         finally:
             entry.ended(answers, failure)
             entry.progress.end()
-            if not request.Internal:
-                self._history.ended(entry)
+            self._history.ended(entry)
 
-
-def _require_served(request: control_pb2.SolveRequest) -> None:
-    """Pass if it can be built at all, before anything begins."""
-    if not request.Ref:
-        raise errdefs.InvalidArgument("a build needs a reference")
-    requests.refuse_definition(request.HasField("Definition") and bool(request.Definition.ops))
-    if request.SourcePolicy:
-        raise errdefs.Unsupported("source policies are not supported")
-    if request.Frontend:
-        requests.require_frontend(request.Frontend, request.FrontendAttrs)
+    def _require_served(self, request: control_pb2.SolveRequest) -> None:
+        """Pass if it can be built at all, before anything begins."""
+        requests.refuse_definition(request.HasField("Definition") and bool(request.Definition.ops))
+        if request.SourcePolicy:
+            raise errdefs.Unsupported("source policies are not supported")
+        self._builds.require_granted(
+            insecure=requests.INSECURE in request.Entitlements,
+            host_network=requests.HOST_NETWORK in request.Entitlements,
+        )
+        if request.Frontend:
+            requests.require_frontend(request.Frontend, request.FrontendAttrs)

@@ -19,6 +19,9 @@ class Builds(Protocol):
     ) -> AbstractAsyncContextManager[Planned]:
         """Read the Dockerfile, and say what is to be done."""
 
+    def require_granted(self, *, insecure: bool, host_network: bool) -> None:
+        """Pass if builds may have these."""
+
     async def execute(self, planned: Planned, imports: Sequence[CacheSource] = ..., /) -> Result:
         """Do it."""
 

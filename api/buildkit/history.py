@@ -15,11 +15,12 @@ _KEPT: Final = 50  # builds; pinned ones stay
 
 
 class Entry:
-    """One build: its record, and what it told."""
+    """One build: its record, and what it told. Hidden ones, by which clients ask what there is, are not listed."""
 
     def __init__(self, request: control_pb2.SolveRequest, progress: Progress) -> None:
         self.progress = progress
         self.active = True
+        self.hidden = request.Internal
         self.record = control_pb2.BuildHistoryRecord(
             Ref=request.Ref,
             Frontend=request.Frontend,
@@ -105,13 +106,13 @@ class History:
         found = [
             entry
             for ref, entry in self._entries.items()
-            if request.Ref in ("", ref) and (entry.active or not request.ActiveOnly)
+            if request.Ref in ("", ref) and (entry.active or not request.ActiveOnly) and not entry.hidden
         ]
         shown = found[-request.Limit :] if request.Limit > 0 else found
         return [_event(control_pb2.STARTED if each.active else control_pb2.COMPLETE, each) for each in shown]
 
     def _tell(self, kind: "control_pb2.BuildHistoryEventType.ValueType", entry: Entry) -> None:
-        for queue in self._events:
+        for queue in [] if entry.hidden else self._events:
             queue.put_nowait(_event(kind, entry))
 
 

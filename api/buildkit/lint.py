@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from engine.build.progress import Finding
 from engine.build.source import Position, SourceFile
 
 _DESCRIBE: Final = "frontend.subrequests.describe"
+_LINE: Final = re.compile(r" \(line [0-9]+\)$")
 _VERSION: Final = "1.0.0"
 
 
@@ -44,8 +46,7 @@ def _lint(source: SourceFile, findings: Sequence[Finding]) -> dict[str, bytes]:
 
 
 def _warning(finding: Finding) -> dict[str, Any]:
-    """`short` is "Rule: what is wrong"."""
-    rule, _, detail = finding.short.partition(": ")
+    rule, detail = _told(finding)
     ranges = [{"start": {"line": first}, "end": {"line": last}} for first, last in finding.lines]
     return {
         "ruleName": rule,
@@ -56,8 +57,14 @@ def _warning(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _text(source: SourceFile, finding: Finding) -> str:
+def _told(finding: Finding) -> tuple[str, str]:
+    """The name of the rule and what is wrong, of "Rule: what is wrong (line 3)"."""
     rule, _, detail = finding.short.partition(": ")
+    return rule, _LINE.sub("", detail)
+
+
+def _text(source: SourceFile, finding: Finding) -> str:
+    rule, detail = _told(finding)
     link = f" - {finding.url}" if finding.url else ""
     excerpt = source.excerpt([Position(first, last) for first, last in finding.lines])
     return f"\nWARNING: {rule}{link}\n{detail}\n{excerpt}\n"

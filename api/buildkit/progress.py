@@ -13,6 +13,7 @@ from engine.build.progress import Event, Finding, Log, Status, VertexState
 from engine.build.source import SourceFile
 
 _KEPT: Final = 4 << 20  # bytes, for those who come late and before those who read slowly hold the build up
+_KEPT_LATER: Final = 256 << 10  # bytes, once it has ended
 _AT_ONCE: Final = 1 << 20  # bytes in one message
 
 
@@ -44,12 +45,8 @@ class Progress:
         self._told.append((message, message.ByteSize()))
         self._size += message.ByteSize()
         self._wake()
-        while self._size > _KEPT and not self._ended:
-            if self._before in self._followers.values():
-                await self._changed.wait()
-            else:
-                self._size -= self._told.popleft()[1]
-                self._before += 1
+        while not self._drop(_KEPT) and not self._ended:
+            await self._changed.wait()
 
     async def know(self, source: SourceFile) -> None:
         """The Dockerfile, of which findings show lines."""
@@ -62,6 +59,7 @@ class Progress:
     def end(self) -> None:
         """Nothing more is told."""
         self._ended = True
+        self._drop(_KEPT_LATER)
         self._wake()
 
     async def follow(self) -> AsyncGenerator[StatusResponse]:
@@ -81,7 +79,15 @@ class Progress:
                     await self._changed.wait()
         finally:
             del self._followers[me]
+            self._drop(_KEPT_LATER if self._ended else _KEPT)
             self._wake()
+
+    def _drop(self, limit: int) -> bool:
+        """Forget the oldest, but for what somebody reads yet; whether no more than that many bytes are left."""
+        while self._size > limit and self._before not in self._followers.values():
+            self._size -= self._told.popleft()[1]
+            self._before += 1
+        return self._size <= limit
 
     def _next(self, follower: object) -> StatusResponse | None:
         start = self._followers[follower] - self._before

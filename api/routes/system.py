@@ -10,6 +10,7 @@ from api.routing import Route
 from api.schema import system as schema
 
 _PING_HEADERS = {
+    "Builder-Version": "2",
     "Cache-Control": "no-cache, no-store, must-revalidate",
     "Content-Type": "text/plain; charset=utf-8",
     "Pragma": "no-cache",

@@ -241,17 +241,18 @@ async def test_findings_wait_for_the_file_whose_lines_they_show() -> None:
 
 async def test_a_result_travels_as_a_graph() -> None:
     demanded: list[str] = []
+    built = cast("Any", object())
 
     async def demand(ref: str) -> None:
         demanded.append(ref)
-        product.result.set_result(Result(images=[cast("Any", "built")]))
+        product.result.set_result(Result(images=[built]))
 
     product = Product(request=asked(), planned=cast("Any", None), session=None, demand=demand)
     products = Products()
     products.add(product)
     inputs = products.inputs({"0-a": Definition.FromString(graph(product.ref).SerializeToString())})
-    assert await inputs["0-a"]() == "built"
-    assert await inputs["0-a"]() == "built"
+    assert await inputs["0-a"]() is built
+    assert await inputs["0-a"]() is built
     assert demanded == [product.ref]
 
 
