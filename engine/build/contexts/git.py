@@ -10,15 +10,19 @@ import base64
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import errdefs
 from engine.build.contexts.repository import Repository
+from engine.build.run import agents
 from engine.build.session import Session
+from engine.build.steps import RunMount
 from engine.registry.hosts import Settings
 from runtime import spawn, tree
 from runtime.paths import open_in_root
+from runtime.spec.identity import HOST
 
 _SECONDS = 1800.0  # of one command
 _SSH = "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
@@ -61,9 +65,14 @@ async def fetch(
     With `keep` there is a .git beside them. InvalidArgument in BuildKit's words for what cannot be had.
     """
     config, work = directory / "config", directory / "checkout"
-    header = await _authorization(repository, session)
+    header = await authorization(repository, session)
     await asyncio.to_thread(_prepare, config, work, _CONFIG + _of_header(repository.remote, header))
-    git = _Git(repository, config, work, settings)
+    async with _agent(repository, directory / "agent", session) as agent:
+        await _check_out(repository, _Git(repository, config, work, settings, agent))
+    return await asyncio.to_thread(_settle, repository, config, work, keep=keep)
+
+
+async def _check_out(repository: Repository, git: "_Git") -> None:
     await git.run("init", "--quiet")
     commit = await git.fetch()
     if repository.checksum and not commit.startswith(repository.checksum):
@@ -71,7 +80,18 @@ async def fetch(
     await git.run("checkout", "--quiet", "--force", "--detach", commit)
     if repository.submodules:
         await git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
-    return await asyncio.to_thread(_settle, repository, config, work, keep=keep)
+
+
+@asynccontextmanager
+async def _agent(repository: Repository, path: Path, session: Session | None) -> AsyncIterator[str]:
+    """Where the client's SSH agent answers, "" if it is not needed or there is none."""
+    asked = RunMount(kind="ssh", target="")
+    by_ssh = not repository.remote.startswith(("https://", "http://", "git://"))
+    if by_ssh and session is not None and await agents.has_agent(asked, session):
+        async with agents.listening(path, asked, session, HOST):
+            yield str(path)
+    else:
+        yield ""
 
 
 def _prepare(config: Path, work: Path, content: str) -> None:
@@ -82,7 +102,7 @@ def _prepare(config: Path, work: Path, content: str) -> None:
     work.chmod(0o755)
 
 
-async def _authorization(repository: Repository, session: Session | None) -> str:
+async def authorization(repository: Repository, session: Session | None) -> str:
     """The header that a remote is shown, "" for none."""
     if repository.authorization is not None:
         return _basic(*repository.authorization)
@@ -113,7 +133,9 @@ def _of_header(remote: str, header: str) -> str:
 class _Git:
     """Runs git for one checkout."""
 
-    def __init__(self, repository: Repository, config: Path, work: Path, settings: Settings) -> None:
+    def __init__(
+        self, repository: Repository, config: Path, work: Path, settings: Settings, agent: str
+    ) -> None:
         self._repository = repository
         self._work = work
         self._environment = {
@@ -125,6 +147,7 @@ class _Git:
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "true",
             "GIT_SSH_COMMAND": _SSH,
+            "SSH_AUTH_SOCK": agent,
             "http_proxy": settings.http_proxy,
             "https_proxy": settings.https_proxy,
             "no_proxy": settings.no_proxy,

@@ -1,13 +1,24 @@
 """Contexts and sources from git repositories, by a git daemon of this machine."""
 
+import asyncio
+import functools
+import http.server
 import os
+import subprocess
+import threading
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from engine.build.contexts import git as fetching
 from engine.build.contexts.contexts import Contexts
+from engine.build.contexts.git import authorization
+from engine.build.contexts.repository import Repository
+from engine.build.given import GivenCredentials
 from engine.build.steps import GitSource
-from errdefs import InvalidArgument
+from errdefs import InvalidArgument, NotFound
 from tests.integration.build.contexts.conftest import git
 
 pytestmark = pytest.mark.root
@@ -92,6 +103,126 @@ async def test_what_is_not_there(contexts: Contexts, repositories: tuple[str, Pa
     with pytest.raises(InvalidArgument, match=r"failed to fetch remote|does not contain ref"):
         async with contexts.git(GitSource(url=f"{url}/{name}"), None):
             pass
+
+
+class Client(GivenCredentials):
+    """A client with a secret, and an agent that answers at a path."""
+
+    def __init__(self, secrets: dict[str, str], agent: str = "") -> None:
+        super().__init__({})
+        self._secrets = secrets
+        self._agent = agent
+
+    async def secret(self, name: str) -> bytes:
+        if name not in self._secrets:
+            raise NotFound(name)
+        return self._secrets[name].encode()
+
+    async def agent(self, name: str) -> bool:
+        return bool(self._agent) and name == "default"
+
+    async def forward_agent(
+        self, name: str, read: Callable[[], Awaitable[bytes]], write: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        answers, asking = await asyncio.open_unix_connection(self._agent)
+
+        async def ask() -> None:
+            while data := await read():
+                asking.write(data)
+            asking.write_eof()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask())
+            while data := await answers.read(1 << 16):
+                await write(data)
+        asking.close()
+
+
+@pytest.fixture
+def guarded(repositories: tuple[str, Path]) -> Iterator[str]:
+    """A server of files that git can read, for user u with password p."""
+    bare = repositories[1] / "bare.git"
+    git(repositories[1], "clone", "-q", "--bare", "x.git", str(bare))
+    git(bare, "update-server-info")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            if self.headers.get("Authorization", "").lower() == f"basic {b64encode(b'u:p').decode()}".lower():
+                super().do_GET()
+            else:
+                self.send_error(401)
+
+    handler = functools.partial(Handler, directory=str(repositories[1]))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}/bare.git?submodules=0"
+        finally:
+            server.shutdown()
+            serving.join()
+
+
+async def test_a_password_of_the_url_and_a_server_without_git(contexts: Contexts, guarded: str) -> None:
+    async with contexts.git(GitSource(url=f"http://u:p@{guarded}", keep_git_dir=True), None) as directory:
+        assert (directory / "f").read_text() == "x.git 2\n"
+        assert "u:p" not in (directory / ".git/config").read_text()
+        assert not [
+            path
+            for path in directory.parent.rglob("*")
+            if path.name == "config" and "dTpw" in path.read_text()
+        ]
+    for url in (f"http://{guarded}", f"http://u:wrong@{guarded}"):
+        with pytest.raises(InvalidArgument, match="failed to fetch remote") as raised:
+            async with contexts.git(GitSource(url=url), None):
+                pass
+        assert "wrong" not in raised.value.message
+
+
+async def test_secrets_are_for_their_hosts_by_https_alone() -> None:
+    secrets = {"GIT_AUTH_TOKEN": "all", "GIT_AUTH_TOKEN.host": "one", "GIT_AUTH_HEADER.other": "Bearer two"}
+    expected = {
+        "https://host/a.git": b"x-access-token:one",
+        "https://host:1/a.git": b"x-access-token:one",
+        "https://third/a.git": b"x-access-token:all",
+    }
+    for remote, shown in expected.items():
+        header = await authorization(Repository(remote=remote), Client(secrets))
+        assert header == f"basic {b64encode(shown).decode()}"
+    assert await authorization(Repository(remote="https://other/a.git"), Client(secrets)) == "Bearer two"
+    for remote in ("http://host/a.git", "git://host/a.git", "git@host:a.git"):
+        assert await authorization(Repository(remote=remote), Client(secrets)) == ""
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[str]:
+    """An SSH agent with a key called "mine"."""
+    path = str(tmp_path / "a")
+    running = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
+    try:
+        subprocess.run(["ssh-keygen", "-q", "-N", "", "-C", "mine", "-f", str(tmp_path / "key")], check=True)
+        environment = {**os.environ, "SSH_AUTH_SOCK": path}
+        subprocess.run(["ssh-add", "-q", str(tmp_path / "key")], env=environment, check=True)
+        yield path
+    finally:
+        running.terminate()
+        running.wait()
+
+
+async def test_the_clients_agent_is_there_for_ssh(
+    contexts: Contexts, agent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here is no server of SSH: what runs in the client's place looks at the agent."""
+    monkeypatch.setattr(fetching, "_SSH", f"ssh-add -l >{tmp_path}/seen; false")
+    for session, seen in ((Client({}, agent), "mine"), (Client({}), "")):
+        with pytest.raises(InvalidArgument, match=r"failed to fetch remote git@host:a\.git"):
+            async with contexts.git(GitSource(url="git@host:a.git"), session):
+                pass
+        assert seen in (tmp_path / "seen").read_text()
+        assert bool(seen) == bool((tmp_path / "seen").read_text())
 
 
 async def test_no_password_is_told(contexts: Contexts) -> None:
