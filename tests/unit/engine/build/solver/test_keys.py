@@ -1,0 +1,84 @@
+"""Cache keys: what makes two steps the same, and what must not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.build.refs import SCRATCH, Layer, Ref, Tree
+from engine.build.solver import keys
+from engine.build.steps import Copy, Files, Limits, MakeFile, Run, RunMount, Vertex
+
+RUN = Run(args=["make"], env=["A=1"], cwd="/", user="")
+COPY = Files(actions=[Copy(source=1, sources=["a"], destination="/")])
+
+
+def ref(name: str) -> Ref:
+    return Ref((Layer(diff_id=name, chain_id=f"chain-{name}", blob=name, size=1),))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RUN, args=["make", ""]),
+        replace(RUN, env=["A=2"]),
+        replace(RUN, env=[]),
+        replace(RUN, cwd="/a"),
+        replace(RUN, user="1"),
+        replace(RUN, network="none"),
+        replace(RUN, security="insecure"),
+        replace(RUN, extra_hosts=["a:1"]),
+        replace(RUN, hostname="h"),
+        replace(RUN, platform="linux/arm64"),
+        replace(RUN, mounts=[RunMount(kind="tmpfs", target="/t")]),
+    ],
+)
+def test_another_command_is_another_step(other: Run) -> None:
+    assert keys.key_of(other, SCRATCH, []) != keys.key_of(RUN, SCRATCH, [])
+
+
+def test_limits_and_proxies_do_not_matter() -> None:
+    other = replace(RUN, limits=Limits(memory=1), proxy={"http_proxy": "x"})
+    assert keys.key_of(other, ref("a"), ["x"]) == keys.key_of(RUN, ref("a"), ["x"])
+
+
+def test_the_root_and_the_content_matter() -> None:
+    found = {
+        keys.key_of(COPY, root, content)
+        for root in (SCRATCH, ref("a"), ref("b"))
+        for content in (["1"], ["2"], [])
+    }
+    assert len(found) == 9
+
+
+def test_a_link_has_nothing_to_do_with_its_root() -> None:
+    linked = replace(COPY, link=True)
+    assert keys.key_of(linked, ref("a"), ["1"]) == keys.key_of(linked, ref("b"), ["1"])
+    assert keys.key_of(linked, ref("a"), ["1"]) != keys.key_of(COPY, ref("a"), ["1"])
+
+
+def test_the_content_of_a_heredoc_matters() -> None:
+    one, two = (
+        Files(actions=[MakeFile(destination="/", name="x", content=content)]) for content in (b"1", b"2")
+    )
+    assert keys.key_of(one, SCRATCH, []) != keys.key_of(two, SCRATCH, [])
+
+
+def test_what_is_known_of_the_files_of_layers_is_known_by_their_names() -> None:
+    (copy,) = COPY.actions
+    assert isinstance(copy, Copy)
+    assert keys.selector(copy, Tree(Path("/x"))) == ""
+    assert keys.selector(copy, ref("a")) == keys.selector(
+        replace(copy, destination="/b", owner="1"), ref("a")
+    )
+    assert keys.selector(copy, ref("a")) != keys.selector(copy, ref("b"))
+    assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, sources=["b"]), ref("a"))
+    assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, exclude=["b"]), ref("a"))
+
+
+def test_vertices_that_are_alike_have_one_name() -> None:
+    digests = keys.Digests()
+    one, two = (Vertex(name="a", operation=RUN) for _ in range(2))
+    assert digests(one) == digests(two)
+    assert digests(Vertex(name="b", operation=RUN)) != digests(one)
+    assert digests(Vertex(name="a", operation=RUN, inputs=[one])) != digests(one)
