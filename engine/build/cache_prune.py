@@ -16,7 +16,6 @@ from engine.build.cache_filters import Usage
 from engine.build.solver.records import CacheStore, Record
 from engine.filters import Filters
 from engine.images.workshop import Workshop
-from engine.prune import Turn
 
 _HIDDEN = frozenset({"internal", "frontend"})
 """Kinds that only `all` takes."""
@@ -62,7 +61,7 @@ class BuildCache:
         self._cache = cache
         self._workshop = workshop
         self._directory = directory
-        self._turn = Turn()
+        self._turn = asyncio.Lock()
 
     def usage(self, filters: Sequence[str] = ()) -> list[Usage]:
         """The records that BuildKit's filters mean, the oldest first. InvalidArgument for bad filters."""
@@ -89,14 +88,14 @@ class BuildCache:
             raise errdefs.InvalidArgument(f"failed to prune build cache: {error.message}") from None
 
     async def prune(self, wanted: Wanted) -> Pruned:
-        """Remove what is wanted and nobody works with, and tell it. Conflict while another prune does."""
+        """Remove what is wanted and nobody works with, and tell it; one prune after the other."""
         pruned = await self.reclaim(wanted)
         await self._workshop.events.publish("builder", "prune", "", {"reclaimed": str(pruned.reclaimed)})
         return pruned
 
     async def reclaim(self, wanted: Wanted) -> Pruned:
         """As `prune`, without an event."""
-        with self._turn:
+        async with self._turn:
             everything = self.usage()
             means = cache_filters.matching(wanted.filters)
             free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free

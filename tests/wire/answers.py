@@ -25,6 +25,7 @@ MISSING = "the definition of the API is not here: ../shared/reference/engine-api
 FIRST_ERROR = 400
 # Streams whose messages the contract defines, but not in their operations.
 _MESSAGES = {
+    ("POST", "/build"): "BuildInfo",
     ("POST", "/images/create"): "CreateImageInfo",
     ("POST", "/images/load"): "BuildInfo",
     ("POST", "/images/{}/push"): "PushImageInfo",

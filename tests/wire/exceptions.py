@@ -58,12 +58,15 @@ EXCEPTIONS: list[Exception_] = [
     *_null("POST /images/prune", "", "ImagesDeleted", _NIL),
     *_null("POST /networks/prune", "", "NetworksDeleted", _NIL),
     *_null("POST /build/prune", "", "CachesDeleted", _NIL),
-    Exception_(
-        "POST /images/*",
-        ".error",
-        "unknown field",
-        "API history 1.48: deprecated, and still returned beside errorDetail; docker-py looks at it",
-    ),
+    *[
+        Exception_(
+            operation,
+            ".error",
+            "unknown field",
+            "API history 1.48: deprecated, and still returned beside errorDetail; docker-py looks at it",
+        )
+        for operation in ("POST /images/*", "POST /build")
+    ],
     *[
         Exception_(
             f"POST /images/{verb}",
