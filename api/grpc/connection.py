@@ -16,7 +16,6 @@ from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
-from api.connection import Connection
 from api.grpc.bounds import SETTINGS_COST, Allowance, Flood, Frames
 from api.grpc.stream import Stream
 from api.preface import PREFACE
@@ -34,16 +33,17 @@ _MAX_UNSENT: Final = 1 << 20  # bytes that a peer which does not read is owed; d
 class Http2(asyncio.Protocol):
     """One connection. `accept` is given each stream that the peer opens, None in the client's role.
 
-    `closed` is set once the connection has ended, whoever ended it; streams then fail with ConnectionResetError.
+    `closed` is set once the connection has ended, whoever ended it, and `lost` called; streams then fail with
+    ConnectionResetError.
     """
 
     def __init__(
         self,
-        connection: Connection,
         transport: asyncio.Transport,
         accept: Callable[[Stream], None] | None = None,
+        lost: Callable[[BaseException | None], None] | None = None,
     ) -> None:
-        self._connection = connection
+        self._lost = lost
         self._transport = transport
         self._accept = accept
         self._h2 = _state(client=accept is None)
@@ -53,7 +53,6 @@ class Http2(asyncio.Protocol):
         self._allowance = Allowance(asyncio.get_running_loop().time)
         self._frames = Frames(len(PREFACE) if accept is not None else 0)
         self.closed = asyncio.Event()
-        connection.server.streams.add(self)
 
     def begin(self, early: bytes) -> None:
         """Say who we are, and take what came before."""
@@ -95,14 +94,14 @@ class Http2(asyncio.Protocol):
         self._writable.set()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """It has ended: so do its streams, and the HTTP layer learns it."""
+        """It has ended: so do its streams."""
         self.closed.set()
         self._writable.set()
         for stream in list(self._streams.values()):
             stream.lose(ConnectionResetError("the client has gone"))
         self._streams.clear()
-        self._connection.server.streams.discard(self)
-        self._connection.connection_lost(exc)
+        if self._lost is not None:
+            self._lost(exc)
 
     def open(self, headers: Sequence[tuple[str, str]]) -> Stream:
         """Begin a stream. ConnectionResetError when the peer has gone or takes no more."""

@@ -92,8 +92,7 @@ class Ground:
         """The calling end of a connection that begins with HTTP/2."""
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_unix_connection(asyncio.Protocol, self.path)
-        owner = cast("Connection", Owner())
-        taken = Http2(owner, transport)
+        taken = Http2(transport)
         transport.set_protocol(taken)
         taken.begin(b"")
         try:
@@ -114,17 +113,6 @@ class Ground:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-
-
-class Owner:
-    """What a connection of the client's needs of the HTTP layer's."""
-
-    def __init__(self) -> None:
-        self.server = self
-        self.streams: set[Any] = set()
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Nobody needs to know."""
 
 
 @dataclass
@@ -178,7 +166,8 @@ async def grounded(directory: Path, admit: Admit | None = None) -> AsyncIterator
 
     def serve(connection: Connection) -> None:
         transport, early, _ = connection.take()
-        taken = Http2(connection, transport, partial(calls.accept, admit=admit))
+        taken = Http2(transport, partial(calls.accept, admit=admit), connection.connection_lost)
+        connection.server.streams.add(taken)
         transport.set_protocol(taken)
         taken.begin(early)
 

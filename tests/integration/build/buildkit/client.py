@@ -6,9 +6,11 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from api.buildkit.outflow import Outflow
+from api.buildkit.protos.common_pb2 import BytesMessage
 from api.buildkit.protos.control_pb2 import (
     Exporter,
     SolveRequest,
@@ -27,12 +29,11 @@ from api.buildkit.protos.gateway_pb2 import (
 from api.buildkit.protos.gateway_pb2 import SolveRequest as PlanRequest
 from api.buildkit.protos.gateway_pb2 import SolveResponse as PlanResponse
 from api.buildkit.protos.session_pb2 import Packet
-from api.connection import Connection
+from api.buildkit.tunnel import Tunnel
 from api.grpc import client
 from api.grpc.connection import Http2
 from api.grpc.server import Call, Method, Server
 from api.grpc.status import Code, RpcError
-from tests.unit.api.calls import Owner
 
 CONTROL = "/moby.buildkit.v1.Control/"
 BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
@@ -40,10 +41,14 @@ BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
 
 @dataclass
 class Client:
-    """`http2` is the connection on which it calls, `socket` where others can be opened."""
+    """`http2` is the connection on which it calls, `socket` where others can be opened.
+
+    `upgrades`: sessions have connections of their own; else they are within a call.
+    """
 
     http2: Http2
     socket: str
+    upgrades: bool = True
     told: list[StatusResponse] = field(default_factory=list)
 
     async def control(self, method: str, request: Any, kind: Any) -> Any:
@@ -114,19 +119,36 @@ class Client:
         server = Server(
             {"/moby.filesync.v1.FileSync/DiffCopy": Method(Packet, Files(places).send, streams=True)}
         )
-        transport, early = await self._upgraded("/session", f"X-Docker-Expose-Session-Uuid: {name}\r\n")
-        taken = Http2(cast("Connection", Owner()), transport, server.accept)
+        async with self._upgraded(name, server) if self.upgrades else self._tunnelled(name, server):
+            yield name
+        await server.close()
+
+    @contextlib.asynccontextmanager
+    async def _upgraded(self, name: str, server: Server) -> AsyncIterator[None]:
+        header = f"X-Docker-Expose-Session-Uuid: {name}\r\n"
+        transport, early = await upgraded(self.socket, "/session", header)
+        taken = Http2(transport, server.accept)
         transport.set_protocol(taken)
         taken.begin(early)
         try:
-            yield name
+            yield
         finally:
             taken.end()
             await taken.closed.wait()
-            await server.close()
 
-    async def _upgraded(self, path: str, headers: str) -> tuple[asyncio.Transport, bytes]:
-        return await upgraded(self.socket, path, headers)
+    @contextlib.asynccontextmanager
+    async def _tunnelled(self, name: str, server: Server) -> AsyncIterator[None]:
+        metadata = {"x-docker-expose-session-uuid": [name]}
+        async with client.calling(self.http2, CONTROL + "Session", BytesMessage, metadata) as call:
+            tunnel = Tunnel(cast("Call", SimpleNamespace(messages=call, send=call.send)))
+            taken = Http2(tunnel, server.accept)
+            taken.begin(b"")
+            running = asyncio.get_running_loop().create_task(tunnel.run(taken))
+            try:
+                yield
+            finally:
+                taken.end()
+                await running
 
 
 @dataclass
@@ -179,11 +201,11 @@ async def connected(socket: str, *, upgrade: bool) -> AsyncIterator[Client]:
         transport, early = await upgraded(socket, "/grpc")
     else:
         transport, _ = await loop.create_unix_connection(asyncio.Protocol, socket)
-    taken = Http2(cast("Connection", Owner()), transport)
+    taken = Http2(transport)
     transport.set_protocol(taken)
     taken.begin(early)
     try:
-        yield Client(taken, socket)
+        yield Client(taken, socket, upgrade)
     finally:
         taken.end()
         await taken.closed.wait()
