@@ -9,6 +9,7 @@ import stat
 
 from runtime.copying import files, selection
 from runtime.copying.files import Attributes
+from runtime.copying.listing import Little, whole
 from runtime.copying.order import Selection
 from runtime.copying.selection import Entry, Found, Part, Rules
 from runtime.tree import Move
@@ -19,19 +20,22 @@ _COUNTED = ("security.capability", "system.posix_acl_access", "system.posix_acl_
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def of_selection(root: int, wanted: Selection) -> str:
-    """The digest of what a selection finds in the directory `root`: "sha256:…". NotFound as `selection.select`."""
-    digest = _Digest()
-    for part in selection.select(root, wanted):
+def of_selection(root: int, wanted: Selection, little: Little | None = None) -> str:
+    """The digest of what a selection finds in the directory `root`: "sha256:…". NotFound as `selection.select`.
+
+    Without `little` the process must be one's own: its working directory changes. With it TooMuch may be raised.
+    """
+    digest = _Digest(little)
+    for part in selection.select(root, wanted, little or whole):
         digest.begin(len(part.found))
         for found in part.found:
             digest.add(root, found, part)
     return digest.told()
 
 
-def of_path(root: int, path: str) -> str:
-    """The digest of what is at a path, and of all in it."""
-    digest = _Digest()
+def of_path(root: int, path: str, little: Little | None = None) -> str:
+    """The same of what is at a path, and of all in it."""
+    digest = _Digest(little)
     found = Found(path, selection.look(root, path))
     digest.add(root, found, Part([found], Rules()))
     return digest.told()
@@ -40,8 +44,9 @@ def of_path(root: int, path: str) -> str:
 class _Digest:
     """Every field goes in with its length, so that no two trees give the same bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, little: Little | None) -> None:
         self._hash = hashlib.sha256()
+        self._little = little
 
     def told(self) -> str:
         return f"sha256:{self._hash.hexdigest()}"
@@ -77,14 +82,14 @@ class _Digest:
         passed: list[tuple[Entry, Attributes]] = []
         links: dict[tuple[int, int], str] = {}
         some = False
-        for entry in selection.walk(directory, rules):
+        for entry in selection.walk(directory, rules, self._little or whole):
             if entry.move is Move.LEAVE:
                 if passed:
                     passed.pop()
                 else:
                     self._field(b"leave")
             elif not entry.wanted:
-                passed.append((entry, _attributes(entry)))
+                passed.append((entry, self._attributes(entry)))
             else:
                 for above, attributes in passed:
                     self._field(os.fsencode(above.name))
@@ -111,12 +116,14 @@ class _Digest:
             finally:
                 os.close(fd)
             return
-        self._facts(entry.stat, _attributes(entry))
+        self._facts(entry.stat, self._attributes(entry))
         if stat.S_ISLNK(mode):
             self._field(os.fsencode(os.readlink(entry.name, dir_fd=entry.dir_fd)))
 
     def _file(self, fd: int) -> None:
         found = os.fstat(fd)
+        if self._little is not None:
+            self._little.read(found.st_size)
         self._facts(found, files.attributes_of(fd))
         count = 0
         while data := os.read(fd, _READ):
@@ -133,8 +140,9 @@ class _Digest:
                 self._field(os.fsencode(name))
                 self._field(value)
 
-
-def _attributes(entry: Entry) -> Attributes:
-    """Those of what is no regular file: they are to be had by path only."""
-    os.fchdir(entry.dir_fd)
-    return files.attributes_at(entry.name)
+    def _attributes(self, entry: Entry) -> Attributes:
+        """Those of what is no regular file: to be had by path only, and without procfs where we are confined."""
+        if self._little is not None:
+            return files.attributes_at(f"/proc/self/fd/{entry.dir_fd}/{entry.name}")
+        os.fchdir(entry.dir_fd)
+        return files.attributes_at(entry.name)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from errdefs import InvalidArgument, NotFound
 from runtime import globs
+from runtime.copying.listing import Listing, whole
 from runtime.copying.order import Selection
 from runtime.copying.patterns import Patterns, State
 from runtime.paths import open_in_root
@@ -70,7 +71,7 @@ class Part(NamedTuple):
     required: str = ""
 
 
-def select(root: int, selection: Selection) -> Iterator[Part]:
+def select(root: int, selection: Selection, listing: Listing = whole) -> Iterator[Part]:
     """Find what each path of a selection means in the directory `root`.
 
     NotFound for a path without wildcards that is not there; one with wildcards may find nothing.
@@ -78,7 +79,7 @@ def select(root: int, selection: Selection) -> Iterator[Part]:
     exclude = Patterns(selection.exclude) if selection.exclude else None
     for path in selection.paths:
         if not selection.parents:
-            yield Part(list(find(root, path, exclude)), Rules(None, exclude))
+            yield Part(list(find(root, path, exclude, listing)), Rules(None, exclude))
             continue
         above, pivot, below = path.partition("/./")
         if not pivot:
@@ -87,7 +88,7 @@ def select(root: int, selection: Selection) -> Iterator[Part]:
         plain = not is_pattern(path)
         include = None if below == "." else Patterns([below])
         required = posixpath.normpath(f"/{above}/{below}") if plain else ""
-        yield Part(list(find(root, above or "/")), Rules(include, exclude), required)
+        yield Part(list(find(root, above or "/", None, listing)), Rules(include, exclude), required)
 
 
 def is_pattern(path: str) -> bool:
@@ -96,14 +97,19 @@ def is_pattern(path: str) -> bool:
     return any(character in _SPECIAL and plain[at - 1 : at] != "\\" for at, character in enumerate(plain))
 
 
-def find(root: int, pattern: str, exclude: Patterns | None = None) -> Iterator[Found]:
+def find(root: int, pattern: str, exclude: Patterns | None, listing: Listing) -> Iterator[Found]:
     """What a pattern finds, sorted. A directory that it names is never excluded, only what is in it."""
     names = [name for name in posixpath.normpath("/" + pattern).split("/") if name]
     plain = next((index for index, name in enumerate(names) if is_pattern(name)), len(names))
     start = "/" + "/".join(names[:plain])
     paths = [start]
     for name in names[plain:]:
-        paths = [each for above in paths for each in _matching(root, above, name, follow=above == start)]
+        paths = [
+            posixpath.join(above, each)
+            for above in paths
+            for each in _names(root, above, listing, follow=above == start)
+            if _matches(name, each)
+        ]
     for path in paths:
         excluded = exclude is not None and exclude.match(posixpath.basename(path), exclude.nothing)[0]
         try:
@@ -116,11 +122,14 @@ def find(root: int, pattern: str, exclude: Patterns | None = None) -> Iterator[F
             yield found
 
 
-def _matching(root: int, directory: str, pattern: str, *, follow: bool) -> list[str]:
+def _matches(pattern: str, name: str) -> bool:
     try:
-        globs.matches(pattern, "")
+        return globs.matches(pattern, name)
     except InvalidArgument:
-        return []  # as BuildKit has it: nothing is found by what is malformed
+        return False  # as BuildKit has it: nothing is found by what is malformed
+
+
+def _names(root: int, directory: str, listing: Listing, *, follow: bool) -> list[str]:
     try:
         listed = open_in_root(root, directory, _LISTED | (0 if follow else os.O_NOFOLLOW))
     except FileNotFoundError:
@@ -128,10 +137,9 @@ def _matching(root: int, directory: str, pattern: str, *, follow: bool) -> list[
     except OSError:  # not a directory, or a link to one, which a pattern does not pass
         return []
     try:
-        names = sorted(os.listdir(listed))
+        return listing(listed)
     finally:
         os.close(listed)
-    return [posixpath.join(directory, name) for name in names if globs.matches(pattern, name)]
 
 
 def look(root: int, path: str) -> os.stat_result:
@@ -192,13 +200,13 @@ class _Level(NamedTuple):
     exclude: State
 
 
-def walk(top: int, rules: Rules) -> Iterator[Entry]:
+def walk(top: int, rules: Rules, listing: Listing = whole) -> Iterator[Entry]:
     """Walk what is meant of a directory, sorted: a directory's ENTER, what is in it, its LEAVE."""
     include, exclude = rules
     cursor = Cursor(top)
     try:
         states = (include.nothing if include else (), exclude.nothing if exclude else ())
-        levels = [_Level(_names(cursor.fd), None, *states)]
+        levels = [_Level(iter(listing(cursor.fd)), None, *states)]
         while True:
             name = next(levels[-1].names, None)
             if name is None:
@@ -214,13 +222,9 @@ def walk(top: int, rules: Rules) -> Iterator[Entry]:
             yield below.entry
             if below.entry.move is Move.ENTER:
                 cursor.down(name)
-                levels.append(below._replace(names=_names(cursor.fd)))
+                levels.append(below._replace(names=iter(listing(cursor.fd))))
     finally:
         cursor.close()
-
-
-def _names(directory: int) -> Iterator[str]:
-    return iter(sorted(os.listdir(directory)))
 
 
 def _step(cursor: Cursor, name: str, level: _Level, rules: Rules) -> _Level | None:

@@ -39,6 +39,33 @@ async def test_equal_files_have_equal_digests_whatever_their_times(
     assert await workers.digest_path(source, "/d") == await workers.digest_path(twin, "/d")
 
 
+async def test_it_is_all_the_same_how_much_there_is(
+    workers: Workers, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.setxattr(source / "d/sub", "user.a", b"b")
+    selections = [
+        ALL,
+        Selection(["f", "[e]*", "d"]),
+        Selection(["**/h"], True),
+        Selection(["*"], exclude=["dang"]),
+        Selection(["top"]),
+    ]
+    paths = ["/", "/d/sub", "f"]
+    found = []
+    for little in (200, 0):
+        monkeypatch.setattr("runtime.copying.workers._LITTLE_NAMES", little)
+        monkeypatch.setattr("runtime.copying.workers._LITTLE_BYTES", little)
+        found.append(
+            [await workers.digest(source, each) for each in selections]
+            + [await workers.digest_path(source, path) for path in paths]
+        )
+    assert found[0] == found[1]
+    for number in range(300):
+        (source / f"d/{number}").write_text("")
+    monkeypatch.setattr("runtime.copying.workers._LITTLE_NAMES", 100)
+    assert await workers.digest(source, ALL) != found[0][0]
+
+
 CHANGES = {
     "content": "echo 4 >d/sub/h",
     "a name": "mv d/sub/h d/sub/i",
