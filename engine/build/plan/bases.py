@@ -35,8 +35,8 @@ class Aim:
 class Found:
     """An image (`source`, None for one without layers) or a context's `files`; neither is an empty file system.
 
-    `config` is what a stage begins with, to be copied. `shown` is how its vertex is called. `replaces`: a context
-    takes the place of a whole stage.
+    `config` is what a stage begins with, to be copied. `shown` is how its vertex is called. `context`: it comes from
+    a named context; `replaces`: which takes the place of a whole stage.
     """
 
     config: ImageConfig
@@ -45,6 +45,7 @@ class Found:
     files: Vertex | None = None
     base: ImageConfig | None = None
     shown: str = ""
+    context: bool = False
     replaces: bool = False
 
 
@@ -90,7 +91,7 @@ class Bases:
             named = contexts.given(self.request, node.name, platform) if node.name else None
             if named is not None:
                 found = await self._context(named, platform)
-                found.replaces = True
+                found.context = found.replaces = True
                 return found
             if node.below is not None or node.base == SCRATCH:
                 return self._nothing(platform)
@@ -103,7 +104,9 @@ class Bases:
                     f'failed to parse stage name "{node.base}": {error.message}'
                 ) from None
             if (context := contexts.given(self.request, name.canonical, platform)) is not None:
-                return await self._context(context, platform)
+                found = await self._context(context, platform)
+                found.context = True
+                return found
             label = f"[{platforms.render(platform)} internal]" if self.aim.several else "[internal]"
             try:
                 base = await self.metadata.image(name, platform, label)

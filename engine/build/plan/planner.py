@@ -118,7 +118,7 @@ class _Planner:
             stage.root = contexts.as_root(found.files)
             self._given.need(found.files, "/")
         elif found.source is not None:
-            name = found.shown if found.replaces else stage.numbered(found.shown)
+            name = found.shown if found.context else stage.numbered(found.shown)
             stage.root = self._bases.vertex(found, name)
         stage.begin()
         return stage

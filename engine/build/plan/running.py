@@ -90,7 +90,7 @@ def _require_granted(stage: Stage, instruction: Run, request: BuildRequest) -> N
                 )
     if instruction.security == "insecure" and not request.insecure:
         raise errdefs.InvalidArgument("security.insecure is not allowed")
-    if instruction.network == "host" and not request.host_network:
+    if "host" in (instruction.network, request.network) and not request.host_network:
         raise errdefs.InvalidArgument("network.host is not allowed")
 
 

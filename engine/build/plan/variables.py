@@ -41,9 +41,12 @@ def of_platforms(build: Platform, target: Platform) -> dict[str, str]:
 def global_arguments(
     dockerfile: Dockerfile, request: BuildRequest, build: Platform, target: Platform
 ) -> dict[str, str | None]:
-    """What FROM can use, and what an ARG without a value gets in a stage; None is an ARG that has no value."""
+    """What FROM can use, and what an ARG without a value gets in a stage; None is an ARG that has no value.
+
+    The classic builder knows nothing of platforms.
+    """
     values = given(request)
-    found: dict[str, str | None] = {**of_platforms(build, target)}
+    found: dict[str, str | None] = {} if request.classic else {**of_platforms(build, target)}
     found.update({name: values[name] for name in found if name in values})
     for instruction in dockerfile.arguments:
         for argument in instruction.arguments:

@@ -297,3 +297,53 @@ def test_no_cache_is_for_stages_by_name() -> None:
     assert ignoring(["a"]) == [False, True, False]
     assert ignoring([]) == [False, True, True]
     assert ignoring(None) == [False, False, False]
+
+
+def test_a_context_stands_for_an_image() -> None:
+    text = "FROM busybox AS a\nRUN x\nFROM scratch\nCOPY --from=a /x /\nCOPY --from=files f /\n"
+    contexts = {"busybox": "docker-image://other", "files": "local:mine"}
+    plan = planned(text, images={"other": image()}, contexts=contexts)
+    assert names(plan) == [
+        "[context busybox] docker.io/library/other:latest",
+        "[a 1/2] RUN x",
+        "[stage-1 1/2] COPY --from=a /x /",
+        "[context files] load from client",
+        "[stage-1 2/2] COPY --from=files f /",
+    ]
+    assert plan.contexts["mine"].follow == ["f"]
+
+
+def test_a_context_stands_for_a_stage() -> None:
+    plan = planned("FROM busybox AS a\nRUN x\nFROM a\nRUN y\n", contexts={"a": "local:mine"})
+    assert names(plan) == [
+        "[context a] load from client",
+        "[context a] load from client",
+        "[stage-1 1/1] RUN y",
+    ]
+    assert plan.contexts["mine"].follow == ()
+
+
+def test_a_context_may_be_for_one_platform() -> None:
+    contexts = {"busybox::linux/arm64": "docker-image://other"}
+    text = "FROM busybox\nRUN x\n"
+    assert "other" not in names(planned(text, images={"other": image()}, contexts=contexts))[0]
+    aim = Aim(platform=ARM, host=HOST, asked=True)
+    assert "other" in names(planned(text, images={"other": image()}, contexts=contexts, aim=aim))[0]
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ("nothing", "invalid context specifier nothing for busybox"),
+        ("oci-layout://x", "unsupported context source oci-layout for busybox"),
+    ],
+)
+def test_what_is_no_context(context: str, message: str) -> None:
+    with pytest.raises(DockerfileError, match=message):
+        planned("FROM busybox\n", contexts={"busybox": context})
+
+
+def test_the_classic_builder_knows_no_platforms() -> None:
+    operation = last(planned("FROM busybox\nARG TARGETARCH\nRUN x\n", classic=True)).operation
+    assert isinstance(operation, Run)
+    assert not any(each.startswith("TARGETARCH") for each in operation.env)
