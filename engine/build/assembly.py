@@ -69,7 +69,7 @@ async def open_building(
     stack.push_async_callback(workers.close)
     contexts = Contexts(root / "contexts", workers, registry)
     await contexts.sweep()
-    caches = CacheMounts(cache, root / "cache", machinery.identity)
+    caches = CacheMounts(cache, root / "cache")
     await caches.sweep()
     stack.push_async_callback(caches.close)
     tools = Tools(

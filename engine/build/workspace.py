@@ -95,6 +95,7 @@ class Workspaces:
         self._blobs = blobs
         self._directory = directory
         self._packer = SmallPacker()
+        self._keys: dict[Path, str] = {}
 
     def close(self) -> None:
         """When no work goes on any more."""
@@ -141,7 +142,16 @@ class Workspaces:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(lambda: whole(self._discard(key)))
             await self._snapshots.view(key, ref.chain_id or None, durable=False)
-            yield await undo.enter_async_context(self._mounted(key))
+            root = await undo.enter_async_context(self._mounted(key))
+            self._keys[root] = key
+            undo.callback(self._keys.pop, root)
+            yield root
+
+    def stacked(self, root: Path) -> list[Path]:
+        """The directories that make the files of a view, by where it is mounted, the uppermost first; [root] if it is
+        none.
+        """
+        return self._snapshots.below(self._keys[root]) if root in self._keys else [root]
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:

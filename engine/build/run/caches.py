@@ -1,5 +1,7 @@
 """Directories of cache mounts: found again by what they are for, shared or not as steps ask, kept by their records.
 
+Files in them have the steps' own ids, whatever those are on the host.
+
 Several directories may be for the same: `private` never uses one that another step uses, `locked` waits for it, and
 `shared` joins those that share.
 """
@@ -23,7 +25,6 @@ from engine.build.steps import RunMount
 from engine.volumes.copy_up import size_of
 from runtime import tree
 from runtime.settled import settled, whole
-from runtime.spec.identity import HOST, Identity
 
 _SHARED, _LOCKED = "shared", "locked"
 _MODE = 0o755
@@ -44,10 +45,9 @@ class _Use:
 class CacheMounts:
     """All of them. `directory` is theirs alone."""
 
-    def __init__(self, store: CacheStore, directory: Path, identity: Identity = HOST) -> None:
-        """With an `identity`, new ones are its root's."""
+    def __init__(self, store: CacheStore, directory: Path) -> None:
+        """Made once for a daemon."""
         self._store = store
-        self._identity = identity
         self._directory = directory
         self._uses: dict[str, _Use] = {}
         self._freed = asyncio.Event()  # set, and replaced, whenever a directory is in use no more
@@ -149,7 +149,7 @@ class CacheMounts:
         if fill is not None:
             fill(directory)
         else:
-            os.chown(directory, self._identity.uid_outside(mount.uid), self._identity.gid_outside(mount.gid))
+            os.chown(directory, mount.uid, mount.gid)
             directory.chmod(_MODE if mount.mode is None else mount.mode)
 
     def _measure(self, record_id: str) -> None:

@@ -53,11 +53,16 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What mounts are made with; `identity` is whose files the step's are."""
+    """What mounts are made with."""
 
     workspaces: Workspaces
     caches: CacheMounts
-    identity: Identity
+    shift: binds.Shift
+
+    @property
+    def identity(self) -> Identity:
+        """Whose the step's files are."""
+        return self.shift.identity
 
 
 @asynccontextmanager
@@ -108,7 +113,7 @@ class _Work:
             case "bind":
                 await self._bind(self._directory / str(number), mount)
             case "cache":
-                await self._cache(mount)
+                await self._cache(self._directory / str(number), mount)
             case "tmpfs":
                 size = [f"size={mount.size}"] if mount.size else []
                 options = ",".join(["exec", "dev", *size])
@@ -130,17 +135,26 @@ class _Work:
         root = self._inputs.path(mount)
         if root is None:
             root = await self._undo.enter_async_context(self._tools.workspaces.scratch())
+        elif self._tools.identity.remapped:
+            mounted = binds.shifted(
+                root, place, self._tools.workspaces, self._tools.shift, read_only=mount.read_only
+            )
+            root = await self._undo.enter_async_context(mounted)
         elif not mount.read_only:
             root = await self._undo.enter_async_context(binds.changeable(root, place, self._tools.workspaces))
         self._give(await binds.part(root, mount.path), self._target(mount), read_only=mount.read_only)
 
-    async def _cache(self, mount: RunMount) -> None:
+    async def _cache(self, place: Path, mount: RunMount) -> None:
         root, origin = self._inputs.path(mount), self._inputs.name(mount)
         fill = None if root is None else _filling(root, mount.path)
         known = (mount.id or mount.target, origin)
         if known not in self._caches:  # a step that mounts one twice does not wait for itself
             using = self._tools.caches.use(mount, origin, fill, self._step.args)
-            self._caches[known] = await self._undo.enter_async_context(using)
+            directory = await self._undo.enter_async_context(using)
+            if self._tools.identity.remapped:
+                shared = binds.shared(directory, place, self._tools.shift)
+                directory = await self._undo.enter_async_context(shared)
+            self._caches[known] = directory
         self._give(self._caches[known], self._target(mount), read_only=mount.read_only)
 
     async def _secret(self, mount: RunMount) -> None:

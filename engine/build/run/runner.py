@@ -11,6 +11,7 @@ from engine import faults, ids
 from engine.build.progress import STDERR
 from engine.build.refs import Layer, Ref
 from engine.build.run import failure, mounts, spec, stubs, texts
+from engine.build.run.binds import Shift
 from engine.build.run.caches import CacheMounts
 from engine.build.run.client import Client
 from engine.build.run.failure import StepFailed
@@ -53,7 +54,8 @@ class Runner:
         self._machinery = machinery
         self._workspaces = workspaces
         self._networks = StepNetworks(machinery, containers)
-        self._tools = Tools(workspaces=workspaces, caches=caches, identity=machinery.identity)
+        shift = Shift(identity=machinery.identity, disk=machinery.config.data_root)
+        self._tools = Tools(workspaces=workspaces, caches=caches, shift=shift)
 
     async def run(
         self,

@@ -73,7 +73,7 @@ class Bench:
         self._opened.push_async_callback(database.close)
         self.cache = CacheStore(database)
         await self.cache.load()
-        self.caches = CacheMounts(self.cache, config.data_root / "build" / "bench", machinery.identity)
+        self.caches = CacheMounts(self.cache, config.data_root / "build" / "bench")
         await self.caches.sweep()
         self._opened.push_async_callback(self.caches.close)
         self.runner = Runner(machinery, self.workspaces, self.caches, engine._store)
