@@ -15,6 +15,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
+from hyperframe.frame import Frame
 
 from api.grpc.bounds import SETTINGS_COST, Allowance, Flood, Frames
 from api.grpc.stream import Stream
@@ -22,10 +23,12 @@ from api.preface import PREFACE
 
 _log = logging.getLogger(__name__)
 logging.getLogger("hpack").setLevel(logging.INFO)  # it tells each header that goes by
+# h2 has every frame described to a log that there is not, data in hexadecimal: half of the time that a frame takes.
+Frame.__repr__ = object.__repr__  # type: ignore[method-assign]
 
 MAX_STREAMS: Final = 512  # at a time; clients wait for one to end
 _MAX_HEADERS: Final = 64 * 1024  # bytes, decoded
-_STREAM_WINDOW: Final = 512 * 1024  # bytes that come before somebody reads
+_STREAM_WINDOW: Final = 2 << 20  # bytes that come before somebody reads
 _CONNECTION_WINDOW: Final = 8 << 20
 _MAX_UNSENT: Final = 1 << 20  # bytes that a peer which does not read is owed; data waits long before
 
