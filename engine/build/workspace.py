@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,12 @@ from typing import Protocol
 import errdefs
 from engine import faults
 from engine.build.refs import Layer, Ref
+from engine.build.storing import EMPTY, Storing
 from engine.images import config
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.layers import Layers, LayerSession, Unpacking
-from runtime.content.store import ContentStore, Descriptor
+from runtime.content.store import ContentStore
 from runtime.layers.archive import END
-from runtime.layers.pack import pack
-from runtime.layers.small import SmallPacker
 from runtime.mount import mountinfo, unmount
 from runtime.settled import settled, whole
 from runtime.snapshots.snapshotter import Snapshotter
@@ -32,7 +31,6 @@ from runtime.spec.identity import HOST, Identity
 
 STEPS = ("prepared", "mounted", "packed", "stored", "adopted")  # where the crash tests kill a build
 _KEY = "build-"  # begins the keys of snapshots that are worked in
-_EMPTY = config.digest_of(END)
 
 
 class Holds:
@@ -94,12 +92,12 @@ class Workspaces:
         self._layers = layers
         self._blobs = blobs
         self._directory = directory
-        self._packer = SmallPacker()
+        self._storing = Storing(content)
         self._keys: dict[Path, str] = {}
 
     def close(self) -> None:
         """When no work goes on any more."""
-        self._packer.close()
+        self._storing.close()
 
     async def sweep(self) -> None:
         """Unmount what a crash left of any step, and remove its files; before snapshots are swept, and any step is."""
@@ -181,15 +179,15 @@ class Workspaces:
 
     async def unchanged(self, ref: Ref, holds: Holds) -> Layer:
         """A layer that changes nothing, held. Ref's layers must be held."""
-        if not await holds.blobs.take(_EMPTY):
+        if not await holds.blobs.take(EMPTY):
             await holds.blobs.put(self._content, END)
-        key, chain_id = f"{_KEY}{secrets.token_hex(8)}", config.chain_id(ref.chain_id, _EMPTY)
+        key, chain_id = f"{_KEY}{secrets.token_hex(8)}", config.chain_id(ref.chain_id, EMPTY)
         try:
             await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
             await self._layers.adopt(holds.layers, chain_id, key)
         finally:
             await whole(self._discard(key))
-        return Layer(diff_id=_EMPTY, chain_id=chain_id, blob=_EMPTY, size=len(END))
+        return Layer(diff_id=EMPTY, chain_id=chain_id, blob=EMPTY, size=len(END))
 
     async def _commit(
         self, key: str, ref: Ref, root: Path, holds: Holds, tidy: Callable[[], None] | None = None
@@ -197,34 +195,17 @@ class Workspaces:
         await self._snapshots.unmount(root)
         if tidy is not None:
             await settled(tidy)
-        ambiguous: list[str] = []
-        found = await self._store(self._snapshots.upper(key), holds, partial(ambiguous.append, key))
+        stored = await self._storing.store(self._snapshots.upper(key), holds.blobs)
         faults.hit("build.stored")
-        if found.digest == _EMPTY:
+        if stored.digest == EMPTY:
             return None
-        chain_id = config.chain_id(ref.chain_id, found.digest)
-        made = Layer(diff_id=found.digest, chain_id=chain_id, blob=found.digest, size=found.size)
-        if ambiguous:  # the snapshot is not what the archive says, by which others know the layer
+        chain_id = config.chain_id(ref.chain_id, stored.digest)
+        made = Layer(diff_id=stored.digest, chain_id=chain_id, blob=stored.digest, size=stored.size)
+        if stored.ambiguous:  # the snapshot is not what the archive says, by which others know the layer
             return await self.stack(ref, made, holds)
         await self._layers.adopt(holds.layers, chain_id, key)
         faults.hit("build.adopted")
         return made
-
-    async def _store(self, upper: Path, holds: Holds, ambiguous: Callable[[], None]) -> Descriptor:
-        """The layer's archive as a blob: its digest is the diff id."""
-        async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
-            small = await self._packer.pack(upper)
-            if small == END:
-                return Descriptor(digest=_EMPTY, size=len(END))
-            if small is not None:
-                await ingest.write(small)
-            else:
-                packed = pack(upper, whiteouts=True, ambiguous=ambiguous)
-                async with aclosing(packed) as chunks:
-                    async for chunk in chunks:
-                        await ingest.write(chunk)
-            faults.hit("build.packed")
-            return await holds.blobs.finish(ingest, durable=False)
 
     @asynccontextmanager
     async def _mounted(self, key: str, identity: Identity = HOST) -> AsyncIterator[Path]:
