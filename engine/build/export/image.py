@@ -38,7 +38,8 @@ class ImageExporter:
         """
         attributes.require_supported(target)
         names = attributes.names(target)
-        push = attributes.flag(target.attributes, "push", default=False)
+        # The CLI itself has what `moby` made pushed, by the API.
+        push = target.kind != "moby" and attributes.flag(target.attributes, "push", default=False)
         if push and not names:
             raise errdefs.InvalidArgument("a tag is needed when pushing to a registry")
         image = await self.keep(result.only, names, report, inline=inline(result.only))
