@@ -50,6 +50,7 @@ class Client:
     socket: str
     upgrades: bool = True
     told: list[StatusResponse] = field(default_factory=list)
+    planned: list[PlanResponse] = field(default_factory=list)
 
     async def control(self, method: str, request: Any, kind: Any) -> Any:
         """A call of the Control service."""
@@ -99,6 +100,7 @@ class Client:
                     Frontend="dockerfile.v0", FrontendOpt=options or {}, allowResultReturn=True, **plan
                 )
                 planned = await self.bridge("Solve", build, asked, PlanResponse)
+                self.planned.append(planned)
                 returned = ReturnRequest(result=planned.result)
                 await self.bridge("Return", build, returned, ReturnResponse)
                 answer = await solving

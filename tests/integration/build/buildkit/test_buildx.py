@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tarfile
@@ -188,6 +189,21 @@ def test_bake_builds_one_target_on_another(wherryd: Wherryd, project: Path) -> N
         )
         assert done.returncode == 0, done.stderr
         assert wherryd.docker("run", "--rm", "upper", "cat", "/u").stdout == "lower\n"
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="needs docker compose")
+def test_compose_builds_its_services(wherryd: Wherryd, project: Path) -> None:
+    (project / "compose.yaml").write_text(
+        "services:\n"
+        "  one:\n    image: one:1\n    build: {context: ., args: {A: first}}\n"
+        "  two:\n    image: two:1\n    build: {context: ., args: {A: second}}\n"
+    )
+    (project / "Dockerfile").write_text(BASE + "ARG A\nRUN echo $A > /a\n")
+    argv = ["docker", "compose", "--project-directory", str(project), "build"]
+    done = subprocess.run(argv, env=wherryd.client_env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert wherryd.docker("run", "--rm", "one:1", "cat", "/a").stdout == "first\n"
+    assert wherryd.docker("run", "--rm", "two:1", "cat", "/a").stdout == "second\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -1,5 +1,6 @@
 """The transcripts of newer clients (buildx 0.36 with CLI 29), which differ: HTTP/2 at once, history, traces."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,24 @@ async def test_a_build_that_is_not_there(wherryd: Wherryd) -> None:
             await client.call(buildx.http2, path, gateway_pb2.PingRequest(), gateway_pb2.PongResponse)
         with pytest.raises(RpcError, match="no such job"):
             await buildx.bridge("Ping", "nothing", gateway_pb2.PingRequest(), gateway_pb2.PongResponse)
+
+
+async def test_the_rules_of_a_dockerfile_are_asked_for(wherryd: Wherryd, made: Path) -> None:
+    """`docker build --check`: nothing is built, and the answer is the result's metadata."""
+    (made / "Dockerfile").write_text("from busybox\nRUN exit 1\nCOPY f /f\n")
+    async with connected(str(wherryd.socket), upgrade=False) as buildx:
+        options = {
+            "requestid": "frontend.lint",
+            "frontend.caps": "moby.buildkit.frontend.subrequests+forward",
+        }
+        _, told = await buildx.build(made, [], options)
+        assert told == {}
+        metadata = buildx.planned[0].result.metadata
+        found = json.loads(metadata["result.json"])
+        assert metadata["result.statuscode"] == b"1"
+        rules = {warning["ruleName"]: warning for warning in found["warnings"]}
+        assert rules["ConsistentInstructionCasing"]["location"]["ranges"][0]["start"]["line"] == 1
+        assert "(line" not in rules["ConsistentInstructionCasing"]["detail"]
+        assert b"ConsistentInstructionCasing" in metadata["result.txt"]
+        with pytest.raises(RpcError, match="unsupported subrequest"):
+            await buildx.build(made, [], {"requestid": "frontend.nothing"})
