@@ -10,9 +10,8 @@ import posixpath
 import stat
 
 from errdefs import InvalidArgument
-from runtime.archive.resource import follow
 from runtime.copying import files, selection
-from runtime.copying.places import Look, Place, clean, make_directories, place_of
+from runtime.copying.places import Look, Place, clean, led, make_directories, place_of
 from runtime.copying.selection import Entry, Found, Part, Rules
 from runtime.tree import Cursor, Move
 
@@ -34,9 +33,8 @@ class Copier:
 
     def copy_found(self, found: Found, destination: str, rules: Rules) -> int:
         """Copy one thing; how many files and directories that were."""
-        destination = clean(destination)
         if found.is_directory:
-            return self._directory(found, destination, rules)
+            return self._directory(found, clean(destination), rules)
         place = place_of(destination, found.name, self._look)
         try:
             self._file(found, place)
@@ -57,7 +55,7 @@ class Copier:
     def _directory(self, found: Found, destination: str, rules: Rules) -> int:
         above = destination if destination.endswith("/") else posixpath.dirname(destination)
         make_directories(above, self._look)
-        real = follow(destination)
+        real = led(destination)
         if os.path.lexists(real) and not os.path.isdir(real):
             raise InvalidArgument(f"cannot copy to non-directory: {real}")
         make_directories(real, self._look)

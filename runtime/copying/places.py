@@ -1,6 +1,5 @@
 """Where files are put in the root, which is ours: links are followed within it, and missing directories are made."""
 
-import errno
 import os
 import posixpath
 import stat
@@ -49,17 +48,26 @@ def is_directory(path: str) -> bool:
         return False
 
 
+def led(path: str) -> str:
+    """Where a path leads, through no link."""
+    try:
+        return follow(path)
+    except InvalidArgument:
+        raise InvalidArgument("too many links") from None
+
+
 def make_directories(path: str, look: Look) -> str:
     """Have a directory at a path, wherever links lead, made with those above it; its path through no link.
 
     InvalidArgument if something else is there.
     """
-    real = follow(path)
+    real = led(path)
     made: list[str] = []
     here = real
     while not is_directory(here):
         if os.path.lexists(here):
-            raise InvalidArgument(f"mkdir {here}: {os.strerror(errno.ENOTDIR).lower()}")
+            what = f"lstat {made[-1]}" if made else f"mkdir {here}"
+            raise InvalidArgument(f"{what}: not a directory")
         made.append(here)
         here = posixpath.dirname(here)
     for each in reversed(made):
@@ -98,9 +106,10 @@ def place_of(destination: str, name: str, look: Look) -> Place:
 
     Missing directories are made.
     """
+    destination = clean(destination)
     ends = destination.endswith("/")
     make_directories(destination if ends else posixpath.dirname(destination), look)
-    real = follow(destination)
+    real = led(destination)
     if is_directory(real):
         real = posixpath.join(real, name)
     above, base = posixpath.split(real)

@@ -186,6 +186,16 @@ REFUSED: dict[str, tuple[list[Action], type[Exception], str]] = {
         InvalidArgument,
         "mkdir /h/one: not a directory",
     ),
+    "a file far below a file": (
+        [copy("f", to="/x"), copy("f", to="/x/y/z")],
+        InvalidArgument,
+        "lstat /x/y: not a directory",
+    ),
+    "a link to itself": (
+        [copy("f", to="/loop")],
+        InvalidArgument,
+        "too many links",
+    ),
     "a NUL": ([copy("a\0b", to="/x")], InvalidArgument, "a path holds a NUL byte"),
     "a mode that is none": (
         [copy("f", to="/x", mode="888")],
@@ -202,6 +212,7 @@ async def test_what_cannot_be_is_refused_in_buildkits_words(
     workers: Workers, root: Path, source: Path, case: str
 ) -> None:
     actions, kind, message = REFUSED[case]
+    (root / "loop").symlink_to("loop")
     with pytest.raises(kind, match=r".*") as raised:
         await workers.change(root, [source], actions)
     assert str(raised.value).startswith(message)
