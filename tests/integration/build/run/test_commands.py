@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from engine.build.refs import SCRATCH
 from engine.build.run.failure import StepFailed
 from engine.build.steps import Limits
 from engine.containers.config import Ulimit
+from runtime import cgroups
 from tests.integration.build.run.bench import Bench, until
 
 pytestmark = pytest.mark.root
@@ -82,6 +84,32 @@ async def test_limits(bench: Bench) -> None:
     said = await bench.tell("ulimit -n; df -k /dev/shm | tail -1", limits=limits)
     assert said.split()[0] == "77"
     assert "16384" in said
+
+
+async def test_control_group(bench: Bench) -> None:
+    limits = Limits(
+        cgroup_parent="/wherry-test", memory=64 << 20, cpu_quota=50_000, cpu_period=100_000, cpu_shares=77
+    )
+    wanted = {"memory.limit_in_bytes": "67108864", "cpu.cfs_quota_us": "50000", "cpu.shares": "77"}
+    if cgroups.detect().version == 2:
+        wanted = {"memory.max": "67108864", "cpu.max": "50000 100000"}
+    step = bench.begin("cat /proc/self/cgroup; sleep 1000", limits=limits)
+    try:
+        await until(lambda: "/wherry-test/" in bench.text(1))
+        for name, value in wanted.items():
+            (found,) = groups(f"wherry-test/*/{name}")
+            assert found.read_text().strip() == value
+    finally:
+        step.cancel()
+        await asyncio.wait([step])
+        await until(lambda: not groups("wherry-test/*/"))
+        for directory in groups("wherry-test"):
+            directory.rmdir()
+
+
+def groups(pattern: str) -> list[Path]:
+    """What is there of control groups, in all hierarchies."""
+    return list(Path("/sys/fs/cgroup").glob(f"**/{pattern}"))
 
 
 async def test_user_with_groups(bench: Bench) -> None:

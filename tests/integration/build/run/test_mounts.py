@@ -135,13 +135,31 @@ async def test_secret_is_nowhere_afterwards(bench: Bench) -> None:
 
 async def test_agent(bench: Bench) -> None:
     client = Client(agents=["default", "other"])
-    talk = "echo $SSH_AUTH_SOCK; printf hello | nc -w 1 local:$SSH_AUTH_SOCK"
     asked = [mount("ssh", ""), mount("ssh", "/agent", id="other", uid=33, mode=0o666)]
-    said = await bench.tell(
-        f"{talk} || true; stat -c '%F %u %a' /run/buildkit/ssh_agent.0 /agent", mounts=asked, client=client
-    )
-    assert said.startswith("/run/buildkit/ssh_agent.0\n")
-    assert said.endswith("socket 0 600\nsocket 33 666\n")
+    facts = "stat -c '%F %u %a' /run/buildkit/ssh_agent.0 /agent"
+    step = bench.begin(f"echo $SSH_AUTH_SOCK; {facts}; sleep 1000", mounts=asked, client=client)
+    await until(lambda: bench.text(1) == "/run/buildkit/ssh_agent.0\nsocket 0 600\nsocket 33 666\n")
+    assert await asyncio.gather(*(ask(path) for path in agents(bench))) == [b"default:HELLO", b"other:HELLO"]
+    reader, writer = await asyncio.open_unix_connection(agents(bench)[0])
+    step.cancel()
+    await asyncio.wait([step])
+    assert await reader.read() == b""
+    writer.close()
+
+
+def agents(bench: Bench) -> list[Path]:
+    return sorted(bench.daemon.exec_root.glob("build/*/agent.*"))
+
+
+async def ask(path: Path) -> bytes:
+    """What an agent answers; both ends close."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"hello")
+    answer = await reader.readuntil(b"HELLO")
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    return answer
 
 
 async def test_agent_that_is_not_there(bench: Bench) -> None:
