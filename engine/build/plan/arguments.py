@@ -44,5 +44,4 @@ def _is_set(stage: Stage, name: str) -> bool:
     """Whether an argument gets into the environment: with the classic builder, one of the image wins."""
     if name in _NOT_IN_ENVIRONMENT:
         return False
-    names = {entry.partition("=")[0] for entry in stage.run.env or ()}
-    return not (stage.classic and name in names)
+    return not (stage.classic and stage.has_variable(name))

@@ -1,13 +1,11 @@
 """COPY, ADD and WORKDIR as vertices."""
 
 import posixpath
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import errdefs
 from engine.build.contexts import repository
-from engine.build.contexts.url import file_name
 from engine.build.dockerfile.expand import expand_text
 from engine.build.dockerfile.instructions import Add, Copy, Transfer, Workdir
 from engine.build.plan import origins, settings
@@ -144,9 +142,9 @@ def _action(
             operation=UrlSource(url=source, checksum=instruction.checksum),
             position=instruction.position,
         )
-        name = re.sub(r"([\\*?\[])", r"\\\1", file_name(source))
+        # It is alone there, and its name may have what a pattern means otherwise.
         return replace(
-            pattern, source=sources.number(fetched), sources=[name], unpack=instruction.unpack is True
+            pattern, source=sources.number(fetched), sources=["*"], unpack=instruction.unpack is True
         )
     unpack = isinstance(instruction, Add) and instruction.unpack is not False
     path = source if pattern.parents else posixpath.normpath(posixpath.join("/", source)).lstrip("/") or "/"

@@ -82,10 +82,10 @@ class Graph:
             self._sources[key] = self._find(instruction, origin)
         return self._sources[key]
 
-    def reachable(self, target: Node) -> list[Node]:
-        """What a stage needs, itself included, in the order of `nodes`."""
+    def reachable(self, *targets: Node) -> list[Node]:
+        """What stages need, themselves included, in the order of `nodes`."""
         found: set[int] = set()
-        waiting = [target]
+        waiting = list(targets)
         while waiting:
             node = waiting.pop()
             if id(node) not in found:
@@ -95,9 +95,7 @@ class Graph:
 
     def up_to(self, target: Node) -> list[Node]:
         """A stage and all before it, with what they take from outside, in the order of `nodes`."""
-        wanted = self.stages[: self.stages.index(target) + 1]
-        found = {id(each) for stage in wanted for each in self.reachable(stage)}
-        return [node for node in self.nodes if id(node) in found]
+        return self.reachable(*self.stages[: self.stages.index(target) + 1])
 
     def origins(self, instruction: Instruction) -> list[str]:
         """What an instruction names as places to take files from."""
@@ -168,19 +166,19 @@ def _mounted_from(mount: str) -> str:
 
 def _require_no_circle(stages: Sequence[Node]) -> None:
     done: set[int] = set()
-
-    def visit(node: Node, path: list[tuple[Node, Instruction]]) -> None:
-        if id(node) in done:
-            return
-        done.add(id(node))
-        for need, instruction in node.needs:
-            within = [*path, (node, instruction)]
-            if any(need is above for above, _ in within):
-                raise DockerfileError(
-                    f"circular dependency detected on stage: {within[0][0].shown}",
-                    within[0][1].position,
-                )
-            visit(need, within)
-
     for stage in stages:
-        visit(stage, [])
+        path: list[tuple[Node, Iterator[tuple[Node, Instruction]]]] = [(stage, iter(stage.needs))]
+        first: Instruction | None = None
+        while path:
+            node, needs = path[-1]
+            need, instruction = next(needs, (None, None))
+            if need is None:
+                done.add(id(node))
+                path.pop()
+                continue
+            first = instruction if len(path) == 1 else first
+            if any(need is above for above, _ in path):
+                message = f"circular dependency detected on stage: {stage.shown}"
+                raise DockerfileError(message, *([first.position] if first else []))
+            if id(need) not in done:
+                path.append((need, iter(need.needs)))

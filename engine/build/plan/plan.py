@@ -93,9 +93,9 @@ class Plan:
         found: list[Vertex] = []
         vertex = self.root
         while vertex is not None and vertex is not NOTHING:
-            found.insert(0, vertex)
+            found.append(vertex)
             vertex = vertex.inputs[0] if vertex.inputs else None
-        return found
+        return found[::-1]
 
 
 def ordered(roots: Sequence[Vertex]) -> list[Vertex]:

@@ -1,5 +1,6 @@
 """A Dockerfile made into a plan for one platform: the stages that are needed, and their instructions in turn."""
 
+import asyncio
 from collections.abc import Sequence
 
 import errdefs
@@ -14,10 +15,12 @@ from engine.build.plan.metadata import Metadata
 from engine.build.plan.plan import NOTHING, Plan, Step
 from engine.build.plan.stage import Stage
 from engine.build.request import BuildRequest
-from engine.build.source import Position, at
+from engine.build.source import DockerfileError, Position, at
 from engine.build.steps import Vertex
 
 _EPOCH = "SOURCE_DATE_EPOCH"
+_MOST, _MOST_CLASSIC = 20_000, 2_000
+_AT_ONCE = 50  # instructions that are planned before others have their turn
 
 
 async def plan(dockerfile: Dockerfile, request: BuildRequest, aim: Aim, metadata: Metadata) -> Plan:
@@ -28,12 +31,19 @@ async def plan(dockerfile: Dockerfile, request: BuildRequest, aim: Aim, metadata
     given = Contexts(request)
     bases = Bases(request, aim, metadata, given)
     nodes = graph.up_to(target) if request.classic else graph.reachable(target)
+    _require_few(nodes, _MOST_CLASSIC if request.classic else _MOST)
     await bases.resolve(nodes)
     planner = _Planner(dockerfile, request, aim, graph, bases, given, inherited)
     for node in nodes:
         if node.stage is not None:
             await planner.stage(node, last=node is target)
     return planner.plan(planner.done[target])
+
+
+def _require_few(nodes: Sequence[Node], most: int) -> None:
+    """Pass for what can be planned without holding up everybody else."""
+    if sum(1 + len(node.instructions) for node in nodes) > most:
+        raise DockerfileError(f"the Dockerfile has more than {most} instructions")
 
 
 def epoch_of(request: BuildRequest) -> int | None:
@@ -96,7 +106,9 @@ class _Planner:
         stage.on_build = False
 
     async def _instructions(self, stage: Stage, node: Node) -> None:
-        for instruction in node.instructions:
+        for number, instruction in enumerate(node.instructions):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             await self._apply(stage, instruction)
             self._count(stage, instruction.text, node, instruction.position)
 

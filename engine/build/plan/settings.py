@@ -61,16 +61,8 @@ def work_in(stage: Stage, path: str) -> str:
 
 
 def _env(stage: Stage, env: Env) -> None:
-    entries = list(stage.run.env or ())
     for pair in env.pairs:
-        names = [entry.partition("=")[0] for entry in entries]
-        text = f"{pair.key}={pair.value}"
-        if pair.key in names:
-            entries[names.index(pair.key)] = text
-        else:
-            entries.append(text)
-        stage.variables[pair.key] = pair.value
-    stage.run.env = entries
+        stage.set_variable(pair.key, pair.value)
     stage.setting(" ".join(["ENV", *(f"{pair.key}={pair.value}" for pair in env.pairs)]))
 
 

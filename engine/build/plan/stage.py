@@ -41,6 +41,7 @@ class Stage:
     cmd_given: bool = False
     on_build: bool = False
     _index: int = 0
+    _places: dict[str, int] = field(default_factory=dict)  # of variables in the environment
 
     @property
     def run(self) -> ContainerConfig:
@@ -110,6 +111,30 @@ class Stage:
         for entry in run.env or ():
             name, _, value = entry.partition("=")
             self.variables[name] = value
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Have a variable in the environment of the image and of what follows; a later value takes the place."""
+        entries = self._environment()
+        text = f"{name}={value}"
+        if name in self._places:
+            entries[self._places[name]] = text
+        else:
+            self._places[name] = len(entries)
+            entries.append(text)
+        self.variables[name] = value
+
+    def has_variable(self, name: str) -> bool:
+        """Whether the environment of the image has it."""
+        self._environment()
+        return name in self._places
+
+    def _environment(self) -> list[str]:
+        if self.run.env is None:
+            self.run.env = []
+        if not self._places:
+            names = [entry.partition("=")[0] for entry in self.run.env]
+            self._places.update({name: number for number, name in reversed(list(enumerate(names)))})
+        return self.run.env
 
     def followed_by(self, node: Node, *, ignore_cache: bool) -> "Stage":
         """A stage that stands on this one: with its variables, but arguments of its own."""

@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 import msgspec
 
 from engine.build.dockerfile.text import quoted
+from engine.build.plan.plan import NOTHING, ordered
 from engine.build.refs import Output, Ref
 from engine.build.steps import Copy, Files, Operation, Run, RunMount, Vertex
 
@@ -56,8 +57,9 @@ class Digests:
     def __call__(self, vertex: Vertex) -> str:
         """The digest of a vertex: the same for all that are called the same and do the same."""
         if vertex not in self._known:
-            inputs = [self(each) for each in vertex.inputs]
-            self._known[vertex] = _digest([vertex.name, repr(vertex.operation), inputs])
+            for each in ordered([vertex]):
+                inputs = [self._known[one] for one in each.inputs if one is not NOTHING]
+                self._known[each] = _digest([each.name, repr(each.operation), inputs])
         return self._known[vertex]
 
 

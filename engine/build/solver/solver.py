@@ -58,11 +58,12 @@ class Solver:
             raise
         except BuildError:
             raise  # of an input
-        except errdefs.WherryError as error:
+        except (errdefs.WherryError, OSError) as error:
             started = started or time.time_ns()
-            await work.told(vertex, started=started, completed=time.time_ns(), error=error.message)
+            message = error.message if isinstance(error, errdefs.WherryError) else str(error)
+            await work.told(vertex, started=started, completed=time.time_ns(), error=message)
             raise BuildError(
-                error.message,
+                message,
                 vertex=work.digest(vertex),
                 operation=vertex.operation,
                 positions=[vertex.position] if vertex.position else [],

@@ -85,6 +85,8 @@ class Step:
         return await self._made(operation, self.root.ref)
 
     async def _made(self, operation: Files | Run, root: Ref) -> Outcome:
+        if len(root.layers) >= config.MAX_LAYERS:
+            raise errdefs.InvalidArgument("max depth exceeded")
         key = keys.key_of(operation, root, self._contents)
         if not self._vertex.ignore_cache:
             found = await self._cached(key, root) or await self._imported(key, root)

@@ -4,6 +4,7 @@ import pytest
 
 from engine.build.plan.bases import Aim
 from engine.build.results import BuildError
+from engine.build.solver.keys import Digests
 from engine.build.source import DockerfileError
 from engine.build.steps import Copy, Files, ImageSource, MakeDirectory, MakeFile, Run, UrlSource
 from engine.images.platforms import Platform
@@ -347,3 +348,17 @@ def test_the_classic_builder_knows_no_platforms() -> None:
     operation = last(planned("FROM busybox\nARG TARGETARCH\nRUN x\n", classic=True)).operation
     assert isinstance(operation, Run)
     assert not any(each.startswith("TARGETARCH") for each in operation.env)
+
+
+def test_huge_files_are_planned_in_time_or_refused() -> None:
+    variables = "".join(f"ENV V{number}=x\n" for number in range(4_000))
+    assert len(planned(f"FROM busybox\n{variables}").entries) == 4_000
+    chain = "".join(f"FROM scratch AS s{n}\nCOPY --from=s{n - 1} / /\n" for n in range(1, 1_500))
+    assert len(planned(f"FROM scratch AS s0\n{chain}").vertices) == 1_499
+    with pytest.raises(DockerfileError, match="more than 2000 instructions"):
+        planned(f"FROM busybox\n{variables}", classic=True)
+
+
+def test_digests_of_long_chains() -> None:
+    plan = planned("FROM busybox\n" + "RUN x\n" * 3_000)
+    assert len({Digests()(last(plan)), Digests()(plan.vertices[0])}) == 2
