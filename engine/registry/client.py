@@ -70,6 +70,6 @@ class Registry:
         """What an index finds for a term; as of `engine.registry.search`."""
         return await search(self._wire, self._tokens, term, limit, wanted, credentials)
 
-    def download(self, source: Source) -> AbstractAsyncContextManager[Download]:
+    def download(self, source: Source, *, brief: bool = False) -> AbstractAsyncContextManager[Download]:
         """A file from a URL, while it is read; as of `engine.registry.download`."""
-        return download(self._wire, source)
+        return download(self._wire, source, brief=brief)

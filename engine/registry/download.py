@@ -64,23 +64,26 @@ class Source:
 
 
 @asynccontextmanager
-async def download(wire: Wire, source: Source) -> AsyncIterator[Download]:
-    """What is at a source, redirects followed. Errors in Docker's words, by what the host answered."""
+async def download(wire: Wire, source: Source, *, brief: bool = False) -> AsyncIterator[Download]:
+    """What is at a source, redirects followed. Errors by what the host answered, in Docker's words, or in BuildKit's,
+    which are `brief`.
+    """
     request = Request(method="GET", url=source.url, tls=Tls(), authorization=source.credentials.basic)
     async with wire.ask(request) as answer:
         if answer.status >= HTTPStatus.BAD_REQUEST:
-            raise await _refused(answer, source)
+            kind = _CLASSES.get(answer.status, errdefs.SystemFailure)
+            raise kind(f"invalid response status {answer.status}" if brief else await _reason(answer, source))
         yield answer
 
 
-async def _refused(answer: Answer, source: Source) -> errdefs.WherryError:
+async def _reason(answer: Answer, source: Source) -> str:
     status = f"{answer.status} {errors.phrase(answer.status)}".rstrip()
     try:
         reason = (await answer.body(_MAX_REASON)).decode(errors="replace").strip()
     except errdefs.WherryError:
         reason = "error reading body"
     text = f"failed to GET {source.url} with status {status}: {errors.printable(reason)}"
-    return _CLASSES.get(answer.status, errdefs.SystemFailure)(source.credentials.redact(text))
+    return source.credentials.redact(text)
 
 
 def _without_user(text: str) -> str:

@@ -47,7 +47,7 @@ async def fetch_file(registry: Registry, source: UrlSource, directory: Path) -> 
     path = directory / file_name(source.url)
     file = await asyncio.to_thread(_create, path)
     try:
-        async with registry.download(wanted) as download:
+        async with registry.download(wanted, brief=True) as download:
             async for chunk in download.chunks():
                 await asyncio.to_thread(_take, file, digest.update, chunk)
             changed = _time_of(download.header("Last-Modified"))
