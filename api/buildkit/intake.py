@@ -72,7 +72,7 @@ class Intake:
             except OSError as error:
                 what = packet.stat.path or "a file"
                 raise errdefs.SystemFailure(f"cannot write {what} of the client: {error.strerror}") from error
-            except OverflowError:
+            except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
                 raise errdefs.InvalidArgument(f"{packet.stat.path}: metadata that no file can have") from None
         while self._waiting and len(self._open) < REQUESTED:
             answers.append(self._request(self._waiting.popleft()))

@@ -3,11 +3,14 @@
 import contextlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import errdefs
 from api.buildkit import filemode
@@ -260,3 +263,46 @@ def test_modes_go_both_ways() -> None:
         there = filemode.from_kernel(mode)
         assert filemode.permissions(there) == stat.S_IMODE(mode)
         assert bool(there & filemode.TYPES) == (not stat.S_ISREG(mode))
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "..", ".", "", "l", "\0", "é"]), min_size=1, max_size=3).map(
+    "/".join
+)
+MODES = st.sampled_from(
+    [FILE, DIRECTORY, LINK, filemode.FIFO | 0o600, filemode.SOCKET, filemode.TYPES, 2**32 - 1]
+)
+ENTRIES = st.builds(
+    lambda path, mode, target, size: entry(path, mode, linkname=target, size=size),
+    NAMES,
+    MODES,
+    st.sampled_from(["", "a", "\0", "l/passwd", "../outside/passwd", "/etc/passwd", "../outside"]),
+    st.sampled_from([0, 1, 2**62]),
+)
+CONTENTS = st.builds(
+    lambda number, content: Packet(type=Packet.PACKET_DATA, ID=number, data=content),
+    st.integers(0, 4),
+    st.sampled_from([b"", b"evil"]),
+)
+PACKETS = st.lists(st.one_of(ENTRIES, ENTRIES, CONTENTS, st.just(END)), max_size=12)
+
+
+@settings(max_examples=300, deadline=None)
+@given(PACKETS)
+def test_whatever_a_client_sends_stays_where_it_belongs(packets: list[Packet]) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        into, outside = Path(root, "into"), Path(root, "outside")
+        into.mkdir()
+        outside.mkdir()
+        (outside / "passwd").write_text("root")
+        intake = Intake(into)
+        try:
+            for packet in packets:
+                intake.take([packet])
+        except errdefs.WherryError:
+            pass
+        finally:
+            intake.close()
+        assert sorted(os.listdir(root)) == ["into", "outside"]
+        assert os.listdir(outside) == ["passwd"]
+        assert (outside / "passwd").read_text() == "root"
+        assert os.stat(outside / "passwd").st_nlink == 1
