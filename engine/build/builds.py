@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import errdefs
+from engine.build import finishing
 from engine.build.base_images import BaseImages, Shelf
 from engine.build.contexts.contexts import Contexts
 from engine.build.dockerfile import parser
@@ -15,13 +16,12 @@ from engine.build.dockerfile.document import Dockerfile
 from engine.build.ignore import Ignore
 from engine.build.inputs import Inputs, merged
 from engine.build.lending import Lending
-from engine.build.plan import planner, variables, whole
+from engine.build.plan import planner, variables
 from engine.build.plan.bases import Aim
-from engine.build.plan.plan import Entry, Plan, Step
+from engine.build.plan.plan import Plan, Step
 from engine.build.progress import Finding, Watch
-from engine.build.refs import SCRATCH
 from engine.build.request import BuildRequest
-from engine.build.results import BuildError, Built, CacheSource, CacheStep, Context, Result
+from engine.build.results import BuildError, CacheSource, Context, Result
 from engine.build.session import Session
 from engine.build.solver.solver import Solver
 from engine.build.solver.step import Tools
@@ -167,23 +167,20 @@ class Builds:
         except BuildError as error:
             error.source = planned.source
             raise
-        images = [self._built(planned, plan) for plan in planned.plans]
+        images = [
+            finishing.built(plan, work.outcomes, classic=planned.request.classic) for plan in planned.plans
+        ]
         return Result(images=images, several=planned.several)
 
     def config(self, planned: Planned, step: Step) -> ImageConfig:
         """The whole config of the image that a step of the classic API makes, once it is done."""
-        return _config(planned, step.config, step.entries, step.root, planned.plans[0].epoch)
-
-    def _built(self, planned: Planned, plan: Plan) -> Built:
-        outcomes = planned.work.outcomes
-        own = plan.chain()
-        return Built(
-            platform=plan.platform,
-            ref=outcomes[plan.root].ref if plan.root else SCRATCH,
-            config=_config(planned, plan.config, plan.entries, plan.root, plan.epoch),
-            base=plan.base,
-            cache=[step for vertex in own if (step := _cache_step(outcomes, vertex))],
-            all_cache=[step for vertex in plan.vertices if (step := _cache_step(outcomes, vertex))],
+        return finishing.config_of(
+            step.config,
+            step.entries,
+            step.root,
+            planned.work.outcomes,
+            epoch=planned.plans[0].epoch,
+            classic=True,
         )
 
     def _note(self) -> None:
@@ -229,42 +226,3 @@ def _checked(
     if report.failure:
         raise DockerfileError(report.failure, *(each.position for each in report.violations))
     return [violation.finding(vertex) for violation in report.violations]
-
-
-def _config(
-    planned: Planned,
-    config: ImageConfig,
-    entries: Sequence[Entry],
-    root: Vertex | None,
-    epoch: int | None,
-) -> ImageConfig:
-    outcomes = planned.work.outcomes
-    done = {
-        entry.vertex: whole.Done(
-            changed=outcome.layer is not None, created=outcome.created, contents=outcome.contents
-        )
-        for entry in entries
-        if entry.vertex and (outcome := outcomes.get(entry.vertex))
-    }
-    made = whole.Made(
-        diff_ids=outcomes[root].ref.diff_ids if root else [],
-        done=done,
-        epoch=epoch,
-        classic=planned.request.classic,
-    )
-    return whole.config_of(config, entries, made)
-
-
-def _cache_step(outcomes: dict[Vertex, Outcome], vertex: Vertex) -> CacheStep | None:
-    outcome = outcomes.get(vertex)
-    if outcome is None or not outcome.key:
-        return None
-    below = outcomes.get(vertex.inputs[0])
-    return CacheStep(
-        key=outcome.key,
-        parent=below.key if below else "",
-        root=below.ref.chain_id if below else "",
-        layer=outcome.layer,
-        created=outcome.created,
-        description=vertex.name,
-    )

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import errdefs
 from engine.build.files.copier import Copier
@@ -17,6 +16,7 @@ from engine.build.solver.executable import require_executable
 from engine.build.solver.records import CacheStore, Record, new_id
 from engine.build.solver.sharing import Output as Tell
 from engine.build.solver.sharing import Shared
+from engine.build.solver.views import Views
 from engine.build.solver.work import Outcome, Work
 from engine.build.steps import (
     ContextSource,
@@ -67,7 +67,7 @@ class Step:
     async def look(self) -> None:
         """Digest what it takes from its other inputs, for which the root is not needed."""
         async with AsyncExitStack() as stack:
-            views = _Views(self._tools.workspaces, self._inputs, stack)
+            views = Views(self._tools.workspaces, self._inputs, stack)
             for take in keys.taken(self._vertex.operation):
                 self._contents.append(await self._content(take, views))
 
@@ -94,7 +94,7 @@ class Step:
                 return found
         return await self._done(operation, root, key)
 
-    async def _content(self, take: Copy | RunMount, views: "_Views") -> str:
+    async def _content(self, take: Copy | RunMount, views: Views) -> str:
         """The digest of what is copied or mounted; that of layers' files is remembered."""
         assert take.source is not None
         selector = keys.selector(take, self._inputs[take.source].output)
@@ -190,7 +190,7 @@ class Step:
     ) -> Layer | None:
         for each in self._inputs:
             holds.stand_on(each.ref)
-        views = _Views(self._tools.workspaces, self._inputs, stack)
+        views = Views(self._tools.workspaces, self._inputs, stack)
         if isinstance(operation, Files):
             paths = [await views.path(number) for number in range(1, len(self._inputs))]
             return await self._tools.copier.run(operation, root, paths, holds)
@@ -225,25 +225,6 @@ class Step:
             contents=self._contents,
             record=record.id,
         )
-
-
-class _Views:
-    """Where the files of inputs are on the host, each mounted when it is asked for."""
-
-    def __init__(self, workspaces: Workspaces, inputs: Sequence[Outcome], stack: AsyncExitStack) -> None:
-        self._workspaces = workspaces
-        self._inputs = inputs
-        self._stack = stack
-        self._paths: dict[int, Path] = {}
-
-    async def path(self, number: int) -> Path:
-        if number not in self._paths:
-            output = self._inputs[number].output
-            if isinstance(output, Tree):
-                self._paths[number] = output.path
-            else:
-                self._paths[number] = await self._stack.enter_async_context(self._workspaces.view(output))
-        return self._paths[number]
 
 
 def _is_own(operation: Files | Run) -> bool:
