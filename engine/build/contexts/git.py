@@ -31,6 +31,7 @@ _CONFIG = """\
 	hooksPath = /dev/null
 	fsmonitor = false
 	symlinks = true
+	logAllRefUpdates = false
 [init]
 	defaultBranch = master
 [advice]
@@ -73,7 +74,7 @@ async def fetch(
 
 
 async def _check_out(repository: Repository, git: "_Git") -> None:
-    await git.run("init", "--quiet")
+    await git.run("init", "--quiet", "--template=")
     commit = await git.fetch()
     if repository.checksum and not commit.startswith(repository.checksum):
         raise errdefs.InvalidArgument(f"expected checksum to match {repository.checksum}, got {commit}")
