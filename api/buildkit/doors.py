@@ -30,7 +30,7 @@ class Exporters(Protocol):
     """Where results go, and caches come from."""
 
     def imports(
-        self, targets: Sequence[Target], session: Session | None, /
+        self, targets: Sequence[Target], session: Session | None, watch: Watch, /
     ) -> AbstractAsyncContextManager[CacheSource]:
         """The caches that a request names."""
 

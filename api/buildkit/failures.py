@@ -47,10 +47,14 @@ def _details(code: Code, message: str, source: SourceFile, positions: Sequence[P
 
 
 def _around(content: bytes, positions: Sequence[Position]) -> bytes:
-    """A file that fits a header: lines far from what is shown are left empty, so that the numbers stay."""
+    """A file that fits a header: lines far from what is shown are left empty, so that the numbers stay.
+
+    Nothing of one that does not fit even so.
+    """
     if len(content) <= _MAX_DETAILS:
         return content
     first, last = min(at.first for at in positions) - 8, max(at.last for at in positions) + 8
     lines = content.split(b"\n")
     kept = [line[:200] if first <= number <= last else b"" for number, line in enumerate(lines[:last], 1)]
-    return b"\n".join(kept)[-_MAX_DETAILS:] if len(kept) < _MAX_DETAILS // 2 else b""
+    around = b"\n".join(kept)
+    return around if len(around) <= _MAX_DETAILS else b""

@@ -17,10 +17,9 @@ from engine.build.progress import Finding
 _SERVICE: Final = "/moby.buildkit.v1.frontend.LLBBridge/"
 _BUILD: Final = "buildkit-controlapi-buildid"
 _FRONTEND_CAPS: Final = (
-    *("solve.base", "solve.inlinereturn", "resolveimage", "resolveimage.resolvemode", "readfile", "return"),
-    *("returnmap", "readdir", "statfile", "importcaches", "proto.refarray", "reference.output"),
-    *("frontend.inputs", "gateway.solve.metadata", "frontend.caps", "gateway.solve.evaluate"),
-    *("gateway.evaluate", "gateway.warnings"),
+    *("solve.base", "solve.inlinereturn", "return", "returnmap", "statfile", "importcaches"),
+    *("proto.refarray", "reference.output", "frontend.inputs", "frontend.caps", "gateway.solve.metadata"),
+    *("gateway.solve.evaluate", "gateway.evaluate", "gateway.warnings"),
 )
 _LLB_CAPS: Final = (
     *("source.image", "source.image.resolvemode", "source.local", "source.local.unique"),
@@ -29,7 +28,7 @@ _LLB_CAPS: Final = (
     *("exec.meta.base", "exec.mount.bind", "exec.mount.cache", "exec.mount.cache.sharing"),
     *("exec.mount.tmpfs", "exec.mount.secret", "exec.mount.ssh", "exec.meta.network", "exec.meta.ulimit"),
     *("constraints", "platform", "file.base", "meta.ignorecache", "meta.description", "meta.exportcache"),
-    *("mergeop", "diffop", "exporter.image.annotations", "exporter.sourcedateepoch", "source.policy"),
+    "exporter.sourcedateepoch",
 )
 """Of these clients conclude what they may ask of a build; a graph of their own is none of it."""
 

@@ -74,7 +74,7 @@ class Job:
         finally:
             self._ended = True
             for product in self.products.values():
-                product.fail(errdefs.NotFound(f"the build of {product.ref} ended before it had a result"))
+                self._results.settle(product)
             while not self._orders.empty():
                 self._orders.get_nowait().done.cancel()
 
@@ -137,9 +137,9 @@ class Job:
             planning = self._builds.plan(asked, session, Context(), self.progress)
             planned = await held.enter_async_context(planning)
         await self.progress.know(planned.source)
-        product = Product(request=asked, planned=planned, session=session, demand=self._demand)
+        product = Product(request=asked, planned=planned, session=session)
         self.products[product.ref] = product
-        self._results.add(product)
+        self._results.add(product, self._demand)
         return product.ref
 
     async def _execute(self, ref: str) -> tuple[Product, Result]:
@@ -152,7 +152,7 @@ class Job:
     async def _make(self, product: Product) -> None:
         asked, session = product.request, product.session
         try:
-            async with self._exporters.imports(asked.cache_from, session) as imports:
+            async with self._exporters.imports(asked.cache_from, session, self.progress) as imports:
                 product.result.set_result(await self._builds.execute(product.planned, [imports]))
         except errdefs.WherryError as error:
             product.fail(error)

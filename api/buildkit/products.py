@@ -27,15 +27,11 @@ _KEPT: Final = 64  # results of builds that have ended; their layers are in the 
 
 @dataclass(slots=True, kw_only=True)
 class Product:
-    """A build that is planned; `result` is there once it has been executed, its failure when that failed.
-
-    `demand` has its build execute it, if that would wait otherwise.
-    """
+    """A build that is planned; `result` is there once it has been executed, its failure when that failed."""
 
     request: BuildRequest
     planned: Planned
     session: Session | None
-    demand: Callable[[str], Awaitable[None]]
     ref: str = field(default_factory=lambda: secrets.token_hex(12))
     result: "asyncio.Future[Result]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -49,30 +45,37 @@ class Product:
 
 
 class Products:
-    """The last ones, by reference, whichever build they are of."""
+    """The last results, by reference, whichever build they are of, and how those are had that are not made yet."""
 
     def __init__(self) -> None:
-        self._products: dict[str, Product] = {}
+        self._results: dict[str, asyncio.Future[Result]] = {}
+        self._demands: dict[str, Callable[[str], Awaitable[None]]] = {}
 
-    def add(self, product: Product) -> None:
-        """Something was planned."""
-        self._products[product.ref] = product
-        while len(self._products) > _KEPT:
-            del self._products[next(iter(self._products))]
+    def add(self, product: Product, demand: Callable[[str], Awaitable[None]]) -> None:
+        """Something was planned; `demand` has its build execute it, if that would wait otherwise."""
+        self._results[product.ref] = product.result
+        self._demands[product.ref] = demand
+        while len(self._results) > _KEPT:
+            del self._results[next(iter(self._results))]
+
+    def settle(self, product: Product) -> None:
+        """Its build ends: it has a result now, or never."""
+        product.fail(errdefs.NotFound(f"the build of {product.ref} ended before it had a result"))
+        del self._demands[product.ref]
 
     def inputs(self, given: Mapping[str, Definition]) -> dict[str, Callable[[], Awaitable[Built]]]:
         """The results that a client gives as inputs, by name. Unsupported for graphs that are not of this daemon."""
         return {name: self._waiting(name, _reference(name, graph)) for name, graph in given.items()}
 
     def _waiting(self, name: str, ref: str) -> Callable[[], Awaitable[Built]]:
-        product = self._products.get(ref)
-        if product is None:
+        result = self._results.get(ref)
+        if result is None:
             raise errdefs.NotFound(f"input {name}: no such reference {ref[:80]}")
 
         async def built() -> Built:
-            if not product.result.done():
-                await product.demand(ref)
-            return (await asyncio.shield(product.result)).only
+            if not result.done() and ref in self._demands:
+                await self._demands[ref](ref)
+            return (await asyncio.shield(result)).only
 
         return built
 

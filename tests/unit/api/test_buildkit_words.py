@@ -247,13 +247,24 @@ async def test_a_result_travels_as_a_graph() -> None:
         demanded.append(ref)
         product.result.set_result(Result(images=[built]))
 
-    product = Product(request=asked(), planned=cast("Any", None), session=None, demand=demand)
+    product = Product(request=asked(), planned=cast("Any", None), session=None)
     products = Products()
-    products.add(product)
+    products.add(product, demand)
     inputs = products.inputs({"0-a": Definition.FromString(graph(product.ref).SerializeToString())})
     assert await inputs["0-a"]() is built
     assert await inputs["0-a"]() is built
     assert demanded == [product.ref]
+    products.settle(product)
+    assert await inputs["0-a"]() is built
+
+
+async def test_a_result_that_never_comes_is_said_to() -> None:
+    product = Product(request=asked(), planned=cast("Any", None), session=None)
+    products = Products()
+    products.add(product, cast("Any", None))
+    products.settle(product)
+    with pytest.raises(errdefs.NotFound, match="ended before it had a result"):
+        await products.inputs({"x": graph(product.ref)})["x"]()
 
 
 @pytest.mark.parametrize(
