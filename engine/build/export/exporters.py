@@ -72,7 +72,7 @@ class Exporters:
         return answers
 
     def imports(
-        self, targets: Sequence[Target], session: Session | None, watch: Watch = unwatched
+        self, targets: Sequence[Target], session: Session | None, watch: Watch
     ) -> AbstractAsyncContextManager[Imports]:
         """The caches that a build may take from; see `CacheImporter.imports`."""
         return self._importer.imports(require_caches(targets), session, watch)
