@@ -14,9 +14,9 @@ from engine.build.dockerfile import parser
 from engine.build.dockerfile.checks import Scene, check
 from engine.build.dockerfile.document import Dockerfile
 from engine.build.ignore import Ignore
-from engine.build.inputs import Inputs, merged
+from engine.build.inputs import Inputs
 from engine.build.lending import Lending
-from engine.build.plan import planner, variables
+from engine.build.plan import contexts, planner, variables
 from engine.build.plan.bases import Aim
 from engine.build.plan.plan import Plan, Step
 from engine.build.progress import Finding, Watch
@@ -136,8 +136,9 @@ class Builds:
         source = await inputs.dockerfile()
         try:
             dockerfile = await asyncio.to_thread(parser.parse, source)
-            plans = [await planner.plan(dockerfile, request, aim, images) for aim in aims]
-            inputs.wanted = merged([plan.contexts for plan in plans])
+            given = contexts.Contexts(request)
+            plans = [await planner.plan(dockerfile, request, aim, images, given) for aim in aims]
+            inputs.wanted = given.wanted()
             ignore = await inputs.ignore()
             findings = await asyncio.to_thread(
                 _checked, dockerfile, request, plans[0], ignore, inputs.source_vertex

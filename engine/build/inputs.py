@@ -3,7 +3,7 @@
 import asyncio
 import posixpath
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,14 +187,3 @@ class Inputs:
             await self.watch(replace(vertex, completed=time.time_ns(), error=error.message))
             raise
         await self.watch(replace(vertex, completed=time.time_ns()))
-
-
-def merged(wanted: Sequence[Mapping[str, Wanted]]) -> dict[str, Wanted]:
-    """What several plans need of contexts; nothing to follow is all of it."""
-    found: dict[str, Wanted] = {}
-    for each in wanted:
-        for name, one in each.items():
-            other = found.get(name, one)
-            follow = sorted({*one.follow, *other.follow}) if one.follow and other.follow else ()
-            found[name] = Wanted(follow=follow)
-    return found

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.build.session import Wanted
 from engine.build.source import Position
 from engine.build.steps import Files, Vertex
 from engine.images.config import ImageConfig
@@ -55,16 +54,14 @@ class Plan:
     """A build for one platform.
 
     `root` makes the result's file system, None for an empty one. `config` is the result's, with the layers and the
-    history of the base alone; `entries` is what comes to the history. `contexts` tells what the steps need of each
-    context. `base` is the config of the image that it all stands on, None for scratch. `steps` are those of the
-    classic API, in the order of the Dockerfile.
+    history of the base alone; `entries` is what comes to the history. `base` is the config of the image that it all
+    stands on, None for scratch. `steps` are those of the classic API, in the order of the Dockerfile.
     """
 
     platform: Platform
     root: Vertex | None
     config: ImageConfig
     entries: Sequence[Entry]
-    contexts: Mapping[str, Wanted] = field(default_factory=dict)
     base: ImageConfig | None = None
     steps: Sequence[Step] = ()
     epoch: int | None = None

@@ -23,12 +23,16 @@ _MOST, _MOST_CLASSIC = 20_000, 2_000
 _AT_ONCE = 50  # instructions that are planned before others have their turn
 
 
-async def plan(dockerfile: Dockerfile, request: BuildRequest, aim: Aim, metadata: Metadata) -> Plan:
-    """The plan. DockerfileError for what cannot be built as it is written, and what `metadata` raises."""
+async def plan(
+    dockerfile: Dockerfile, request: BuildRequest, aim: Aim, metadata: Metadata, given: Contexts
+) -> Plan:
+    """The plan; `given` are the contexts that all plans of a build have in common.
+
+    DockerfileError for what cannot be built as it is written, and what `metadata` raises.
+    """
     inherited = variables.global_arguments(dockerfile, request, aim.host, aim.platform)
     graph = Graph(dockerfile, inherited)
     target = graph.target(request.target)
-    given = Contexts(request)
     bases = Bases(request, aim, metadata, given)
     nodes = graph.up_to(target) if request.classic else graph.reachable(target)
     _require_few(nodes, _MOST_CLASSIC if request.classic else _MOST)
@@ -215,7 +219,6 @@ class _Planner:
             root=stage.root,
             config=config,
             entries=stage.history,
-            contexts=self._given.wanted(),
             base=stage.base,
             steps=self._steps,
             epoch=self._epoch,

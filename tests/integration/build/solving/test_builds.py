@@ -177,6 +177,11 @@ async def test_platforms_each_have_a_result(builder: Builder) -> None:
         ("arm64", ["arm64"]),
     ]
     assert "[linux/arm64 1/1] COPY greeting /arm64" in builder.seen.names()
+    assert [name for name, _ in builder.client.asked] == [
+        "dockerfile",
+        "context",
+        "context",
+    ]  # and .dockerignore
 
 
 @pytest.mark.skipif(

@@ -1,13 +1,14 @@
 """Dockerfiles planned, with images of which only the configs are known."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import errdefs
 from engine.build.dockerfile.parser import parse
 from engine.build.plan import planner
 from engine.build.plan.bases import Aim
+from engine.build.plan.contexts import Contexts
 from engine.build.plan.metadata import Base
 from engine.build.plan.plan import Plan
 from engine.build.request import BuildRequest
@@ -59,15 +60,23 @@ def planned(
     text: str, *, images: Mapping[str, ImageConfig] | None = None, aim: Aim | None = None, **request: Any
 ) -> Plan:
     """The plan of a Dockerfile; "busybox" is there."""
-    known = Known({"busybox": image(cmd=["sh"]), **(images or {})})
-    return asyncio.run(
-        planner.plan(
-            parse(SourceFile("Dockerfile", text.encode())),
-            BuildRequest(id="test", **request),
-            aim or Aim(platform=HOST, host=HOST),
-            known,
-        )
-    )
+    return asyncio.run(_planned(text, images or {}, aim or Aim(platform=HOST, host=HOST), request))[0]
+
+
+def wanted(text: str, **request: Any) -> dict[str, Sequence[str]]:
+    """The paths that are needed of each context; none for all of it."""
+    given = asyncio.run(_planned(text, {}, Aim(platform=HOST, host=HOST), request))[1]
+    return {name: each.follow for name, each in given.wanted().items()}
+
+
+async def _planned(
+    text: str, images: Mapping[str, ImageConfig], aim: Aim, request: Mapping[str, Any]
+) -> tuple[Plan, Contexts]:
+    asked = BuildRequest(id="test", **request)
+    given = Contexts(asked)
+    known = Known({"busybox": image(cmd=["sh"]), **images})
+    dockerfile = parse(SourceFile("Dockerfile", text.encode()))
+    return await planner.plan(dockerfile, asked, aim, known, given), given
 
 
 def names(plan: Plan) -> list[str]:

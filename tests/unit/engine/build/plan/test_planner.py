@@ -8,7 +8,7 @@ from engine.build.solver.keys import Digests
 from engine.build.source import DockerfileError
 from engine.build.steps import Copy, Files, ImageSource, MakeDirectory, MakeFile, Run, UrlSource
 from engine.images.platforms import Platform
-from tests.unit.engine.build.plan.planning import HOST, history, image, last, names, planned
+from tests.unit.engine.build.plan.planning import HOST, history, image, last, names, planned, wanted
 
 ARM = Platform(os="linux", architecture="arm64")
 
@@ -191,7 +191,8 @@ def test_an_entrypoint_takes_the_command_of_the_image_away() -> None:
 
 
 def test_what_copies_take() -> None:
-    plan = planned("FROM scratch\nWORKDIR /w\nCOPY a /b/../c d/\nADD --chown=1 x.tar http://h/f[1].gz .\n")
+    text = "FROM scratch\nWORKDIR /w\nCOPY a /b/../c d/\nADD --chown=1 x.tar http://h/f[1].gz .\n"
+    plan = planned(text)
     _, copy, add = [each.operation for each in plan.vertices if isinstance(each.operation, Files)]
     assert copy.actions == [Copy(source=1, sources=["a", "c"], destination="/w/d/", exclude=[])]
     assert add.actions == [
@@ -199,7 +200,7 @@ def test_what_copies_take() -> None:
         Copy(source=2, sources=["*"], destination="/w/", owner="1", exclude=[]),
     ]
     assert any(vertex.operation == UrlSource(url="http://h/f[1].gz") for vertex in plan.vertices)
-    assert plan.contexts["context"].follow == ["a", "c", "x.tar"]
+    assert wanted(text) == {"context": ["a", "c", "x.tar"]}
 
 
 def test_heredocs_are_files() -> None:
@@ -263,13 +264,12 @@ def test_an_image_that_is_not_there_has_a_place() -> None:
 
 
 def test_mounts() -> None:
-    plan = planned(
+    text = (
         "FROM busybox AS s\nFROM busybox\nARG N=x\n"
         "RUN --mount=from=s,source=a,target=b --mount=type=cache,target=/c,id=$N,uid=3"
-        " --mount=type=secret,id=t --mount=type=tmpfs,target=/t,size=1k --mount=source=d,target=/e,rw true\n",
-        arguments={"BUILDKIT_CACHE_MOUNT_NS": "space"},
+        " --mount=type=secret,id=t --mount=type=tmpfs,target=/t,size=1k --mount=source=d,target=/e,rw true\n"
     )
-    operation = last(plan).operation
+    operation = last(planned(text, arguments={"BUILDKIT_CACHE_MOUNT_NS": "space"})).operation
     assert isinstance(operation, Run)
     found = [(each.kind, each.target, each.source, each.path, each.id) for each in operation.mounts]
     assert found == [
@@ -280,7 +280,7 @@ def test_mounts() -> None:
         ("bind", "/e", 2, "/d", ""),
     ]
     assert [each.read_only for each in operation.mounts][::4] == [True, False]
-    assert plan.contexts["context"].follow == ["d"]
+    assert wanted(text) == {"context": ["d"]}
 
 
 def test_a_script_of_a_heredoc_is_mounted() -> None:
@@ -311,17 +311,18 @@ def test_a_context_stands_for_an_image() -> None:
         "[context files] load from client",
         "[stage-1 2/2] COPY --from=files f /",
     ]
-    assert plan.contexts["mine"].follow == ["f"]
+    assert wanted("FROM scratch\nCOPY --from=files f /\n", contexts=contexts) == {"mine": ["f"]}
 
 
 def test_a_context_stands_for_a_stage() -> None:
-    plan = planned("FROM busybox AS a\nRUN x\nFROM a\nRUN y\n", contexts={"a": "local:mine"})
+    text, contexts = "FROM busybox AS a\nRUN x\nFROM a\nRUN y\n", {"a": "local:mine"}
+    plan = planned(text, contexts=contexts)
     assert names(plan) == [
         "[context a] load from client",
         "[context a] load from client",
         "[stage-1 1/1] RUN y",
     ]
-    assert plan.contexts["mine"].follow == ()
+    assert wanted(text, contexts=contexts) == {"mine": ()}
 
 
 def test_a_context_may_be_for_one_platform() -> None:
