@@ -1,10 +1,12 @@
 """Runs the command of a RUN step in its root, as a container that nobody else sees, and makes a layer of it."""
 
+import asyncio
 import os
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import errdefs
 from engine import faults, ids
@@ -27,7 +29,6 @@ from engine.containers.store import ContainerStore
 from runtime import apparmor, cgroups
 from runtime.paths import make_mountpoint, open_in_root, read_in_root
 from runtime.settled import settled, whole
-from runtime.shim_client import Stream
 from runtime.spec import build
 from runtime.spec.namespaces import NEW
 from runtime.spec.user import User, resolve
@@ -78,23 +79,36 @@ class Runner:
         step_id = ids.new_id()
         inputs = Inputs(paths=mounted, names=names)
         directory = self._machinery.config.exec_root / "build" / step_id
-        async with self._workspaces.writable(root, holds, self._machinery.identity) as workspace:
+        writable = self._workspaces.writable(root, holds, self._machinery.identity)
+        async with writable as workspace, AsyncExitStack() as undo:
             async with mounts.provided(step, inputs, session, directory, self._tools) as given:
                 faults.hit("run.mounts")
                 targets = [*_OWN_FILES, *(each.destination for each in given.mounts)]
                 missing = await settled(stubs.missing, workspace.root, targets)
-                ended = await self._process(step_id, step, workspace, given, out)
+                ended = await self._process(step_id, step, workspace, given, out, undo)
             if ended.code != 0:
                 raise _failed(step, ended)
-            return await workspace.commit(partial(stubs.clean, workspace.upper, workspace.below, missing))
+            async with _meanwhile(undo.pop_all().aclose()):
+                return await workspace.commit(partial(stubs.clean, workspace.upper, workspace.below, missing))
 
     async def _process(
-        self, step_id: str, step: Run, workspace: Workspace, given: Given, out: Output
+        self,
+        step_id: str,
+        step: Run,
+        workspace: Workspace,
+        given: Given,
+        out: Output,
+        undo: AsyncExitStack,
     ) -> Exit:
-        """The command from its beginning to its end; errors before it began are told as errors of the process."""
+        """The command from its beginning to its end; errors before it began are told as errors of the process.
+
+        `undo` gives back what it needs no more afterwards.
+        """
         try:
-            async with AsyncExitStack() as undo:
-                task, stream = await self._create(step_id, step, workspace, given, undo)
+            async with AsyncExitStack() as life:
+                task = await self._create(step_id, step, workspace, given, undo, life)
+                stream = await task.attach(Attach())
+                life.callback(stream.close)
                 await task.start()
                 faults.hit("run.started")
                 await follow(stream, out)
@@ -109,9 +123,15 @@ class Runner:
             raise StepFailed(step.args, _NOT_RUN) from error
 
     async def _create(
-        self, step_id: str, step: Run, workspace: Workspace, given: Given, undo: AsyncExitStack
-    ) -> tuple[Task, Stream]:
-        """The command before its first instruction, and its output. `undo` ends it, and what it was given."""
+        self,
+        step_id: str,
+        step: Run,
+        workspace: Workspace,
+        given: Given,
+        undo: AsyncExitStack,
+        life: AsyncExitStack,
+    ) -> Task:
+        """The command before its first instruction. `life` ends it, `undo` then what it was given."""
         machinery, place = self._machinery, self._machinery.bundle(step_id)
         late = self._networks.comes_late(step.network)
         undo.push_async_callback(lambda: whole(bundle.remove(place)))
@@ -147,13 +167,11 @@ class Runner:
             owner=machinery.identity.root,
         )
         task = await machinery.supervisor.create(request, place / "1")
-        undo.push_async_callback(task.abandon)
+        life.push_async_callback(task.abandon)
         faults.hit("run.created")
         if late:
             await undo.enter_async_context(self._networks.plug(step_id, step.network, task.pid))
-        stream = await task.attach(Attach())
-        undo.callback(stream.close)
-        return task, stream
+        return task
 
     def _prepare(self, step: Run, root: Path, place: Path) -> User:
         """Write the step's own files, and find its user; its working directory is there then. Blocks."""
@@ -170,6 +188,22 @@ class Runner:
         driver = ("--systemd-cgroup",) if config.cgroup_driver == "systemd" else ()
         found = config.runtimes[_RUNC]
         return Runtime(name=_RUNC, path=found.path, args=(*found.args, *driver))
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do something beside the block, and have it done at the end; its failure is the block's."""
+    doing = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        await whole(_done(doing))
+    doing.result()
+
+
+async def _done(doing: asyncio.Task[None]) -> None:
+    await asyncio.wait([doing])
+    doing.exception()  # asked for: if the block has failed as well, that is what is told
 
 
 def _write(path: Path, content: bytes) -> None:
