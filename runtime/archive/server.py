@@ -7,11 +7,12 @@ closes says that no worker came of it. The server ends with the daemon, and work
 
 import gc
 import os
+import select
 import signal
 import socket
 import sys
 
-from runtime.archive import worker
+from runtime.archive import pids, worker
 from runtime.layers import confine
 from runtime.shim import descriptors
 
@@ -32,18 +33,19 @@ def main() -> None:
         message, fds = descriptors.receive(daemon, _MESSAGE, _MOST)
         if not message:
             return
-        if os.fork() == 0:
-            _become_worker(daemon, fds)
-        for fd in fds:
+        server = os.pidfd_open(os.getpid())
+        if pids.fork() == 0:
+            _become_worker(daemon, server, fds)
+        for fd in (server, *fds):
             os.close(fd)
 
 
-def _become_worker(daemon: socket.socket, fds: list[int]) -> None:
-    server = os.getppid()
+def _become_worker(daemon: socket.socket, server: int, fds: list[int]) -> None:
     try:
         confine.end_with_parent()
-        if os.getppid() != server:
+        if select.select([server], [], [], 0)[0]:  # it has ended before
             os._exit(1)
+        os.close(server)
         daemon.close()
         gc.enable()
         control, data, *namespace = fds

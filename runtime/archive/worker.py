@@ -59,7 +59,14 @@ def _do(order: dict[str, Any], control: socket.socket, data: int, namespace: int
         writing.require_writable(into, seen.parts, read_only=seen.read_only)
         owner = writing.owner(order["user"]) if order["user"] else None
         _tell(control, {"found": None})
-        writing.extract(data, DEFAULT, owner=owner, keep_kinds=order["keep_kinds"], identity=seen.identity)
+        writing.extract(
+            data,
+            DEFAULT,
+            owner=owner,
+            keep_kinds=order["keep_kinds"],
+            identity=seen.identity,
+            may_fork=True,
+        )
 
 
 def _fail(control: socket.socket, kind: str, message: str) -> None:

@@ -18,7 +18,8 @@ from runtime.layers.header import Header, show
 from runtime.layers.reader import Source
 from runtime.layers.whiteouts import Whiteouts, delete
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+"""How a file is opened that is made."""
 _MAX_KNOWN = 4 << 20  # bytes of what is remembered of directories
 _MAX_NAME = 4096
 _WHITEOUT = b".wh."
@@ -63,7 +64,7 @@ class Extractor:
             try:
                 self._place(entry)
             except (OSError, ValueError) as error:
-                raise _failure(entry, error) from error
+                raise failure(entry.name, error) from error
         self._settle()
 
     def _settle(self) -> None:
@@ -185,12 +186,12 @@ class Extractor:
     def _directory(self, entry: Header, path: bytes) -> None:
         if path:
             try:
-                os.mkdir(path, 0o700)
+                self._make_directory(path)
             except FileExistsError:
                 if not stat.S_ISDIR(os.lstat(path).st_mode):
                     gone = self._whiteouts.replace(path)
                     os.unlink(path)
-                    os.mkdir(path, 0o700)
+                    self._make_directory(path)
                     if gone:
                         self._whiteouts.renew(path)
         else:
@@ -202,6 +203,10 @@ class Extractor:
             self._exact.discard(path)
         self._remember(path, entry.mtime)
 
+    def _make_directory(self, path: bytes) -> None:
+        """Make a directory that the archive tells of; its mode comes later."""
+        os.mkdir(path, 0o700)
+
     def _file(self, entry: Header, path: bytes) -> None:
         if entry.real_size > self._max_file:
             raise InvalidArgument(f"archive entry {show(entry.name)} is larger than {self._max_file} bytes")
@@ -211,10 +216,10 @@ class Extractor:
         )
         mode = entry.mode if final else 0o600
         try:
-            fd = os.open(path, _NEW_FILE, mode)
+            fd = os.open(path, NEW_FILE, mode)
         except FileExistsError:
             self._clear(path)
-            fd = os.open(path, _NEW_FILE, mode)
+            fd = os.open(path, NEW_FILE, mode)
         try:
             if entry.extents is not None:
                 self._write_extents(entry, fd)
@@ -356,8 +361,9 @@ def _set_xattrs(target: int | bytes, entry: Header) -> None:
                 raise
 
 
-def _failure(entry: Header, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
+def failure(name: bytes, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
+    """How it is told that the entry of that name cannot be made: the archive's fault, or the host's."""
     if isinstance(error, ValueError):  # a number the C library cannot take, a NUL in a name
-        return InvalidArgument(f"archive entry {show(entry.name)}: {error}")
-    text = f"archive entry {show(entry.name)}: {error.strerror}"
+        return InvalidArgument(f"archive entry {show(name)}: {error}")
+    text = f"archive entry {show(name)}: {error.strerror}"
     return InvalidArgument(text) if error.errno in _HOSTILE else SystemFailure(text)

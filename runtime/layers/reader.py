@@ -41,6 +41,13 @@ class Source:
         self.position += count
         return data
 
+    def exactly(self, count: int) -> bytes:
+        """Return `count` bytes; InvalidArgument when there are less."""
+        data = self.take(count)
+        if len(data) < count:
+            raise InvalidArgument("the archive is truncated")
+        return data
+
     def _gather(self, count: int) -> None:
         parts = [self._chunk[self._at :]]
         have = len(parts[0])
@@ -160,10 +167,7 @@ def _next_entry(source: Source) -> Header | None:
 def _extension(source: Source, header: Header) -> bytes:
     if not 0 <= header.size <= _MAX_EXTENSION:
         raise InvalidArgument("malformed tar archive: an extended header is too large")
-    data = source.take(header.size + -header.size % BLOCK)
-    if len(data) < header.size:
-        raise InvalidArgument("the archive is truncated")
-    return data[: header.size]
+    return source.exactly(header.size + -header.size % BLOCK)[: header.size]
 
 
 def _apply_sparse(source: Source, header: Header, records: list[tuple[bytes, bytes]]) -> None:

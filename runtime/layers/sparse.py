@@ -16,6 +16,8 @@ Blocks = Generator[None, bytes, Header]
 
 def is_sparse(header: Header, records: list[tuple[bytes, bytes]]) -> bool:
     """Tell whether a header, with its pax records, is that of a sparse file."""
+    if not records:
+        return header.extents is not None
     return header.extents is not None or any(key.startswith(b"GNU.sparse.") for key, _ in records)
 
 

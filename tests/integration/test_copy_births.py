@@ -14,8 +14,10 @@ import pytest
 import uvloop
 
 from errdefs import SystemFailure
+from runtime.archive import pids
 from runtime.archive.order import View
 from runtime.archive.workers import Workers
+from tests.integration.hostile.test_b12_workers import children
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ORDER = {"verb": "stat", "path": "/"}
@@ -86,6 +88,22 @@ def test_servers_that_die_are_given_up(tmp_path: Path) -> None:
     (failure,) = raised.value.exceptions
     assert isinstance(failure, SystemFailure)
     assert failure.message.startswith("cannot copy: no process came to do it")
+
+
+def test_what_a_worker_forks_has_ended_when_it_has() -> None:
+    reading, writing = os.pipe()
+    if (worker := pids.fork()) == 0:
+        twin = os.fork()
+        os.write(writing, b".")
+        signal.pause()
+        os._exit(twin)
+    os.close(writing)
+    assert os.read(reading, 1) + os.read(reading, 1) == b".."
+    (twin,) = children(worker)
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    assert not Path(f"/proc/{twin}").exists()
+    os.close(reading)
 
 
 def test_a_program_that_was_replaced_says_so(tmp_path: Path) -> None:
