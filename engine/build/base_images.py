@@ -12,6 +12,7 @@ from engine.build.request import BuildRequest
 from engine.build.session import Session
 from engine.build.solver import keys
 from engine.build.solver.records import CacheStore, Record, new_id
+from engine.build.solver.work import Outcome
 from engine.build.steps import ImageSource
 from engine.build.worded import worded
 from engine.build.workspace import Holds
@@ -94,19 +95,18 @@ class BaseImages:
         found = self._shelf.store.by_prefix(text) if text and set(text) <= set("0123456789abcdefsh:") else []
         return self._here(found[0], text) if len(found) == 1 else None
 
-    async def layers(self, image: str, vertex: str) -> tuple[Ref, bool]:
-        """The layers of an image by its id, held; and whether they were here."""
+    async def layers(self, image: str, vertex: str) -> Outcome:
+        """The layers of an image by its id, held."""
         if image in self._refs:
-            return self._refs[image], True
+            return Outcome(output=self._refs[image], cached=True)
         remote = self._remotes[image]
         key = f"image {remote.manifest}"
         record = self._shelf.cache.find(key)
         if record is not None and all([await self._holds.take(layer) for layer in record.layers]):
             await self._shelf.cache.touch(record.id)
-            self._refs[image] = Ref(record.layers)
-            return self._refs[image], True
-        self._refs[image] = await self._fetch(remote, key, vertex)
-        return self._refs[image], False
+            return Outcome(output=Ref(record.layers), cached=True, record=record.id)
+        record = await self._fetch(remote, key, vertex)
+        return Outcome(output=Ref(record.layers), record=record.id)
 
     async def _told(self, shown: str, name: Reference, platform: Platform) -> Base:
         vertex, started = keys.named(shown), time.time_ns()
@@ -177,7 +177,7 @@ class BaseImages:
         source = ImageSource(image=image, shown=shown) if parsed.diff_ids else None
         return Base(source=source, shown=shown, config=parsed)
 
-    async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Ref:
+    async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Record:
         layers = await self._shelf.pulls.fetch(
             remote.candidate,
             remote.repository,
@@ -185,19 +185,18 @@ class BaseImages:
             self._holds.layers,
             _Lines(self._watch, vertex),
         )
-        ref = Ref(tuple(map(_layer, layers)))
         now = time.time_ns()
         record = Record(
             id=new_id(),
             key=key,
             description=f"pulled from {remote.shown}",
-            layers=ref.layers,
-            size=sum(layer.size for layer in ref.layers),
+            layers=tuple(map(_layer, layers)),
+            size=sum(layer.blob_size for layer in layers),
             created=now,
             used=now,
         )
         self._shelf.cache.add(record)
-        return ref
+        return record
 
     async def _credentials(self, name: Reference) -> Credentials | None:
         given = await self._session.credentials(name.domain) if self._session else None

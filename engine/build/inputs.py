@@ -15,11 +15,11 @@ from engine.build.contexts.contexts import Contexts, hide
 from engine.build.ignore import Ignore
 from engine.build.lending import Lending
 from engine.build.progress import Status, VertexState, Watch
-from engine.build.refs import Ref
 from engine.build.request import BuildRequest
 from engine.build.results import Context
 from engine.build.session import Session, Wanted
 from engine.build.solver import keys
+from engine.build.solver.work import Outcome
 from engine.build.source import SourceFile
 from engine.build.steps import GitSource, UrlSource
 from runtime.paths import read_in_root
@@ -79,7 +79,7 @@ class Inputs:
                 self._ignored = await self._ignore_file(MAIN, vertex)
         return Ignore.parse(self._ignored)
 
-    async def image(self, image: str, vertex: str) -> tuple[Ref, bool]:
+    async def image(self, image: str, vertex: str) -> Outcome:
         """See `Sources`."""
         return await self.images.layers(image, vertex)
 

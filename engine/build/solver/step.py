@@ -76,8 +76,9 @@ class Step:
         operation, work = self._vertex.operation, self._work
         digest = work.digest(self._vertex)
         if isinstance(operation, ImageSource):
-            ref, cached = await work.sources.image(operation.image, digest)
-            return Outcome(output=ref, cached=cached)
+            outcome = await work.sources.image(operation.image, digest)
+            work.use(self._tools.store, outcome.record)
+            return outcome
         if isinstance(operation, ContextSource):
             return Outcome(output=Tree(await work.sources.context(operation.name, digest)))
         if isinstance(operation, UrlSource | GitSource):
@@ -125,7 +126,7 @@ class Step:
         record = store.find(key)
         if record is None:
             return None
-        self._work.use(self._tools.store, record)
+        self._work.use(self._tools.store, record.id)
         try:
             layer = await self._on(root, record)
         except errdefs.NotFound:
@@ -155,7 +156,7 @@ class Step:
                 continue
             record = self._record(key, root, found.layer, found.created or time.time_ns())
             self._tools.store.add(record)
-            self._work.use(self._tools.store, record)
+            self._work.use(self._tools.store, record.id)
             return self._outcome(record, root, await self._on(root, record), cached=True)
         return None
 
@@ -181,7 +182,7 @@ class Step:
         alone = self._vertex.ignore_cache or _is_own(operation)
         name = f"{key} {secrets.token_hex(8)}" if alone else key
         async with self._tools.shared.join(name, make, self._work.output_of(self._vertex)) as record:
-            self._work.use(self._tools.store, record)
+            self._work.use(self._tools.store, record.id)
             layer = await self._on(root, record)
         return self._outcome(record, root, layer, cached=False)
 

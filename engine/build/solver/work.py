@@ -13,7 +13,7 @@ from engine.build.refs import Layer, Output, Ref
 from engine.build.results import CacheSource
 from engine.build.session import Session
 from engine.build.solver.keys import Digests
-from engine.build.solver.records import CacheStore, Record
+from engine.build.solver.records import CacheStore
 from engine.build.steps import GitSource, UrlSource, Vertex
 from engine.build.workspace import Holds
 
@@ -42,8 +42,8 @@ class Outcome:
 class Sources(Protocol):
     """What a build gets from elsewhere. `vertex` is the digest of the vertex that tells how it goes."""
 
-    async def image(self, image: str, vertex: str) -> tuple[Ref, bool]:
-        """The layers of an image that the plan names by its id, held; and whether they were here."""
+    async def image(self, image: str, vertex: str) -> Outcome:
+        """The layers of an image that the plan names by its id, held; `cached` if they were here."""
 
     async def context(self, name: str, vertex: str) -> Path:
         """The directory of a context, as far as steps need it."""
@@ -89,9 +89,10 @@ class Work:
         """Report that a vertex is not to be had from a cache."""
         await self.watch(replace(self._states[vertex], working=True))
 
-    def use(self, store: CacheStore, record: Record) -> None:
-        """Keep a record for as long as the build goes on."""
-        self.in_use.enter_context(store.using([record.id]))
+    def use(self, store: CacheStore, record: str) -> None:
+        """Keep a record, by its id, for as long as the build goes on."""
+        if record:
+            self.in_use.enter_context(store.using([record]))
 
     def output_of(self, vertex: Vertex) -> Callable[[int, bytes], Awaitable[None]]:
         """Reports what a step writes."""
