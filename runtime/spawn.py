@@ -15,9 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from runtime.settled import whole
+
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 _CHUNK = 1 << 16
+_POLL = 0.01  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +131,14 @@ async def run(
     timeout: float | None = None,
     limit: int = 1 << 20,
     environment: Mapping[str, str] = ENVIRONMENT,
+    with_helpers: bool = False,
 ) -> Completed:
     """Run a program to its end and return what it said, each of stdout and stderr cut after `limit` bytes.
 
     `pass_fds` keep their numbers. Raises OSError when it cannot be executed and TimeoutError after `timeout`
-    seconds; then, or when the caller is cancelled, the child is killed and reaped. Output counts until the
-    child's own end: what it leaves in the background is not waited for.
+    seconds; then, or when the caller is cancelled, the child is killed and reaped, and `with_helpers` all that it has
+    started is gone before that shows. Output counts until the child's own end: what it leaves in the background is not
+    waited for.
     """
     loop = asyncio.get_running_loop()
     if await asyncio.to_thread(os.getcwd) != cwd:
@@ -160,12 +165,24 @@ async def run(
         async with asyncio.timeout(timeout):
             returncode = await child.wait()
     except (TimeoutError, asyncio.CancelledError):
+        if with_helpers:
+            await whole(_end_group(child))
         child.kill()
         raise
     finally:
         feeder.close()
         stdout, stderr = [output.close() for output in outputs]
     return Completed(returncode=returncode, stdout=stdout, stderr=stderr)
+
+
+async def _end_group(child: Child) -> None:
+    """End a child with its process group, which bears its number as long as one of them is there."""
+    try:
+        while True:
+            os.killpg(child.pid, signal.SIGKILL)
+            await asyncio.sleep(_POLL)
+    except ProcessLookupError:
+        await child.wait()
 
 
 class _Feeder:

@@ -16,6 +16,7 @@ from engine.build.steps import GitSource, UrlSource
 from engine.registry.client import Registry
 from runtime import paths, tree
 from runtime.copying.workers import Workers
+from runtime.settled import settled
 
 _MODE = 0o755  # what COPY of a whole context makes is like its own
 _MAX_IGNORE = 8 << 20
@@ -47,11 +48,11 @@ class Contexts:
     async def empty(self) -> AsyncGenerator[Path, None]:
         """A directory to fill, mode 0755."""
         made = self._directory / secrets.token_hex(16)
-        await asyncio.to_thread(_make, made)
         try:
+            await settled(_make, made)
             yield made
         finally:
-            await asyncio.to_thread(tree.remove, made)
+            await settled(tree.remove, made)
 
     @asynccontextmanager
     async def from_tar(self, archive: AsyncIterator[bytes]) -> AsyncGenerator[Path, None]:

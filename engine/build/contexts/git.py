@@ -198,7 +198,11 @@ class _Git:
         """What a command says. InvalidArgument with what it complains of, SystemFailure without git."""
         try:
             done = await spawn.run(
-                ["git", *arguments], cwd=str(self._work), timeout=_SECONDS, environment=self._environment
+                ["git", *arguments],
+                cwd=str(self._work),
+                timeout=_SECONDS,
+                environment=self._environment,
+                with_helpers=True,
             )
         except OSError as error:
             raise errdefs.SystemFailure(f"failed to find git binary: {error.strerror}") from error

@@ -4,6 +4,7 @@ import asyncio
 import functools
 import http.server
 import os
+import socket
 import subprocess
 import threading
 from base64 import b64encode
@@ -222,6 +223,21 @@ async def test_the_clients_agent_is_there_for_ssh(
                 pass
         assert seen in (tmp_path / "seen").read_text()
         assert bool(seen) == bool((tmp_path / "seen").read_text())
+
+
+async def test_nothing_goes_on_when_nobody_waits(contexts: Contexts) -> None:
+    """The server takes the connection and says nothing: git waits, and so does its helper."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.5), contexts.git(GitSource(url=url), None):
+                pass
+        assert not [line for line in processes() if url in line]
+
+
+def processes() -> list[str]:
+    """The arguments of all that run."""
+    return subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True).stdout.decode().splitlines()
 
 
 async def test_no_password_is_told(contexts: Contexts) -> None:
