@@ -6,7 +6,7 @@ from typing import Protocol
 
 from engine.build.builds import Planned
 from engine.build.progress import Watch
-from engine.build.request import BuildRequest, Target
+from engine.build.request import BuildRequest
 from engine.build.results import CacheSource, Context, Result
 from engine.build.session import Session
 
@@ -30,9 +30,9 @@ class Exporters(Protocol):
     """Where results go, and caches come from."""
 
     def imports(
-        self, targets: Sequence[Target], session: Session | None, watch: Watch, /
+        self, request: BuildRequest, session: Session | None, watch: Watch, /
     ) -> AbstractAsyncContextManager[CacheSource]:
-        """The caches that a request names."""
+        """The caches that a request names; what it could not write at its end is refused now."""
 
     async def run(
         self, request: BuildRequest, result: Result, session: Session | None, watch: Watch, /

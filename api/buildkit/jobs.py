@@ -152,7 +152,7 @@ class Job:
     async def _make(self, product: Product) -> None:
         asked, session = product.request, product.session
         try:
-            async with self._exporters.imports(asked.cache_from, session, self.progress) as imports:
+            async with self._exporters.imports(asked, session, self.progress) as imports:
                 product.result.set_result(await self._builds.execute(product.planned, [imports]))
         except errdefs.WherryError as error:
             product.fail(error)

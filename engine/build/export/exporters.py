@@ -32,6 +32,7 @@ _TITLES = {
     "local": "exporting to client directory",
     "tar": "exporting to client tarball",
 }
+_IMAGES = ("image", "moby", "docker", "oci")
 _CACHE_TITLES = {
     "registry": "exporting cache to registry",
     "local": "exporting cache to client directory",
@@ -72,10 +73,18 @@ class Exporters:
         return answers
 
     def imports(
-        self, targets: Sequence[Target], session: Session | None, watch: Watch
+        self, request: BuildRequest, session: Session | None, watch: Watch
     ) -> AbstractAsyncContextManager[Imports]:
-        """The caches that a build may take from; see `CacheImporter.imports`."""
-        return self._importer.imports(require_caches(targets), session, watch)
+        """The caches that a build may take from; see `CacheImporter.imports`.
+
+        What could not be written at the end is refused now: errors as of `run`.
+        """
+        require_caches(request.cache_to)
+        for target in require_exporters(request.exporters):
+            if target.kind in _IMAGES:
+                attributes.require_supported(target)
+                attributes.names(target)
+        return self._importer.imports(require_caches(request.cache_from), session, watch)
 
     async def _run(
         self,

@@ -189,8 +189,8 @@ def test_a_cache_that_is_not_there(wherryd: Wherryd, project: Path, registry: De
     failed = build(wherryd, project, "--cache-to", "type=registry,ref=127.0.0.1:1/x", check=False)
     assert failed.returncode != 0
     build(wherryd, project, "--cache-to", "type=registry,ref=127.0.0.1:1/x,ignore-error=true")
-    failed = build(wherryd, project, "--cache-to", "type=s3,bucket=b,region=r", check=False)
-    assert "build caches of type s3 are not supported" in failed.stderr
+    failed = build(wherryd, project, "--cache-to", "type=azblob,name=x,account_url=y", check=False)
+    assert "build caches of type azblob are not supported" in failed.stderr
 
 
 def test_a_cache_with_other_content_is_no_cache(wherryd: Wherryd, project: Path, tmp_path: Path) -> None:
