@@ -105,6 +105,11 @@ def _check(stage: Stage, instruction: Transfer) -> None:
                 " build images with BuildKit enabled"
             )
         chmod.parse(instruction.chmod)
+    if stage.classic and len(instruction.sources) > 1 and not instruction.destination.endswith("/"):
+        keyword = "ADD" if isinstance(instruction, Add) else "COPY"
+        raise errdefs.InvalidArgument(
+            f"When using {keyword} with more than one source file, the destination must be a directory and end with a /"
+        )
     if isinstance(instruction, Add):
         if instruction.checksum:
             _check_checksum(instruction)

@@ -46,7 +46,7 @@ def _build(socket: Path, case: Case, builder: str, root: Path) -> Built:
     }
     name = f"corpus-{builder}-{case.name}".lower()
     context = [] if any("{context}" in option for option in case.options) else [str(root / "context")]
-    command = ["docker", "build", "-t", name, *case.arguments(root), *context]
+    command = ["docker", "build", "--no-cache", "-t", name, *case.arguments(root), *context]
     done = subprocess.run(
         command, capture_output=True, env=env, timeout=120, cwd=root / "context", check=False
     )

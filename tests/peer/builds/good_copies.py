@@ -98,9 +98,14 @@ COPY [fo]*e* /class/
 COPY nothing* file /some/
 COPY dir/[al]* /flat/
 COPY */sub /subs/
-COPY \\[x\\] /escaped/
 """,
+        files={name: entry for name, entry in TREE.items() if name != "dir/broken"},
+    ),
+    Case(
+        name="copy-escaped",
+        dockerfile="FROM busybox\nCOPY \\[x\\] /escaped/\nCOPY missing*/x missing? /nowhere/\n",
         files=TREE,
+        builders=(BUILDKIT,),
     ),
     Case(
         name="copy-names",
