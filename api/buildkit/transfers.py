@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
@@ -16,16 +17,19 @@ from engine.build.session import Meter
 from runtime.settled import settled
 
 CHUNK: Final = 1 << 20  # bytes of a file in one message
+_PACE: Final = 0.1  # seconds between two words of how much has come
 _AT_ONCE: Final = 16  # packets of a file that are read at once
 
 
 async def take_in(call: Outgoing[Packet], intake: Intake, meter: Meter) -> None:
     """Answer what the client sends of a tree, until all of it is here. Unavailable when it breaks off."""
-    told = False
+    told, said = False, 0.0
     while packets := await call.receive_many():
         for answer in await settled(intake.take, packets):
             await call.send(answer)
-        await meter(intake.received)
+        if intake.complete or time.monotonic() - said > _PACE:
+            said = time.monotonic()
+            await meter(intake.received)
         if intake.complete and not told:
             told = True
             await call.send(Packet(type=Packet.PACKET_FIN))
