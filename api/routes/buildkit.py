@@ -12,7 +12,7 @@ from api.grpc.connection import Http2
 from api.routing import Route
 
 _PROTOCOL = "h2c"
-_HEAD = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+_HEAD = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
 class BuildKit(Protocol):

@@ -37,7 +37,7 @@ async def test_an_upgrade_is_answered_as_docker_does(served: Served) -> None:
         b"POST /grpc HTTP/1.1\r\nHost: \r\nContent-Length: 0\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     )
     head = await reader.readuntil(b"\r\n\r\n")
-    assert head == b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert head == b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     settings = await reader.readexactly(9)
     assert (settings[3], settings[4]) == (4, 0)  # SETTINGS come first, unasked
 

@@ -187,7 +187,7 @@ async def upgraded(socket: str, path: str, headers: str = "") -> tuple[asyncio.T
     head = f"POST {path} HTTP/1.1\r\n{fields}\r\n"
     transport.write(head.encode())
     answer = await reader.readuntil(b"\r\n\r\n")
-    assert answer == b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    assert answer == b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
     transport.pause_reading()
     early = bytes(reader._buffer)  # type: ignore[attr-defined]
     transport.resume_reading()
