@@ -6,9 +6,11 @@ from collections.abc import Callable
 import msgspec
 
 import errdefs
+from engine.build.dockerfile import words
+from engine.build.dockerfile.expand import expand, expand_words
 from engine.containers.config import ContainerConfig, Healthcheck
 from engine.containers.signals import parse_signal
-from engine.images import expose, instructions, words
+from engine.images import expose, instructions
 from engine.images.durations import parse_duration
 from engine.images.instructions import Instruction
 
@@ -45,13 +47,13 @@ class _State:
         return {name: value for name, _, value in pairs}
 
     def expand(self, word: str) -> str:
-        return words.expand(word, self.env)
+        return expand(word, self.env)
 
 
 def _pairs(state: _State, instruction: Instruction) -> list[tuple[str, str]]:
     name, rest = instruction.name, instruction.rest
     instruction.require_flags()
-    parts = words.split(rest)
+    parts = words.split(rest, "\\")
     if not parts:
         raise errdefs.InvalidArgument(f"{name} requires at least one argument")
     if "=" not in parts[0]:
@@ -116,7 +118,7 @@ def _expose(state: _State, instruction: Instruction) -> None:
     fields = sorted(instruction.fields())
     if not fields:
         raise errdefs.InvalidArgument("EXPOSE requires at least one argument")
-    specs = [spec for field in fields for spec in words.expand_to_words(field, state.env)]
+    specs = [spec for field in fields for spec in expand_words(field, state.env)]
     ports: dict[str, dict[str, object]] = {port: {} for spec in specs for port in expose.ports(spec)}
     state.config.exposed_ports = {**(state.config.exposed_ports or {}), **ports}
 
