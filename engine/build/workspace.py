@@ -47,6 +47,12 @@ class Holds:
         self.layers.hold(layer.chain_id)
         return self._layers.exists(layer.chain_id) and await self.blobs.take(layer.blob)
 
+    def keep(self, layer: Layer) -> bool:
+        """Hold a layer and its blob, which a record refers to at this moment; False if the layer is not there."""
+        self.layers.hold(layer.chain_id)
+        self.blobs.keep(layer.blob)
+        return self._layers.exists(layer.chain_id)
+
     def stand_on(self, ref: Ref) -> None:
         """Hold the layers of a ref, without their blobs. NotFound if one is not there."""
         for layer in ref.layers:

@@ -140,7 +140,7 @@ class Step:
         if not record.layers:
             return await self._unchanged(root)
         (layer,) = record.layers
-        if not await self._work.holds.take(layer):
+        if not self._work.holds.keep(layer):
             raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
         if layer.chain_id == config.chain_id(root.chain_id, layer.diff_id):
             return layer
