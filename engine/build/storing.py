@@ -1,33 +1,20 @@
 """Changes of a file system as a blob, whose digest names the layer that they are."""
 
 import secrets
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from engine import faults
 from engine.images import config
 from engine.images.holds import BlobSession
-from runtime.content.store import ContentStore
+from runtime.content.store import ContentStore, Descriptor
 from runtime.layers.archive import END
-from runtime.layers.pack import pack
+from runtime.layers.pack import Packed, pack_layer
 from runtime.layers.small import SmallPacker
 
 EMPTY = config.digest_of(END)
 """The archive of no changes."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stored:
-    """The archive as a blob, and its bytes. `ambiguous`: whoever unpacks it gets other files than it was made of."""
-
-    digest: str
-    size: int
-    ambiguous: bool = False
-
-    def note_ambiguous(self) -> None:
-        """It is."""
-        self.ambiguous = True
 
 
 class Storing:
@@ -41,23 +28,26 @@ class Storing:
         """When nothing is stored any more."""
         self._packer.close()
 
-    async def store(self, upper: Path, blobs: BlobSession) -> Stored:
+    async def store(self, upper: Path, blobs: BlobSession) -> Packed:
         """Make a held blob of the changes in an overlay's upper directory, durable once the store is settled; none of
         no changes. SystemFailure when the host fails.
         """
-        stored = Stored(digest=EMPTY, size=len(END))
         async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
             small = await self._packer.pack(upper)
             if small == END:
-                return stored
+                return Packed(digest=EMPTY, size=len(END), ambiguous=False)
+            packed: list[Packed] = []
             if small is not None:
                 await ingest.write(small)
             else:
-                packed = pack(upper, whiteouts=True, ambiguous=stored.note_ambiguous)
-                async with aclosing(packed) as chunks:
-                    async for chunk in chunks:
-                        await ingest.write(chunk)
+                await ingest.fill(partial(_pack, upper, packed.append))
             faults.hit("build.packed")
             found = await blobs.finish(ingest, durable=False)
-        stored.digest, stored.size = found.digest, found.size
-        return stored
+        ambiguous = any(each.ambiguous for each in packed)
+        return Packed(digest=found.digest, size=found.size, ambiguous=ambiguous)
+
+
+async def _pack(upper: Path, tell: Callable[[Packed], None], file: int) -> Descriptor:
+    packed = await pack_layer(upper, file)
+    tell(packed)
+    return Descriptor(digest=packed.digest, size=packed.size)

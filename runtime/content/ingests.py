@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Self
 
@@ -30,6 +30,7 @@ class LocalIngest:
         self._pending = bytearray()
         self._hash = hashlib.sha256()
         self._size = 0
+        self._filled: Descriptor | None = None
         self._open = True
         self._running: asyncio.Future[None] | None = None
 
@@ -71,12 +72,17 @@ class LocalIngest:
         except OSError as error:
             raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
 
+    async def fill(self, write: Callable[[int], Awaitable[Descriptor]]) -> None:
+        """See Ingest."""
+        await self._in_thread(self._make)
+        self._filled = await write(self._fd)
+
     async def commit(
         self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True
     ) -> Descriptor:
         """See Ingest."""
         await self._flush()
-        found = Descriptor(digest=f"sha256:{self._hash.hexdigest()}", size=self._size)
+        found = self._filled or Descriptor(digest=f"sha256:{self._hash.hexdigest()}", size=self._size)
         if expected_size is not None and expected_size != found.size:
             raise InvalidArgument(f"unexpected size of {self._ref}: {found.size}, expected {expected_size}")
         if expected_digest is not None and check_digest(expected_digest) != found.digest:

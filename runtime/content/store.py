@@ -23,6 +23,7 @@ bytes, and of blobs that were made of them, until `release` says that nobody wil
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -56,6 +57,9 @@ class Ingest(Protocol):
 
     async def follow(self) -> int:
         """Return a descriptor, for the caller to close, that reads what was stored up to now, and later the rest."""
+
+    async def fill(self, write: Callable[[int], Awaitable[Descriptor]]) -> None:
+        """Have all of it written by a descriptor, instead of `write`; whoever does that tells what it wrote."""
 
     async def commit(
         self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True

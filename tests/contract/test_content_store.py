@@ -305,3 +305,29 @@ async def test_a_blob_that_is_deleted_before_it_is_settled_may_come_again(reopen
     assert await store.delete(HELLO) == 5
     await store.put(b"hello")
     assert await (await reopen()).walk() == {HELLO: 5}
+
+
+async def test_another_writes_all_of_a_blob(reopen: Open) -> None:
+    store = await reopen()
+
+    async def write(file: int) -> Descriptor:
+        os.write(file, b"hello")
+        return Descriptor(digest=HELLO, size=5)
+
+    async with await store.ingest("a") as ingest:
+        await ingest.fill(write)
+        assert await ingest.commit(expected_digest=HELLO) == Descriptor(digest=HELLO, size=5)
+    assert await store.read(HELLO) == b"hello"
+
+
+async def test_another_who_fails_leaves_nothing(reopen: Open, tmp_path: Path) -> None:
+    store = await reopen()
+
+    async def write(file: int) -> Descriptor:
+        os.write(file, b"hel")
+        raise SystemFailure("no more")
+
+    with pytest.raises(SystemFailure):
+        async with await store.ingest("a") as ingest:
+            await ingest.fill(write)
+    assert not [name for _, _, files in os.walk(tmp_path) for name in files]

@@ -57,6 +57,10 @@ async def test_small_and_large_layers_are_packed_alike(bench: Bench) -> None:
     large = await bench.layer(many)
     assert len(bench.names(large)) == 301
     assert bench.content.path(large.blob).stat().st_size == large.size
+    assert await bench.content.is_sound(large.blob)
+    huge = await bench.layer(lambda root: (root / "huge").write_bytes(bytes(range(256)) * 10_001))
+    assert await bench.content.is_sound(huge.blob)
+    assert bench.read(huge, "huge") == bytes(range(256)) * 10_001
 
 
 @pytest.mark.parametrize("more", [0, 300])
