@@ -65,16 +65,16 @@ class StageCheck:
     def take(self, instruction: Instruction) -> None:
         """Check one, and know what it sets. What cannot be expanded is for others to refuse."""
         unset: set[str] = set()
-        expanded = instruction
         try:
             if isinstance(instruction, Arg):
                 self._take_arguments(instruction, unset)
+                expanded: Instruction = instruction
             else:
                 expanded = self._expanded(instruction, unset)
+            self._tell_unset(instruction, unset)
+            self._check(expanded)
         except errdefs.InvalidArgument:
             return
-        self._tell_unset(instruction, unset)
-        self._check(expanded)
 
     def _expanded(self, instruction: Instruction, unset: set[str]) -> Instruction:
         variables = self._state.variables

@@ -1,6 +1,10 @@
 """The rules of `docker build --check`."""
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.build.dockerfile.checks import Report, Scene, check
 from engine.build.dockerfile.checks import rules as every_rule
@@ -148,6 +152,21 @@ def test_ignored_files_are_not_to_be_copied() -> None:
     assert found(text, ignore=Ignore(["*.c"])) == ["CopyIgnoredFile 2"]
     assert found(text, ignore=Ignore(["*.c", "!e.c"])) == []
     assert found("FROM a\nCOPY . /", ignore=Ignore(["*"])) == ["CopyIgnoredFile 2"]
+
+
+PIECES = st.sampled_from(
+    [
+        *("FROM a AS b", "FROM b", "ENV a=", "ARG x=", "EXPOSE 80/TCP", "WORKDIR w", "RUN --mount=target="),
+        *("COPY <<E /x\n", "E", "LABEL a ", "CMD x", "ONBUILD ", "# check=skip=all", "$x", "${x:-", "}"),
+        *("'", '"', "\n", " ", "[", "\\"),
+    ]
+)
+
+
+@given(st.lists(PIECES, max_size=25).map("".join))
+def test_what_can_be_read_can_be_checked(text: str) -> None:
+    with suppress(DockerfileError):
+        report(f"FROM a\n{text}")
 
 
 def test_rules_are_explained() -> None:
