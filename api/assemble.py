@@ -5,7 +5,7 @@ from typing import Protocol
 import errdefs
 from api.buildkit import cache, doors
 from api.buildkit.service import BuildKit
-from api.buildkit.worker import Worker, describe
+from api.buildkit.worker import Describer
 from api.routes import (
     archive,
     attach_ws,
@@ -160,11 +160,8 @@ class Doors(Protocol):
 
 def buildkit(engine: Doors, config: Config) -> BuildKit:
     """BuildKit's API of an engine."""
-
-    async def worker() -> Worker:
-        return await describe(engine.system, engine.networks, config.host_gateway_ips)
-
-    return BuildKit(engine.builds, engine.exporters, engine.build_cache, worker)
+    describer = Describer(engine.system, engine.networks, config.host_gateway_ips)
+    return BuildKit(engine.builds, engine.exporters, engine.build_cache, describer)
 
 
 def routes(engine: Doors, config: Config, builds: BuildKit | None = None) -> list[Route]:

@@ -34,20 +34,6 @@ class Networks(Protocol):
         """All of them."""
 
 
-async def describe(system: System, networks: Networks, gateways: Sequence[str]) -> "Worker":
-    """The worker as it is now; `gateways` are what host-gateway stands for, none for the default bridge's."""
-    info = await system.info()
-    assert isinstance(info, Info)
-    bridges = [network for network in networks.all() if network.name == _BRIDGE]
-    found = [*gateways, *(pool.gateway for network in bridges for pool in network.pools if pool.gateway)]
-    return Worker(
-        id=info.id,
-        hostname=info.name,
-        gateway=found[0] if found else "",
-        platforms=[platforms.render(platforms.host())],
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Worker:
     """`id` is the engine's, `gateway` the address that host-gateway stands for ("" for none)."""
@@ -72,6 +58,35 @@ class Worker:
             Labels={key: value for key, value in labels.items() if value},
             platforms=[_platform(text) for text in self.platforms],
             BuildkitVersion=BUILDKIT,
+        )
+
+
+class Describer:
+    """Tells of the worker as it is now; `gateways` are what host-gateway stands for, none for the default bridge's.
+
+    Who the engine is, is asked for once: `/info` looks at much more, and a build asks for its worker many times.
+    """
+
+    def __init__(self, system: System, networks: Networks, gateways: Sequence[str]) -> None:
+        self._system = system
+        self._networks = networks
+        self._gateways = gateways
+        self._who: Info | None = None
+
+    async def __call__(self) -> Worker:
+        """The worker."""
+        if self._who is None:
+            info = await self._system.info()
+            assert isinstance(info, Info)
+            self._who = info
+        bridges = [network for network in self._networks.all() if network.name == _BRIDGE]
+        pools = [pool for network in bridges for pool in network.pools]
+        found = [*self._gateways, *(pool.gateway for pool in pools if pool.gateway)]
+        return Worker(
+            id=self._who.id,
+            hostname=self._who.name,
+            gateway=found[0] if found else "",
+            platforms=[platforms.render(platforms.host())],
         )
 
 
