@@ -48,9 +48,8 @@ class Keeping:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(
-                    _EVERY
-                ):  # wait_for would swallow a cancellation that comes with the event
+                # wait_for would swallow a cancellation that comes with the event
+                async with asyncio.timeout(_EVERY):
                     await self._grown.wait()
             self._grown.clear()
             if self._config.gc:
