@@ -30,6 +30,7 @@ MAX_STREAMS: Final = 512  # at a time; clients wait for one to end
 _MAX_HEADERS: Final = 64 * 1024  # bytes, decoded
 _STREAM_WINDOW: Final = 2 << 20  # bytes that come before somebody reads
 _CONNECTION_WINDOW: Final = 8 << 20
+_AT_ONCE: Final = 64 * 1024  # bytes of data that wait for the end of a turn at most
 _MAX_UNSENT: Final = 1 << 20  # bytes that a peer which does not read is owed; data waits long before
 
 
@@ -55,6 +56,8 @@ class Http2(asyncio.Protocol):
         self._writable.set()
         self._allowance = Allowance(asyncio.get_running_loop().time)
         self._frames = Frames(len(PREFACE) if accept is not None else 0)
+        self._flushing: asyncio.Handle | None = None
+        self._pending = 0  # bytes of data that wait for it
         self.closed = asyncio.Event()
 
     def begin(self, early: bytes) -> None:
@@ -123,7 +126,15 @@ class Http2(asyncio.Protocol):
         self._streams.pop(number, None)
 
     def flush(self) -> None:
-        """Send what there is to be sent; a peer that lets it pile up is let go."""
+        """Send what there is to be sent, at the end of this turn of the loop: much of it comes in small pieces."""
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send it now; a peer that lets it pile up is let go."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        self._flushing, self._pending = None, 0
         data = self._h2.data_to_send()
         if data and not self._transport.is_closing():
             self._transport.write(data)
@@ -139,7 +150,11 @@ class Http2(asyncio.Protocol):
     def sent_data(self, size: int) -> None:
         """So many bytes of data are to go out."""
         self._allowance.earn(size)
-        self.flush()
+        self._pending += size
+        if self._pending < _AT_ONCE:
+            self.flush()
+        else:
+            self._flush()
 
     def end(self) -> None:
         """Close, after what is to be said yet."""

@@ -78,7 +78,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
     """The API over an engine in memory with one running container."""
     engine = MemoryEngine()
     engine.containers.records[running().id] = running()
-    roots: Any = SimpleNamespace(data_root=Path("/data"), exec_root=Path("/exec"), cgroup_version=1)
+    roots: Any = SimpleNamespace(
+        data_root=Path("/data"), exec_root=Path("/exec"), cgroup_version=1, host_gateway_ips=()
+    )
     nobody = Authorization(cast("Any", None), ())
     api = API(assemble.routes(cast("Any", engine), roots), nobody, VERSION)
     server = HttpServer(api)
