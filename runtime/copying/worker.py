@@ -1,9 +1,10 @@
 """One order of a build: the process that does it, and then ends.
 
 It speaks on its control socket as runtime.archive.worker does: a descriptor of itself first. Then it waits for a byte
-with open directories and a line of JSON, its order, and answers with a line, {"done": value} or {"error": {"kind": …,
-"message": …}}. The first directory becomes its root; into the others it goes by descriptors, each as the root of its
-paths. Nothing of any of them is ever executed, and Python imports nothing any more.
+with open directories and a line of JSON, its order, and answers with lines: {"begun": null}, and at the end
+{"done": value} or {"error": {"kind": …, "message": …}}. The first directory becomes its root; into the others it goes
+by descriptors, each as the root of its paths. Nothing of any of them is ever executed, and Python imports nothing any
+more.
 """
 
 import errno
@@ -44,21 +45,25 @@ def run(control: socket.socket, data: int) -> None:
     lines = control.makefile("rb")
     order = json.loads(lines.readline(_MAX_ORDER))
     try:
-        answer: dict[str, Any] = {"done": _do(order, data, passed)}
+        _tell(control, {"begun": None})
+        _tell(control, _outcome(order, data, passed))
+    except BrokenPipeError:
+        pass  # nobody wants it any more
+
+
+def _outcome(order: dict[str, Any], data: int, passed: Sequence[int]) -> dict[str, Any]:
+    try:
+        return {"done": _do(order, data, passed)}
     except WherryError as error:
-        answer = _failed(type(error).__name__, error.message)
+        return _failed(type(error).__name__, error.message)
     except MemoryError:
-        answer = _failed("InvalidArgument", "the files take too much memory to copy")
+        return _failed("InvalidArgument", "the files take too much memory to copy")
     except ValueError as error:  # a NUL in a path
-        answer = _failed("InvalidArgument", str(error))
+        return _failed("InvalidArgument", str(error))
     except OSError as error:
         kind = "InvalidArgument" if error.errno in _REFUSED else "SystemFailure"
         where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
-        answer = _failed(kind, f"cannot copy{where}: {error.strerror}")
-    try:
-        control.sendall(json.dumps(answer).encode() + b"\n")
-    except BrokenPipeError:
-        pass  # nobody wants it any more
+        return _failed(kind, f"cannot copy{where}: {error.strerror}")
 
 
 def _do(order: dict[str, Any], data: int, passed: Sequence[int]) -> Any:
@@ -85,3 +90,7 @@ def _do(order: dict[str, Any], data: int, passed: Sequence[int]) -> Any:
 
 def _failed(kind: str, message: str) -> dict[str, Any]:
     return {"error": {"kind": kind, "message": message}}
+
+
+def _tell(control: socket.socket, message: dict[str, Any]) -> None:
+    control.sendall(json.dumps(message).encode() + b"\n")

@@ -21,6 +21,7 @@ from runtime.copying.order import Action, Selection, encode
 _PATIENCE = 30.0  # seconds that a server without work stays: steps between two COPY may take that
 _MAX_LINE = 16 << 20
 _LITTLE_NAMES, _LITTLE_BYTES = 200, 1 << 20  # what a thread looks at before a process is asked
+_ASKED = 3  # workers, until one takes an order
 _MOST = 200  # directories of an order
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -56,6 +57,14 @@ class _Worker(Copy):
                 writer.write(json.dumps(order).encode() + b"\n")
                 await writer.drain()
             yield
+
+    async def began(self) -> bool:
+        """Whether it took the order: it may have died with its server before."""
+        try:
+            await self._next("begun")
+        except SystemFailure:
+            return False
+        return True
 
     async def answer(self) -> Any:
         """Wait for its end; what it tells, or its failure."""
@@ -118,10 +127,14 @@ class Workers(Births):
             raise InvalidArgument(f"a step cannot copy from more than {_MOST - 1} sources")
         with self._at_work(), ExitStack() as passed:
             fds = [_open(passed, directory) for directory in directories]
-            worker = await self._taken()
-            async with worker.ordered(order, fds):
-                passed.close()
-                yield worker
+            for _ in range(_ASKED):
+                worker = await self._taken()
+                async with worker.ordered(order, fds):
+                    if await worker.began():
+                        passed.close()
+                        yield worker
+                        return
+            raise SystemFailure(f"cannot copy: no process came to do it{await self._forker.why()}")
 
     async def _taken(self) -> _Worker:
         """A worker; the next one is on its way."""
