@@ -78,8 +78,7 @@ def _of_container(fds: ExitStack, parts: Iterable[Part], namespace: int) -> Foun
 def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
     """Put a tree where its part belongs, wherever links of the container's lead there."""
     try:
-        make_mountpoint(root, part.destination, stat.S_ISDIR(os.fstat(tree).st_mode))
-        target = open_in_root(root, part.destination, os.O_PATH)
+        target = _place(root, part.destination, tree)
         try:
             trees.attach(tree, target, read_only=read_only)
         finally:
@@ -88,6 +87,15 @@ def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
         raise _refused(error, f"cannot mount {part.destination}: {error.strerror}") from error
     except SystemFailure as error:
         raise _refused(error.__cause__, error.message) from error
+
+
+def _place(root: int, destination: str, tree: int) -> int:
+    """What is there in the root; made, if nothing is, to be of the tree's kind."""
+    try:
+        return open_in_root(root, destination, os.O_PATH)
+    except FileNotFoundError:
+        make_mountpoint(root, destination, stat.S_ISDIR(os.fstat(tree).st_mode))
+        return open_in_root(root, destination, os.O_PATH)
 
 
 def _refused(error: BaseException | None, message: str) -> InvalidArgument | SystemFailure:
