@@ -61,8 +61,9 @@ def _config(config: dict[str, Any]) -> dict[str, Any]:
         step["created"] = _moment(step.get("created", ""))
     for name in ("container", "docker_version"):
         config.pop(name, None)
-    for name in ("Hostname", "Entrypoint"):  # of a container that is gone, and of the one before
-        (config.get("container_config") or {}).pop(name, None)
+    for part, names in (("config", ("Image",)), ("container_config", ("Hostname", "Entrypoint", "Image"))):
+        for name in names:  # of the step before, and of a container that is gone
+            (config.get(part) or {}).pop(name, None)
     hidden: dict[str, Any] = json.loads(_HASHES.sub("…", json.dumps(_said(config))))
     return hidden
 
