@@ -116,10 +116,12 @@ REFUSED: dict[str, tuple[Asked, dict[str, bytes]]] = {
 def _swept(peer_wherryd: Any, peer: Any) -> Iterator[None]:
     yield
     for side in (peer_wherryd, peer):
+        side.docker("container", "prune", "-f")  # dockerd leaves those of steps that failed
         side.docker("image", "prune", "-f")
         listed = call(side.socket, "GET", "/v1.45/images/json").json
         names = [name for image in listed for name in image["RepoTags"] if name.startswith("peer-built:")]
         side.docker("rmi", *sorted(names, reverse=True))
+        call(side.socket, "POST", "/v1.45/build/prune?all=1")
 
 
 def build(query: Asked) -> str:
