@@ -69,7 +69,7 @@ RUN true
             "shmsize": 1 << 20,
             "ulimits": '[{"Name":"nofile","Soft":100,"Hard":200}]',
         },
-        "FROM busybox\nRUN df /dev/shm | tail -1; ulimit -n; nproc\n",
+        "FROM busybox\nRUN echo $(df /dev/shm | tail -1) $(ulimit -n) $(nproc)\n",
     ),
     "no number": ({"memory": "x"}, "FROM busybox\nRUN true #x\n"),
     "cached": ({"t": "peer-built:cached"}, "FROM busybox\nENV FOO=bar\nRUN touch baz\nRUN touch bax\n"),
@@ -120,7 +120,8 @@ def _swept(peer_wherryd: Any, peer: Any) -> Iterator[None]:
         side.docker("image", "prune", "-f")
         listed = call(side.socket, "GET", "/v1.45/images/json").json
         names = [name for image in listed for name in image["RepoTags"] if name.startswith("peer-built:")]
-        side.docker("rmi", *sorted(names, reverse=True))
+        for name in sorted(names, reverse=True):
+            side.docker("rmi", name)
         call(side.socket, "POST", "/v1.45/build/prune?all=1")
 
 
