@@ -66,5 +66,8 @@ class File:
     def length(self) -> int:
         return len(self.data)
 
+    def header(self, name: str) -> str:
+        return ""
+
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self.data
