@@ -45,7 +45,9 @@ class Cursor:
 
     def __init__(self, root: Path | str | int) -> None:
         """Stand at `root`, for which a descriptor may stand, which stays the caller's."""
-        self.fd = os.open(".", _DIRECTORY, dir_fd=root) if isinstance(root, int) else os.open(root, _DIRECTORY)
+        self.fd = (
+            os.open(".", _DIRECTORY, dir_fd=root) if isinstance(root, int) else os.open(root, _DIRECTORY)
+        )
         self._above: list[tuple[int, int]] = []
 
     def down(self, name: str) -> None:

@@ -43,10 +43,10 @@ def mounted(vm: Machine) -> list[str]:
 def test_a_volume_on_a_server(shared: Machine, options: str, kind: str) -> None:
     """Mounted for the first container, unmounted after the last, over a death of the daemon as well."""
     vm = shared
-    vm.run(f"docker volume create {options} v")
+    vm.run(f"docker volume create {options} served")
     assert mounted(vm) == []
-    vm.run("docker run -d --name one -v v:/v busybox sh -c 'echo told >/v/file; sleep 1000'")
-    assert vm.output("docker run --rm -v v:/v busybox cat /v/file") == "told"
+    vm.run("docker run -d --name one -v served:/v busybox sh -c 'echo told >/v/file; sleep 1000'")
+    assert vm.output("docker run --rm -v served:/v busybox cat /v/file") == "told"
     assert vm.output("cat /srv/share/file") == "told"
     assert mounted(vm) == [kind]
     vm.run("systemctl kill -s KILL --kill-whom=main wherry.service")
@@ -55,7 +55,7 @@ def test_a_volume_on_a_server(shared: Machine, options: str, kind: str) -> None:
     assert mounted(vm) == [kind]
     vm.run("docker rm -f one")
     assert mounted(vm) == []
-    vm.run("docker volume rm v")
+    vm.run("docker volume rm served")
     assert vm.output("ls /srv/share") == "file"
 
 
