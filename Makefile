@@ -57,7 +57,7 @@ bench: setup-test
 
 test-vm: setup-check
 	@tests/vm/prepare $(CACHE)/vm
-	WHERRY_VM=all $(VENV)/bin/python -m pytest tests/vm $(ARGS)
+	WHERRY_VM=1 $(VENV)/bin/python -m pytest tests/vm $(ARGS)
 
 clean:
 	rm -rf $(CACHE) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,8 +10,6 @@ import pytest
 from tests.roots import make_root
 from tests.vm.machine import Machine, missing
 
-# Written, and not seen to pass from the first to the last: no change is refused for them until they have.
-UNPROVEN = ("test_quota.py", "test_volumes.py")
 IMAGES = Path(__file__).resolve().parent.parent.parent / ".cache/vm"
 
 
@@ -22,13 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         item.add_marker(pytest.mark.vm)
         item.add_marker(pytest.mark.timeout(900))
-        asked = os.environ.get("WHERRY_VM")
-        if asked not in ("1", "all"):
+        if os.environ.get("WHERRY_VM") != "1":
             item.add_marker(pytest.mark.skip(reason="WHERRY_VM=1 boots a virtual machine (make test-vm)"))
-        elif asked == "1" and item.path.name in UNPROVEN:
-            item.add_marker(
-                pytest.mark.skip(reason="not seen to pass yet: WHERRY_VM=all runs it (make test-vm)")
-            )
 
 
 @pytest.fixture(scope="session")
