@@ -250,7 +250,6 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
             images.warnings,
             lambda: (each.driver for each in networks.all()),
             volumes.driver_names,
-            machinery.supervisor,
             events,
         ),
         disk=Disk(config.data_root),

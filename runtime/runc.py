@@ -88,19 +88,6 @@ class Runc:
                 f"{name} did not terminate successfully: exit status {result.returncode}: {cause}: unknown"
             )
 
-    @staticmethod
-    async def version(runtime: "Runtime") -> str:
-        """Return the first line that `--version` prints, as "runc version 1.1.15". SystemFailure if it
-        cannot.
-        """
-        try:
-            result = await spawn.run([runtime.path, *runtime.args, "--version"], timeout=_TIMEOUT)
-        except (OSError, TimeoutError) as error:
-            raise SystemFailure(f"cannot run {runtime.path}: {error}") from error
-        if result.returncode != 0:
-            raise SystemFailure(f"{runtime.path} --version failed with status {result.returncode}")
-        return result.stdout.decode("utf-8", "replace").partition("\n")[0]
-
 
 def create_error(log: bytes, code: int, text: str, runtime: str) -> WherryError:
     """Return the error of a failed `create`: from the runtime's json log, else `text`, else its exit code.

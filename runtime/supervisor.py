@@ -198,10 +198,6 @@ class Supervisor:
         """Change the limits of a running container; see `Runc.update`."""
         await self._runc.update(_resolve(runtime), id, resources)
 
-    async def version(self, runtime: Runtime) -> str:
-        """Return the runtime's own word, as "runc version 1.1.15". Raises SystemFailure."""
-        return await self._runc.version(_resolve(runtime))
-
     async def close(self) -> None:
         """Let go: the zygote ends, shims and containers live on."""
         for background in self._background:

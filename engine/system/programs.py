@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Sequence
 
 import msgspec
@@ -24,9 +25,9 @@ class Programs:
     def __init__(self) -> None:
         self._answers: dict[tuple[object, ...], bytes] = {}
 
-    async def version(self, path: str) -> str:
+    async def version(self, path: str, args: Sequence[str] = ()) -> str:
         """What a program says of its version ("1.1.15+ds1"), "" if it says nothing that is understood."""
-        found = _VERSION.search((await self._ask((path, "--version"))).decode(errors="replace"))
+        found = _VERSION.search((await self._ask((path, *args, "--version"))).decode(errors="replace"))
         return found[1] if found else ""
 
     async def features(self, path: str, args: Sequence[str]) -> dict[str, str]:
@@ -39,8 +40,11 @@ class Programs:
         return {FEATURES: answer.decode().strip()}
 
     async def _ask(self, command: tuple[str, ...]) -> bytes:
+        path = shutil.which(command[0], path=spawn.ENVIRONMENT["PATH"])
+        if path is None:
+            return b""
         try:
-            status = os.stat(command[0])
+            status = os.stat(path)
         except OSError:
             return b""
         key = (command, status.st_dev, status.st_ino, status.st_mtime_ns)

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-import errdefs
 from engine import version as versions
 from engine.config import Config, Reloaded
 from engine.config.registries import masked
@@ -32,8 +31,7 @@ from engine.system.nouns import (
 )
 from engine.system.programs import Programs, runc_warning
 from engine.system.registries import registry_config
-from runtime import apparmor, cdi, cgroups, task_values
-from runtime.supervisor import Supervisor
+from runtime import apparmor, cdi, cgroups
 
 STORAGE_DRIVER = "overlayfs"
 
@@ -68,7 +66,6 @@ class System:
         warnings: Callable[[], list[str]],
         network_drivers: Callable[[], Iterable[str]],
         volume_drivers: Callable[[], Iterable[str]],
-        supervisor: Supervisor,
         events: Events,
     ) -> None:
         self._config = config
@@ -78,7 +75,6 @@ class System:
         self._warnings = warnings
         self._network_drivers = network_drivers
         self._volume_drivers = volume_drivers
-        self._supervisor = supervisor
         self._events = events
         self._programs = Programs()
 
@@ -148,13 +144,7 @@ class System:
     async def _runtime_version(self, name: str) -> str:
         """ "1.1.15+ds1" for what calls itself "runc version 1.1.15+ds1"; "" if it cannot be run."""
         one = self._config.runtimes[name]
-        try:
-            said = await self._supervisor.version(
-                task_values.Runtime(name=name, path=one.path, args=one.args)
-            )
-        except errdefs.SystemFailure:
-            return ""
-        return said.rpartition(" ")[2]
+        return await self._programs.version(one.path, one.args)
 
     def _gather(self, runtimes: dict[str, Runtime], runc: str, init: str, tasks: int) -> Info:
         config = self._config

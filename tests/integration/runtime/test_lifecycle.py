@@ -15,7 +15,7 @@ from runtime import zygote
 from runtime.task import Task
 from runtime.task_values import Attach, ExecRequest, LogFile, Runtime
 from tests.integration.runtime.bundles import new_id, process
-from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
+from tests.integration.runtime.conftest import Containers, read_all, stdout_of
 
 pytestmark = pytest.mark.root
 
@@ -226,13 +226,6 @@ async def test_long_exec_root(rootfs: Path, box: Containers) -> None:
     await box.open()
     exit_, output = await box.run(["sh", "-c", "test -t 1 && echo tty"], terminal=True)
     assert (exit_.code, output) == (0, b"tty\r\n")
-
-
-async def test_version(box: Containers) -> None:
-    assert box.supervisor is not None
-    assert (await box.supervisor.version(RUNC)).startswith("runc version ")
-    with pytest.raises(SystemFailure, match="/nowhere/runc"):
-        await box.supervisor.version(Runtime(name="x", path="/nowhere/runc"))
 
 
 def may_protect() -> bool:

@@ -15,7 +15,6 @@ from engine.filters import Filters
 from engine.system import System, host
 from engine.system.programs import FEATURES, Programs, runc_warning
 from engine.system.registries import registry_config
-from runtime.supervisor import Supervisor
 
 COUNTS = Counter(
     {Status.RUNNING: 2, Status.PAUSED: 1, Status.EXITED: 3, Status.RESTARTING: 1, Status.CREATED: 1}
@@ -73,19 +72,11 @@ async def events(tmp_path: Path) -> AsyncIterator[Events]:
     await database.close()
 
 
-@pytest.fixture
-async def supervisor(tmp_path: Path) -> AsyncIterator[Supervisor]:
-    (tmp_path / "exec").mkdir()
-    opened = await Supervisor.open(tmp_path / "exec")
-    yield opened
-    await opened.close()
-
-
 def _arguments(tmp_path: Path, *more: str) -> list[str]:
     return ["--config-file", str(tmp_path / "daemon.json"), "--data-root", str(tmp_path), *more]
 
 
-def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) -> System:
+def _system(tmp_path: Path, events: Events, *more: str) -> System:
     if not (tmp_path / "daemon.json").exists():
         (tmp_path / "daemon.json").write_text("{}")
     config = load(_arguments(tmp_path, *more))
@@ -97,17 +88,14 @@ def _system(tmp_path: Path, supervisor: Supervisor, events: Events, *more: str) 
         lambda: ["WARNING: x"],
         lambda: ["plug", "bridge"],
         lambda: ["local", "vols"],
-        supervisor,
         events,
     )
 
 
 @pytest.mark.root
-async def test_info_has_every_field_of_the_newest_api(
-    tmp_path: Path, supervisor: Supervisor, events: Events
-) -> None:
+async def test_info_has_every_field_of_the_newest_api(tmp_path: Path, events: Events) -> None:
     pool = "--default-address-pool=base=10.0.0.0/8,size=24"
-    system = _system(tmp_path, supervisor, events, "--label", "a=b", "-H", "tcp://127.0.0.1:1", pool)
+    system = _system(tmp_path, events, "--label", "a=b", "-H", "tcp://127.0.0.1:1", pool)
     listening = events.subscribe(Filters())
     shown: dict[str, Any] = msgspec.to_builtins(await system.info())
     assert set(shown) == INFO | {"DefaultAddressPools"}
@@ -137,10 +125,8 @@ async def test_info_has_every_field_of_the_newest_api(
 
 
 @pytest.mark.root
-async def test_version_says_docker_to_tools_and_wherry_to_people(
-    tmp_path: Path, supervisor: Supervisor, events: Events
-) -> None:
-    shown: dict[str, Any] = msgspec.to_builtins(await _system(tmp_path, supervisor, events).version())
+async def test_version_says_docker_to_tools_and_wherry_to_people(tmp_path: Path, events: Events) -> None:
+    shown: dict[str, Any] = msgspec.to_builtins(await _system(tmp_path, events).version())
     assert set(shown) == VERSION
     assert shown["Platform"] == {"Name": "wherry"}
     assert (shown["Version"], shown["ApiVersion"], shown["MinAPIVersion"]) == (
@@ -154,8 +140,8 @@ async def test_version_says_docker_to_tools_and_wherry_to_people(
 
 
 @pytest.mark.root
-async def test_a_reload_is_told_and_shown(tmp_path: Path, supervisor: Supervisor, events: Events) -> None:
-    system = _system(tmp_path, supervisor, events)
+async def test_a_reload_is_told_and_shown(tmp_path: Path, events: Events) -> None:
+    system = _system(tmp_path, events)
     stream = events.subscribe(Filters())
     before = load(_arguments(tmp_path))
     (tmp_path / "daemon.json").write_text('{"debug": true}')
