@@ -1,7 +1,9 @@
 """Changes of a file system as a blob, whose digest names the layer that they are."""
 
+import asyncio
+import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +12,15 @@ from engine.images import config
 from engine.images.holds import BlobSession
 from runtime.content.store import ContentStore, Descriptor
 from runtime.layers.archive import END
+from runtime.layers.lower import OVERLAYS
 from runtime.layers.pack import Packed, pack_layer
 from runtime.layers.small import SmallPacker
 
 EMPTY = config.digest_of(END)
 """The archive of no changes."""
+
+Top = tuple[int, int, int, Mapping[str, bytes]]
+"""Mode, owner and xattrs of a root directory, which no archive of changes tells of."""
 
 
 class Storing:
@@ -28,9 +34,9 @@ class Storing:
         """When nothing is stored any more."""
         self._packer.close()
 
-    async def store(self, upper: Path, blobs: BlobSession) -> Packed:
+    async def store(self, upper: Path, top: Top, blobs: BlobSession) -> Packed:
         """Make a held blob of the changes in an overlay's upper directory, durable once the store is settled; none of
-        no changes. SystemFailure when the host fails.
+        no changes. `top` is what the directory was like as it was made. SystemFailure when the host fails.
         """
         async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
             small = await self._packer.pack(upper)
@@ -43,8 +49,15 @@ class Storing:
                 await ingest.fill(partial(_pack, upper, packed.append))
             faults.hit("build.packed")
             found = await blobs.finish(ingest, durable=False)
-        ambiguous = any(each.ambiguous for each in packed)
+        ambiguous = any(each.ambiguous for each in packed) or await asyncio.to_thread(top_of, upper) != top
         return Packed(digest=found.digest, size=found.size, ambiguous=ambiguous)
+
+
+def top_of(upper: Path) -> Top:
+    """What the root directory of these changes is like."""
+    found = upper.stat()
+    xattrs = {name: os.getxattr(upper, name) for name in os.listxattr(upper) if not name.startswith(OVERLAYS)}
+    return found.st_mode, found.st_uid, found.st_gid, xattrs
 
 
 async def _pack(upper: Path, tell: Callable[[Packed], None], file: int) -> Descriptor:

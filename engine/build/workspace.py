@@ -18,7 +18,7 @@ from typing import Protocol
 import errdefs
 from engine import faults
 from engine.build.refs import Layer, Ref
-from engine.build.storing import EMPTY, Storing
+from engine.build.storing import EMPTY, Storing, Top, top_of
 from engine.images import config
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.layers import Layers, LayerSession, Unpacking
@@ -131,12 +131,14 @@ class Workspaces:
             undo.push_async_callback(lambda: whole(self._discard(key)))
             await self._snapshots.prepare(key, ref.chain_id or None, durable=False)
             faults.hit("build.prepared")
+            upper = self._snapshots.upper(key)
+            top = await settled(top_of, upper)
             root = await undo.enter_async_context(self._mounted(key, identity))
             yield Workspace(
                 root=root,
-                upper=self._snapshots.upper(key),
+                upper=upper,
                 below=self._snapshots.below(key),
-                commit=partial(self._commit, key, ref, root, holds),
+                commit=partial(self._commit, key, ref, root, holds, top),
             )
 
     @asynccontextmanager
@@ -196,12 +198,18 @@ class Workspaces:
         return Layer(diff_id=EMPTY, chain_id=chain_id, blob=EMPTY, size=len(END))
 
     async def _commit(
-        self, key: str, ref: Ref, root: Path, holds: Holds, tidy: Callable[[], None] | None = None
+        self,
+        key: str,
+        ref: Ref,
+        root: Path,
+        holds: Holds,
+        top: Top,
+        tidy: Callable[[], None] | None = None,
     ) -> Layer | None:
         await self._snapshots.unmount(root)
         if tidy is not None:
             await settled(tidy)
-        stored = await self._storing.store(self._snapshots.upper(key), holds.blobs)
+        stored = await self._storing.store(self._snapshots.upper(key), top, holds.blobs)
         faults.hit("build.stored")
         if stored.digest == EMPTY:
             return None

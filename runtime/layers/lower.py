@@ -7,6 +7,8 @@ from pathlib import Path
 
 from runtime.tree import Cursor
 
+OVERLAYS = "trusted.overlay."
+"""How the xattrs begin that are overlayfs' own."""
 OPAQUE = "trusted.overlay.opaque"
 
 

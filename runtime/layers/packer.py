@@ -20,7 +20,7 @@ from runtime.layers import confine
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, encode_file, padding
 from runtime.layers.limits import DEFAULT
-from runtime.layers.lower import OPAQUE
+from runtime.layers.lower import OPAQUE, OVERLAYS
 from runtime.spec.identity import HOST, Identity
 from runtime.tree import Cursor
 
@@ -32,6 +32,7 @@ _CAPABILITY = "security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
 MARK = ".wh."
+_UNTOLD = (OVERLAYS, "security.selinux")  # overlayfs' own, and what each file system gives anew
 _TYPES = {
     stat.S_IFREG: tar.REGULAR,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -69,7 +70,9 @@ class Packer:
         self._path: list[bytes] = [] if below is None else [below]
         self._links: dict[tuple[int, int], bytes] = {}
         self.ambiguous = False
-        """Whether files have names that a layer has for deletions: whoever unpacks it gets other files."""
+        """Whether whoever unpacks the layer gets other files: some have names that are deletions there, or xattrs that
+        it is not told of, or are sockets.
+        """
 
     def tree(self, root: Path | str) -> None:
         """Write all that is below a directory, sorted; what vanishes meanwhile is left out."""
@@ -114,6 +117,8 @@ class Packer:
         if path in self._leave_out:
             return is_directory
         os.fchdir(here)  # xattrs are to be had by path only
+        if self._whiteouts and not stat.S_ISREG(found.st_mode):
+            self._notice(_xattrs(base))
         if is_directory:
             self.directory(found, path)
             if self._whiteouts and _xattr(base, OPAQUE) == b"y":
@@ -122,9 +127,16 @@ class Packer:
             self._emit(encode(Entry(name=b"/".join([*self._path, b".wh." + base]))))
         elif stat.S_ISREG(found.st_mode):
             self._file(here, name)
-        elif not stat.S_ISSOCK(found.st_mode):
+        elif stat.S_ISSOCK(found.st_mode):
+            self.ambiguous |= self._whiteouts
+        else:
             self._special(found, base, path)
         return is_directory
+
+    def _notice(self, xattrs: Sequence[str], kept: str = "") -> None:
+        """Look for those that the archive has not."""
+        if xattrs and self._whiteouts:
+            self.ambiguous |= any(name != kept and not name.startswith(_UNTOLD) for name in xattrs)
 
     def directory(self, found: os.stat_result, name: bytes) -> None:
         """Write a directory alone."""
@@ -154,7 +166,9 @@ class Packer:
             if not stat.S_ISREG(found.st_mode) or self._hard_link(found, name):
                 return
             size = found.st_size
-            if capability := self._inside(_capability(fd)):
+            xattrs = _xattrs(fd)  # asking what there is takes less than being told that one is not
+            self._notice(xattrs, kept=_CAPABILITY)
+            if _CAPABILITY in xattrs and (capability := self._inside(_xattr(fd, _CAPABILITY))):
                 header = self._entry(found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)])
             else:
                 header = self._plain(found, name)
@@ -315,17 +329,16 @@ class DigestingPacker(Packer):
         return len(view)
 
 
-def _xattr(path: bytes, name: str) -> bytes:
+def _xattrs(at: int | bytes) -> list[str]:
     try:
-        return os.getxattr(path, name, follow_symlinks=False)
+        return os.listxattr(at) if isinstance(at, int) else os.listxattr(at, follow_symlinks=False)
     except OSError:
-        return b""
+        return []
 
 
-def _capability(fd: int) -> bytes:
-    # Asking what there is takes less than being told that this one is not.
+def _xattr(at: int | bytes, name: str) -> bytes:
     try:
-        return os.getxattr(fd, _CAPABILITY) if _CAPABILITY in os.listxattr(fd) else b""
+        return os.getxattr(at, name) if isinstance(at, int) else os.getxattr(at, name, follow_symlinks=False)
     except OSError:
         return b""
 

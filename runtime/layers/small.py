@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errdefs import SystemFailure
 from runtime import tree
-from runtime.layers.packer import MARK, Packer
+from runtime.layers.packer import Packer
 
 _ENTRIES, _BYTES = 200, 1 << 20  # what holds the interpreter up for some milliseconds
 _CLONE_FS = 0x200
@@ -52,6 +52,8 @@ def _pack(upper: Path) -> bytes | None:
             packer = Packer(archive.fileno(), whiteouts=True)
             packer.tree(upper)
             packer.end()
+            if packer.ambiguous:
+                return None
             archive.seek(0)
             return archive.read()
     except OSError as error:
@@ -65,6 +67,6 @@ def _is_small(upper: Path) -> bool:
     for step in tree.walk(upper):
         entries += step.move is not tree.Move.LEAVE
         size += step.stat.st_size if stat.S_ISREG(step.stat.st_mode) else 0
-        if entries > _ENTRIES or size > _BYTES or step.name.startswith(MARK):
+        if entries > _ENTRIES or size > _BYTES:
             return False
     return True

@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import socket
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from runtime.layers.pack import pack
 from tests.integration.build.run.bench import Bench, until
 
 pytestmark = pytest.mark.root
+
+ANY = 0xFFFFFFFF  # an ACL's entry of no user
 
 
 def many(root: Path) -> None:
@@ -74,6 +79,65 @@ async def test_a_name_that_means_a_deletion(bench: Bench, more: int) -> None:
     assert "etc/.wh.passwd" in bench.names(layer)
     async with bench.workspaces.view(bench.base.on_top(layer)) as root:
         assert sorted(os.listdir(root / "etc")) == ["group", "nsswitch.conf"]
+
+
+# u::rw, u:1000:r, g::r, m::r, o::r as the kernel has it: the version, then tag, permissions and id of each
+ACL = struct.pack("<I" + 5 * "HHI", 2, 1, 6, ANY, 2, 4, 1000, 4, 4, ANY, 16, 4, ANY, 32, 4, ANY)
+
+
+def listening(root: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(root / "f"))
+
+
+def with_an_acl(root: Path) -> None:
+    (root / "f").touch()
+    os.setxattr(root / "f", "system.posix_acl_access", ACL)
+
+
+def with_an_inherited_acl(root: Path) -> None:
+    (root / "f").mkdir()
+    os.setxattr(root / "f", "system.posix_acl_default", ACL)
+
+
+def with_a_user_xattr(root: Path) -> None:
+    (root / "f").touch()
+    os.setxattr(root / "f", "user.of", b"x")
+
+
+def with_a_link_xattr(root: Path) -> None:
+    (root / "f").symlink_to("x")
+    os.setxattr(root / "f", "trusted.of", b"x", follow_symlinks=False)
+
+
+def at_the_root(root: Path) -> None:
+    root.chmod(0o751)
+    os.setxattr(root, "user.of", b"x")
+
+
+UNTOLD = [listening, with_an_acl, with_an_inherited_acl, with_a_user_xattr, with_a_link_xattr, at_the_root]
+
+
+@pytest.mark.parametrize("more", [1, 300])
+@pytest.mark.parametrize("make", UNTOLD, ids=lambda make: make.__name__)
+async def test_a_layer_has_no_more_than_its_archive(
+    bench: Bench, make: Callable[[Path], None], more: int
+) -> None:
+    """A pulled image of the same layers has the same files."""
+
+    def change(root: Path) -> None:
+        make(root)
+        for number in range(more):
+            (root / f"{number}.txt").touch()
+
+    layer = await bench.layer(change, bench.base)
+    async with bench.workspaces.view(bench.base.on_top(layer)) as root:
+        names = os.listdir(root)
+        assert ("f" in names) is bool({"f", "f/"} & set(bench.names(layer)))
+        assert len([name for name in names if name.endswith(".txt")]) == more
+        xattrs = [os.listxattr(root / name, follow_symlinks=False) for name in [".", *{"f"} & set(names)]]
+        assert not [name for each in xattrs for name in each if "overlay" not in name]
+        assert root.stat().st_mode & 0o7777 == 0o755
 
 
 async def test_the_same_layer_is_made_once(bench: Bench) -> None:
