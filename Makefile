@@ -32,6 +32,7 @@ setup-test: setup-check
 	@$(SCRIPTS)/unpack $(CACHE)/firewalls $(FIREWALLS)
 	@tests/services/prepare $(CACHE)/images
 	@tests/images/prepare $(CACHE)/images/debian
+	@tests/integration/build/projects/prepare $(CACHE)/images/node
 	@$(VENV)/bin/python -m tests.images.stored
 	@tests/ui/prepare $(CACHE)/glances
 	@tests/aiodocker/prepare $(CACHE)/aiodocker
