@@ -13,7 +13,7 @@ from engine.build.cache_prune import Pruned, Wanted
 class BuildCache(Protocol):
     """What is needed of the engine's."""
 
-    def usage(self, filters: Sequence[str] = ...) -> list[Usage]:
+    async def usage(self, filters: Sequence[str] = ...) -> list[Usage]:
         """The records that filters mean."""
 
     async def prune(self, wanted: Wanted, /) -> Pruned:
@@ -26,10 +26,12 @@ class Cache:
     def __init__(self, cache: BuildCache) -> None:
         self._cache = cache
 
-    def usage(self, filters: Sequence[str], unused: int) -> list[UsageRecord]:
+    async def usage(self, filters: Sequence[str], unused: int) -> list[UsageRecord]:
         """The records that filters mean, of no use for that many nanoseconds. InvalidArgument for bad filters."""
         now = time.time_ns()
-        return [_record(each) for each in self._cache.usage(filters) if now - each.record.used >= unused]
+        return [
+            _record(each) for each in await self._cache.usage(filters) if now - each.record.used >= unused
+        ]
 
     async def prune(self, request: PruneRequest) -> list[UsageRecord]:
         """Remove what is asked for, and tell what went."""
@@ -50,7 +52,7 @@ def _record(usage: Usage) -> UsageRecord:
         ID=record.id,
         Mutable=bool(record.directory),
         InUse=usage.in_use,
-        Size=record.size,
+        Size=usage.size,
         Parents=[record.parent] if record.parent else [],
         CreatedAt=moment(record.created),
         LastUsedAt=moment(record.used),

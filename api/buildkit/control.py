@@ -96,7 +96,8 @@ class Control:
     ) -> control_pb2.DiskUsageResponse:
         """What the cache keeps."""
         del call
-        return control_pb2.DiskUsageResponse(record=self._cache.usage(list(request.filter), request.ageLimit))
+        records = await self._cache.usage(list(request.filter), request.ageLimit)
+        return control_pb2.DiskUsageResponse(record=records)
 
     async def prune(self, call: Call, request: control_pb2.PruneRequest) -> None:
         """Take away of the cache; tells what went."""

@@ -43,7 +43,7 @@ class Images(Protocol):
 class BuildCache(Protocol):
     """What was kept of builds."""
 
-    def usage(self) -> list[cache_filters.Usage]:
+    async def usage(self) -> list[cache_filters.Usage]:
         """The oldest first."""
 
 
@@ -105,7 +105,7 @@ class DiskUsageRoutes:
             case "volume":
                 return schema.volumes(await self._volumes())
             case _:
-                return schema.build_cache(self._builds.usage(), version)
+                return schema.build_cache(await self._builds.usage(), version)
 
     async def _container(self, container: Container, version: Version) -> dict[str, Any]:
         """An entry of the list; what it has written is its logs, too."""

@@ -88,12 +88,11 @@ def volumes(shown: list[dict[str, Any]]) -> Usage:
 def build_cache(usages: Iterable[cache_filters.Usage], version: Version) -> Usage:
     """Of what was kept of builds; the size is of what no image has as well, which is counted there."""
     usages = list(usages)
-    own = [each for each in usages if not each.shared]
     return Usage(
         items=[_cached(each, version) for each in usages],
         active=sum(each.in_use for each in usages),
-        reclaimable=sum(each.record.size for each in own if not each.in_use),
-        size=sum(each.record.size for each in own),
+        reclaimable=sum(each.own for each in usages if not each.in_use),
+        size=sum(each.own for each in usages),
     )
 
 
@@ -107,7 +106,7 @@ def _cached(usage: cache_filters.Usage, version: Version) -> dict[str, Any]:
         "Description": record.description,
         "InUse": usage.in_use,
         "Shared": usage.shared,
-        "Size": record.size,
+        "Size": usage.size,
         "CreatedAt": timestamps.render(record.created),
         "LastUsedAt": timestamps.render(record.used),
         "UsageCount": record.uses,

@@ -21,11 +21,16 @@ _TERM = re.compile(r'([a-z.]+)(?:(==|!=|~=)("(?:[^"\\]|\\.)*"|[^,]*))?(?:,|$)')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """A record as it is now. `shared`: an image has its layers as well, so that they stay if it goes."""
+    """A record as it is now. `shared`: an image has its layers as well, so that they stay if it goes.
+
+    `size` are the bytes of all that it has, `own` of what neither an image nor an older record has as well.
+    """
 
     record: Record
     in_use: bool
     shared: bool
+    size: int
+    own: int
 
 
 Match = Callable[[Usage], bool]

@@ -13,6 +13,7 @@ from pathlib import Path
 import errdefs
 from engine.build import cache_filters
 from engine.build.cache_filters import Usage
+from engine.build.cache_sizes import Sizes
 from engine.build.solver.records import CacheStore, Record
 from engine.filters import Filters
 from engine.images.workshop import Workshop
@@ -61,23 +62,13 @@ class BuildCache:
         self._cache = cache
         self._workshop = workshop
         self._directory = directory
+        self._sizes = Sizes(cache, workshop.layers, workshop.store)
         self._turn = asyncio.Lock()
 
-    def usage(self, filters: Sequence[str] = ()) -> list[Usage]:
+    async def usage(self, filters: Sequence[str] = ()) -> list[Usage]:
         """The records that BuildKit's filters mean, the oldest first. InvalidArgument for bad filters."""
         means = cache_filters.matching(filters)
-        imaged = self._workshop.store.layers()
-        found = [self._usage(record, imaged) for record in self._cache.all()]
-        return sorted(filter(means, found), key=lambda each: (each.record.created, each.record.id))
-
-    def _usage(self, record: Record, imaged: set[str]) -> Usage:
-        shared = any(layer.chain_id in imaged for layer in record.layers)
-        return Usage(record=record, in_use=self._cache.in_use(record.id), shared=shared)
-
-    def alone(self) -> tuple[set[str], set[str]]:
-        """Chain ids and digests of blobs that the cache has and no image."""
-        store = self._workshop.store
-        return self._cache.layers() - store.layers(), self._cache.blobs() - store.blobs()
+        return [each for each in await self._sizes.usages() if means(each)]
 
     async def prune_by(self, filters: Filters, wanted: Wanted) -> Pruned:
         """Remove what Docker's filters mean, and the rest of `wanted`. InvalidArgument in Docker's words."""
@@ -96,7 +87,7 @@ class BuildCache:
     async def reclaim(self, wanted: Wanted) -> Pruned:
         """As `prune`, without an event."""
         async with self._turn:
-            everything = self.usage()
+            everything = await self.usage()
             means = cache_filters.matching(wanted.filters)
             free = (await asyncio.to_thread(shutil.disk_usage, self._directory)).free
             candidates = [each for each in everything if means(each)]
@@ -169,4 +160,4 @@ def kept_bytes(wanted: Wanted, total: int, free: int) -> int | None:
 
 
 def _size(usages: Iterable[Usage]) -> int:
-    return sum(each.record.size for each in usages if not each.shared)
+    return sum(each.own for each in usages)

@@ -158,10 +158,10 @@ def test_disk_usage_of_volumes() -> None:
 def cached(name: str, *, size: int, shared: bool = False, in_use: bool = False) -> cache_filters.Usage:
     """A record of the build cache."""
     second = 10**9
-    record = Record(
-        id=name, parent="p", description="RUN x", size=size, created=second, used=2 * second, uses=4
+    record = Record(id=name, parent="p", description="RUN x", created=second, used=2 * second, uses=4)
+    return cache_filters.Usage(
+        record=record, in_use=in_use, shared=shared, size=size, own=0 if shared else size
     )
-    return cache_filters.Usage(record=record, in_use=in_use, shared=shared)
 
 
 def test_disk_usage_of_builds() -> None:

@@ -115,5 +115,5 @@ class MemoryBuildCache:
         self.wanted.append(wanted)
         return self.pruned
 
-    def usage(self) -> list[Usage]:
+    async def usage(self) -> list[Usage]:
         return self.records

@@ -23,10 +23,8 @@ def usage(
 ) -> Usage:
     """A record that was used `age` hours ago."""
     used = NOW - age * HOUR
-    record = Record(
-        id=name, kind=kind, parent=f"of-{name}", description=f"RUN {name}", size=size, created=0, used=used
-    )
-    return Usage(record=record, in_use=in_use, shared=shared)
+    record = Record(id=name, kind=kind, parent=f"of-{name}", description=f"RUN {name}", created=0, used=used)
+    return Usage(record=record, in_use=in_use, shared=shared, size=size, own=0 if shared else size)
 
 
 EVERYTHING = [
@@ -37,7 +35,7 @@ EVERYTHING = [
     usage("mount", age=20, kind=CACHE_MOUNT, size=30),
     usage("hidden", age=80, kind="internal"),
 ]
-TOTAL = sum(each.record.size for each in EVERYTHING if not each.shared)
+TOTAL = sum(each.own for each in EVERYTHING)
 
 
 def gone(wanted: Wanted, free: int = 0) -> list[str]:
@@ -121,12 +119,12 @@ def test_terms_that_are_none(text: str) -> None:
 
 
 def test_what_others_stand_on_goes_after_them() -> None:
-    base = Usage(
-        record=Record(id="base", size=10, created=0, used=NOW - 3 * HOUR), in_use=False, shared=False
-    )
-    above = Record(id="above", parent="base", size=10, created=0, used=NOW - 2 * HOUR)
-    other = Record(id="other", size=10, created=0, used=NOW - HOUR)
-    usages = [base, *(Usage(record=each, in_use=False, shared=False) for each in (above, other))]
+    base = Record(id="base", created=0, used=NOW - 3 * HOUR)
+    above = Record(id="above", parent="base", created=0, used=NOW - 2 * HOUR)
+    other = Record(id="other", created=0, used=NOW - HOUR)
+    usages = [
+        Usage(record=each, in_use=False, shared=False, size=10, own=10) for each in (base, above, other)
+    ]
     taken = [each.record.id for each in select(usages, Wanted(max_used=1), NOW, 30, 0)]
     assert taken == ["above", "base", "other"]
     assert [each.record.id for each in select(usages, Wanted(max_used=20), NOW, 30, 0)] == ["above"]

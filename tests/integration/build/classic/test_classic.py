@@ -4,6 +4,7 @@ import gzip
 import http.server
 import io
 import json
+import random
 import re
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from docker import errors
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
+from tests.integration.test_disk_usage import SLACK, lying
 from tests.unix_http import UnixConnection
 
 pytestmark = [
@@ -119,7 +121,7 @@ def test_disk_usage_and_prune(wherryd: Wherryd) -> None:
     assert (record["Type"], record["Shared"], record["InUse"]) == ("regular", True, False)
     wherryd.call("DELETE", "/images/built:1?force=1")
     usage = wherryd.get("/v1.55/system/df?type=build-cache&verbose=1").json["BuildCacheUsage"]
-    assert usage["TotalSize"] >= 3_000_000
+    assert usage["TotalSize"] >= 6_000_000, "the file, and the archive of it"
     assert usage["Reclaimable"] == usage["TotalSize"]
     kept = wherryd.call("POST", f"/build/prune?filters={quote(json.dumps({'until': ['1h']}))}").json
     assert kept == {"CachesDeleted": None, "SpaceReclaimed": 0}
@@ -127,6 +129,32 @@ def test_disk_usage_and_prune(wherryd: Wherryd) -> None:
     assert gone["CachesDeleted"] == [record["ID"]]
     assert gone["SpaceReclaimed"] == usage["TotalSize"]
     assert wherryd.get("/v1.55/system/df?type=build-cache&verbose=1").json["BuildCacheUsage"] == {}
+
+
+def test_every_byte_is_counted_once(wherryd: Wherryd) -> None:
+    """Of layers and archives that images have as well, that builds have alone, and that two steps have."""
+
+    def told() -> dict[str, int]:
+        usage = wherryd.get("/v1.55/system/df?verbose=1").json
+        sizes = {kind: total.get("TotalSize", 0) for kind, total in usage.items()}
+        assert abs(sum(sizes.values()) - lying(wherryd.data_root)) <= SLACK, sizes
+        return sizes
+
+    empty = told()
+    big = random.Random(1).randbytes(1_000_000)
+    text = "FROM busybox\nRUN head -c 3000000 /dev/zero > /big\nCOPY {} /\n"
+    build(wherryd, "t=built:1", context(text.format("a"), a=big))
+    build(wherryd, "t=built:2", context(text.format("a ./"), a=big))
+    with_image = told()
+    assert with_image["ImageUsage"] - empty["ImageUsage"] >= 8_000_000
+    for name in ("built:1", "built:2"):
+        wherryd.call("DELETE", f"/images/{name}?force=1")
+        alone = told()
+    assert alone["BuildCacheUsage"] >= 8_000_000
+    before = lying(wherryd.data_root)
+    reclaimed = wherryd.call("POST", "/build/prune?all=1").json["SpaceReclaimed"]
+    assert reclaimed == alone["BuildCacheUsage"]
+    assert abs(before - lying(wherryd.data_root) - reclaimed) <= SLACK
 
 
 def test_a_prune_leaves_what_images_have(wherryd: Wherryd) -> None:

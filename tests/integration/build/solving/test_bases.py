@@ -37,7 +37,7 @@ async def test_an_image_of_a_registry_is_fetched_for_the_build_alone(builder: Bu
     assert _names(builder) == ["busybox:latest"]
     await builder.build(text)
     assert shown in builder.seen.cached()
-    (kept,) = builder.engine.build_cache.usage()
+    (kept,) = await builder.engine.build_cache.usage()
     assert kept.record.description == f"pulled from {registry}/one:1@{digest_of(MANIFEST)}"
 
 
