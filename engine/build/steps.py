@@ -45,6 +45,8 @@ class Copy:
 
     `owner` is "user[:group]" in names or numbers of the root's own files, "" to keep; `mode` is octal or symbolic,
     "" to keep; `unpack`: archives among the sources are unpacked (ADD). A destination that ends in "/" is a directory.
+    `keyword` is that of an instruction of the classic API, whose builder wants something to be found, and one thing
+    alone unless `several`.
     """
 
     source: int
@@ -55,6 +57,8 @@ class Copy:
     parents: bool = False
     exclude: Sequence[str] = ()
     unpack: bool = False
+    keyword: str = ""
+    several: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,15 @@ class Selection(NamedTuple):
     """Files of a directory: `paths` are patterns from its root, links being followed within it.
 
     `parents`: what is selected keeps its directories, those after "/./" in its path if that is there. `exclude` are
-    patterns of what is left out, relative to each directory that is selected.
+    patterns of what is left out, relative to each directory that is selected. `keyword`, of an instruction for Docker's
+    first builder: something must be found, and one thing alone unless `several`.
     """
 
     paths: list[str]
     parents: bool = False
     exclude: list[str] = []  # noqa: RUF012  never changed
+    keyword: str = ""
+    several: bool = True
 
 
 class CopyFiles(NamedTuple):

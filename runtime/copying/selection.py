@@ -74,8 +74,12 @@ class Part(NamedTuple):
 def select(root: int, selection: Selection, listing: Listing = whole) -> Iterator[Part]:
     """Find what each path of a selection means in the directory `root`.
 
-    NotFound for a path without wildcards that is not there; one with wildcards may find nothing.
+    NotFound for a path without wildcards that is not there; one with wildcards may find nothing. InvalidArgument for
+    more or less than Docker's first builder takes.
     """
+    if selection.keyword:
+        yield from _counted(root, selection, listing)
+        return
     exclude = Patterns(selection.exclude) if selection.exclude else None
     for path in selection.paths:
         if not selection.parents:
@@ -89,6 +93,21 @@ def select(root: int, selection: Selection, listing: Listing = whole) -> Iterato
         include = None if below == "." else Patterns([below])
         required = posixpath.normpath(f"/{above}/{below}") if plain else ""
         yield Part(list(find(root, above or "/", None, listing)), Rules(include, exclude), required)
+
+
+def _counted(root: int, selection: Selection, listing: Listing) -> Iterator[Part]:
+    parts = list(select(root, selection._replace(keyword=""), listing))
+    count = sum(len(part.found) for part in parts)
+    if not count:
+        raise InvalidArgument(f"{selection.keyword} failed: no source files were specified")
+    if count > 1 and not selection.several:
+        raise InvalidArgument(several(selection.keyword))
+    yield from parts
+
+
+def several(keyword: str) -> str:
+    """How Docker's first builder refuses to copy several files onto one."""
+    return f"When using {keyword} with more than one source file, the destination must be a directory and end with a /"
 
 
 def is_pattern(path: str) -> bool:

@@ -64,4 +64,10 @@ def _action(action: steps.Action) -> order.Action:
 
 
 def _selection(copy: steps.Copy) -> order.Selection:
-    return order.Selection(paths=list(copy.sources), parents=copy.parents, exclude=list(copy.exclude))
+    return order.Selection(
+        paths=list(copy.sources),
+        parents=copy.parents,
+        exclude=list(copy.exclude),
+        keyword=copy.keyword,
+        several=copy.several,
+    )

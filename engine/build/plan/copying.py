@@ -13,7 +13,7 @@ from engine.build.plan.plan import NOTHING, SOURCES
 from engine.build.plan.stage import Stage
 from engine.build.steps import Action, Files, GitSource, MakeDirectory, MakeFile, UrlSource, Vertex
 from engine.build.steps import Copy as CopyAction
-from runtime.copying import chmod
+from runtime.copying import chmod, selection
 
 
 @dataclass(slots=True)
@@ -58,9 +58,12 @@ def copy(stage: Stage, instruction: Transfer, origin: Vertex, epoch: int | None)
                 mode=instruction.chmod,
             )
         )
+    actions = _merged(sources.actions)
+    if stage.classic:
+        actions = _counted(instruction, actions)
     vertex = Vertex(
         name=sources.name,
-        operation=Files(actions=_merged(sources.actions), link=instruction.link, epoch=epoch),
+        operation=Files(actions=actions, link=instruction.link, epoch=epoch),
         inputs=(stage.root or NOTHING, *sources.vertices),
         position=instruction.position,
         ignore_cache=stage.ignore_cache,
@@ -105,11 +108,6 @@ def _check(stage: Stage, instruction: Transfer) -> None:
                 " build images with BuildKit enabled"
             )
         chmod.parse(instruction.chmod)
-    if stage.classic and len(instruction.sources) > 1 and not instruction.destination.endswith("/"):
-        keyword = "ADD" if isinstance(instruction, Add) else "COPY"
-        raise errdefs.InvalidArgument(
-            f"When using {keyword} with more than one source file, the destination must be a directory and end with a /"
-        )
     if isinstance(instruction, Add):
         if instruction.checksum:
             _check_checksum(instruction)
@@ -178,8 +176,22 @@ def _merged(actions: Sequence[Action]) -> list[Action]:
     return merged
 
 
+def _keyword(instruction: Transfer) -> str:
+    return "ADD" if isinstance(instruction, Add) else "COPY"
+
+
+def _counted(instruction: Transfer, actions: Sequence[Action]) -> list[Action]:
+    """As Docker's first builder takes them, which counts what is found. InvalidArgument for what cannot be."""
+    keyword, several = _keyword(instruction), instruction.destination.endswith("/")
+    if len(actions) == 1 and isinstance(actions[0], CopyAction):
+        return [replace(actions[0], keyword=keyword, several=several)]
+    if not several:
+        raise errdefs.InvalidArgument(selection.several(keyword))
+    return list(actions)
+
+
 def _note(stage: Stage, instruction: Transfer, vertex: Vertex) -> None:
-    keyword = "ADD" if isinstance(instruction, Add) else "COPY"
+    keyword = _keyword(instruction)
     chown = f"--chown={instruction.chown}" if instruction.chown else ""
     if stage.classic:
         flags = f"{chown} " if chown else ""

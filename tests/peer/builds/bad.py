@@ -108,6 +108,8 @@ CLASSIC_FAILURES = {
     "c-run-fails": "FROM busybox\nRUN exit 3\n",
     "c-copy-missing": "FROM busybox\nCOPY missing /\n",
     "c-copy-two-to-file": "FROM busybox\nCOPY Dockerfile Dockerfile /x\n",
+    "c-copy-none": "FROM busybox\nCOPY nope* /x\n",
+    "c-copy-some-to-file": "FROM busybox\nCOPY D*file Dockerf* /x\n",
     "c-port": "FROM busybox\nEXPOSE x\n",
     "c-signal": "FROM busybox\nSTOPSIGNAL SIGNOPE\n",
     "c-substitution": "FROM busybox\nENV a=${x\n",

@@ -165,6 +165,32 @@ def test_a_prune_leaves_what_images_have(wherryd: Wherryd) -> None:
     assert run(wherryd, "built:1", "cat", "/x") == "x\n"
 
 
+NONE = "{} failed: no source files were specified"
+SEVERAL = "When using {} with more than one source file, the destination must be a directory and end with a /"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "error"),
+    [
+        ("COPY nope* /x", NONE),
+        ("ADD nope* /x/", NONE),
+        ("COPY f? /x", SEVERAL),
+        ("ADD f1 f2 /x", SEVERAL),
+        ("COPY f? .", SEVERAL),
+        ("COPY f1* nope* /x", ""),
+        ("COPY f1 nope* /x", ""),
+        ("COPY f? /x/", ""),
+    ],
+)
+def test_how_many_files_are_copied(wherryd: Wherryd, instruction: str, error: str) -> None:
+    """Docker's first builder counts what is found, BuildKit does not."""
+    files = {"f1": b"1", "f2": b"2"}
+    messages = build(wherryd, "", context(f"FROM busybox\n{instruction}\n", **files))
+    assert messages[-1].get("error", "") == error.format(instruction.partition(" ")[0])
+    said_last = "Successfully built" if not error else f"Step 2/2 : {instruction}"
+    assert said_last in said(messages)
+
+
 def test_the_cli(wherryd: Wherryd, project: Path, tmp_path: Path) -> None:
     assert "Successfully tagged built:1" in cli(wherryd, "-t", "built:1", str(project)).stdout
     assert run(wherryd, "built:1", "cat", "/f") == "from the context\n"
