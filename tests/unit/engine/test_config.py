@@ -1,5 +1,6 @@
+"""The daemon's settings, from flags and from daemon.json."""
+
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,42 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import errdefs
-from engine.config import Answered, Config, RuntimePath, load, reload
-from engine.config.builder import BuilderConfig, Policy
+from engine.config import Answered, RuntimePath, load, reload
 from engine.config.file import parse
 from engine.config.hosts import parse_host
-from engine.config.image_gc import ImageGC
 from engine.config.settings import BY_FLAG, BY_KEY, SETTINGS, Standing
 from engine.containers.config import Ulimit
 from network.drivers.default_bridge import DefaultBridge
-
-Written = Callable[[Any], list[str]]
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Written:
-    """Writes a daemon.json and gives the arguments that name it."""
-
-    def write(document: Any) -> list[str]:
-        path = tmp_path / "daemon.json"
-        path.write_text(document if isinstance(document, str) else json.dumps(document))
-        return ["--config-file", str(path)]
-
-    return write
-
-
-def _load(*argv: str) -> Config:
-    return load(["--config-file", "", *argv])
-
-
-def _refusal(argv: list[str]) -> str:
-    with pytest.raises(errdefs.InvalidArgument) as refused:
-        load(argv)
-    return refused.value.message
+from tests.unit.engine.configuring import Written, load_flags, refusal
 
 
 def test_defaults() -> None:
-    config = _load()
+    config = load_flags()
     assert (str(config.data_root), str(config.exec_root)) == ("/var/lib/wherry", "/run/wherry")
     assert config.hosts == ("unix:///var/run/docker.sock",)
     assert (config.bridge, config.default_bridge, config.group) == ("wherry0", DefaultBridge(), "docker")
@@ -55,7 +31,7 @@ def test_defaults() -> None:
 
 
 def test_flags_in_every_form() -> None:
-    config = _load(
+    config = load_flags(
         *("-D", "-Hfd://", "-H", "unix:///a.sock", "--host=tcp://:1234", "-lwarn", "-p=/p.pid"),
         *("--data-root", "/d", "--exec-root=/e", "-G", "", "--bridge", "br0", "--bip=10.1.0.1/16"),
         *(
@@ -104,8 +80,8 @@ def test_flags_in_every_form() -> None:
 
 
 def test_short_flags_in_one_word() -> None:
-    assert _load("-Dlerror").log_level == "error"
-    assert _load("-D=false").debug is False
+    assert load_flags("-Dlerror").log_level == "error"
+    assert load_flags("-D=false").debug is False
 
 
 def test_the_file_says_the_same(written: Written) -> None:
@@ -146,7 +122,7 @@ def test_what_is_said_in_both_places_is_an_error_with_dockerds_text(written: Wri
         "-D",
     ]
     path = argv[1]
-    assert _refusal([*argv, "-l", "warn"]) == (
+    assert refusal([*argv, "-l", "warn"]) == (
         f"unable to configure the Docker daemon with file {path}: the following directives are specified both as a"
         " flag and in the configuration file: debug: (from flag: true, from file: false),"
         " hosts: (from flag: [tcp://:1], from file: [fd:// unix://]), log-level: (from flag: warn, from file: info)"
@@ -154,7 +130,7 @@ def test_what_is_said_in_both_places_is_an_error_with_dockerds_text(written: Wri
 
 
 def test_a_conflict_does_not_show_the_password_of_a_proxy(written: Written) -> None:
-    text = _refusal([*written({"http-proxy": "http://u:secret@p"}), "--http-proxy", "http://u:hidden@p"])
+    text = refusal([*written({"http-proxy": "http://u:secret@p"}), "--http-proxy", "http://u:hidden@p"])
     assert "xxxxx:xxxxx@p" in text
     assert "secret" not in text
     assert "hidden" not in text
@@ -179,66 +155,12 @@ def test_where_devices_and_groups_of_containers_are(written: Written) -> None:
     assert load(written({"cdi-spec-dirs": [""]})).cdi_spec_dirs == ()
 
 
-def test_registries(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://of.environment:1")
-    monkeypatch.setenv("no_proxy", "a.example")
-    config = load(
-        [
-            *written(
-                {"max-concurrent-downloads": 0, "registry-mirrors": ["https://a", "https://a/", "http://b/c"]}
-            ),
-            *("--https-proxy", "http://user:word@p:3128", "--max-download-attempts=7"),
-        ]
-    )
-    assert config.registry_mirrors == ("https://a/", "http://b/c/")
-    assert (config.max_concurrent_downloads, config.max_concurrent_uploads) == (3, 5)
-    assert config.max_download_attempts == 7
-    assert (config.http_proxy, config.no_proxy) == ("http://of.environment:1", "a.example")
-    assert config.https_proxy == "http://user:word@p:3128"
-    assert "word" not in repr(config)
-
-
-@pytest.mark.parametrize(
-    ("flag", "expected"),
-    [
-        ("--registry-mirror=ftp://m", 'invalid mirror: unsupported scheme "ftp" in "ftp://m"'),
-        ("--registry-mirror=m.example", 'invalid mirror: unsupported scheme "" in "m.example"'),
-        ("--registry-mirror=http://m:x", 'invalid mirror: "http://m:x" is not a valid URI'),
-        ("--registry-mirror=http://m?x", 'invalid mirror: query or fragment at end of the URI "http://m?x"'),
-        (
-            "--registry-mirror=https://u:p@m",
-            'invalid mirror: username/password not allowed in URI "https://u:xxxxx@m"',
-        ),
-        ("--insecure-registry=ftp://r", "insecure registry ftp://r should not contain '://'"),
-        ("--insecure-registry=-r", "invalid index name (-r). Cannot begin or end with a hyphen"),
-        ("--insecure-registry=r/x", 'insecure registry r/x is not valid: invalid host "r/x"'),
-        ("--insecure-registry=r:70000", 'insecure registry r:70000 is not valid: invalid port "70000"'),
-        ("--max-concurrent-downloads=-1", "invalid max concurrent downloads: -1"),
-        ("--max-download-attempts=-3", "invalid max download attempts: -3"),
-        (
-            "--http-proxy=socks5://u:word@p",
-            "http-proxy: a proxy is spoken to by http or https, not by socks5",
-        ),
-        ("--https-proxy=http://u:word@p:x", "https-proxy: invalid proxy address http://xxxxx:xxxxx@p:x"),
-    ],
-)
-def test_registries_that_cannot_be(flag: str, expected: str) -> None:
-    assert _refusal(["--config-file", "", flag]) == expected
-
-
 @pytest.mark.parametrize("flag", ["--cpu-rt-runtime=-5", "--cpu-rt-period=-5"])
 def test_realtime_that_cannot_be(flag: str) -> None:
     """Not below zero; and on a host without its groups not at all."""
-    assert _refusal(["--config-file", "", flag]).startswith(
+    assert refusal(["--config-file", "", flag]).startswith(
         "daemon-scoped cpu-rt-period and cpu-rt-runtime are "
     )
-
-
-@pytest.mark.parametrize(
-    "name", ["r", "r:5000", "10.0.0.0/8", "::1/128", "http://r:5000", "[::1]:5000", "::1"]
-)
-def test_insecure_registries(name: str) -> None:
-    assert _load(f"--insecure-registry={name}").insecure_registries == (name,)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +197,7 @@ def test_insecure_registries(name: str) -> None:
 )
 def test_a_bad_file_is_refused_and_says_where(written: Written, content: str, expected: str) -> None:
     argv = written(content)
-    assert _refusal(argv).startswith(f"unable to configure the Docker daemon with file {argv[1]}: {expected}")
+    assert refusal(argv).startswith(f"unable to configure the Docker daemon with file {argv[1]}: {expected}")
 
 
 @pytest.mark.parametrize(
@@ -287,13 +209,13 @@ def test_encodings_and_empty_files(content: bytes) -> None:
 
 def test_a_missing_file_matters_only_if_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     missing = str(tmp_path / "none.json")
-    assert _refusal(["--config-file", missing]).endswith(f"open {missing}: no such file or directory")
+    assert refusal(["--config-file", missing]).endswith(f"open {missing}: no such file or directory")
     monkeypatch.setattr("engine.config.loading.DEFAULT_CONFIG_FILE", missing)
     assert load([]).config_file == missing
 
 
 def test_a_file_that_never_ends_is_refused() -> None:
-    assert _refusal(["--config-file", "/dev/zero"]).endswith("/dev/zero is not a regular file")
+    assert refusal(["--config-file", "/dev/zero"]).endswith("/dev/zero is not a regular file")
 
 
 @pytest.mark.parametrize(
@@ -336,7 +258,7 @@ def test_a_file_that_never_ends_is_refused() -> None:
     ],
 )
 def test_bad_flags_are_refused_and_named(argv: list[str], expected: str) -> None:
-    assert _refusal(["--config-file", "", *argv]).startswith(expected)
+    assert refusal(["--config-file", "", *argv]).startswith(expected)
 
 
 def test_settings_without_effect_are_accepted_with_one_line_each(written: Written) -> None:
@@ -358,13 +280,13 @@ def test_settings_without_effect_are_accepted_with_one_line_each(written: Writte
 )
 def test_questions_are_answered(flag: str, expected: str) -> None:
     with pytest.raises(Answered) as answered:
-        _load(flag)
+        load_flags(flag)
     assert answered.value.text.startswith(expected)
     assert "fault-points" not in answered.value.text
 
 
 def test_validate_checks_first(written: Written) -> None:
-    assert "debug: must be true or false" in _refusal([*written({"debug": 1}), "--validate"])
+    assert "debug: must be true or false" in refusal([*written({"debug": 1}), "--validate"])
 
 
 def test_no_name_means_two_things() -> None:
@@ -419,39 +341,6 @@ def test_reload_takes_over_what_it_can(written: Written) -> None:
         reload(current, argv)
 
 
-def test_image_gc(written: Written) -> None:
-    assert _load().image_gc is load(written({"image-gc": None})).image_gc is None
-    argv = written({"image-gc": {}})
-    current = load(argv)
-    assert current.image_gc == ImageGC(high=85, low=80, min_age=86400.0, keep=())
-    keep = ["label=pin", "app:*"]
-    written({"image-gc": {"high-watermark": 70, "low-watermark": 0, "min-age": "1h30m", "keep": keep}})
-    reloaded = reload(current, argv)
-    assert reloaded.config.image_gc == ImageGC(high=70, low=0, min_age=5400.0, keep=tuple(keep))
-    assert reloaded.changed == ("image_gc",)
-    written({})
-    assert reload(reloaded.config, argv).config.image_gc is None
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        (True, 'must be an object, {"high-watermark": 85, …}'),
-        ({"high": 1}, 'has no setting "high": there are high-watermark, low-watermark, min-age, keep'),
-        ({"high-watermark": 101}, '"high-watermark" must be a percentage, from 0 to 100'),
-        ({"low-watermark": True}, '"low-watermark" must be a percentage, from 0 to 100'),
-        ({"high-watermark": 80}, '"low-watermark" (80) must be below "high-watermark" (80)'),
-        ({"min-age": 5}, '"min-age" must be a duration such as "24h"'),
-        ({"min-age": "-1h"}, '"min-age" must be a duration such as "24h"'),
-        ({"min-age": "1d"}, '"min-age": time: invalid duration "1d"'),
-        ({"keep": "x"}, '"keep" must be a list of texts: "label=name", or patterns of references'),
-        ({"keep": [""]}, '"keep" must be a list of texts: "label=name", or patterns of references'),
-    ],
-)
-def test_an_image_gc_that_cannot_be(written: Written, said: Any, expected: str) -> None:
-    assert f"image-gc: {expected}" in _refusal(written({"image-gc": said}))
-
-
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -491,33 +380,3 @@ def test_published_ports_obey_the_firewall_when_the_file_says_so(tmp_path: Path)
     told.write_text('{"published-ports": "somehow"}')
     with pytest.raises(errdefs.InvalidArgument, match="invalid published-ports \\(somehow\\)"):
         load(["--config-file", str(told)])
-
-
-def test_builder(written: Written) -> None:
-    assert _load().builder == BuilderConfig()
-    argv = written({"builder": {"gc": {"enabled": False, "defaultKeepStorage": "2GB"}}})
-    assert load(argv).builder == BuilderConfig(gc=False, keep=2 << 30)
-    policy = {"keepStorage": "1MB", "filter": ["unused-for=48h", "type=regular"], "all": True}
-    written({"builder": {"gc": {"policy": [policy]}, "entitlements": {"security-insecure": True}}})
-    found = load(argv).builder
-    assert found.insecure
-    assert found.policies == (
-        Policy(keep=1 << 20, unused=48 * 3600 * 10**9, filters=("type=regular",), all=True),
-    )
-
-
-@pytest.mark.parametrize(
-    ("value", "complaint"),
-    [
-        ([], "must be an object"),
-        ({"size": 1}, 'has no setting "size"'),
-        ({"gc": {"enabled": "yes"}}, '"enabled" must be true or false'),
-        ({"gc": {"defaultKeepStorage": 5}}, '"defaultKeepStorage" must be a size'),
-        ({"gc": {"policy": {}}}, '"policy" must be a list'),
-        ({"gc": {"policy": [{"filter": ["x"]}]}}, '"filter" must be a list of texts'),
-        ({"gc": {"policy": [{"filter": ["until=soon"]}]}}, "soon"),
-    ],
-)
-def test_bad_builder(written: Written, value: object, complaint: str) -> None:
-    with pytest.raises(errdefs.InvalidArgument, match=complaint):
-        load(written({"builder": value}))
