@@ -3,14 +3,12 @@
 from typing import Protocol
 
 import errdefs
-from api.buildkit import cache, doors
-from api.buildkit.service import BuildKit
-from api.buildkit.worker import Describer
+from api.buildkit import doors
+from api.builds import Building, Builds
 from api.routes import (
     archive,
     attach_ws,
     auth,
-    build,
     container_stats,
     container_streams,
     container_update,
@@ -31,7 +29,6 @@ from api.routes import (
     unbuilt,
     volumes,
 )
-from api.routes import buildkit as buildkit_routes
 from api.routing import Route
 from api.schema.containers import Surroundings
 from engine.config import Config
@@ -47,7 +44,7 @@ class Images(images.Images, disk_usage.Images, image_import.Images, Protocol):
     """All that the API needs of images."""
 
 
-class BuildCache(cache.BuildCache, prune.BuildCache, disk_usage.BuildCache, Protocol):
+class BuildCache(doors.BuildCache, prune.BuildCache, disk_usage.BuildCache, Protocol):
     """All that the API needs of what was kept of builds."""
 
 
@@ -114,20 +111,12 @@ class Doors(Protocol):
         """Removal of the networks that nobody is in."""
 
     @property
-    def classic(self) -> build.Builds:
-        """Builds of the classic API."""
+    def building(self) -> Building:
+        """What builds."""
 
     @property
     def build_cache(self) -> BuildCache:
         """What was kept of builds."""
-
-    @property
-    def builds(self) -> doors.Builds:
-        """Builds."""
-
-    @property
-    def exporters(self) -> doors.Exporters:
-        """Where results of builds go."""
 
     @property
     def volume_prune(self) -> volumes.VolumePrune:
@@ -158,14 +147,8 @@ class Doors(Protocol):
         """Networks."""
 
 
-def buildkit(engine: Doors, config: Config) -> BuildKit:
-    """BuildKit's API of an engine."""
-    describer = Describer(engine.system, engine.networks, config.host_gateway_ips)
-    return BuildKit(engine.builds, engine.exporters, engine.build_cache, describer)
-
-
-def routes(engine: Doors, config: Config, builds: BuildKit | None = None) -> list[Route]:
-    """Every route there is; those of BuildKit's API for one that others serve as well, if it is given."""
+def routes(engine: Doors, config: Config, builds: Builds | None = None) -> list[Route]:
+    """Every route there is; those of builds for what else serves them as well, if it is given."""
 
     def called(container_id: str) -> str:
         try:
@@ -202,8 +185,7 @@ def routes(engine: Doors, config: Config, builds: BuildKit | None = None) -> lis
         *prune.PruneRoutes(
             engine.container_prune, engine.image_prune, engine.network_prune, engine.build_cache
         ).routes(),
-        *build.BuildRoutes(engine.classic).routes(),
-        *buildkit_routes.BuildKitRoutes(builds or buildkit(engine, config)).routes(),
+        *(builds or Builds(engine, config.host_gateway_ips)).routes(),
         *disk_usage.DiskUsageRoutes(
             engine.containers, engine.images, engine.disk, engine.build_cache, summary, volume_routes.usage
         ).routes(),

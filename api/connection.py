@@ -165,7 +165,7 @@ class Connection(web.RequestHandler):
         """End the stream when the client goes; at once if it has gone already."""
         self._stream = stream
         self._server.streams.add(stream)
-        if self.transport is None or self._half_closed:
+        if self.transport is None or self._half_closed or self._server.closed:
             stream.end()
 
     def unwatch(self, stream: Stream) -> None:
@@ -278,7 +278,8 @@ class HttpServer(web.Server):
         """Takes connections that begin with HTTP/2."""
         self.hangups = Hangups(self._loop)
         self.trimming = Trimming(self._loop)
-        self._closed = False
+        self.closed = False
+        """Whether it ends: nothing that lasts is to begin."""
 
     def __call__(self) -> web.RequestHandler:
         """A protocol for a new connection."""
@@ -306,9 +307,9 @@ class HttpServer(web.Server):
 
     async def close(self, timeout: float) -> None:
         """End streams at once, give other requests `timeout` seconds, then close every connection. Idempotent."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         for stream in list(self.streams):
             stream.end()
         self.pre_shutdown()

@@ -12,6 +12,7 @@ import errdefs
 from api import assemble, daemon_log, listeners
 from api.accepting import Acceptor, highest_descriptor
 from api.authz.authorization import Authorization
+from api.builds import Builds
 from api.connection import HttpServer
 from api.listeners import Listener
 from api.pidfile import STOP_CONTAINERS
@@ -51,10 +52,10 @@ class Daemon:
 
     async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
         authorization = Authorization(engine.plugins, self._config.authorization_plugins)
-        buildkit = assemble.buildkit(engine, self._config)
-        routes = assemble.routes(engine, self._config, buildkit)
+        builds = Builds(engine, self._config.host_gateway_ips)
+        routes = assemble.routes(engine, self._config, builds)
         server = HttpServer(API(routes, authorization, version.ENGINE))
-        server.http2 = partial(buildkit.serve, admit=authorization.ask_call)
+        server.http2 = partial(builds.begin, admit=authorization.ask_call)
         acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
         for listener in opened:
             _log.info("API listens on %s", listener.address)
@@ -68,7 +69,7 @@ class Daemon:
         acceptor.close()
         listeners.close_all(opened)
         await server.close(_REQUESTS_TIMEOUT)
-        await buildkit.close()
+        await builds.close()
         await engine.shutdown(stop_containers=stop_containers)
 
     async def _until_ended(self, engine: Engine, authorization: Authorization) -> signal.Signals:

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import errdefs
 from engine import faults, userns_remap
-from engine.build.assembly import Building, open_building, workspaces_of
-from engine.build.builds import Builds
+from engine.build import leftovers
+from engine.build.building import Building, Supplies
 from engine.build.cache_prune import BuildCache
-from engine.build.classic import Classic
-from engine.build.contexts.contexts import Contexts
-from engine.build.export.exporters import Exporters
 from engine.build.solver.records import SCHEMA as BUILD_CACHE
 from engine.build.solver.records import CacheStore, Record
 from engine.config import Config, Reloaded
@@ -98,10 +95,7 @@ class Engine:
     images: Images
     pulls: Pulls
     pushes: Pushes
-    builds: Builds
-    exporters: Exporters
-    classic: Classic
-    build_contexts: Contexts
+    building: Building
     volumes: Volumes
     volume_prune: VolumePrune
     events: Events
@@ -110,7 +104,6 @@ class Engine:
     registry: Registry
     system: System
     disk: Disk
-    _building: Building
     _collector: Collector
     _machinery: Machinery
     _store: ContainerStore
@@ -138,7 +131,7 @@ class Engine:
         )
         self.pushes.configure(at_once=reloaded.config.max_concurrent_uploads)
         self._collector.configure(reloaded.config.image_gc)
-        self._building.configure(reloaded.config.builder)
+        self.building.configure(reloaded.config.builder)
         await self.system.reload(reloaded)
 
     async def shutdown(self, *, stop_containers: bool) -> None:
@@ -199,9 +192,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     lives = Lives()
     stack.push_async_callback(lives.close)
     watcher = Watcher(machinery, store, lives, announcer)
-    workspaces = workspaces_of(machinery)
-    stack.callback(workspaces.close)
-    await workspaces.sweep()
+    await leftovers.sweep_steps(config.exec_root / "build")
     reconciler = Reconciler(machinery, store, lives, watcher)
     await reconciler.run()
     lives.spawn(volumes.settle_remote(), "volumes of plugins at boot")
@@ -217,7 +208,17 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         registry, at_once=config.max_concurrent_downloads, attempts=config.max_download_attempts
     )
     pushes = images.pushes(registry, at_once=config.max_concurrent_uploads)
-    building = await open_building(machinery, workspaces, store, cache, pulls, pushes, registry, stack)
+    building = await Building.open(
+        Supplies(
+            machinery=machinery,
+            containers=store,
+            records=cache,
+            pulls=pulls,
+            pushes=pushes,
+            registry=registry,
+        )
+    )
+    stack.push_async_callback(building.close)
     return Engine(
         containers=containers,
         execs=Execs(machinery, store, lives, announcer),
@@ -232,10 +233,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         images=images,
         pulls=pulls,
         pushes=pushes,
-        builds=building.builds,
-        exporters=building.exporters,
-        classic=building.classic,
-        build_contexts=building.contexts,
+        building=building,
         volumes=volumes,
         volume_prune=VolumePrune(volumes, events),
         events=events,
@@ -253,7 +251,6 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
             events,
         ),
         disk=Disk(config.data_root),
-        _building=building,
         _collector=collector,
         _machinery=machinery,
         _store=store,

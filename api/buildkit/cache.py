@@ -2,22 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
+from api.buildkit.doors import BuildCache
 from api.buildkit.progress import moment
 from api.buildkit.protos.control_pb2 import PruneRequest, UsageRecord
 from engine.build.cache_filters import Usage
-from engine.build.cache_prune import Pruned, Wanted
-
-
-class BuildCache(Protocol):
-    """What is needed of the engine's."""
-
-    async def usage(self, filters: Sequence[str] = ...) -> list[Usage]:
-        """The records that filters mean."""
-
-    async def prune(self, wanted: Wanted, /) -> Pruned:
-        """Remove what is wanted."""
+from engine.build.cache_prune import Wanted
 
 
 class Cache:

@@ -8,9 +8,9 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
 import errdefs
-from api.buildkit.cache import BuildCache, Cache
+from api.buildkit.cache import Cache
 from api.buildkit.control import Control
-from api.buildkit.doors import Builds, Exporters
+from api.buildkit.doors import BuildCache, Builds, Exporters
 from api.buildkit.gateway import Gateway
 from api.buildkit.jobs import Jobs
 from api.buildkit.protos.common_pb2 import BytesMessage
@@ -76,7 +76,10 @@ class BuildKit:
 
 def _take(connection: Connection, head: bytes, accept: Callable[[Stream], None] | None = None) -> Http2:
     """Make a connection of HTTP one of HTTP/2, which ends with the server."""
-    transport, early, _ = connection.take()
+    transport, early, over = connection.take()
+    if over or connection.server.closed:
+        transport.close()
+        raise ConnectionResetError("nobody is to speak on this connection any more")
     streams = connection.server.streams
 
     def lost(error: BaseException | None) -> None:

@@ -8,7 +8,6 @@ import errdefs
 from api import hijack
 from api.call import Call
 from api.connection import Connection, Taken
-from api.grpc.connection import Http2
 from api.routing import Route
 
 _PROTOCOL = "h2c"
@@ -18,8 +17,8 @@ _HEAD = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2
 class BuildKit(Protocol):
     """What these routes need."""
 
-    def serve(self, connection: Connection, head: bytes, /) -> Http2:
-        """Answer calls on a connection."""
+    async def serve(self, connection: Connection, head: bytes, /) -> None:
+        """Answer calls on a connection, until it ends."""
 
     async def join(self, connection: Connection, head: bytes, name: str, /) -> None:
         """Call a client on its connection, until it ends."""
@@ -41,7 +40,7 @@ class BuildKitRoutes:
     async def grpc(self, call: Call) -> web.StreamResponse:
         """Builds over gRPC: the client calls."""
         connection = await _upgradable(call)
-        await self._buildkit.serve(connection, _HEAD).closed.wait()
+        await self._buildkit.serve(connection, _HEAD)
         return Taken()
 
     async def session(self, call: Call) -> web.StreamResponse:

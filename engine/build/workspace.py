@@ -7,7 +7,6 @@ something durable refers to layers (images do it themselves). What a crash finds
 
 import asyncio
 import secrets
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,7 +23,6 @@ from engine.images.holds import BlobHolds, BlobSession
 from engine.images.layers import Layers, LayerSession, Unpacking
 from runtime.content.store import ContentStore
 from runtime.layers.archive import END
-from runtime.mount import mountinfo, unmount
 from runtime.settled import settled, whole
 from runtime.snapshots.snapshotter import Snapshotter
 from runtime.spec.identity import HOST, Identity
@@ -104,10 +102,6 @@ class Workspaces:
     def close(self) -> None:
         """When no work goes on any more."""
         self._storing.close()
-
-    async def sweep(self) -> None:
-        """Unmount what a crash left of any step, and remove its files; before snapshots are swept, and any step is."""
-        await asyncio.to_thread(_sweep, self._directory)
 
     @asynccontextmanager
     async def holds(self) -> AsyncIterator[Holds]:
@@ -247,13 +241,3 @@ class Workspaces:
 def _make(root: Path, identity: Identity) -> None:
     """The way to the root of a container with an identity is open to it."""
     root.mkdir(0o711 if identity.remapped else 0o700)
-
-
-def _sweep(directory: Path) -> None:
-    inside = f"{directory}/"
-    for entry in reversed(mountinfo()):
-        if entry.target.startswith(inside):
-            unmount(Path(entry.target))
-    if not any(entry.target.startswith(inside) for entry in mountinfo()):
-        shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(0o711, exist_ok=True)

@@ -53,18 +53,6 @@ class CacheMounts:
         self._freed = asyncio.Event()  # set, and replaced, whenever a directory is in use no more
         self._measuring: set[asyncio.Task[None]] = set()
 
-    async def sweep(self) -> None:
-        """Remove directories that no record keeps, and records whose directory is gone; at boot, before any use."""
-        known = {each.directory: each.id for each in self._store.all() if each.kind == CACHE_MOUNT}
-        await self._store.remove(await asyncio.to_thread(self._sweep, known))
-
-    def _sweep(self, known: dict[str, str]) -> list[str]:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        there = {path.name for path in self._directory.iterdir()}
-        for name in there - known.keys():
-            tree.remove(self._directory / name)
-        return [record_id for name, record_id in known.items() if name not in there]
-
     async def close(self) -> None:
         """When no step uses any."""
         for task in self._measuring:

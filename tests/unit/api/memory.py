@@ -43,7 +43,7 @@ from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, OTHER, SEC
 from tests.unit.api.shelves import MemoryVolumePrune, MemoryVolumes
 from tests.unit.api.upkeep import (
     MemoryBuildCache,
-    MemoryClassic,
+    MemoryBuilding,
     MemoryContainerPrune,
     MemoryImagePrune,
     MemoryNetworkPrune,
@@ -539,9 +539,7 @@ class MemoryEngine:
     volumes: MemoryVolumes = field(default_factory=MemoryVolumes)
     volume_prune: MemoryVolumePrune = field(default_factory=MemoryVolumePrune)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
-    classic: MemoryClassic = field(default_factory=MemoryClassic)
-    builds: Any = None  # nothing is built in memory
-    exporters: Any = None
+    building: MemoryBuilding = field(default_factory=MemoryBuilding)
 
     def __post_init__(self) -> None:
         self.filesystem = MemoryFilesystem(self.containers)

@@ -34,7 +34,7 @@ async def test_what_is_asked(served: Served) -> None:
         data=b"context",
         headers={"X-Registry-Config": base64.urlsafe_b64encode(json.dumps(config).encode()).decode()},
     )
-    (asked,), (context,) = served.engine.classic.asked, served.engine.classic.contexts
+    (asked,), (context,) = served.engine.building.classic.asked, served.engine.building.classic.contexts
     assert context == b"context"
     assert (asked.tags, asked.cache_from) == (["a", "b:1"], ["c"])
     assert (asked.remove, asked.force_remove, asked.names_images) == (False, True, True)
@@ -62,7 +62,7 @@ async def test_what_is_asked(served: Served) -> None:
 
 async def test_what_is_not_asked(served: Served) -> None:
     await stream(served, "?networkmode=bridge&memory=many&rm=")
-    (asked,) = served.engine.classic.asked
+    (asked,) = served.engine.building.classic.asked
     assert (asked.remove, asked.force_remove, asked.tags, asked.credentials) == (True, False, [], {})
     request = asked.request
     assert (request.filename, request.no_cache_stages, request.network) == ("Dockerfile", None, "default")
@@ -75,7 +75,7 @@ async def test_what_is_not_asked(served: Served) -> None:
 )
 async def test_versions(served: Served, version: str, names: bool, platforms: list[str]) -> None:
     await served.ask("POST", f"/v{version}/build?platform=linux/amd64")
-    (asked,) = served.engine.classic.asked
+    (asked,) = served.engine.building.classic.asked
     assert (asked.names_images, asked.request.platforms) == (names, platforms)
 
 
@@ -99,7 +99,7 @@ async def test_refusals(served: Served, query: str, text: str) -> None:
     status, body = await served.ask("POST", f"/v1.45/build?{query}")
     assert status == 400
     assert body["message"].startswith(text)
-    assert served.engine.classic.asked == []
+    assert served.engine.building.classic.asked == []
 
 
 async def test_outputs_are_read_since_1_40(served: Served) -> None:
@@ -116,30 +116,30 @@ async def test_the_second_version_is_served_elsewhere(served: Served) -> None:
 
 
 async def test_the_stream(served: Served) -> None:
-    served.engine.classic.says = ["Step 1/1 : FROM x", "\n"]
+    served.engine.building.classic.says = ["Step 1/1 : FROM x", "\n"]
     assert await stream(served) == [{"stream": "Step 1/1 : FROM x"}, {"stream": "\n"}]
     assert await stream(served, "?q=1") == [{"stream": f"{ID}\n"}]
 
 
 async def test_a_failed_step_is_told_in_the_stream(served: Served) -> None:
-    served.engine.classic.failure = StepError("it ended", 3)
+    served.engine.building.classic.failure = StepError("it ended", 3)
     told = {"error": "it ended", "errorDetail": {"code": 3, "message": "it ended"}}
     assert await stream(served) == [told]
-    served.engine.classic.says = ["Step 1/1"]
+    served.engine.building.classic.says = ["Step 1/1"]
     assert await stream(served, "?q=1") == [{"stream": "Step 1/1"}, told], "all that was held back"
 
 
 async def test_other_failures_are_told_by_status_first(served: Served) -> None:
-    served.engine.classic.failure = errdefs.InvalidArgument("bad")
+    served.engine.building.classic.failure = errdefs.InvalidArgument("bad")
     assert await served.ask("POST", "/build") == (400, {"message": "bad"})
-    served.engine.classic.says = ["x"]
+    served.engine.building.classic.says = ["x"]
     assert (await stream(served))[1]["error"] == "bad"
 
 
 async def test_cancel(served: Served) -> None:
     assert await served.ask("POST", "/build/cancel") == (400, {"message": "build ID not provided"})
     assert (await served.ask("POST", "/build/cancel?id=mine"))[0] == 200
-    assert served.engine.classic.cancelled == ["mine"]
+    assert served.engine.building.classic.cancelled == ["mine"]
 
 
 @pytest.mark.parametrize(
@@ -147,4 +147,4 @@ async def test_cancel(served: Served) -> None:
 )
 async def test_credentials_that_are_none(served: Served, header: str) -> None:
     await stream(served, headers={"X-Registry-Config": header})
-    assert served.engine.classic.asked[0].credentials == {}
+    assert served.engine.building.classic.asked[0].credentials == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from engine.build.cache_filters import Usage
 from engine.build.cache_prune import Pruned, Wanted
@@ -101,6 +102,23 @@ class MemoryClassic:
 
     def cancel(self, build_id: str) -> None:
         self.cancelled.append(build_id)
+
+
+@dataclass
+class MemoryBuilding:
+    """Is loaded `loaded` times; by the classic API alone something is built in memory."""
+
+    classic: MemoryClassic = field(default_factory=MemoryClassic)
+    builds: Any = None
+    exporters: Any = None
+    failure: Exception | None = None
+    loaded: int = 0
+
+    async def doors(self) -> Self:
+        self.loaded += 1
+        if self.failure is not None:
+            raise self.failure
+        return self
 
 
 @dataclass

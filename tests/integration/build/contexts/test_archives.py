@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from engine.build import leftovers
 from engine.build.contexts.contexts import Contexts, hide
 from engine.build.steps import UrlSource
 from errdefs import InvalidArgument, NotFound, WherryError
@@ -125,9 +126,9 @@ def _memory() -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) << 10
 
 
-async def test_what_is_left_is_swept(contexts: Contexts, tmp_path: Path) -> None:
+async def test_what_is_left_is_swept(tmp_path: Path) -> None:
     (tmp_path / "contexts/left/deep").mkdir(parents=True)
-    await contexts.sweep()
+    await leftovers.sweep_contexts(tmp_path / "contexts")
     assert not (tmp_path / "contexts").exists()
 
 

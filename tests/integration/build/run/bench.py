@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import errdefs
+from engine.build import leftovers
 from engine.build.refs import SCRATCH, Layer, Ref
 from engine.build.run.caches import CacheMounts
 from engine.build.run.runner import Runner
@@ -73,8 +74,9 @@ class Bench:
         self._opened.push_async_callback(database.close)
         self.cache = CacheStore(database)
         await self.cache.load()
-        self.caches = CacheMounts(self.cache, config.data_root / "build" / "bench")
-        await self.caches.sweep()
+        directory = config.data_root / "build" / "bench"
+        await leftovers.sweep_caches(self.cache, directory)
+        self.caches = CacheMounts(self.cache, directory)
         self._opened.push_async_callback(self.caches.close)
         self.runner = Runner(machinery, self.workspaces, self.caches, engine._store)
         self.holds: Holds = await self._opened.enter_async_context(self.workspaces.holds())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import errdefs
+from engine.build import leftovers
 from engine.build.refs import SCRATCH, Ref
 from engine.build.run.failure import StepFailed
 from engine.build.steps import RunMount
@@ -245,7 +246,7 @@ async def test_cache_without_record_goes_at_boot(bench: Bench) -> None:
     await bench.run("touch /c/f", mounts=[mount("cache", "/c")])
     directory = bench.daemon.data_root / "build/bench"
     (directory / "stray/sub").mkdir(parents=True)
-    await bench.caches.sweep()
+    await leftovers.sweep_caches(bench.cache, directory)
     assert [path.name for path in directory.iterdir()] == [record.directory for record in bench.cache.all()]
 
 

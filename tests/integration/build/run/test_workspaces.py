@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.build import leftovers
 from engine.build.refs import SCRATCH, Ref
-from engine.build.workspace import Workspaces
 from engine.images import config
 from runtime.layers.pack import pack
 from tests.integration.build.run.bench import Bench, until
@@ -190,8 +190,6 @@ async def test_whoever_is_cancelled_leaves_nothing(bench: Bench) -> None:
 async def test_a_sweep_unmounts_what_a_crash_left(bench: Bench) -> None:
     directory = bench.daemon.exec_root / "build"
     async with bench.workspaces.writable(bench.base, bench.holds) as workspace:
-        fresh = Workspaces(None, None, None, None, directory)  # type: ignore[arg-type]
-        await fresh.sweep()
-        fresh.close()
+        await leftovers.sweep_steps(directory)
         assert not workspace.root.exists()
         workspace.root.mkdir(parents=True)  # as its own end expects it

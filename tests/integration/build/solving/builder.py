@@ -119,6 +119,7 @@ class Builder:
         self.daemon.config_file.write_text("{}")
         self.engine = await Engine.open(load(self.daemon.argv[4:]))
         self._opened.push_async_callback(self.engine.shutdown, stop_containers=True)
+        self.builds = (await self.engine.building.doors()).builds
         if busybox is not None:
             await self.engine.images.import_(_chunks(busybox), repo="busybox", changes=['CMD ["sh"]'])
 
@@ -142,8 +143,8 @@ class Builder:
         (self.context / "Dockerfile").write_text(dockerfile)
         self.seen = Seen()
         asked = BuildRequest(id="test", **request)
-        async with self.engine.builds.plan(asked, self.client, Context(), self.seen) as planned:
-            result = await self.engine.builds.execute(planned)
+        async with self.builds.plan(asked, self.client, Context(), self.seen) as planned:
+            result = await self.builds.execute(planned)
             self.files = {number: self._files(each) for number, each in enumerate(result.images)}
             return result
 

@@ -64,10 +64,10 @@ async def test_an_image_that_is_here_is_taken_unless_it_is_asked_for_anew(
 async def test_the_classic_builder_keeps_what_it_pulls(builder: Builder, registry: str) -> None:
     builder.write(Dockerfile=f"FROM {registry}/one:1\n")
     asked = BuildRequest(id="test", classic=True)
-    async with builder.engine.builds.plan(
+    async with builder.builds.plan(
         asked, builder.client, Context(directory=builder.context), Seen()
     ) as planned:
-        await builder.engine.builds.execute(planned)
+        await builder.builds.execute(planned)
     assert f"{registry}/one:1" in _names(builder)
 
 
@@ -77,10 +77,10 @@ async def test_who_shares_a_step_has_it_when_the_first_one_goes(builder: Builder
     )
 
     async def one(seen: Seen) -> str:
-        async with builder.engine.builds.plan(
+        async with builder.builds.plan(
             BuildRequest(id="a"), builder.client, Context(), seen
         ) as planned:
-            return (await builder.engine.builds.execute(planned)).only.ref.chain_id
+            return (await builder.builds.execute(planned)).only.ref.chain_id
 
     first, second = Seen(), Seen()
     async with asyncio.TaskGroup() as group:

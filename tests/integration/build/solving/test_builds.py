@@ -225,8 +225,8 @@ async def test_builds_that_want_the_same_do_it_once(builder: Builder) -> None:
 
     async def one() -> tuple[str, Seen]:
         seen = Seen()
-        async with builder.engine.builds.plan(asked, builder.client, Context(), seen) as planned:
-            result = await builder.engine.builds.execute(planned)
+        async with builder.builds.plan(asked, builder.client, Context(), seen) as planned:
+            result = await builder.builds.execute(planned)
             return result.only.ref.chain_id, seen
 
     (first, _), (second, _) = await asyncio.gather(one(), one())

@@ -20,7 +20,7 @@ def _blobs(builder: Builder) -> int:
 
 
 async def _kept(builder: Builder, config: BuilderConfig) -> list[str]:
-    await builder.engine._building.keeping.look(config)
+    await builder.engine.building.keeping.look(config)
     return [each.record.description for each in await builder.engine.build_cache.usage()]
 
 
@@ -57,7 +57,7 @@ async def test_what_is_not_granted_is_refused(builder: Builder) -> None:
         await builder.build(text)
     with pytest.raises(errdefs.Forbidden, match=r"granting entitlement security\.insecure is not allowed"):
         await builder.build(text, insecure=True)
-    builder.engine.builds.configure(BuilderConfig(insecure=True))
+    builder.builds.configure(BuilderConfig(insecure=True))
     await builder.build(
         "FROM busybox\nRUN --security=insecure grep -q CapEff /proc/self/status\n", insecure=True
     )

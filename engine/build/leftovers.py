@@ -1,0 +1,43 @@
+"""What a daemon that was killed leaves of builds, removed at boot: without loading what builds are made with."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+from engine.build.solver.records import CACHE_MOUNT, CacheStore
+from runtime import tree
+from runtime.mount import mountinfo, unmount
+
+
+async def sweep_steps(directory: Path) -> None:
+    """Unmount what is left of any step, and remove its files; before snapshots are swept, and any step is."""
+    await asyncio.to_thread(_sweep_steps, directory)
+
+
+async def sweep_contexts(directory: Path) -> None:
+    """Remove what was sent or fetched for builds."""
+    await asyncio.to_thread(tree.remove, directory)
+
+
+async def sweep_caches(store: CacheStore, directory: Path) -> None:
+    """Remove directories of cache mounts that no record keeps, and records whose directory is gone; before any use."""
+    known = {each.directory: each.id for each in store.all() if each.kind == CACHE_MOUNT}
+    await store.remove(await asyncio.to_thread(_sweep_caches, directory, known))
+
+
+def _sweep_steps(directory: Path) -> None:
+    inside = f"{directory}/"
+    for entry in reversed(mountinfo()):
+        if entry.target.startswith(inside):
+            unmount(Path(entry.target))
+    if not any(entry.target.startswith(inside) for entry in mountinfo()):
+        shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(0o711, exist_ok=True)
+
+
+def _sweep_caches(directory: Path, known: dict[str, str]) -> list[str]:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    there = {path.name for path in directory.iterdir()}
+    for name in there - known.keys():
+        tree.remove(directory / name)
+    return [record_id for name, record_id in known.items() if name not in there]
