@@ -10,18 +10,19 @@ CONTENT_TYPE = "application/json"
 
 
 class JSONStream:
-    """A `Progress` that writes each message as a line. Its head is sent with the first one."""
+    """A `Stream` that writes each message as a line. Its head is sent with the first one."""
 
     def __init__(self, call: Call, content_type: str = CONTENT_TYPE) -> None:
         self._call = call
         self._content_type = content_type
         self._response: web.StreamResponse | None = None
 
-    async def __call__(self, message: Message, /) -> None:
-        """Send one message; waits while the client does not read."""
+    async def __call__(self, *messages: Message) -> None:
+        """Send messages in one piece; waits while the client does not read."""
         if self._response is None:
             self._response = await self._call.stream(self._content_type)
-        await self._response.write(errors.encode(message).replace(b"\n", b"\r\n"))
+        lines = b"".join(map(errors.encode, messages))
+        await self._response.write(lines.replace(b"\n", b"\r\n"))
 
     async def fail(
         self, error: Exception, where: str, *, by_status: bool = True, code: int = 0

@@ -83,5 +83,12 @@ class Progress(Protocol):
         """Report one message."""
 
 
+class Stream(Progress, Protocol):
+    """A `Progress` that takes several messages at once."""
+
+    async def __call__(self, *messages: Message) -> None:
+        """Report them, in one piece."""
+
+
 async def ignore(message: Message, /) -> None:
     """A Progress that nobody watches."""

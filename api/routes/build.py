@@ -20,7 +20,7 @@ from engine.build.steps import Limits
 from engine.containers.config import Ulimit
 from engine.ids import new_id
 from engine.images import platforms
-from engine.progress import Message, Progress
+from engine.progress import Message, Stream
 from engine.registry import credentials
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ _ISOLATIONS = ("", "default")
 class Builds(Protocol):
     """What these routes need of the engine."""
 
-    async def build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Progress, /) -> str:
+    async def build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Stream, /) -> str:
         """Build an image; its id."""
 
     def cancel(self, build_id: str, /) -> None:
@@ -93,14 +93,14 @@ class BuildRoutes:
 
 
 class _Held:
-    """A `Progress` that nobody sees unless the build fails."""
+    """A `Stream` that nobody sees unless the build fails."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Stream) -> None:
         self._progress = progress
         self._messages: deque[Message] = deque(maxlen=_KEPT)
 
-    async def __call__(self, message: Message, /) -> None:
-        self._messages.append(message)
+    async def __call__(self, *messages: Message) -> None:
+        self._messages.extend(messages)
 
     async def release(self) -> None:
         """Tell all."""

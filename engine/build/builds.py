@@ -33,6 +33,7 @@ from engine.images import platforms
 from engine.images.config import ImageConfig
 
 _log = logging.getLogger(__name__)
+_SHORT = 4096  # bytes of a Dockerfile that is parsed in less time than a thread takes to begin
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,14 +136,16 @@ class Builds:
         aims = _aims(request)
         source = await inputs.dockerfile()
         try:
-            dockerfile = await asyncio.to_thread(parser.parse, source)
+            dockerfile = await _parsed(source)
             given = contexts.Contexts(request)
             plans = [await planner.plan(dockerfile, request, aim, images, given) for aim in aims]
             inputs.wanted = given.wanted()
             ignore = await inputs.ignore()
-            findings = await asyncio.to_thread(
-                _checked, dockerfile, request, plans[0], ignore, inputs.source_vertex
-            )
+            findings: Sequence[Finding] = ()
+            if not request.classic:  # which knows no checks
+                findings = await asyncio.to_thread(
+                    _checked, dockerfile, request, plans[0], ignore, inputs.source_vertex
+                )
         except (DockerfileError, BuildError) as error:
             error.source = source
             raise
@@ -192,12 +195,18 @@ class Builds:
 
     async def _flush(self) -> None:
         try:
-            await self._tools.store.flush(self._tools.workspaces.settle)
-            self._grown()
+            if await self._tools.store.flush(self._tools.workspaces.settle):
+                self._grown()
         except errdefs.WherryError as error:
             _log.warning(
                 "the build cache could not be written down, and is lost at the next start: %s", error
             )
+
+
+async def _parsed(source: SourceFile) -> Dockerfile:
+    if len(source.content) <= _SHORT:
+        return parser.parse(source)
+    return await asyncio.to_thread(parser.parse, source)
 
 
 def _aims(request: BuildRequest) -> list[Aim]:
@@ -213,8 +222,6 @@ def _checked(
     dockerfile: Dockerfile, request: BuildRequest, plan: Plan, ignore: Ignore | None, vertex: str
 ) -> list[Finding]:
     """What the Dockerfile should better not do. DockerfileError if it says that it fails for that."""
-    if request.classic:
-        return []
     scene = Scene(
         given=variables.given(request),
         variables=plan.variables,

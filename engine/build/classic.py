@@ -25,7 +25,7 @@ from engine.images import config
 from engine.images.image import Image
 from engine.images.images import Images
 from engine.images.reference import Reference
-from engine.progress import Progress
+from engine.progress import Stream
 from engine.registry.credentials import Credentials
 
 _NO_INSTRUCTIONS = "file with no instructions"
@@ -75,7 +75,7 @@ class Classic:
         self._images = images
         self._running: dict[str, asyncio.Task[str]] = {}
 
-    async def build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Progress) -> str:
+    async def build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Stream) -> str:
         """Build an image; its id. The context is an archive unless the request names a remote one.
 
         InvalidArgument for what cannot be, DockerfileError for a bad Dockerfile, StepError; StepError as well for a
@@ -98,7 +98,7 @@ class Classic:
         if building := self._running.get(build_id):
             building.cancel()
 
-    async def _build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Progress) -> str:
+    async def _build(self, asked: ClassicBuild, archive: AsyncIterator[bytes], progress: Stream) -> str:
         tags = attributes.tags(asked.tags)
         self._require(asked.request)
         telling = Telling(
@@ -128,10 +128,11 @@ class Classic:
                 raise _worded(failure, planned) from failure
             image_id = await self._kept(result, planned.plans[0].steps, tags)
         if unused := planned.plans[0].unused:
-            await telling.say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
-        await telling.say(f"Successfully built {short(image_id)}\n")
+            telling.say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
+        telling.say(f"Successfully built {short(image_id)}\n")
         for tag in tags:
-            await telling.say(f"Successfully tagged {tag.familiar}\n")
+            telling.say(f"Successfully tagged {tag.familiar}\n")
+        await telling.pass_on()
         return image_id
 
     async def _kept(self, result: Result, steps: Sequence[Step], tags: Sequence[Reference]) -> str:

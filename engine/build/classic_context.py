@@ -3,12 +3,15 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import errdefs
 from engine.build.contexts import repository
+from engine.build.contexts.archives import Archive, gathered
 from engine.build.contexts.contexts import Contexts, hide
+from engine.build.refs import Tree
 from engine.build.request import BuildRequest
 from engine.build.results import Context
 from engine.build.session import Session
@@ -29,8 +32,8 @@ async def classic_context(
     SystemFailure, as in Docker, for a Dockerfile that is not there; InvalidArgument for a bad archive or remote.
     """
     if not request.remote:
-        async with contexts.from_tar(archive) as directory:
-            yield await _located(directory, request.filename)
+        async with _from_archive(contexts, request.filename, archive) as context:
+            yield context
         return
     if repository.parse(request.remote, context=True) is None and not _URL.match(request.remote):
         raise errdefs.InvalidArgument(f"remoteURL ({request.remote}) could not be recognized as URL")
@@ -40,6 +43,52 @@ async def classic_context(
         else:
             source = SourceFile(_DEFAULT, fetched.dockerfile)
             yield Context(directory=fetched.directory, dockerfile=source)
+
+
+@asynccontextmanager
+async def _from_archive(
+    contexts: Contexts, filename: str, chunks: AsyncIterator[bytes]
+) -> AsyncIterator[Context]:
+    archive, chunks = await gathered(chunks)
+    digest = archive.digest if archive else ""
+    async with AsyncExitStack() as stack:
+        if archive and (source := contexts.dockerfiles.find(digest, filename)):
+            files = _Unpacked(contexts, archive, source.name, stack)
+            yield Context(tree=Tree(files.place, _content(digest, source)), dockerfile=source)
+            return
+        directory = await stack.enter_async_context(contexts.from_tar(chunks))
+        context = await _located(directory, filename)
+        if archive and context.dockerfile:
+            contexts.dockerfiles.add(digest, filename, context.dockerfile)
+            context = replace(context, tree=Tree(directory, _content(digest, context.dockerfile)))
+        yield context
+
+
+def _content(digest: str, source: SourceFile) -> str:
+    """What names the files of an archive, less those that a .dockerignore hides."""
+    return f"{digest} {source.name}"
+
+
+class _Unpacked:
+    """The files of an archive, once they are needed."""
+
+    def __init__(self, contexts: Contexts, archive: Archive, dockerfile: str, stack: AsyncExitStack) -> None:
+        self._contexts = contexts
+        self._archive = archive
+        self._dockerfile = dockerfile
+        self._stack = stack
+        self._lock = asyncio.Lock()
+        self._directory: Path | None = None
+
+    async def place(self) -> Path:
+        """The directory, for as long as the stack holds it. InvalidArgument and SystemFailure as `from_tar`."""
+        async with self._lock:
+            if self._directory is None:
+                unpacking = self._contexts.from_tar(self._archive.chunks())
+                directory = await self._stack.enter_async_context(unpacking)
+                await hide(directory, self._dockerfile)
+                self._directory = directory
+            return self._directory
 
 
 async def _located(directory: Path, filename: str) -> Context:

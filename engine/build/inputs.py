@@ -15,6 +15,7 @@ from engine.build.contexts.contexts import Contexts, hide
 from engine.build.ignore import Ignore
 from engine.build.lending import Lending
 from engine.build.progress import Status, VertexState, Watch
+from engine.build.refs import Tree
 from engine.build.request import BuildRequest
 from engine.build.results import Context
 from engine.build.session import Session, Wanted
@@ -83,10 +84,12 @@ class Inputs:
         """See `Sources`."""
         return await self.images.layers(image, vertex)
 
-    async def context(self, name: str, vertex: str) -> Path:
+    async def context(self, name: str, vertex: str) -> Tree:
         """See `Sources`."""
+        if name == MAIN and self.given.tree is not None:
+            return self.given.tree
         if name == MAIN and self._directory is not None:
-            return self._directory
+            return Tree(self._directory)
         wanted = self.wanted.get(name, Wanted())
         if name == MAIN:
             ignore = await self.ignore()
@@ -96,14 +99,14 @@ class Inputs:
             wanted = replace(wanted, exclude=[f"{'!' * each.negated}{each.text}" for each in ignore.patterns])
         directory = await self.lending.held.enter_async_context(self.contexts.empty())
         await self._receive(name, directory, wanted, vertex, "context")
-        return directory
+        return Tree(directory)
 
-    async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Path:
+    async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Tree:
         """See `Sources`."""
         del vertex  # there is nothing to count
         if isinstance(source, UrlSource):
-            return await self.lending.held.enter_async_context(self.contexts.url(source))
-        return await self.lending.held.enter_async_context(self.contexts.git(source, self.session))
+            return Tree(await self.lending.held.enter_async_context(self.contexts.url(source)))
+        return Tree(await self.lending.held.enter_async_context(self.contexts.git(source, self.session)))
 
     async def _remote(self) -> SourceFile | None:
         """Bring the context that the request names; the Dockerfile if that is all of it."""

@@ -1,5 +1,6 @@
 """What steps of a build work on: file systems made of layers, and directories that came from outside."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -41,9 +42,17 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A directory of the host with a build's context or something fetched; it does not change while the build lasts."""
+    """A directory of the host with a build's context or something fetched; it does not change while the build lasts.
 
-    path: Path
+    `path` may be what puts it there, once it is needed. `content` names what is in it, "" where nothing does.
+    """
+
+    path: Path | Callable[[], Awaitable[Path]]
+    content: str = ""
+
+    async def place(self) -> Path:
+        """Where it is, from now on. Raises what goes wrong with putting it there."""
+        return self.path if isinstance(self.path, Path) else await self.path()
 
 
 Output: TypeAlias = Ref | Tree

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 import errdefs
-from engine.build.refs import Layer, Ref
+from engine.build.refs import Layer, Ref, Tree
 from engine.build.source import Position, SourceFile
 from engine.build.steps import Operation
 from engine.images.config import ImageConfig
@@ -18,10 +18,12 @@ class Context:
     """Where a build's files are.
 
     `directory` is the whole context, .dockerignore applied; None if the session has it, or `BuildRequest.remote`
-    names it. `dockerfile` is one that came by itself, None to look for it in the context.
+    names it. `tree` is the same for steps, where it is not there before they need it, or named. `dockerfile` is one
+    that came by itself, None to look for it in the context.
     """
 
     directory: Path | None = None
+    tree: Tree | None = None
     dockerfile: SourceFile | None = None
 
 

@@ -5,20 +5,21 @@ Steps run side by side; what one says before its turn has come waits here, and b
 
 import asyncio
 import codecs
-import secrets
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.build.dockerfile import parser
 from engine.build.plan.plan import Entry, Step
 from engine.build.progress import STDERR, Event, Log, Status, VertexState
+from engine.build.saying import Saying
 from engine.build.source import Position, SourceFile
 from engine.build.steps import Files, MakeDirectory, Run, Vertex
 from engine.ids import short
-from engine.progress import Message, Progress
+from engine.progress import Message, Stream
 
 _AHEAD = 256 << 10  # bytes of output that wait for the turn of their step
+_PACE = 0.002  # seconds in which more may come to be said with it
 _RED, _PLAIN = "\x1b[91m", "\x1b[0m"
 
 
@@ -35,15 +36,15 @@ class Steps(Protocol):
         """Whether a step that changes no file was done before."""
 
 
-class Telling:
-    """Tells one build. It is its `Watch`, too: `tell` runs beside the execution.
+class Telling(Saying):
+    """Tells one build. It is its `Watch`, too: `tell` runs beside the execution, and passes on all as it goes.
 
     `remove`: containers of steps are said to be removed, `force` of failed ones as well. `names_images`: the id of
     what each stage made is told by a message of its own, too.
     """
 
-    def __init__(self, progress: Progress, *, remove: bool, force: bool, names_images: bool) -> None:
-        self._progress = progress
+    def __init__(self, progress: Stream, *, remove: bool, force: bool, names_images: bool) -> None:
+        super().__init__(progress)
         self._names_images = names_images
         self._remove = remove
         self._force = force
@@ -78,16 +79,20 @@ class Telling:
     async def tell(self, known: Steps, steps: Sequence[Step]) -> None:
         """Say all, as it comes; ends with the last step or with the one that failed."""
         self._telling = True
+        await self._tell_steps(known, steps)
+        await self.pass_on()
+
+    async def _tell_steps(self, known: Steps, steps: Sequence[Step]) -> None:
         cached = True
         for number, step in enumerate(steps):
-            await self.say(f"Step {number + 1}/{len(steps)} : {step.text}")
-            await self.say("\n")
+            self.say(f"Step {number + 1}/{len(steps)} : {step.text}")
+            self.say("\n")
             if step.stage < 0:
                 continue  # an ARG before all stages
             before = steps[number - 1] if number else None
             if before is None or before.stage != step.stage:
                 cached = True
-                await self._say_triggers(len(step.triggers))
+                self.say_triggers(len(step.triggers))
                 entries = step.entries[len(step.entries) - len(step.triggers) :]
             else:
                 entries = step.entries[len(before.entries) :]
@@ -98,13 +103,13 @@ class Telling:
                 continue  # it was given up for the one that failed
             cached = ended
             image = known.image(step)
-            await self.say(f" ---> {short(image)}\n")
+            self.say(f" ---> {short(image)}\n")
             if (
                 self._names_images
                 and image
                 and (number + 1 == len(steps) or steps[number + 1].stage != step.stage)
             ):
-                await self._progress(Message(aux={"ID": image}))
+                self.say_image(image)
 
     async def _tell_entries(
         self, known: Steps, step: Step, entries: Sequence[Entry], *, cached: bool
@@ -115,7 +120,7 @@ class Telling:
                 if not await self._is_done(known, step):
                     return None
                 cached = cached and known.was_done(step)
-                await self._say_config(cached=cached)
+                self._say_config(cached=cached)
                 continue
             found = await self._follow(entry.vertex, known.digest(entry.vertex))
             if found is None:
@@ -130,14 +135,6 @@ class Telling:
             known.digest(each) for each in vertices if each is not None
         ]
 
-    async def _say_triggers(self, count: int) -> None:
-        """Of ONBUILD instructions of a base, as Docker says it."""
-        if count:
-            await self.say(f"# Executing {count} build trigger")
-            if count > 1:
-                await self.say("s")
-            await self.say("\n")
-
     async def tell_first(self, source: SourceFile, position: Position) -> None:
         """Say which FROM it is that failed before anything was done. DockerfileError for a bad Dockerfile."""
         dockerfile = await asyncio.to_thread(parser.parse, source)
@@ -147,47 +144,36 @@ class Telling:
         ]
         for number, each in enumerate(instructions):
             if each.position == position:
-                await self.say(f"Step {number + 1}/{len(instructions)} : {each.text}")
-                await self.say("\n")
+                self.say(f"Step {number + 1}/{len(instructions)} : {each.text}")
+                self.say("\n")
+        await self.pass_on()
 
-    async def say(self, text: str) -> None:
-        """Pass a text to the client as it is."""
-        await self._progress(Message(stream=text))
-
-    async def _say_config(self, *, cached: bool) -> None:
+    def _say_config(self, *, cached: bool) -> None:
         """Of a step that changes no file."""
         if cached:
-            await self.say(" ---> Using cache\n")
+            self.say_cached()
             return
-        container = await self._say_running()
+        container = self.say_running()
         if self._remove or self._force:
-            await self._say_removed(container)
-
-    async def _say_running(self) -> str:
-        """Docker ran a container for nearly every step, and clients expect to be told so."""
-        container = secrets.token_hex(6)
-        await self.say(f" ---> Running in {container}\n")
-        return container
-
-    async def _say_removed(self, container: str) -> None:
-        await self.say(f" ---> Removed intermediate container {container}\n")
+            self.say_removed(container)
 
     async def _follow(self, vertex: Vertex, digest: str) -> bool | None:
         """Tell of one step until its end: whether it came from the cache, None if it failed."""
         state = await self._begun(digest)
         if state is not None and state.cached:
-            await self.say(" ---> Using cache\n")
+            self.say_cached()
             return True
-        container = await self._say_running() if state is not None and _runs(vertex) else ""
+        container = self.say_running() if state is not None and _runs(vertex) else ""
         decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in (1, 2)}
         while (log := await self._next(digest)) is not None:
             text = decoders[log.stream].decode(log.data)
             if text:
-                await self.say(f"{_RED}{text}{_PLAIN}" if log.stream == STDERR else text)
+                self.say(f"{_RED}{text}{_PLAIN}" if log.stream == STDERR else text)
+                await self.pass_on()
         ended = self._states.get(digest)
         failed = ended is None or not ended.completed or bool(ended.error)
         if container and (self._force or (self._remove and not failed)):
-            await self._say_removed(container)
+            self.say_removed(container)
         return None if failed else False
 
     async def _is_done(self, known: Steps, step: Step) -> bool:
@@ -195,14 +181,27 @@ class Telling:
         if step.root is None:
             return True
         digest = known.digest(step.root)
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._over or self._has_ended(digest))
-            return self._has_ended(digest) and not self._states[digest].error
+        await self._until(lambda: self._has_ended(digest))
+        return self._has_ended(digest) and not self._states[digest].error
 
     async def _begun(self, digest: str) -> VertexState | None:
+        await self._until(lambda: self._has_begun(digest))
+        return self._states.get(digest)
+
+    async def _until(self, known: Callable[[], bool]) -> None:
+        """Wait for something to be known, or for the end of all."""
+        if self._over or known():
+            return
+        try:
+            async with asyncio.timeout(_PACE if self.unsaid else None):
+                await self._change(known)
+        except TimeoutError:
+            await self.pass_on()
+            await self._change(known)
+
+    async def _change(self, known: Callable[[], bool]) -> None:
         async with self._changed:
-            await self._changed.wait_for(lambda: self._over or self._has_begun(digest))
-            return self._states.get(digest)
+            await self._changed.wait_for(lambda: self._over or known())
 
     def _has_begun(self, digest: str) -> bool:
         state = self._states.get(digest)
@@ -210,16 +209,14 @@ class Telling:
 
     async def _next(self, digest: str) -> Log | None:
         """The next of a step's output, None at its end."""
+        await self._until(lambda: bool(self._output[digest]) or self._has_ended(digest))
+        if not self._output[digest]:
+            return None
+        log = self._output[digest].popleft()
+        self._waiting[digest] -= len(log.data)
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: self._over or bool(self._output[digest]) or self._has_ended(digest)
-            )
-            if not self._output[digest]:
-                return None
-            log = self._output[digest].popleft()
-            self._waiting[digest] -= len(log.data)
             self._changed.notify_all()
-            return log
+        return log
 
     def _has_ended(self, digest: str) -> bool:
         state = self._states.get(digest)

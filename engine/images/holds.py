@@ -39,13 +39,18 @@ class BlobHolds:
     async def drop(self, digests: Iterable[str]) -> int:
         """Delete those blobs that nothing needs any more; the bytes that they had."""
         freed = 0
-        for digest in sorted(set(digests)):
+        for digest in sorted(self._loose(digests)):
             async with self._turn:
                 if digest in self._held or digest in self._retained or digest in self._referenced():
                     continue
                 with suppress(errdefs.NotFound):
                     freed += await self._content.delete(digest)
         return freed
+
+    def _loose(self, digests: Iterable[str]) -> set[str]:
+        """Those that nothing needs at this moment; mostly there are none, and nobody waits for a turn."""
+        loose = set(digests).difference(self._held, self._retained)
+        return loose - self._referenced() if loose else loose
 
     async def take(self, digest: str, held: list[str]) -> bool:
         """Hold a blob if it is there, whoever made it. What others hold is there."""

@@ -170,6 +170,8 @@ class Layers:
     async def prune(self, chain_ids: list[str]) -> list[str]:
         """Remove those layers, given from the lowest up, that nothing needs; what was removed."""
         removed: list[str] = []
+        if not (loose := set(chain_ids).difference(self._held)) or loose <= self._used():
+            return removed  # as mostly
         for chain_id in reversed(chain_ids):
             if chain_id in self._held:
                 continue  # the lock may be that of work which goes on for long

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import errdefs
 
@@ -27,6 +28,7 @@ def parse(text: str) -> int:
         raise errdefs.InvalidArgument(f"invalid time {text[:64]!r}: not RFC 3339") from None
 
 
+@lru_cache(4096)
 def render(nanoseconds: int) -> str:
     """A time in UTC as Go prints it: as many digits of a second as it has."""
     seconds, fraction = divmod(nanoseconds, _BILLION)

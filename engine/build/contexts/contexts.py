@@ -10,6 +10,7 @@ from pathlib import Path
 
 import errdefs
 from engine.build.contexts import git, repository, url
+from engine.build.contexts.archives import Dockerfiles
 from engine.build.ignore import Ignore
 from engine.build.session import Session
 from engine.build.steps import GitSource, UrlSource
@@ -39,10 +40,7 @@ class Contexts:
         self._directory = directory
         self._workers = workers
         self._registry = registry
-
-    async def sweep(self) -> None:
-        """Remove what a crash left."""
-        await asyncio.to_thread(tree.remove, self._directory)
+        self.dockerfiles = Dockerfiles()
 
     @asynccontextmanager
     async def empty(self) -> AsyncGenerator[Path, None]:

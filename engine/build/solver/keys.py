@@ -12,7 +12,7 @@ import msgspec
 
 from engine.build.dockerfile.text import quoted
 from engine.build.plan.plan import NOTHING, ordered
-from engine.build.refs import Output, Ref
+from engine.build.refs import Output, Ref, Tree
 from engine.build.steps import Copy, Files, Operation, Run, RunMount, Vertex
 
 _VERSION = "wherry.build.v1"
@@ -39,13 +39,14 @@ def taken(operation: Operation) -> list[Copy | RunMount]:
 
 
 def selector(take: Copy | RunMount, output: Output) -> str:
-    """What names the content of a selection as long as files of layers are what they are; "" for a directory."""
-    if not isinstance(output, Ref):
+    """What names the content of a selection; "" for a directory of which nothing is known."""
+    if isinstance(output, Tree) and not output.content:
         return ""
+    named = output.chain_id if isinstance(output, Ref) else f"tree {output.content}"
     if isinstance(take, RunMount):
-        return _digest([output.chain_id, "path", take.path])
-    kept = [take.sources, take.parents, list(take.exclude)]
-    return _digest([output.chain_id, "copy", _plain(kept)])
+        return _digest([named, "path", take.path])
+    kept = [take.sources, take.parents, list(take.exclude), take.keyword, take.several]
+    return _digest([named, "copy", _plain(kept)])
 
 
 class Digests:

@@ -123,17 +123,18 @@ class CacheStore:
         del self._unwritten[record.id]
         await self._write({record.id: record})
 
-    async def flush(self, settle: Callable[[], Awaitable[None]]) -> None:
-        """Commit all that was added, once `settle` has made durable what it refers to."""
+    async def flush(self, settle: Callable[[], Awaitable[None]]) -> bool:
+        """Commit all that was added, once `settle` has made durable what it refers to; False if there was nothing."""
         unwritten, self._unwritten = self._unwritten, {}
         if not unwritten:
-            return
+            return False
         try:
             await settle()
             await self._write(unwritten)
         except errdefs.WherryError:
             self._unwritten = {**unwritten, **self._unwritten}
             raise
+        return True
 
     async def _write(self, changes: Mapping[str, Record | None]) -> None:
         gone = [(each,) for each, record in changes.items() if record is None]

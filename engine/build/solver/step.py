@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import errdefs
 from engine.build.files.copier import Copier
-from engine.build.refs import SCRATCH, Layer, Output, Ref, Tree
+from engine.build.refs import SCRATCH, Layer, Output, Ref
 from engine.build.run.runner import Runner
 from engine.build.solver import keys
 from engine.build.solver.executable import require_executable
@@ -32,7 +32,7 @@ from engine.build.steps import (
 from engine.build.workspace import Holds, Workspaces
 from engine.images import config
 
-_REMEMBERED = 4096  # digests of what was copied from layers
+_REMEMBERED = 4096  # digests of what was copied from layers and known contexts
 _OWN = frozenset(("secret", "ssh"))  # mounts that a client gives for its own build
 
 
@@ -46,7 +46,7 @@ class Tools:
     runner: Runner
     shared: Shared[Record] = field(default_factory=Shared)
     contents: "OrderedDict[str, str]" = field(default_factory=OrderedDict)
-    """Digests of what was copied or mounted from layers, by selector."""
+    """Digests of what was copied or mounted, by selector."""
 
 
 class Step:
@@ -80,9 +80,9 @@ class Step:
             work.use(self._tools.store, outcome.record)
             return outcome
         if isinstance(operation, ContextSource):
-            return Outcome(output=Tree(await work.sources.context(operation.name, digest)))
+            return Outcome(output=await work.sources.context(operation.name, digest))
         if isinstance(operation, UrlSource | GitSource):
-            return Outcome(output=Tree(await work.sources.fetch(operation, digest)))
+            return Outcome(output=await work.sources.fetch(operation, digest))
         return await self._made(operation, self.root.ref)
 
     async def _made(self, operation: Files | Run, root: Ref) -> Outcome:
@@ -96,7 +96,7 @@ class Step:
         return await self._done(operation, root, key)
 
     async def _content(self, take: Copy | RunMount, views: Views) -> str:
-        """The digest of what is copied or mounted; that of layers' files is remembered."""
+        """The digest of what is copied or mounted; remembered where a name tells what that was."""
         assert take.source is not None
         selector = keys.selector(take, self._inputs[take.source].output)
         known = self._tools.contents

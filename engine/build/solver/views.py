@@ -23,7 +23,7 @@ class Views:
         if number not in self._paths:
             output = self._inputs[number].output
             if isinstance(output, Tree):
-                self._paths[number] = output.path
+                self._paths[number] = await output.place()
             else:
                 self._paths[number] = await self._stack.enter_async_context(self._workspaces.view(output))
         return self._paths[number]

@@ -4,12 +4,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from engine.build.lending import Lending
 from engine.build.progress import Log, VertexState, Watch
-from engine.build.refs import Layer, Output, Ref
+from engine.build.refs import Layer, Output, Ref, Tree
 from engine.build.results import CacheSource
 from engine.build.session import Session
 from engine.build.solver.keys import Digests
@@ -45,10 +44,10 @@ class Sources(Protocol):
     async def image(self, image: str, vertex: str) -> Outcome:
         """The layers of an image that the plan names by its id, held; `cached` if they were here."""
 
-    async def context(self, name: str, vertex: str) -> Path:
+    async def context(self, name: str, vertex: str) -> Tree:
         """The directory of a context, as far as steps need it."""
 
-    async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Path:
+    async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Tree:
         """The directory with what was fetched."""
 
 

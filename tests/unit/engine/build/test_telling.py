@@ -42,8 +42,8 @@ class Said:
     def __init__(self) -> None:
         self.messages: list[Message] = []
 
-    async def __call__(self, message: Message, /) -> None:
-        self.messages.append(message)
+    async def __call__(self, *messages: Message) -> None:
+        self.messages.extend(messages)
 
     @property
     def text(self) -> str:

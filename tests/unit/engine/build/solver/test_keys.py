@@ -74,6 +74,16 @@ def test_what_is_known_of_the_files_of_layers_is_known_by_their_names() -> None:
     assert keys.selector(copy, ref("a")) != keys.selector(copy, ref("b"))
     assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, sources=["b"]), ref("a"))
     assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, exclude=["b"]), ref("a"))
+    assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, keyword="COPY"), ref("a"))
+
+
+def test_what_is_known_of_a_named_tree_is_known_by_its_name() -> None:
+    (copy,) = COPY.actions
+    assert isinstance(copy, Copy)
+    one, again, other = Tree(Path("/x"), "1"), Tree(Path("/y"), "1"), Tree(Path("/x"), "2")
+    assert keys.selector(copy, one) == keys.selector(copy, again) != ""
+    assert keys.selector(copy, one) != keys.selector(copy, other)
+    assert keys.selector(copy, one) != keys.selector(copy, ref("1"))
 
 
 def test_vertices_that_are_alike_have_one_name() -> None:
