@@ -16,7 +16,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
 CACHE = TESTS.parent / ".pytest_cache"
-SECOND = ("crash", "network", "peer", "unit")
+SECOND = ("crash", "peer")
 ALONE = "vm"
 ACCIDENTS = 20
 NO_TESTS = 5
