@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import errdefs
+from engine.build.layout import Layout
 from engine.build.plan.metadata import Base
 from engine.build.progress import Status, VertexState, Watch
 from engine.build.refs import Layer, Ref
@@ -27,7 +30,7 @@ from engine.images.store import ImageStore
 from engine.progress import Message
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
-from engine.registry.repository import Repository
+from engine.registry.origin import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class _Remote:
     """An image of a registry of which the config alone was fetched."""
 
     candidate: Candidate
-    repository: Repository
+    origin: Origin
     manifest: str
     shown: str
 
@@ -63,18 +66,35 @@ class BaseImages:
         self._watch = watch
         self._anew = request.pull
         self._kept = request.classic
-        self._locks: dict[tuple[str, Platform], asyncio.Lock] = {}
-        self._bases: dict[tuple[str, Platform], Base] = {}
+        self._locks: dict[tuple[str, str, Platform], asyncio.Lock] = {}
+        self._bases: dict[tuple[str, str, Platform], Base] = {}
         self._refs: dict[str, Ref] = {}
         self._remotes: dict[str, _Remote] = {}
 
     async def image(self, name: Reference, platform: Platform, label: str) -> Base:
         """See `Metadata`."""
-        key = name.canonical, platform
+        return await self._once("", name, platform, label, partial(self._find, name, platform))
+
+    async def layout(self, store: str, name: Reference, platform: Platform, label: str) -> Base:
+        """See `Metadata`."""
+        if self._session is None:
+            raise errdefs.NotFound(f"{name.canonical}: there is no client that has a layout")
+        origin = Layout(self._session, store)
+        return await self._once(store, name, platform, label, lambda _: self._there(name, platform, origin))
+
+    async def _once(
+        self,
+        store: str,
+        name: Reference,
+        platform: Platform,
+        label: str,
+        find: Callable[[str], Awaitable[Base]],
+    ) -> Base:
+        key = store, name.canonical, platform
         async with self._locks.setdefault(key, asyncio.Lock()):
             if key not in self._bases:
                 vertex = f"{label} load metadata for {name.canonical}"
-                self._bases[key] = await self._told(vertex, name, platform)
+                self._bases[key] = await self._told(vertex, find)
             return self._bases[key]
 
     async def input(self, name: str) -> Base:
@@ -108,12 +128,12 @@ class BaseImages:
         record = await self._fetch(remote, key, vertex)
         return Outcome(output=Ref(record.layers), record=record.id)
 
-    async def _told(self, shown: str, name: Reference, platform: Platform) -> Base:
+    async def _told(self, shown: str, find: Callable[[str], Awaitable[Base]]) -> Base:
         vertex, started = keys.named(shown), time.time_ns()
         await self._watch(VertexState(digest=vertex, name=shown))
         await self._watch(VertexState(digest=vertex, name=shown, started=started))
         try:
-            base = await self._find(name, platform, vertex)
+            base = await find(vertex)
         except errdefs.WherryError as error:
             failed = VertexState(
                 digest=vertex, name=shown, started=started, completed=time.time_ns(), error=error.message
@@ -130,7 +150,8 @@ class BaseImages:
         if self._kept:
             return await self._pulled(name, platform, vertex)
         try:
-            return await self._there(name, platform)
+            repository = self._shelf.registry.repository(name, await self._credentials(name))
+            return await self._there(name, platform, repository)
         except errdefs.WherryError as error:
             raise worded(
                 error, f"failed to resolve source metadata for {name.canonical}: {error.message}"
@@ -157,13 +178,12 @@ class BaseImages:
             raise errdefs.NotFound(f"No such image: {name.familiar}")
         return self._here(image, name.canonical)
 
-    async def _there(self, name: Reference, platform: Platform) -> Base:
-        repository = self._shelf.registry.repository(name, await self._credentials(name))
-        digest = await manifests.digest_of(repository, name)
-        found = await manifests.look_up(repository, digest)
-        chosen = await manifests.for_platform(repository, found, platform, name)
+    async def _there(self, name: Reference, platform: Platform, origin: Origin) -> Base:
+        digest = await manifests.digest_of(origin, name)
+        found = await manifests.look_up(origin, digest)
+        chosen = await manifests.for_platform(origin, found, platform, name)
         manifest = layouts.manifest(chosen.raw, "image manifest")
-        raw = await manifests.config_of(repository, manifest.config)
+        raw = await manifests.config_of(origin, manifest.config)
         parsed = await asyncio.to_thread(config.parse, raw)
         shown = f"{name.canonical.partition('@')[0]}@{digest}"
         image = manifest.config.digest
@@ -173,14 +193,14 @@ class BaseImages:
             blobs=[Blob(digest=layer.digest, size=layer.size) for layer in manifest.layers],
             manifest=chosen.raw,
         )
-        self._remotes[image] = _Remote(candidate, repository, config.digest_of(chosen.raw), shown)
+        self._remotes[image] = _Remote(candidate, origin, config.digest_of(chosen.raw), shown)
         source = ImageSource(image=image, shown=shown) if parsed.diff_ids else None
         return Base(source=source, shown=shown, config=parsed)
 
     async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Record:
         layers = await self._shelf.pulls.fetch(
             remote.candidate,
-            remote.repository,
+            remote.origin,
             self._holds.blobs,
             self._holds.layers,
             _Lines(self._watch, vertex),

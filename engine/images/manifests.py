@@ -11,7 +11,7 @@ from engine.images.layouts import Descriptor
 from engine.images.platforms import Platform
 from engine.images.reference import Reference, validate_digest
 from engine.registry.errors import Transient
-from engine.registry.repository import Fetched, Repository
+from engine.registry.origin import Fetched, Origin
 
 _T = TypeVar("_T")
 _MAX_INDEXES = 4  # one in the other
@@ -26,7 +26,7 @@ _CONFIGS = frozenset(
 )
 
 
-async def digest_of(repository: Repository, name: Reference) -> str:
+async def digest_of(repository: Origin, name: Reference) -> str:
     """The digest that a tag stands for, or the one of the name. A registry that says how long to wait is waited for.
 
     By HEAD, which registries that count pulls do not count.
@@ -36,14 +36,12 @@ async def digest_of(repository: Repository, name: Reference) -> str:
     return (await patiently(partial(repository.head, name.tag), even_silent=False)).digest
 
 
-async def look_up(repository: Repository, digest: str) -> Fetched:
+async def look_up(repository: Origin, digest: str) -> Fetched:
     """What a digest names."""
     return await patiently(partial(repository.manifest, digest), even_silent=False)
 
 
-async def for_platform(
-    repository: Repository, found: Fetched, platform: Platform, name: Reference
-) -> Fetched:
+async def for_platform(repository: Origin, found: Fetched, platform: Platform, name: Reference) -> Fetched:
     """The manifest itself, or the one of an index that serves the platform best.
 
     NotFound if none does, InvalidArgument for what is no image or of Docker's first schema.
@@ -76,7 +74,7 @@ def _served(raw: bytes, media_type: str, platform: Platform, name: Reference) ->
     return served.digest
 
 
-async def config_of(repository: Repository, descriptor: Descriptor) -> bytes:
+async def config_of(repository: Origin, descriptor: Descriptor) -> bytes:
     """The config that a manifest names, verified. InvalidArgument for one that no image can have."""
     if descriptor.media_type not in _CONFIGS:
         raise errdefs.InvalidArgument(
@@ -92,7 +90,7 @@ async def config_of(repository: Repository, descriptor: Descriptor) -> bytes:
     return raw
 
 
-async def _read(repository: Repository, descriptor: Descriptor) -> bytes:
+async def _read(repository: Origin, descriptor: Descriptor) -> bytes:
     raw = bytearray()
     async with repository.blob(descriptor.digest, size=descriptor.size) as chunks:
         async for chunk in chunks:

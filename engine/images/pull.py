@@ -26,6 +26,7 @@ from engine.progress import Message, Progress
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
 from engine.registry.errors import PutOff, Transient
+from engine.registry.origin import Origin
 from engine.registry.repository import Repository
 
 STEPS = ("manifest", "config", "layer", "unneeded")  # where the crash tests kill it
@@ -79,14 +80,14 @@ class Pulls:
     async def fetch(
         self,
         candidate: Candidate,
-        repository: Repository,
+        origin: Origin,
         blobs: BlobSession,
         layers: LayerSession,
         progress: Progress,
     ) -> list[Layer]:
         """Have the layers of what shall be no image here, held by those sessions; errors as of `pull`."""
         lines = Lines(progress)
-        return await lines.during(Pull(self, repository, None, lines).fetch(candidate, blobs, layers))
+        return await lines.during(Pull(self, origin, None, lines).fetch(candidate, blobs, layers))
 
     async def _all(
         self, wanted: Reference, platform: Platform | None, repository: Repository, lines: Lines
@@ -106,7 +107,7 @@ class Pulls:
 class Pull:
     """One image on its way."""
 
-    def __init__(self, pulls: Pulls, repository: Repository, platform: Platform | None, lines: Lines) -> None:
+    def __init__(self, pulls: Pulls, repository: Origin, platform: Platform | None, lines: Lines) -> None:
         self._pulls = pulls
         self._repository = repository
         self._platform = platform or platforms.host()

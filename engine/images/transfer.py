@@ -12,7 +12,7 @@ from engine.images.registration import Blob
 from engine.images.sharing import Report, Sharing
 from engine.progress import Message
 from engine.registry.errors import Transient
-from engine.registry.repository import Repository
+from engine.registry.origin import Origin
 from runtime.content.store import ContentStore, ResumableIngest
 
 STEPS = ("begun", "part", "blob")  # where the crash tests kill a pull
@@ -33,7 +33,7 @@ class Downloads:
         self._slots = Slots(at_once)
         self._attempts = attempts
 
-    def fetch(self, repository: Repository, blob: Blob, report: Report) -> AbstractAsyncContextManager[None]:
+    def fetch(self, repository: Origin, blob: Blob, report: Report) -> AbstractAsyncContextManager[None]:
         """Have a blob of the repository; it is held within the block, and retained until it is released.
 
         Transient if it came not whole in all attempts: what came is kept. SystemFailure if it is another blob.
@@ -41,7 +41,7 @@ class Downloads:
         return self._sharing.join(blob.digest, lambda tell: self._held(repository, blob, tell), report)
 
     @asynccontextmanager
-    async def _held(self, repository: Repository, blob: Blob, tell: Report) -> AsyncIterator[None]:
+    async def _held(self, repository: Origin, blob: Blob, tell: Report) -> AsyncIterator[None]:
         async with self._blobs.session() as session:
             if not await session.take(blob.digest):
                 shown, what = short_id(blob.digest), f"download of {blob.digest}"
@@ -71,7 +71,7 @@ class Downloads:
 class _Download:
     """One blob on its way."""
 
-    def __init__(self, repository: Repository, blob: Blob, session: BlobSession, attempts: Attempts) -> None:
+    def __init__(self, repository: Origin, blob: Blob, session: BlobSession, attempts: Attempts) -> None:
         self.blob = blob
         self._repository = repository
         self._session = session

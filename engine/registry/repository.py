@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -20,6 +19,7 @@ from engine.registry.credentials import Credentials
 from engine.registry.exchange import Answer, Wire
 from engine.registry.failures import shown
 from engine.registry.hosts import Capability, Host
+from engine.registry.origin import Fetched
 from engine.registry.tokens import Tokens, scope
 from engine.registry.uploads import Uploads
 
@@ -35,16 +35,6 @@ _MAX_PAGES = 1000
 _T = TypeVar("_T")
 
 Voice = Callable[[errors.Refusal, Reference], errdefs.WherryError]
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A manifest or an index: its bytes (b"" for a mere look), type, digest and size in bytes."""
-
-    raw: bytes
-    media_type: str
-    digest: str
-    size: int
 
 
 class Repository:

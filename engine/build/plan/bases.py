@@ -16,6 +16,7 @@ from engine.images import platforms, reference
 from engine.images.abreast import abreast
 from engine.images.config import ImageConfig
 from engine.images.platforms import Platform
+from engine.images.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,12 @@ class Bases:
         if context.kind == "input":
             base = await self.metadata.input(context.value)
             return self._image(base, platform, f"[context {context.shown}] {base.shown}")
+        if context.kind == "oci-layout":
+            store = _store(context)
+            name = context.named.with_digest(store.digest)
+            label = f"[context {context.shown}]"
+            base = await self.metadata.layout(store.familiar_name, name, platform, label)
+            return self._image(base, platform, f"{label} OCI load from client")
         if context.kind != "docker-image":
             found = self._nothing(platform)
             found.files = self.contexts.files(context)
@@ -142,3 +149,16 @@ class Bases:
             base=base.config,
             shown=shown,
         )
+
+
+def _store(context: Given) -> Reference:
+    """What the client calls the store of a layout, and the image in it by its digest. InvalidArgument without that."""
+    try:
+        store = reference.parse(context.value)
+    except errdefs.InvalidArgument as error:
+        raise errdefs.InvalidArgument(
+            f'could not parse oci-layout reference "{context.value}": {error.message}'
+        ) from None
+    if not store.digest:
+        raise errdefs.InvalidArgument(f'oci-layout reference "{context.value}" has no digest')
+    return store

@@ -11,6 +11,7 @@ from engine.build.session import Wanted
 from engine.build.steps import ContextSource, Copy, Files, GitSource, UrlSource, Vertex
 from engine.images import platforms, reference
 from engine.images.platforms import Platform
+from engine.images.reference import Reference
 
 MAIN = "context"
 _UNNAMED = frozenset(("scratch", MAIN))
@@ -18,11 +19,15 @@ _UNNAMED = frozenset(("scratch", MAIN))
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A named context: `shown` with the platform if it is for one, `kind` and `value` of "docker-image://alpine"."""
+    """A named context: `shown` with the platform if it is for one, `kind` and `value` of "docker-image://alpine".
+
+    `named` is what it is called, as the name of an image.
+    """
 
     shown: str
     kind: str
     value: str
+    named: Reference
 
 
 def given(request: BuildRequest, name: str, platform: Platform) -> Given | None:
@@ -30,26 +35,27 @@ def given(request: BuildRequest, name: str, platform: Platform) -> Given | None:
     if not request.contexts or name.lower() in _UNNAMED:
         return None
     try:
-        plain = reference.parse(name).familiar.removesuffix(":latest")
+        named = reference.parse(name)
+        plain = named.familiar.removesuffix(":latest")
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(f"invalid context name {name}: {error.message}") from None
     for shown in (f"{plain}::{platforms.render(platform)}", plain):
         if shown in request.contexts:
-            return _read(shown, request.contexts[shown])
+            return _read(shown, request.contexts[shown], named)
     return None
 
 
-def _read(shown: str, text: str) -> Given:
+def _read(shown: str, text: str, named: Reference) -> Given:
     kind, colon, value = text.partition(":")
     if not colon:
         raise errdefs.InvalidArgument(f"invalid context specifier {text} for {shown}")
     if kind.startswith("git@"):
         kind = "git"
     if kind == "git" or kind in ("http", "https"):
-        return Given(shown, kind, text)
-    if kind not in ("docker-image", "local", "input"):
+        return Given(shown, kind, text, named)
+    if kind not in ("docker-image", "oci-layout", "local", "input"):
         raise errdefs.InvalidArgument(f"unsupported context source {kind} for {shown}")
-    return Given(shown, kind, value.removeprefix("//"))
+    return Given(shown, kind, value.removeprefix("//"), named)
 
 
 @dataclass(slots=True)

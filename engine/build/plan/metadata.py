@@ -33,5 +33,8 @@ class Metadata(Protocol):
     def local(self, text: str) -> Base | None:
         """The image that is here with this id, or one that begins so; None for none."""
 
+    async def layout(self, store: str, name: Reference, platform: Platform, label: str) -> Base:
+        """The image in a layout of the client, by a name with its digest; `label` as for `image`."""
+
     async def input(self, name: str) -> Base:
         """The result of another build. NotFound if there is none of that name."""

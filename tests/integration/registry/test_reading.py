@@ -10,7 +10,8 @@ import errdefs
 from engine.images.reference import parse
 from engine.registry import errors
 from engine.registry.client import Registry
-from engine.registry.repository import Fetched, Repository
+from engine.registry.origin import Fetched
+from engine.registry.repository import Repository
 from tests.integration.registry.conftest import LAYER, read
 from tests.registries import (
     DOCKER_LIST,

@@ -125,6 +125,55 @@ def test_contexts_targets_and_arguments(build: Build, wherryd: Wherryd, project:
     assert wherryd.docker("inspect", "--format", "{{.Config.Labels.l}}", "one").stdout == "v\n"
 
 
+@pytest.fixture
+def layout(wherryd: Wherryd, build: Build, project: Path) -> Path:
+    """A directory that has an image in OCI's layout, of two layers; the daemon knows nothing of them any more."""
+    archive, place = project.parent / "laid.tar", project.parent / "laid"
+    build(BASE + "RUN echo laid > /laid\nENV OF=layout\n", "-o", f"type=oci,dest={archive}")
+    with tarfile.open(archive) as tar:
+        tar.extractall(place, filter="data")
+    wherryd.docker("buildx", "prune", "--force", "--all")
+    return place
+
+
+def test_images_of_a_layout(wherryd: Wherryd, build: Build, layout: Path) -> None:
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    context = f"made=oci-layout://{layout}@{entry['digest']}"
+    dockerfile = (
+        "FROM made AS base\nRUN echo $OF >> /laid\n"
+        "FROM busybox\nCOPY --from=base /laid /\nCOPY --from=made /laid /too\n"
+    )
+    done = build(dockerfile, "--build-context", context, "-t", "of-layout")
+    assert f"[context made] load metadata for docker.io/library/made@{entry['digest']}" in done.stderr
+    assert "[context made] OCI load from client" in done.stderr
+    shown = wherryd.docker("run", "--rm", "of-layout", "cat", "/laid", "/too").stdout
+    assert shown == "laid\nlayout\nlaid\n"
+    assert "made" not in wherryd.docker("images").stdout
+    again = build(dockerfile, "--build-context", context, "-t", "of-layout")
+    assert again.stderr.count("CACHED") >= 3
+
+
+def test_a_layout_with_other_content(build: Build, layout: Path) -> None:
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    blobs = layout / "blobs/sha256"
+    (manifest,) = json.loads((blobs / entry["digest"][7:]).read_text()).get("manifests", [entry])[:1]
+    layer = json.loads((blobs / manifest["digest"][7:]).read_text())["layers"][-1]
+    file = blobs / layer["digest"][7:]
+    whole = file.read_bytes()
+    context = ("--build-context", f"made=oci-layout://{layout}@{entry['digest']}")
+    for content in (whole[:-1] + b"x", whole + b"x", whole[:-1]):
+        file.write_bytes(content)
+        done = build("FROM made\nRUN true\n", *context, check=False)
+        assert done.returncode != 0
+        assert layer["digest"] in done.stderr
+    file.unlink()
+    assert "not found" in build("FROM made\nRUN true\n", *context, check=False).stderr
+    file.write_bytes(whole)
+    build("FROM made\nRUN true\n", *context)
+    missing = f"made=oci-layout://{layout}@sha256:{'0' * 64}"
+    assert "not found" in build("FROM made\n", "--build-context", missing, check=False).stderr
+
+
 def test_contexts_that_are_piped_in(wherryd: Wherryd, project: Path) -> None:
     (project / "f").write_text("piped")
     (project / "Dockerfile").write_text(BASE + "COPY f /f\n")

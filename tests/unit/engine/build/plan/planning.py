@@ -49,6 +49,9 @@ class Known:
         source = ImageSource(image=name.familiar, shown=name.canonical)
         return Base(source=source, shown=name.canonical, config=config)
 
+    async def layout(self, store: str, name: Reference, platform: Platform, label: str) -> Base:
+        return await self.image(name, platform, f"{label} {store}")
+
     def local(self, text: str) -> Base | None:
         return None
 

@@ -337,7 +337,9 @@ def test_a_context_may_be_for_one_platform() -> None:
     ("context", "message"),
     [
         ("nothing", "invalid context specifier nothing for busybox"),
-        ("oci-layout://x", "unsupported context source oci-layout for busybox"),
+        ("oci-layout://x", 'oci-layout reference "x" has no digest'),
+        ("oci-layout://x y", 'could not parse oci-layout reference "x y": invalid reference format'),
+        ("tarball://x", "unsupported context source tarball for busybox"),
     ],
 )
 def test_what_is_no_context(context: str, message: str) -> None:
