@@ -35,7 +35,7 @@ def describe(error: Exception, where: str) -> tuple[int, str]:
         status = status_of(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
             _log.error("%s: %s", where, error.message)
-        return status, error.message
+        return status, readable(error.message)
     _log.error("%s failed unexpectedly", where, exc_info=error)
     return 500, UNEXPECTED
 

@@ -98,7 +98,7 @@ class Gateway:
         if request.Path not in (".", "", "/"):
             raise errdefs.Unsupported("files of results cannot be looked at")
         await (await self._job(call)).evaluate(request.Ref)
-        root = session_pb2.Stat(path=".", mode=filemode.DIRECTORY | 0o755)
+        root = session_pb2.Stat(path=b".", mode=filemode.DIRECTORY | 0o755)
         return gateway_pb2.StatFileResponse(stat=root)
 
     async def give_back(self, call: Call, request: gateway_pb2.ReturnRequest) -> gateway_pb2.ReturnResponse:

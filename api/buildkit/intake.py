@@ -70,10 +70,12 @@ class Intake:
             try:
                 self._take(packet)
             except OSError as error:
-                what = packet.stat.path or "a file"
+                what = _shown(packet.stat.path) or "a file"
                 raise errdefs.SystemFailure(f"cannot write {what} of the client: {error.strerror}") from error
             except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
-                raise errdefs.InvalidArgument(f"{packet.stat.path}: metadata that no file can have") from None
+                raise errdefs.InvalidArgument(
+                    f"{_shown(packet.stat.path)}: metadata that no file can have"
+                ) from None
         while self._waiting and len(self._open) < REQUESTED:
             answers.append(self._request(self._waiting.popleft()))
         return answers
@@ -101,13 +103,14 @@ class Intake:
 
     def _entry(self, entry: Stat) -> None:
         if self._listed:
-            raise errdefs.InvalidArgument(f"{entry.path}: an entry behind the last one")
+            raise errdefs.InvalidArgument(f"{_shown(entry.path)}: an entry behind the last one")
         number, self._next_id = self._next_id, self._next_id + 1
-        parent, name = self._place(entry.path)
+        path = os.fsdecode(entry.path)
+        parent, name = self._place(path)
         kind = entry.mode & filemode.TYPES
         if kind == filemode.DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=parent.fd)
-            self._walk.append(_Directory(os.open(name, _DIRECTORY, dir_fd=parent.fd), entry.path, entry))
+            self._walk.append(_Directory(os.open(name, _DIRECTORY, dir_fd=parent.fd), path, entry))
         elif kind == filemode.SYMLINK:
             os.symlink(entry.linkname, name, dir_fd=parent.fd)
             os.chown(name, entry.uid, entry.gid, dir_fd=parent.fd, follow_symlinks=False)
@@ -115,7 +118,7 @@ class Intake:
         elif kind and not kind & filemode.SOCKET:
             _make_node(entry, name, parent.fd)
         elif not kind:
-            self._regular(_File(number, entry.path, entry), name, parent.fd)
+            self._regular(_File(number, path, entry), name, parent.fd)
 
     def _regular(self, file: _File, name: str, parent: int) -> None:
         if file.stat.linkname:
@@ -131,10 +134,10 @@ class Intake:
 
     def _link(self, file: _File, name: str, parent: int) -> None:
         """A further name of a file that has come before."""
-        target = self._beneath(file.stat.linkname, os.O_PATH | os.O_NOFOLLOW)
+        target = self._beneath(os.fsdecode(file.stat.linkname), os.O_PATH | os.O_NOFOLLOW)
         try:
             if not stat.S_ISREG(os.fstat(target).st_mode):
-                raise errdefs.InvalidArgument(f"{file.path}: a hard link to what is no file")
+                raise errdefs.InvalidArgument(f"{file.path!r}: a hard link to what is no file")
             os.link(f"/proc/self/fd/{target}", name, dst_dir_fd=parent, follow_symlinks=True)
         finally:
             os.close(target)
@@ -186,6 +189,11 @@ class Intake:
             return open_beneath(self._walk[0].fd, path, flags)
         except OSError as error:
             raise errdefs.InvalidArgument(f"{path!r}: {error.strerror}") from error
+
+
+def _shown(name: bytes) -> str:
+    """A file's name in a text."""
+    return name.decode(errors="replace")
 
 
 def _make_node(entry: Stat, name: str, parent: int) -> None:

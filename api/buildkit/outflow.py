@@ -22,9 +22,9 @@ class Outflow:
 
     def __init__(self, directory: Path) -> None:
         self._root = os.open(directory, _DIRECTORY)
-        self._files: dict[int, str] = {}
+        self._files: dict[int, bytes] = {}
         self._next_id = 0
-        self._links: dict[tuple[int, int], str] = {}
+        self._links: dict[tuple[int, int], bytes] = {}
         self._entries = self._walk()
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class Outflow:
         path = self._files.pop(number, None)
         if path is None:
             raise errdefs.InvalidArgument(f"invalid file id {number}")
-        fd = open_in_root(self._root, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = open_in_root(self._root, os.fsdecode(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             while data := os.read(fd, _CONTENT):
                 yield Packet(type=Packet.PACKET_DATA, ID=number, data=data)
@@ -63,7 +63,7 @@ class Outflow:
             entry, found = levels[-1].popleft()
             yield self._packet(entry, found)
             if stat.S_ISDIR(found.st_mode):
-                levels.append(self._listing(entry.path))
+                levels.append(self._listing(os.fsdecode(entry.path)))
         yield Packet(type=Packet.PACKET_STAT)
 
     def _listing(self, above: str) -> deque[tuple[Stat, os.stat_result]]:
@@ -98,18 +98,15 @@ class Outflow:
 
 
 def _entry(path: str, found: os.stat_result, fd: int, name: str) -> Stat:
-    try:
-        entry = Stat(
-            path=path,
-            mode=filemode.from_kernel(found.st_mode),
-            uid=found.st_uid,
-            gid=found.st_gid,
-            modTime=found.st_mtime_ns,
-        )
-        if stat.S_ISLNK(found.st_mode):
-            entry.linkname = os.readlink(name, dir_fd=fd)
-    except UnicodeEncodeError:
-        raise errdefs.InvalidArgument(f"{path!r}: a name that is not UTF-8 cannot be sent") from None
+    entry = Stat(
+        path=os.fsencode(path),
+        mode=filemode.from_kernel(found.st_mode),
+        uid=found.st_uid,
+        gid=found.st_gid,
+        modTime=found.st_mtime_ns,
+    )
+    if stat.S_ISLNK(found.st_mode):
+        entry.linkname = os.fsencode(os.readlink(name, dir_fd=fd))
     if stat.S_ISBLK(found.st_mode) or stat.S_ISCHR(found.st_mode):
         entry.devmajor, entry.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
     return entry

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from api.buildkit.protos import common_pb2, control_pb2
 from api.buildkit.protos.control_pb2 import StatusResponse
+from api.gojson import readable
 from engine.build.progress import Event, Finding, Log, Status, VertexState
 from engine.build.source import SourceFile
 
@@ -137,7 +138,7 @@ def _vertex(state: VertexState) -> control_pb2.Vertex:
         cached=state.cached,
         started=moment(state.started),
         completed=moment(state.completed),
-        error=state.error,
+        error=readable(state.error),
     )
 
 

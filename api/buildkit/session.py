@@ -199,7 +199,11 @@ def _encoded(metadata: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     found: dict[str, Sequence[str]] = {}
     for key, values in metadata.items():
         plain = all(value.isascii() and value.isprintable() for value in values)
-        found[key] = values if plain else [urllib.parse.quote_plus(value) for value in values]
+        found[key] = (
+            values
+            if plain
+            else [urllib.parse.quote_plus(value, errors="surrogateescape") for value in values]
+        )
         if not plain:
             found[f"{key}-encoded"] = ["1"]
     return found

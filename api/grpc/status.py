@@ -7,6 +7,7 @@ from enum import IntEnum
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import errdefs
+from api.gojson import readable
 
 Headers = Iterable[tuple[str, str]]
 Metadata = Mapping[str, list[str]]
@@ -75,7 +76,7 @@ _CLASSES: dict[Code, type[errdefs.WherryError]] = {
 def of_failure(error: errdefs.WherryError) -> RpcError:
     """As a client sees a failure of ours; UNKNOWN, whose message clients show alone, is BuildKit's usual."""
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), Code.UNKNOWN)
-    return RpcError(code, error.message)
+    return RpcError(code, readable(error.message))
 
 
 def as_failure(error: RpcError) -> errdefs.WherryError:

@@ -86,6 +86,8 @@ Global___Packet: _TypeAlias = Packet  # noqa: Y015
 
 @_typing.final
 class Stat(_message.Message):
+    """Names of files are bytes: fsutil calls them strings, and its clients send whatever a disk has."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
@@ -118,13 +120,13 @@ class Stat(_message.Message):
     DEVMAJOR_FIELD_NUMBER: _builtins.int
     DEVMINOR_FIELD_NUMBER: _builtins.int
     XATTRS_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
+    path: _builtins.bytes
     mode: _builtins.int
     uid: _builtins.int
     gid: _builtins.int
     size: _builtins.int
     modTime: _builtins.int
-    linkname: _builtins.str
+    linkname: _builtins.bytes
     devmajor: _builtins.int
     devminor: _builtins.int
     @_builtins.property
@@ -132,13 +134,13 @@ class Stat(_message.Message):
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         mode: _builtins.int = ...,
         uid: _builtins.int = ...,
         gid: _builtins.int = ...,
         size: _builtins.int = ...,
         modTime: _builtins.int = ...,
-        linkname: _builtins.str = ...,
+        linkname: _builtins.bytes = ...,
         devmajor: _builtins.int = ...,
         devminor: _builtins.int = ...,
         xattrs: _abc.Mapping[_builtins.str, _builtins.bytes] | None = ...,

@@ -22,8 +22,9 @@ FILE, DIRECTORY, LINK = 0o644, filemode.DIRECTORY | 0o755, filemode.SYMLINK | 0o
 END = Packet(type=Packet.PACKET_STAT)
 
 
-def entry(path: str, mode: int = FILE, **more: Any) -> Packet:
-    return Packet(type=Packet.PACKET_STAT, stat=Stat(path=path, mode=mode, **more))
+def entry(path: str, mode: int = FILE, linkname: str = "", **more: Any) -> Packet:
+    made = Stat(path=os.fsencode(path), mode=mode, linkname=os.fsencode(linkname), **more)
+    return Packet(type=Packet.PACKET_STAT, stat=made)
 
 
 def data(number: int, content: bytes) -> list[Packet]:
@@ -209,14 +210,15 @@ def tree(place: Path) -> None:
         deep /= "d"
     deep.mkdir(parents=True)
     (deep / "leaf").write_bytes(bytes(range(256)) * 400)
-    for name in ("a", "a.b", "a-", "A", "ä", "empty"):
-        (place / name).write_text("" if name == "empty" else name)
+    for name in ("a", "a.b", "a-", "A", "ä", "empty", os.fsdecode(b"\xff\n")):
+        (place / name).write_bytes(b"" if name == "empty" else os.fsencode(name))
         os.chmod(place / name, 0o640)
     (place / "a" / "..").resolve()
     (place / "sub").mkdir(mode=0o750)
     (place / "sub" / "x").write_text("x")
     os.link(place / "sub" / "x", place / "z")
     (place / "link").symlink_to("sub/x")
+    (place / os.fsdecode(b"\xfe")).symlink_to(os.fsdecode(b"\xff"))
     os.mkfifo(place / "fifo", 0o600)
     os.utime(place / "sub", ns=(10**18, 10**18))
 
@@ -248,14 +250,19 @@ def test_a_file_that_nobody_has_cannot_be_asked_for(tmp_path: Path) -> None:
         flow.close()
 
 
-def test_a_name_that_is_no_text_is_said_to_be_none(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"\xff")).write_text("x")
-    flow = Outflow(tmp_path)
-    try:
-        with pytest.raises(errdefs.InvalidArgument, match="not UTF-8"):
-            flow.entries()
-    finally:
-        flow.close()
+def test_a_name_that_is_no_text_can_be_told_in_one(intake: Intake) -> None:
+    name = os.fsdecode(b"\xff")
+    wrong = [
+        entry(f"{name}/.."),
+        entry(f"{name}/a"),
+        entry(name, linkname=name),
+        entry(name, modTime=-(2**63)),
+    ]
+    wrong.append(entry(name * 300, DIRECTORY))
+    for each in wrong:
+        with pytest.raises(errdefs.WherryError) as failed:
+            intake.take([each])
+        assert failed.value.message.encode()
 
 
 def test_modes_go_both_ways() -> None:
