@@ -35,6 +35,17 @@ class Ending(Protocol):
         """End it."""
 
 
+class Idle(Protocol):
+    """A connection that may have to go for another one."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether its client wants something, after all."""
+
+    def force_close(self) -> None:
+        """End it."""
+
+
 class Stream:
     """A request that lasts: its task is cancelled when the client goes or the server ends."""
 
@@ -272,7 +283,7 @@ class HttpServer(web.Server):
         super().__init__(handler)
         self.streams: set[Ending] = set()
         self.connected = 0
-        self.idle: dict[Connection, float] = {}
+        self.idle: dict[Idle, float] = {}
         """Those that ask for nothing, and since when by the loop's clock; the longest first."""
         self.http2: Callable[[Connection], object] | None = None
         """Takes connections that begin with HTTP/2."""

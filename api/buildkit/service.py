@@ -86,7 +86,7 @@ def _take(connection: Connection, head: bytes, accept: Callable[[Stream], None] 
         streams.discard(taken)
         connection.connection_lost(error)
 
-    taken = Http2(transport, accept, lost)
+    taken = Http2(transport, accept, lost, None if accept is None else connection.server.idle)
     streams.add(taken)
     if head:
         transport.write(head)

@@ -6,7 +6,7 @@ windows, control frames (`bounds`), and what piles up for a peer that does not r
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Final
 
 from h2 import events
@@ -17,6 +17,7 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame
 
+from api.connection import Idle
 from api.grpc.bounds import SETTINGS_COST, Allowance, Flood, Frames
 from api.grpc.stream import Stream
 from api.preface import PREFACE
@@ -38,7 +39,7 @@ class Http2(asyncio.Protocol):
     """One connection. `accept` is given each stream that the peer opens, None in the client's role.
 
     `closed` is set once the connection has ended, whoever ended it, and `lost` called; streams then fail with
-    ConnectionResetError.
+    ConnectionResetError. While it has no stream it is in `idle`, if that is given, with the loop's time since when.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class Http2(asyncio.Protocol):
         transport: asyncio.Transport,
         accept: Callable[[Stream], None] | None = None,
         lost: Callable[[BaseException | None], None] | None = None,
+        idle: MutableMapping[Idle, float] | None = None,
     ) -> None:
         self._lost = lost
+        self._idle: MutableMapping[Idle, float] = {} if idle is None else idle
         self._transport = transport
         self._accept = accept
         self._h2 = _state(client=accept is None)
@@ -65,6 +68,7 @@ class Http2(asyncio.Protocol):
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW - self._h2.inbound_flow_control_window)
         self.flush()
+        self._rest()
         if early:
             self.data_received(early)
 
@@ -91,6 +95,20 @@ class Http2(asyncio.Protocol):
         else:
             self.flush()
 
+    @property
+    def asks(self) -> bool:
+        """Whether a call is under way."""
+        return bool(self._streams)
+
+    def force_close(self) -> None:
+        """End it, and tell the peer that it may begin anew."""
+        self._h2.close_connection()
+        self.end()
+
+    def _rest(self) -> None:
+        """Be idle."""
+        self._idle[self] = asyncio.get_running_loop().time()
+
     def pause_writing(self) -> None:
         """The peer does not read."""
         self._writable.clear()
@@ -102,6 +120,7 @@ class Http2(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         """It has ended: so do its streams."""
         self.closed.set()
+        self._idle.pop(self, None)
         self._writable.set()
         for stream in list(self._streams.values()):
             stream.lose(ConnectionResetError("the client has gone"))
@@ -123,7 +142,8 @@ class Http2(asyncio.Protocol):
 
     def forget(self, number: int) -> None:
         """A stream is done with."""
-        self._streams.pop(number, None)
+        if self._streams.pop(number, None) and not self._streams and not self.closed.is_set():
+            self._rest()
 
     def flush(self) -> None:
         """Send what there is to be sent, at the end of this turn of the loop: much of it comes in small pieces."""
@@ -171,6 +191,7 @@ class Http2(asyncio.Protocol):
         if isinstance(event, events.RequestReceived) and self._accept is not None:
             stream = Stream(self, self._h2, event.stream_id, _texts(event.headers))
             self._streams[event.stream_id] = stream
+            self._idle.pop(self, None)
             self._accept(stream)
         elif isinstance(event, events.DataReceived) and number not in self._streams:
             self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)

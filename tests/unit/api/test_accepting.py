@@ -5,17 +5,36 @@ import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from hpack import Encoder
 
 from api import connection, listeners
 from api.accepting import Acceptor
+from api.buildkit.service import BuildKit
 from api.connection import Connection, HttpServer
+from api.preface import PREFACE
 
 ROOM = 20
 PING = b"GET /now HTTP/1.1\r\nHost: d\r\n\r\n"
 WAIT = b"GET /wait HTTP/1.1\r\nHost: d\r\n\r\n"
+SETTINGS = bytes.fromhex("000000 04 00 00000000")
+SPOKEN = PREFACE + SETTINGS
+GOAWAY = bytes.fromhex("000008 07 00 00000000")
+
+
+def _call() -> bytes:
+    """The frames of a call that never ends its request: it lasts."""
+    named = {":method": "POST", ":scheme": "http", ":path": "/moby.buildkit.v1.Control/Session"}
+    headers = Encoder().encode(
+        {**named, "content-type": "application/grpc", "x-docker-expose-session-uuid": "x"}
+    )
+    return len(headers).to_bytes(3) + bytes.fromhex("01 04 00000001") + headers
+
+
+CALL = _call()
 
 
 class Clients:
@@ -82,6 +101,22 @@ async def test_the_longest_idle_goes_for_a_new_one(clients: Clients, monkeypatch
     assert not idle[-1].at_eof()
     clients.finish.set()
     assert (await busy.readuntil(b"here")).startswith(b"HTTP/1.1 200"), "who waits for an answer gets it"
+
+
+async def test_idle_clients_of_http2_go_as_well(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not those with a call under way."""
+    monkeypatch.setattr(connection, "FRESH", 0.0)
+    nothing: Any = None
+    clients.server.http2 = BuildKit(nothing, nothing, nothing, nothing).serve
+    idle = await clients.connect(SPOKEN)
+    await idle.readexactly(9)
+    busy = await clients.connect(SPOKEN + CALL)
+    await busy.readexactly(9)
+    rest = [await clients.connect(PING) for _ in range(3 * ROOM)]
+    assert (await rest[-1].readuntil(b"here")).startswith(b"HTTP/1.1 200")
+    assert GOAWAY in await idle.read()
+    assert not busy.at_eof()
+    assert clients.server.connected < 2 * ROOM
 
 
 @pytest.mark.parametrize("clients", [True], indirect=True)
