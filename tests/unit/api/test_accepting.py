@@ -27,7 +27,11 @@ GOAWAY = bytes.fromhex("000008 07 00 00000000")
 
 def _call() -> bytes:
     """The frames of a call that never ends its request: it lasts."""
-    named = {":method": "POST", ":scheme": "http", ":path": "/moby.buildkit.v1.Control/Session"}
+    named: dict[bytes | str, bytes | str] = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/moby.buildkit.v1.Control/Session",
+    }
     headers = Encoder().encode(
         {**named, "content-type": "application/grpc", "x-docker-expose-session-uuid": "x"}
     )

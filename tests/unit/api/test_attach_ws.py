@@ -7,8 +7,8 @@ import pytest
 from aiohttp import WSMsgType
 
 from api.multiplex import STDERR, STDOUT, frame
+from tests.unit.api.boxes import MemoryStream
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import MemoryStream
 
 ALL = "stream=1&stdin=1&stdout=1&stderr=1"
 

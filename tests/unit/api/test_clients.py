@@ -13,8 +13,8 @@ import pytest
 
 import errdefs
 from engine.events.event import Event
+from tests.unit.api.boxes import MemoryStream
 from tests.unit.api.conftest import VERSION, Served
-from tests.unit.api.memory import MemoryStream
 from tests.unit.api.samples import ID
 
 CLI = shutil.which("docker")

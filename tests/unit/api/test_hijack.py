@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 import errdefs
+from tests.unit.api.boxes import MemoryStream
 from tests.unit.api.conftest import Served
-from tests.unit.api.memory import MemoryStream
 from tests.unit.api.samples import ID, running
 
 UPGRADE = b"Connection: Upgrade\r\nUpgrade: tcp\r\n"

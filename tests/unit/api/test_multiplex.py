@@ -4,7 +4,7 @@ import pytest
 
 from api.multiplex import STDERR, STDOUT, Unframer, frame
 from api.reframe import as_asked
-from tests.unit.api.memory import MemoryStream
+from tests.unit.api.boxes import MemoryStream
 
 FRAMES = frame(STDOUT, b"one") + frame(STDERR, b"error") + frame(STDOUT, b"") + frame(STDOUT, b"two")
 
