@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import errdefs
@@ -33,6 +33,7 @@ from engine.images import platforms
 from engine.images.config import ImageConfig
 
 _log = logging.getLogger(__name__)
+_REST = 1.0  # seconds from a build's end until the disk has to do with it again
 _SHORT = 4096  # bytes of a Dockerfile that is parsed in less time than a thread takes to begin
 
 
@@ -74,6 +75,7 @@ class Builds:
         self._contexts = contexts
         self._solver = Solver(tools)
         self._flushing: set[asyncio.Task[None]] = set()
+        self._closing = asyncio.Event()
 
     def configure(self, config: BuilderConfig) -> None:
         """Grant what this says from now on."""
@@ -91,6 +93,7 @@ class Builds:
 
     async def close(self) -> None:
         """When no build goes on any more: write down what the cache got."""
+        self._closing.set()
         await asyncio.gather(*self._flushing)
         await self._flush()
 
@@ -188,10 +191,16 @@ class Builds:
         )
 
     def _note(self) -> None:
-        """Have the cache written down, which nobody waits for."""
-        task = asyncio.get_running_loop().create_task(self._flush())
+        """Have the cache written down, which nobody waits for: not the next build either, if that follows at once."""
+        task = asyncio.get_running_loop().create_task(self._flush_later())
         self._flushing.add(task)
         task.add_done_callback(self._flushing.discard)
+
+    async def _flush_later(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REST):
+                await self._closing.wait()
+        await self._flush()
 
     async def _flush(self) -> None:
         try:

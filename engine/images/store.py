@@ -13,6 +13,7 @@ import errdefs
 from engine.database import Database
 from engine.images import reference
 from engine.images.image import Image, Layer
+from engine.images.needed import Needed
 from engine.images.reference import Reference
 
 _log = logging.getLogger(__name__)
@@ -47,6 +48,8 @@ class ImageStore:
         self._names: dict[str, str] = {}  # canonical name: image id
         self._order: dict[str, set[str]] = {}  # image id: canonical names
         self._lost: dict[str, Image] = {}
+        self._needed = Needed(self._recorded, _chain_ids, lambda image: image.blobs)
+        self._noted: dict[str, int] = {}  # image id: when a note of it was written down
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.grown = asyncio.Event()
         """Set whenever an image was recorded; cleared by who waits for that."""
@@ -89,6 +92,7 @@ class ImageStore:
                 "the image %s has lost content: load or pull it again, or remove it", self._shown(image)
             )
             self._lost[image.id] = image
+            self._needed.changed()
 
     def _shown(self, image: Image) -> str:
         return ", ".join([name.familiar for name in self.names_of(image.id)] or [image.id])
@@ -116,11 +120,11 @@ class ImageStore:
 
     def blobs(self) -> set[str]:
         """Digests of all content that images refer to."""
-        return {digest for image in self._recorded() for digest in image.blobs}
+        return self._needed.blobs
 
     def layers(self) -> set[str]:
         """Chain ids of all layers that images refer to."""
-        return {layer.chain_id for image in self._recorded() for layer in image.layers}
+        return self._needed.layers
 
     def _recorded(self) -> list[Image]:
         return [*self._images.values(), *self._lost.values()]
@@ -169,7 +173,16 @@ class ImageStore:
             self._bind(name, image.id)
         self.grown.set()
         self._lost.pop(image.id, None)
+        self._needed.changed()
         return self._publish(image)
+
+    async def note(self, image: Image) -> Image:
+        """Have a record that differs in its times alone; written down once a minute, a crash may lose it."""
+        now = time.time_ns()
+        if now - self._noted.get(image.id, 0) <= _USE_IS_NOTED:
+            return self._publish(image)
+        self._noted[image.id] = now
+        return await self.save(image, durable=False)
 
     async def touch(self, image_id: str) -> None:
         """Note, to a minute or so, that an image was of use until now. Never waits for who changes it."""
@@ -204,6 +217,8 @@ class ImageStore:
             self._names.pop(name, None)
         self._images.pop(image.id, None)
         self._lost.pop(image.id, None)
+        self._noted.pop(image.id, None)
+        self._needed.changed()
         for each in orphans:
             self._publish(each)
 
@@ -224,6 +239,9 @@ class ImageStore:
             self._publish(self._images[image_id])
 
     def _publish(self, image: Image) -> Image:
+        former = self._images.get(image.id)
+        if former is None or (former.layers, former.manifest) != (image.layers, image.manifest):
+            self._needed.changed()
         named = self._images[image.id] = self._named(image)
         return named
 
@@ -257,3 +275,7 @@ def _deletion(image_id: str, orphans: list[tuple[bytes, str]]) -> Callable[[sqli
         connection.executemany("UPDATE images SET record = ? WHERE id = ?", orphans)
 
     return write
+
+
+def _chain_ids(image: Image) -> list[str]:
+    return [layer.chain_id for layer in image.layers]

@@ -84,7 +84,7 @@ class ImageWriter:
             if not await self._workshop.registrar.is_whole(known, held):
                 return None
             again = msgspec.structs.replace(known, last_tagged=max(known.last_tagged, tagged))
-            return await store.save(again, durable=False)
+            return await store.note(again)
 
 
 def _raw(built: Built, inline: bytes) -> bytes:

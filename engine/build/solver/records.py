@@ -17,6 +17,7 @@ import msgspec
 import errdefs
 from engine.build.refs import Layer
 from engine.database import Database
+from engine.images.needed import Needed
 
 _log = logging.getLogger(__name__)
 _USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of a record's use
@@ -67,6 +68,7 @@ class CacheStore:
         self._database = database
         self._records: dict[str, Record] = {}
         self._keys: dict[str, str] = {}  # key: record id
+        self._needed = Needed(self.all, _chain_ids, _blobs)
         self._using: Counter[str] = Counter()
         self._unwritten: dict[str, Record | None] = {}  # None is the end of a record
         self._noted: dict[str, int] = {}  # record id: its use as the database has it
@@ -101,12 +103,11 @@ class CacheStore:
 
     def layers(self) -> set[str]:
         """Chain ids of all layers that the cache refers to."""
-        return {layer.chain_id for record in self.all() for layer in record.layers}
+        return self._needed.layers
 
     def blobs(self) -> set[str]:
         """Digests of all content that the cache refers to."""
-        layers = {layer.blob for record in self.all() for layer in record.layers}
-        return layers.union(*(record.blobs for record in self.all()))
+        return self._needed.blobs
 
     def add(self, record: Record) -> None:
         """Have a record now, and in the database at the next `flush`. One with the same key gives way to it."""
@@ -163,6 +164,7 @@ class CacheStore:
             return
         for (record_id,) in gone:
             record = self._records.pop(record_id, None)
+            self._needed.changed()
             self._unwritten.pop(record_id, None)
             self._noted.pop(record_id, None)
             if record is not None and self._keys.get(record.key) == record_id:
@@ -185,8 +187,17 @@ class CacheStore:
 
     def _publish(self, record: Record) -> None:
         self._records[record.id] = record
+        self._needed.changed()
         if record.key:
             self._keys[record.key] = record.id
+
+
+def _chain_ids(record: Record) -> list[str]:
+    return [layer.chain_id for layer in record.layers]
+
+
+def _blobs(record: Record) -> list[str]:
+    return [*(layer.blob for layer in record.layers), *record.blobs]
 
 
 def _all_rows(connection: sqlite3.Connection) -> list[tuple[str, bytes]]:

@@ -39,6 +39,14 @@ async def test_what_is_added_is_there_at_once_and_kept_after_a_flush(tmp_path: P
         assert store.find("key") == store.get("one")
         assert store.layers() == {"sha256:c"}
         assert store.blobs() == {"sha256:b", "sha256:x"}
+        await store.touch("one")
+        assert store.layers() == {"sha256:c"}
+        store.add(record("two", "key"))  # which takes the place of it
+        assert store.layers() == store.blobs() == set()
+        store.add(record("three", "other", layers=(LAYER,)))
+        assert store.blobs() == {"sha256:b"}
+        await store.remove(["three"])
+        assert store.layers() == store.blobs() == set()
     async with opened(tmp_path) as store:
         assert store.all() == []
         store.add(record("one", "key", layers=(LAYER,)))
