@@ -86,6 +86,12 @@ def unmount(target: Path) -> bool:
     raise SystemFailure(f"cannot unmount {target}: {os.strerror(code)}")
 
 
+def unmount_all(target: Path) -> None:
+    """The same, until nothing is mounted there: a crash between two mounts may have left one over the other."""
+    while unmount(target):
+        pass
+
+
 def move(tree: int, target: Path) -> None:
     """Mount what a descriptor of a detached mount (fsmount(2), open_tree(2)) holds. Raises OSError."""
     mount_calls.move(tree, mount_calls.HERE, str(target), 0)

@@ -37,6 +37,7 @@ from runtime.userns import UserNamespaces
 log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _REMOVERS = 4  # threads for one snapshot
+_FEW = 2  # directories that are not worth them
 
 
 class DirectorySnapshotter(ABC):
@@ -254,9 +255,12 @@ class DirectorySnapshotter(ABC):
 
     def _clear(self, directory: Path) -> None:
         def clear() -> None:
-            # A filesystem makes whoever unlinks wait, for its journal mostly: several wait together.
+            # A filesystem makes whoever unlinks wait, for its journal mostly: several wait together. To start
+            # them takes longer than to remove what a container leaves that changed nothing.
             with ThreadPoolExecutor(_REMOVERS) as removers:
-                tree.remove(directory, removers.map)
+                tree.remove(
+                    directory, lambda one, names: (removers.map if len(names) > _FEW else map)(one, names)
+                )
 
         if self._quota is not None:
             self._quota.release(directory, clear)
@@ -299,8 +303,7 @@ class DirectorySnapshotter(ABC):
 
     async def unmount(self, target: Path) -> None:
         """See Snapshotter."""
-        while await settled(mount.unmount, target):
-            pass  # a crash between two mounts may have left several, one over the other
+        await settled(mount.unmount_all, target)
 
     def upper(self, key: str) -> Path:
         """See Snapshotter."""
