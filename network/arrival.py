@@ -34,6 +34,10 @@ class Arrival:
         """The endpoints that lead out without it."""
         return routes.choose(self._endpoints)
 
+    def is_due(self, endpoint: Endpoint) -> bool:
+        """Whether there is anything left to do in the sandbox for the endpoint: nothing for that of "none"."""
+        return not self.done and (self._asks or routes.choose((*self._endpoints, endpoint)) != self.before)
+
     def finish(self, endpoint: Endpoint, rtnl: Rtnetlink) -> None:
         """Once, in the sandbox, when the interface is up. Blocks. Raises SystemFailure."""
         self.done = True

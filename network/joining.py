@@ -86,7 +86,7 @@ class Joining:
         endpoint: Endpoint | None = None
         try:
             endpoint = await driver.connect(attachment.sandbox, request, interface, arrival.finish)
-            if not arrival.done and fd >= 0:
+            if fd >= 0 and arrival.is_due(endpoint):
                 await self._worker.run(partial(arrival.make_up, fd, endpoint))
         except BaseException:
             if arrival.opened is not None:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -78,7 +80,7 @@ async def prepare(
     identifier = ids.new_id()
     if not merged.hostname:
         merged = msgspec.structs.replace(merged, hostname=_hostname(host, identifier))
-    points = await asyncio.to_thread(
+    resolve = partial(
         mounts.resolve,
         merged,
         host,
@@ -86,6 +88,7 @@ async def prepare(
         list(mounts.taken_over(host, store.get)),
         recursive_read_only=recursive_read_only,
     )
+    points = await asyncio.to_thread(resolve) if host.binds or host.mounts else resolve()
     container = Container(
         id=identifier,
         name=name or "",
@@ -131,13 +134,13 @@ async def _create(
             container.snapshot, below, size=_size(container.host_config, machinery)
         )
         undo.step("snapshot", partial(machinery.snapshots.remove, container.snapshot))
+        directory = machinery.files(container.id)
         await asyncio.to_thread(
-            add_marks,
+            _make_files,
             machinery.snapshots.upper(container.snapshot),
             machinery.snapshots.below(container.snapshot),
+            directory,
         )
-        directory = machinery.files(container.id)
-        await asyncio.to_thread(os.makedirs, directory, 0o710)
         undo.step("directory", partial(asyncio.to_thread, shutil.rmtree, directory, ignore_errors=True))
         undo.step("images", partial(image_mounts.remove, container, machinery))
         await image_mounts.make(container, machinery)
@@ -150,6 +153,11 @@ async def _create(
         undo.done()
     await taking.keep()
     return container
+
+
+def _make_files(upper: Path, below: Sequence[Path], directory: Path) -> None:
+    add_marks(upper, below)
+    os.makedirs(directory, 0o710)
 
 
 async def _with_volumes(container: Container, taking: Taking, machinery: Machinery) -> Container:

@@ -2,12 +2,13 @@
 
 import msgspec
 
-from engine.containers import restart_policy, shared_memory, sources
+from engine.containers import mounted, restart_policy
 from engine.containers.container import Container, State
 from engine.containers.live import Live
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
 from engine.health.health import unwatched
+from runtime.settled import settled
 from runtime.task_values import Exit
 
 NANOSECOND = 1e-9
@@ -67,9 +68,6 @@ async def release(container_id: str, machinery: Machinery) -> None:
         await machinery.network.release(container_id)
     finally:
         try:
-            await shared_memory.give_back(machinery.bundle(container_id))
+            await settled(mounted.unmount, container_id, machinery)
         finally:
-            try:
-                await machinery.snapshots.unmount(machinery.rootfs(container_id))
-            finally:
-                await sources.give_back(container_id, machinery)
+            await machinery.volumes.release(container_id)

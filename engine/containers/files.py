@@ -25,16 +25,19 @@ _NO_IPV6 = "net.ipv6.conf.all.disable_ipv6"
 _MAX_RESOLV_CONF = 1 << 20  # bytes
 
 
-async def write(
-    container: Container, neighbours: Iterable[Neighbour], machinery: Machinery, store: ContainerStore
-) -> dict[str, str]:
-    """Write the files for this start and return them by their path in the container.
+def write(
+    directory: Path, container: Container, neighbours: Iterable[Neighbour], machinery: Machinery
+) -> None:
+    """Write the files for this start, where they are the container's own. Blocks.
 
     They are rewritten in place: the inode is what is bound into the container.
     """
-    directory = directory_of(container, machinery, store)
     if not mode_of(container).startswith(SHARED):
-        await asyncio.to_thread(_write, directory, container, neighbours, machinery)
+        _write(directory, container, neighbours, machinery)
+
+
+def of_directory(directory: Path) -> dict[str, str]:
+    """The files by their path in the container."""
     return {f"/etc/{name}": str(directory / name) for name in NAMES}
 
 

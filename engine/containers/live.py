@@ -75,7 +75,10 @@ class Lives:
 
     def of(self, container_id: str) -> Live:
         """The living half of a container, made when first asked for."""
-        return self._by_id.setdefault(container_id, Live())
+        live = self._by_id.get(container_id)
+        if live is None:
+            live = self._by_id[container_id] = Live()
+        return live
 
     def forget(self, container_id: str) -> None:
         """The container is gone."""

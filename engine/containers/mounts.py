@@ -32,9 +32,9 @@ def resolve(
 ) -> list[MountPoint]:
     """The mount points of a create request; InvalidArgument in Docker's words.
 
-    Blocks: it looks at the sources. `roots` are the daemon's own directories. Binds and mounts cover what is
-    `taken_over`, and all of these the volumes of the image. `recursive_read_only` says whether a read-only bind that
-    does not say otherwise covers the mounts below it.
+    Blocks if there are binds or mounts: it looks at their sources. `roots` are the daemon's own directories. Binds
+    and mounts cover what is `taken_over`, and all of these the volumes of the image. `recursive_read_only` says
+    whether a read-only bind that does not say otherwise covers the mounts below it.
     """
     _require_forced(host)
     asked = _requested(host, roots)
@@ -60,8 +60,9 @@ def _requested(host: HostConfig, roots: Sequence[str]) -> list[MountPoint]:
         volume_driver=host.volume_driver,
         source_exists=os.path.lexists,
     )
-    mountinfo = _mountinfo()
-    return [_possible(*pair, mountinfo) for pair in zip(parse(roots=roots), parse(), strict=True)]
+    pairs = list(zip(parse(roots=roots), parse(), strict=True))
+    mountinfo = _mountinfo() if any(following != asked for following, asked in pairs) else ""
+    return [_possible(*pair, mountinfo) for pair in pairs]
 
 
 def _require_forced(host: HostConfig) -> None:
@@ -140,14 +141,13 @@ async def make_sources(container: Container) -> None:
 
     InvalidArgument for a path that is not.
     """
-    await asyncio.to_thread(_make_sources, container)
+    if binds := [point for point in container.mounts if point.type == BIND]:
+        await asyncio.to_thread(_make_sources, binds)
 
 
-def _make_sources(container: Container) -> None:
+def _make_sources(binds: Iterable[MountPoint]) -> None:
     mountinfo = _mountinfo()
-    for point in container.mounts:
-        if point.type != BIND:
-            continue
+    for point in binds:
         if not os.path.lexists(point.source):
             if not point.create_source:
                 raise errdefs.InvalidArgument(

@@ -7,13 +7,14 @@ from contextlib import suppress
 import msgspec
 
 import errdefs
-from engine.containers import image_mounts, shared_memory, sources
+from engine.containers import image_mounts, mounted
 from engine.containers.container import Container
 from engine.containers.machinery import Machinery
 from engine.containers.state import Status
 from engine.containers.store import ContainerStore
 from engine.undo import Undo
 from engine.volumes.use import discard_unused
+from runtime.settled import settled
 from volumes.mount_point import VOLUME
 
 STEPS = ("mark", "snapshot", "directory", "volumes", "delete")
@@ -31,11 +32,10 @@ async def remove(container: Container, machinery: Machinery, store: ContainerSto
     await store.save_run(msgspec.structs.replace(container, state=state), durable=True)
     async with Undo("remove", STEPS) as undo:
         undo.step("mark", lambda: _mark_dead(container, store))
-        await machinery.snapshots.unmount(machinery.rootfs(container.id))
-        await shared_memory.give_back(machinery.bundle(container.id))
+        await settled(mounted.unmount, container.id, machinery)
         with suppress(errdefs.NotFound):  # by a removal that was cut short
             await _remove_snapshot(container, machinery)
-        await sources.give_back(container.id, machinery)
+        await machinery.volumes.release(container.id)
         await image_mounts.remove(container, machinery)
         undo.step("snapshot")
         await machinery.logs.finish(container.id)

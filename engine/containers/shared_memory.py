@@ -47,8 +47,7 @@ async def give_back(bundle: Path) -> None:
 
 def unmount(bundle: Path) -> None:
     """The same. Blocks."""
-    while mount.unmount(bundle / _NAME):
-        pass
+    mount.unmount_all(bundle / _NAME)
 
 
 def _shared_by(donor: Container, machinery: Machinery) -> str:

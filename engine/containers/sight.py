@@ -69,4 +69,4 @@ def _own_files(container: Container, machinery: Machinery, store: ContainerStore
         directory = files.directory_of(container, machinery, store)
     except errdefs.WherryError:  # of one that shares the network of another, which does not run
         return {}
-    return {f"/etc/{name}": str(directory / name) for name in files.NAMES}
+    return files.of_directory(directory)

@@ -76,8 +76,7 @@ def unbind(bound: Path) -> None:
     except FileNotFoundError:
         return
     for entry in entries:
-        while mount.unmount(Path(entry.path)):
-            pass
+        mount.unmount_all(Path(entry.path))
         if entry.is_dir(follow_symlinks=False):
             os.rmdir(entry.path)
         else:

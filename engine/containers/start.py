@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -98,14 +99,17 @@ async def _start(
             container, plugged = await connect(container)
         live.got = msgspec.structs.replace(container, mounts=[])
         shm = await shared_memory.provide(container, undo, machinery, store)
-        own_files = await files.write(container, neighbours, machinery, store)
-        around = await _surroundings(container, plugged, machinery)
+        at = files.directory_of(container, machinery, store)
+        who = await asyncio.to_thread(_write_files, at, container, neighbours, machinery)
+        around = _surroundings(container, plugged, who, machinery)
         joined = {**joined, "user": plugged.users} if plugged.users else joined
-        around = replace(around, joined=joined, shm=shm, files=own_files)
+        around = replace(around, joined=joined, shm=shm, files=files.of_directory(at))
         undo.step("files")
-        await starting.part(mounts.make_sources(container))
+        if container.mounts:
+            await starting.part(mounts.make_sources(container))
         undo.step("sources", partial(sources.give_back, container.id, machinery))
-        around = replace(around, sources=await starting.part(sources.provide(container, machinery)))
+        if container.mounts:
+            around = replace(around, sources=await starting.part(sources.provide(container, machinery)))
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
         if requests := container.host_config.device_requests:
@@ -126,7 +130,7 @@ async def _start(
         if late:
             container, plugged = await connect(container, pid=task.pid)
             live.got = container
-            await files.write(container, neighbours, machinery, store)
+            await asyncio.to_thread(files.write, at, container, neighbours, machinery)
         await asyncio.to_thread(plugged.follow, task.pid)
         await _join(live, task)
         undo.step("attach")
@@ -175,13 +179,13 @@ async def _connect(
     return container, plugged
 
 
-async def _surroundings(
-    container: Container, plugged: networking.Plugged, machinery: Machinery
+def _surroundings(
+    container: Container, plugged: networking.Plugged, who: user.User, machinery: Machinery
 ) -> Surroundings:
     """What the spec is made of beside the record, but for what the container joins and has bound."""
     return Surroundings(
         rootfs=str(machinery.rootfs(container.id)),
-        user=await asyncio.to_thread(_resolve_user, container, machinery),
+        user=who,
         network=plugged.namespace,
         own_network=plugged.own,
         joined={},
@@ -202,7 +206,11 @@ async def _spec(container: Container, around: Surroundings) -> dict[str, Any]:
     return build.build(spec_options(container, around))
 
 
-def _resolve_user(container: Container, machinery: Machinery) -> user.User:
+def _write_files(
+    directory: Path, container: Container, neighbours: list[linked.Neighbour], machinery: Machinery
+) -> user.User:
+    """Write the container's own files, and look its user up, in one visit of a thread."""
+    files.write(directory, container, neighbours, machinery)
     rootfs = machinery.rootfs(container.id)
     return user.resolve(
         container.config.user,

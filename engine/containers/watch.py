@@ -55,8 +55,11 @@ class Watcher:
     async def started(self, container: Container, live: Live) -> None:
         """A container runs: watch it and tell."""
         # At its true time: what ran for a moment has died before this is told.
-        await asyncio.gather(*self._arrivals("connect", "mount", container, container.state.started_at))
-        await self._announcer.tell(container, "start", time_ns=container.state.started_at)
+        at = container.state.started_at
+        await asyncio.gather(
+            *self._arrivals("connect", "mount", container, at),
+            self._announcer.tell(container, "start", time_ns=at),
+        )
         if live.task is not None:
             self.watch(container.id, live.task)
             self.monitors.begin(container, live)
@@ -86,6 +89,8 @@ class Watcher:
         for failure in results:
             if isinstance(failure, BaseException):
                 _log.error("container %s: giving back what it held: %s", container_id[:12], failure)
+        if results[0] is None:
+            return
         # The runtime's state is gone only now: a root that was still busy before is free.
         try:
             await self._machinery.snapshots.unmount(self._machinery.rootfs(container_id))
