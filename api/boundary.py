@@ -9,6 +9,9 @@ behind it. All others stay refused.
 import re
 
 _END = b"\r\n\r\n"
+_TELLING = re.compile(
+    rb"\r\n(content-length|transfer-encoding|upgrade)(?::([^\r]*)|(?=\r|\Z))", re.IGNORECASE
+)
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _CLOSE = b"Connection: close"
 
@@ -39,19 +42,17 @@ class Boundary:
 
     def _begin(self, data: bytes) -> bytes:
         end = data.find(_END)
-        lines = data[: max(end, 0)].split(b"\r\n")
-        if end < 0 or any(b"\r" in line or b"\n" in line or line[:1] in b" \t" for line in lines):
+        head = data[: max(end, 0)]
+        if not _is_plain(head):
             self._sure = False
             return data
-        fields = [
-            (name.lower(), value.strip(b" \t"))
-            for name, _, value in (line.partition(b":") for line in lines[1:])
-        ]
+        fields = [(field[1].lower(), (field[2] or b"").strip(b" \t")) for field in _TELLING.finditer(head)]
         lengths = [value for name, value in fields if name == b"content-length"]
         codings = [value.lower() for name, value in fields if name == b"transfer-encoding"]
-        whole = all(_LENGTH.fullmatch(value) for value in lengths) and len(lengths) <= 1
-        plain = lines[0].endswith(b" HTTP/1.1") and all(name != b"upgrade" for name, _ in fields)
-        if not whole or not plain or codings not in ([], [b"chunked"]):
+        upgrades = len(fields) > len(lengths) + len(codings)
+        whole = len(lengths) <= 1 and all(_LENGTH.fullmatch(value) for value in lengths)
+        usual = head.partition(b"\r\n")[0].endswith(b" HTTP/1.1") and not upgrades
+        if not whole or not usual or codings not in ([], [b"chunked"]):
             self._sure = False
             return data
         if not codings:
@@ -61,5 +62,17 @@ class Boundary:
         if not lengths:
             return data
         self._sure = False
-        kept = [line for line in lines if not line.lower().startswith(b"content-length:")]
+        kept = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length:")]
         return b"\r\n".join([*kept, _CLOSE]) + data[end:]
+
+
+def _is_plain(head: bytes) -> bool:
+    """Whether each line of a head ends by CRLF and none is empty or folded. Six searches: quicker than line by line."""
+    ends = head.count(b"\r\n")
+    return (
+        head[:1] not in b" \t\r\n"
+        and head.count(b"\r") == ends
+        and head.count(b"\n") == ends
+        and b"\n " not in head
+        and b"\n\t" not in head
+    )

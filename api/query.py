@@ -19,8 +19,12 @@ class Query:
 
     def __init__(self, raw: str) -> None:
         try:
-            self._values = parse_qs(
-                raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MAX_PARAMETERS
+            self._values = (
+                parse_qs(
+                    raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_MAX_PARAMETERS
+                )
+                if raw
+                else {}
             )
         except ValueError:
             raise errdefs.InvalidArgument("too many query parameters") from None
