@@ -49,7 +49,7 @@ class ImageStore:
         self._order: dict[str, set[str]] = {}  # image id: canonical names
         self._lost: dict[str, Image] = {}
         self._needed = Needed(self._recorded, _chain_ids, lambda image: image.blobs)
-        self._noted: dict[str, int] = {}  # image id: when a note of it was written down
+        self._noted: dict[str, int] = {}  # image id: when it was written down
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.grown = asyncio.Event()
         """Set whenever an image was recorded; cleared by who waits for that."""
@@ -172,16 +172,15 @@ class ImageStore:
         for name in canonical:
             self._bind(name, image.id)
         self.grown.set()
+        self._noted[image.id] = time.time_ns()
         self._lost.pop(image.id, None)
         self._needed.changed()
         return self._publish(image)
 
     async def note(self, image: Image) -> Image:
         """Have a record that differs in its times alone; written down once a minute, a crash may lose it."""
-        now = time.time_ns()
-        if now - self._noted.get(image.id, 0) <= _USE_IS_NOTED:
+        if time.time_ns() - self._noted.get(image.id, 0) <= _USE_IS_NOTED:
             return self._publish(image)
-        self._noted[image.id] = now
         return await self.save(image, durable=False)
 
     async def touch(self, image_id: str) -> None:
