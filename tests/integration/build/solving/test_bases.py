@@ -77,9 +77,7 @@ async def test_who_shares_a_step_has_it_when_the_first_one_goes(builder: Builder
     )
 
     async def one(seen: Seen) -> str:
-        async with builder.builds.plan(
-            BuildRequest(id="a"), builder.client, Context(), seen
-        ) as planned:
+        async with builder.builds.plan(BuildRequest(id="a"), builder.client, Context(), seen) as planned:
             return (await builder.builds.execute(planned)).only.ref.chain_id
 
     first, second = Seen(), Seen()
