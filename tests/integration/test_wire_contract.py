@@ -5,7 +5,9 @@ that no endpoint is left out, and no exception kept that nothing needs.
 """
 
 import http.client
+import io
 import json
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +66,7 @@ def test_every_endpoint(box: Wherryd, watched: list[Answers], busybox_tar: Path)
     began = time.time()
     _containers(box)
     _images(box, busybox_tar)
+    _builds(box)
     _volumes(box)
     _networks(box)
     _engine(box, began)
@@ -156,6 +159,19 @@ def _images(wherryd: Wherryd, busybox_tar: Path) -> None:
         assert b'"Pushing"' in wherryd.call("POST", f"/images/{registry}/one/push?tag=3").body
         wherryd.call("DELETE", f"/images/{registry}/one:3")
         wherryd.call("DELETE", f"/images/{registry}/one:1")
+
+
+def _builds(wherryd: Wherryd) -> None:
+    for step in ("RUN true", "RUN exit 3"):
+        context = io.BytesIO()
+        with tarfile.open(fileobj=context, mode="w") as archive:
+            entry, text = tarfile.TarInfo("Dockerfile"), f"FROM busybox\n{step}\n".encode()
+            entry.size = len(text)
+            archive.addfile(entry, io.BytesIO(text))
+        told = wherryd.call("POST", "/build?t=contracted:3", context.getvalue()).body
+        assert (b'"errorDetail"' in told) == (step == "RUN exit 3"), told
+    wherryd.get("/system/df?verbose=1")
+    wherryd.call("DELETE", "/images/contracted:3")
 
 
 def _volumes(wherryd: Wherryd) -> None:
