@@ -39,10 +39,17 @@ def context(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _heeds_interrupts() -> None:
+    """Also where the tests were started in the background, by what ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(daemon: Wherryd, context: Path, buildkit: str) -> subprocess.Popen[bytes]:
     env = {**daemon.client_env, "DOCKER_BUILDKIT": buildkit}
     command = ["docker", "build", "--no-cache", str(context)]
-    client = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    client = subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_heeds_interrupts
+    )
     until(running)
     return client
 
