@@ -152,6 +152,7 @@ def test_other_options(wherryd: Wherryd) -> None:
 def test_a_restart_policy_outlives_a_failure_but_not_a_stop(wherryd: Wherryd, tmp_path: Path) -> None:
     script = "echo x >> /data/runs; test $(wc -l < /data/runs) -ge 2 || exit 1; sleep 1000"
     options = ["--restart", "unless-stopped", "-v", f"{tmp_path}:/data", "--stop-timeout", "0"]
+    (tmp_path / "runs").touch()
     wherryd.docker("run", "-d", "--name", "again", *options, "busybox", "sh", "-c", script)
     deadline = time.monotonic() + 20
     while (tmp_path / "runs").read_text() != "x\nx\n":
