@@ -10,11 +10,14 @@ SCRIPTS := contrib/scripts
 PYTHON ?= $(shell $(SCRIPTS)/find-python)
 
 # runc runs containers, libnftables and iptables carry the network, the CLI drives the daemon, busybox makes
-# the first image, ps answers `docker top`, and tini is what `docker run --init` puts in a container.
-PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps
+# the first image, ps answers `docker top`, tini is what `docker run --init` puts in a container, and git fetches what is
+# built from a repository.
+PACKAGES := runc nftables libnftables1 iptables iproute2 docker-cli busybox-static tini procps git
 TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap conntrack strace chromium
 # What firewalld needs, and the bus that it is spoken to by.
 TEST_PACKAGES += dbus python3-dbus python3-gi python3-nftables
+# What archives of contexts are packed with.
+TEST_PACKAGES += bzip2 xz-utils zstd
 # Installed it would rule over the host.
 FIREWALLS := ufw firewalld python3-firewall
 
