@@ -89,8 +89,13 @@ async def _agent(repository: Repository, path: Path, session: Session | None) ->
     asked = RunMount(kind="ssh", target="")
     by_ssh = not repository.remote.startswith(("https://", "http://", "git://"))
     if by_ssh and session is not None and await agents.has_agent(asked, session):
-        async with agents.listening(path, asked, session, HOST):
-            yield str(path)
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            async with agents.listening(path, asked, session, HOST):
+                # The way to a socket may have 107 bytes at most, and that to a data root has any number.
+                yield f"/proc/{os.getpid()}/fd/{directory}/{path.name}"
+        finally:
+            os.close(directory)
     else:
         yield ""
 
