@@ -20,6 +20,7 @@ from api.routes.buildkit import BuildKitRoutes
 from api.routing import Route
 
 if TYPE_CHECKING:
+    from api.buildkit.history import History
     from api.buildkit.service import BuildKit
     from api.buildkit.worker import Describer, Networks, System
     from api.grpc.server import Admit
@@ -42,6 +43,10 @@ class Doors(Protocol):
     @property
     def exporters(self) -> doors.Exporters:
         """Where results of builds go."""
+
+    @property
+    def history(self) -> doors.Chronicle:
+        """What was built."""
 
 
 class Building(Protocol):
@@ -144,7 +149,7 @@ class Builds:
         engine = self._engine
         try:
             found = await engine.building.doors()
-            classic, buildkit, describer = await asyncio.to_thread(_load)
+            classic, buildkit, history, describer = await asyncio.to_thread(_load)
         except ImportError as error:
             raise errdefs.SystemFailure(
                 f"what builds cannot be loaded: {error}; if wherry was upgraded, restart the daemon"
@@ -155,17 +160,19 @@ class Builds:
                 found.builds,
                 found.exporters,
                 engine.build_cache,
+                await history.open(found.history),
                 describer(engine.system, engine.networks, self._gateways),
             ),
         )
 
 
-def _load() -> "tuple[type[build.BuildRoutes], type[BuildKit], type[Describer]]":
+def _load() -> "tuple[type[build.BuildRoutes], type[BuildKit], type[History], type[Describer]]":
     """Blocks for a tenth of a second, the first time."""
+    from api.buildkit.history import History
     from api.buildkit.service import BuildKit
     from api.buildkit.worker import Describer
     from api.routes.build import BuildRoutes
 
     gc.collect()
     gc.freeze()  # it stays, too
-    return BuildRoutes, BuildKit, Describer
+    return BuildRoutes, BuildKit, History, Describer

@@ -12,6 +12,8 @@ from engine import faults, userns_remap
 from engine.build import leftovers
 from engine.build.building import Building, Supplies
 from engine.build.cache_prune import BuildCache
+from engine.build.history import SCHEMA as BUILD_HISTORY
+from engine.build.history import HistoryStore
 from engine.build.solver.records import SCHEMA as BUILD_CACHE
 from engine.build.solver.records import CacheStore, Record
 from engine.config import Config, Reloaded
@@ -75,6 +77,7 @@ MIGRATIONS = (
     Migration(4, VOLUMES),
     Migration(5, NETWORKS),
     Migration(6, BUILD_CACHE),
+    Migration(7, BUILD_HISTORY),
 )
 
 
@@ -213,6 +216,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
             machinery=machinery,
             containers=store,
             records=cache,
+            history=HistoryStore(database),
             pulls=pulls,
             pushes=pushes,
             registry=registry,

@@ -9,7 +9,7 @@ import errdefs
 from api.buildkit import request as requests
 from api.buildkit.cache import Cache
 from api.buildkit.doors import Builds, Exporters
-from api.buildkit.history import Entry, History
+from api.buildkit.history import History
 from api.buildkit.jobs import Job, Jobs
 from api.buildkit.products import Products
 from api.buildkit.protos import control_pb2
@@ -32,6 +32,7 @@ class Control:
         cache: Cache,
         sessions: Sessions,
         jobs: Jobs,
+        history: History,
         worker: Callable[[], Awaitable[Worker]],
     ) -> None:
         self._builds = builds
@@ -40,7 +41,7 @@ class Control:
         self._sessions = sessions
         self._jobs = jobs
         self._worker = worker
-        self._history = History()
+        self._history = history
         self._results = Products()
 
     def methods(self) -> dict[str, Method]:
@@ -77,7 +78,7 @@ class Control:
             raise errdefs.InvalidArgument("a build needs a reference")
         job = Job(request, self._builds, self._exporters, self._sessions, self._results)
         with self._jobs.begun(request.Ref, job):
-            async with self._recorded(job.entry) as answers:
+            async with self._recorded(job) as answers:
                 self._require_served(request)
                 answers |= await job.run()
         return control_pb2.SolveResponse(ExporterResponse=answers)
@@ -85,9 +86,9 @@ class Control:
     async def status(self, call: Call, request: control_pb2.StatusRequest) -> None:
         """What a build tells, of one that has ended as well."""
         call.begin()
-        known = self._history.progress(request.Ref)
-        progress = known or (await self._jobs.get(request.Ref)).progress
-        async with contextlib.aclosing(progress.follow()) as messages:
+        known = self._history.follow(request.Ref)
+        told = known or (await self._jobs.get(request.Ref)).progress.follow()
+        async with contextlib.aclosing(told) as messages:
             async for message in messages:
                 await call.send(message)
 
@@ -116,13 +117,16 @@ class Control:
     ) -> control_pb2.UpdateBuildHistoryResponse:
         """Pin or forget a build; one that is finalized already stays so."""
         del call
-        if not request.Finalize:
-            self._history.update(request.Ref, pinned=request.Pinned, delete=request.Delete)
+        if request.Delete:
+            await self._history.delete(request.Ref)
+        elif not request.Finalize:
+            await self._history.update(request.Ref, pinned=request.Pinned)
         return control_pb2.UpdateBuildHistoryResponse()
 
     @contextlib.asynccontextmanager
-    async def _recorded(self, entry: Entry) -> AsyncIterator[dict[str, str]]:
+    async def _recorded(self, job: Job) -> AsyncIterator[dict[str, str]]:
         """Keep the history of a build; its progress ends with the block."""
+        entry, progress = job.entry, job.progress
         answers: dict[str, str] = {}
         failure: RpcError | None = None
         self._history.add(entry)
@@ -138,9 +142,10 @@ class Control:
             failure = RpcError(Code.CANCELLED, "context canceled")
             raise
         finally:
-            entry.ended(answers, failure)
-            entry.progress.end()
-            self._history.ended(entry)
+            entry.ended(progress, answers, failure)
+            told = progress.kept()
+            progress.end()
+            await self._history.ended(entry, told)
 
     def _require_served(self, request: control_pb2.SolveRequest) -> None:
         """Pass if it can be built at all, before anything begins."""

@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # the doors are known before builds are loaded
     from engine.build.builds import Planned
     from engine.build.cache_filters import Usage
     from engine.build.cache_prune import Pruned, Wanted
+    from engine.build.history import Kept
     from engine.build.progress import Watch
     from engine.build.request import BuildRequest
     from engine.build.results import CacheSource, Context, Result
@@ -41,6 +42,25 @@ class Exporters(Protocol):
         self, request: "BuildRequest", result: "Result", session: "Session | None", watch: "Watch", /
     ) -> Mapping[str, str]:
         """Write a result where the client wants it; what it is told."""
+
+
+class Chronicle(Protocol):
+    """The history of builds on the disk."""
+
+    async def all(self) -> "Sequence[Kept]":
+        """Every record, the oldest first."""
+
+    async def told(self, ref: str, /) -> bytes:
+        """What a build told."""
+
+    async def put(self, ref: str, record: bytes, told: bytes, /) -> int:
+        """Keep a build; the bytes that it takes."""
+
+    async def update(self, ref: str, record: bytes, /) -> None:
+        """Have another record of a build."""
+
+    async def remove(self, refs: Sequence[str], /, *, durable: bool = ...) -> None:
+        """Forget builds."""
 
 
 class BuildCache(Protocol):

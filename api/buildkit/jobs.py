@@ -56,7 +56,7 @@ class Job:
         self._ended = False
         self._returned = False
         self.progress = Progress()
-        self.entry = Entry(solve, self.progress)
+        self.entry = Entry.of(solve, self.progress)
         self.products: dict[str, Product] = {}
 
     async def run(self) -> dict[str, str]:

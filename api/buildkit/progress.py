@@ -83,6 +83,16 @@ class Progress:
             self._drop(_KEPT_LATER if self._ended else _KEPT)
             self._wake()
 
+    def kept(self) -> list[StatusResponse]:
+        """What was told, as far as it is kept; of what is not, the steps."""
+        steps = [_vertex(step) for step in self.steps.values()] if self._before else []
+        found = [StatusResponse(vertexes=steps)]
+        for part, _ in self._told:
+            if found[-1].ByteSize() > _AT_ONCE:
+                found.append(StatusResponse())
+            found[-1].MergeFrom(part)
+        return found
+
     def _drop(self, limit: int) -> bool:
         """Forget the oldest, but for what somebody reads yet; whether no more than that many bytes are left."""
         while self._size > limit and self._before not in self._followers.values():

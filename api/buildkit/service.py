@@ -12,6 +12,7 @@ from api.buildkit.cache import Cache
 from api.buildkit.control import Control
 from api.buildkit.doors import BuildCache, Builds, Exporters
 from api.buildkit.gateway import Gateway
+from api.buildkit.history import History
 from api.buildkit.jobs import Jobs
 from api.buildkit.protos.common_pb2 import BytesMessage
 from api.buildkit.session import ClientSession
@@ -32,11 +33,16 @@ class BuildKit:
     """Serves builds on connections that HTTP gives away."""
 
     def __init__(
-        self, builds: Builds, exporters: Exporters, cache: BuildCache, worker: Callable[[], Awaitable[Worker]]
+        self,
+        builds: Builds,
+        exporters: Exporters,
+        cache: BuildCache,
+        history: History,
+        worker: Callable[[], Awaitable[Worker]],
     ) -> None:
         self._sessions = Sessions()
         jobs = Jobs()
-        control = Control(builds, exporters, Cache(cache), self._sessions, jobs, worker)
+        control = Control(builds, exporters, Cache(cache), self._sessions, jobs, history, worker)
         self._server = Server(
             {
                 **control.methods(),

@@ -14,6 +14,7 @@ from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
 from engine.build.run.caches import CacheMounts
+from engine.build.history import HistoryStore
 from engine.build.run.runner import Runner
 from engine.build.solver.step import Tools
 from engine.build.workspace import Workspaces
@@ -28,6 +29,7 @@ class Doors:
     exporters: Exporters
     classic: Classic
 
+    history: HistoryStore
 
 def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStack) -> Doors:
     """Be ready for builds, which tell `grown` of what they leave; closing `stack` ends them."""
@@ -58,3 +60,4 @@ def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStac
         exporters=exporters,
         classic=Classic(builds, exporters, contexts, machinery.images, partial(require_limits, machinery)),
     )
+        history=supplies.history,

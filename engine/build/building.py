@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.build import leftovers
 from engine.build.cache_prune import BuildCache
+from engine.build.history import HistoryStore
 from engine.build.keeping import Keeping
 from engine.build.solver.records import CacheStore
 from engine.config.builder import BuilderConfig
@@ -28,6 +29,7 @@ class Supplies:
     machinery: Machinery
     containers: ContainerStore
     records: CacheStore
+    history: HistoryStore
     pulls: Pulls
     pushes: Pushes
     registry: Registry

@@ -111,7 +111,7 @@ async def test_idle_clients_of_http2_go_as_well(clients: Clients, monkeypatch: p
     """But not those with a call under way."""
     monkeypatch.setattr(connection, "FRESH", 0.0)
     nothing: Any = None
-    clients.server.http2 = BuildKit(nothing, nothing, nothing, nothing).serve
+    clients.server.http2 = BuildKit(nothing, nothing, nothing, nothing, nothing).serve
     idle = await clients.connect(SPOKEN)
     await idle.readexactly(9)
     busy = await clients.connect(SPOKEN + CALL)

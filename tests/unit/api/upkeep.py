@@ -9,6 +9,7 @@ from typing import Any, Self
 from engine.build.cache_filters import Usage
 from engine.build.cache_prune import Pruned, Wanted
 from engine.build.classic import ClassicBuild
+from engine.build.history import Kept
 from engine.containers import prune as containers
 from engine.containers.config import HostConfig
 from engine.containers.stats import Sample, Watch
@@ -104,6 +105,13 @@ class MemoryClassic:
         self.cancelled.append(build_id)
 
 
+class NoHistory:
+    """Nothing was built before."""
+
+    async def all(self) -> list[Kept]:
+        return []
+
+
 @dataclass
 class MemoryBuilding:
     """Is loaded `loaded` times; by the classic API alone something is built in memory."""
@@ -111,6 +119,7 @@ class MemoryBuilding:
     classic: MemoryClassic = field(default_factory=MemoryClassic)
     builds: Any = None
     exporters: Any = None
+    history: NoHistory = field(default_factory=NoHistory)
     failure: Exception | None = None
     loaded: int = 0
 
