@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from aiohttp import web
 
 from api.call import Call
-from api.connection import Taken, while_connected
+from api.connection import Taken
+from api.lasting import while_connected
 
 TAR = "application/x-tar"
 

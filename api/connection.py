@@ -1,20 +1,19 @@
 """Client connections: aiohttp's, made to notice slow heads and lost clients, and to give a connection away.
 
 aiohttp closes a connection whose client half-closes, and hears of a lost client only when it writes; what is
-here adds the three things that Docker's streams need: `while_connected`, `Connection.take` and `Hangups`.
+here adds what Docker's streams need: to be ended then (`Connection.watch`), and `Connection.take`.
 """
 
 import asyncio
-import contextlib
 import logging
-import select
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from aiohttp import StreamReader, web
 
 from api import errors
 from api.boundary import Boundary
+from api.hangups import Hangups
 from api.preface import Preface
 from api.trimming import Trimming
 from api.upgrade import Splitter
@@ -44,20 +43,6 @@ class Idle(Protocol):
 
     def force_close(self) -> None:
         """End it."""
-
-
-class Stream:
-    """A request that lasts: its task is cancelled when the client goes or the server ends."""
-
-    def __init__(self, task: "asyncio.Task[Any]") -> None:
-        self._task = task
-        self.ended = False
-
-    def end(self) -> None:
-        """End it, once."""
-        if not self.ended:
-            self.ended = True
-            self._task.cancel()
 
 
 class Connection(web.RequestHandler):
@@ -91,7 +76,7 @@ class Connection(web.RequestHandler):
         self._splitter = Splitter()
         self._preface = Preface()
         self._head_timer: asyncio.TimerHandle | None = None
-        self._stream: Stream | None = None
+        self._stream: Ending | None = None
 
     @property
     def server(self) -> "HttpServer":
@@ -172,14 +157,14 @@ class Connection(web.RequestHandler):
         elif self.transport is not None:
             self._server.idle[self] = self._loop.time()
 
-    def watch(self, stream: Stream) -> None:
+    def watch(self, stream: Ending) -> None:
         """End the stream when the client goes; at once if it has gone already."""
         self._stream = stream
         self._server.streams.add(stream)
         if self.transport is None or self._half_closed or self._server.closed:
             stream.end()
 
-    def unwatch(self, stream: Stream) -> None:
+    def unwatch(self, stream: Ending) -> None:
         """The stream has ended by itself."""
         self._stream = None
         self._server.streams.discard(stream)
@@ -327,68 +312,3 @@ class HttpServer(web.Server):
         await self.shutdown(timeout)
         self.hangups.close()
         self.trimming.close()
-
-
-@contextlib.contextmanager
-def while_connected(request: web.BaseRequest) -> Iterator[None]:
-    """Run the body while the client listens; it is left silently when the client goes or the server ends."""
-    connection = request.protocol
-    task = asyncio.current_task()
-    assert isinstance(connection, Connection)
-    assert task is not None
-    stream = Stream(task)
-    connection.watch(stream)
-    try:
-        yield
-    except ConnectionError:
-        pass
-    except asyncio.CancelledError:
-        if not stream.ended or task.uncancel() > 0:
-            raise
-    finally:
-        connection.unwatch(stream)
-
-
-class Hangups:
-    """Tells when the other end of a socket is closed altogether, whoever reads it and whether or not.
-
-    A transport notices neither while its reading is paused, nor after the client's half-close. epoll reports
-    EPOLLHUP regardless, and an epoll descriptor can itself be watched by the loop.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._epoll = select.epoll()
-        self._callbacks: dict[int, Callable[[], None]] = {}
-        loop.add_reader(self._epoll.fileno(), self._ready)
-
-    def add(self, fd: int, callback: Callable[[], None]) -> None:
-        """Call back once when the socket `fd` is hung up."""
-        self._callbacks[fd] = callback
-        try:
-            self._epoll.register(fd, 0)
-        except FileExistsError:
-            self._epoll.modify(fd, 0)
-
-    def discard(self, fd: int, callback: Callable[[], None]) -> None:
-        """Forget a socket, unless its number belongs to another one by now."""
-        if self._callbacks.get(fd) is callback:
-            self._forget(fd)
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._callbacks.clear()
-        self._loop.remove_reader(self._epoll.fileno())
-        self._epoll.close()
-
-    def _ready(self) -> None:
-        for fd, _ in self._epoll.poll(0):
-            callback = self._callbacks.get(fd)
-            self._forget(fd)
-            if callback is not None:
-                callback()
-
-    def _forget(self, fd: int) -> None:
-        self._callbacks.pop(fd, None)
-        with contextlib.suppress(OSError):
-            self._epoll.unregister(fd)

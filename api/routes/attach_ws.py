@@ -9,8 +9,8 @@ from aiohttp import WSMsgType, web
 import errdefs
 from api import multiplex
 from api.call import Call
-from api.connection import while_connected
 from api.hijack import Attachment
+from api.lasting import while_connected
 from api.routing import Route
 from engine.containers.attach import AttachRequest, Detached, parse_detach_keys
 from engine.containers.container import Container

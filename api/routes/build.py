@@ -11,8 +11,8 @@ from aiohttp import web
 import errdefs
 from api import gojson
 from api.call import Call
-from api.connection import while_connected
 from api.jsonstream import CONTENT_TYPE, JSONStream
+from api.lasting import while_connected
 from api.routing import Route
 from engine.build.classic import ClassicBuild, StepError
 from engine.build.request import BuildRequest

@@ -7,7 +7,8 @@ from aiohttp import web
 import errdefs
 from api import errors
 from api.call import Call
-from api.connection import Taken, while_connected
+from api.connection import Taken
+from api.lasting import while_connected
 from api.routing import Route
 from api.schema import stats as schema
 from engine.containers.container import Container

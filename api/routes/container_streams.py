@@ -9,7 +9,8 @@ from aiohttp import web
 import errdefs
 from api import errors, hijack
 from api.call import Call
-from api.connection import Connection, Taken, while_connected
+from api.connection import Connection, Taken
+from api.lasting import while_connected
 from api.routing import Route
 from api.schema import events
 from engine.containers.attach import AttachRequest, parse_detach_keys

@@ -8,7 +8,7 @@ from aiohttp import web
 
 import errdefs
 from api.call import Call
-from api.connection import while_connected
+from api.lasting import while_connected
 from api.routing import Route
 from api.schema import events as schema
 from engine import filters

@@ -8,8 +8,8 @@ from typing import Protocol
 from aiohttp import web
 
 from api.call import Call
-from api.connection import while_connected
 from api.jsonstream import JSONStream
+from api.lasting import while_connected
 from engine.images.import_archive import default_platform
 from engine.progress import Message, Progress
 from engine.registry.download import Download, Source

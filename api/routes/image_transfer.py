@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from api.call import Call
-from api.connection import while_connected
 from api.jsonstream import JSONStream
+from api.lasting import while_connected
 from api.routes.image_import import ImageImport
 from api.routing import Route
 from api.schema import platforms
