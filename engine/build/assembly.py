@@ -13,8 +13,8 @@ from engine.build.classic_limits import require_limits
 from engine.build.contexts.contexts import Contexts
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
-from engine.build.run.caches import CacheMounts
 from engine.build.history import HistoryStore
+from engine.build.run.caches import CacheMounts
 from engine.build.run.runner import Runner
 from engine.build.solver.step import Tools
 from engine.build.workspace import Workspaces
@@ -28,8 +28,8 @@ class Doors:
     builds: Builds
     exporters: Exporters
     classic: Classic
-
     history: HistoryStore
+
 
 def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStack) -> Doors:
     """Be ready for builds, which tell `grown` of what they leave; closing `stack` ends them."""
@@ -59,5 +59,5 @@ def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStac
         builds=builds,
         exporters=exporters,
         classic=Classic(builds, exporters, contexts, machinery.images, partial(require_limits, machinery)),
-    )
         history=supplies.history,
+    )
