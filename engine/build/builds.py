@@ -99,16 +99,22 @@ class Builds:
 
     @asynccontextmanager
     async def plan(
-        self, request: BuildRequest, session: Session | None, context: Context, watch: Watch
+        self,
+        request: BuildRequest,
+        session: Session | None,
+        context: Context,
+        watch: Watch,
+        lending: Lending | None = None,
     ) -> AsyncIterator[Planned]:
         """Plan a build. All that it needs, and makes, is held until the block is left.
 
+        `lending` holds the context, if that is to stay until the steps that other builds share are done with it.
         DockerfileError for what cannot be built as it is written, BuildError for what a step before that failed with,
         InvalidArgument and NotFound for what is asked for.
         """
         async with AsyncExitStack() as stack:
             stack.callback(self._note)
-            lending = Lending()
+            lending = lending or Lending()
             await stack.enter_async_context(lending.needed())
             holds = await stack.enter_async_context(self._tools.workspaces.holds())
             images = BaseImages(self._shelf, request, session, holds, watch)
@@ -204,12 +210,16 @@ class Builds:
 
     async def _flush(self) -> None:
         try:
-            if await self._tools.store.flush(self._tools.workspaces.settle):
+            if await self._tools.store.flush(self._settle):
                 self._grown()
         except errdefs.WherryError as error:
             _log.warning(
                 "the build cache could not be written down, and is lost at the next start: %s", error
             )
+
+    async def _settle(self) -> None:
+        await self._tools.workspaces.settle()
+        await self._contexts.local.settle()
 
 
 async def _parsed(source: SourceFile) -> Dockerfile:

@@ -13,6 +13,7 @@ from engine.build.contexts.contexts import Contexts
 from engine.build.export import attributes
 from engine.build.export.exporters import Exporters
 from engine.build.given import GivenCredentials
+from engine.build.lending import Lending
 from engine.build.plan.plan import Step
 from engine.build.request import BuildRequest
 from engine.build.results import BuildError, Result
@@ -106,13 +107,15 @@ class Classic:
         )
         session = GivenCredentials(asked.credentials)
         async with AsyncExitStack() as stack:
-            context = await stack.enter_async_context(
+            lending = Lending()
+            await stack.enter_async_context(lending.needed())
+            context = await lending.held.enter_async_context(
                 classic_context(self._contexts, asked.request, archive, session)
             )
             request, sources = self._with_caches(asked)
             try:
                 planned = await stack.enter_async_context(
-                    self._builds.plan(request, session, context, telling.watch)
+                    self._builds.plan(request, session, context, telling.watch, lending)
                 )
             except BuildError as failure:
                 if failure.source is not None and failure.positions:

@@ -172,8 +172,11 @@ class Step:
 
         @asynccontextmanager
         async def make(tell: Tell) -> AsyncIterator[Record]:
-            async with self._tools.workspaces.holds() as holds, AsyncExitStack() as stack:
-                await stack.enter_async_context(self._work.lending.needed())
+            async with (
+                self._work.lending.needed(),
+                self._tools.workspaces.holds() as holds,
+                AsyncExitStack() as stack,
+            ):
                 layer = await self._do(operation, root, tell, holds, stack)
                 record = self._record(key, root, layer, time.time_ns())
                 self._tools.store.add(record)
