@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.build.run.bench import Bench, until
+from tests.integration.build.run.steps import Steps, until
 from tests.roots import make_root
 
 
 @pytest.fixture(autouse=True)
 def no_leftovers() -> None:
-    """No daemon of the run is asked: the bench looks for itself."""
+    """No daemon of the run is asked: the engine is looked at here."""
 
 
 @pytest.fixture
-def bench_root() -> Iterator[Path]:
+def steps_root() -> Iterator[Path]:
     """Where the engine is."""
     root = make_root()
     yield root
@@ -24,12 +24,12 @@ def bench_root() -> Iterator[Path]:
 
 
 @pytest.fixture
-async def bench(bench_root: Path, busybox_tar: Path) -> AsyncIterator[Bench]:
+async def steps(steps_root: Path, busybox_tar: Path) -> AsyncIterator[Steps]:
     """Steps can be run."""
-    bench = Bench(bench_root)
+    steps = Steps(steps_root)
     try:
-        await bench.open(busybox_tar)
-        yield bench
-        await until(lambda: not bench.left())
+        await steps.open(busybox_tar)
+        yield steps
+        await until(lambda: not steps.left())
     finally:
-        await bench.close()
+        await steps.close()

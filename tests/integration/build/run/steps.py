@@ -47,7 +47,7 @@ class Client:
             await write(name.encode() + b":" + data.upper())
 
 
-class Bench:
+class Steps:
     """An engine with the layers of busybox as `base`. `said` is all output of steps, (stream, bytes) as it came."""
 
     def __init__(self, root: Path, flags: Sequence[str] = ()) -> None:
@@ -74,7 +74,7 @@ class Bench:
         self._opened.push_async_callback(database.close)
         self.cache = CacheStore(database)
         await self.cache.load()
-        directory = config.data_root / "build" / "bench"
+        directory = config.data_root / "build" / "steps"
         await leftovers.sweep_caches(self.cache, directory)
         self.caches = CacheMounts(self.cache, directory)
         self._opened.push_async_callback(self.caches.close)
