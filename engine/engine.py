@@ -342,6 +342,7 @@ async def _open_network(config: Config, instance: str, plugins: Plugins, stack: 
             ip_forward_no_drop=config.ip_forward_no_drop,
             allow_direct_routing=config.allow_direct_routing,
             obey_firewall=config.published_ports == "host-firewall",
+            held=config.data_root / "held",
         ),
         plugins,
     )

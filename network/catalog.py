@@ -14,13 +14,13 @@ from network.drivers.macvlan import Macvlan
 from network.drivers.paper import PaperDriver, PaperKind
 from network.drivers.parents import Parents
 from network.drivers.sublink_kind import SublinkKind
+from network.held import Held
 from network.kinds import Kinds
 from network.opening import NetworkConfig
 from network.rules import Rules
 from network.steps import Steps
 from network.subnets import Subnets
 from network.worker import Worker
-from plugins.registry import Plugins
 
 _log = logging.getLogger(__name__)
 
@@ -28,9 +28,7 @@ _log = logging.getLogger(__name__)
 class Catalog:
     """`drivers` are the networks that are there, by id, in the order in which they were made."""
 
-    def __init__(
-        self, config: NetworkConfig, worker: Worker, rules: Rules, plugins: Plugins, steps: Steps
-    ) -> None:
+    def __init__(self, config: NetworkConfig, worker: Worker, rules: Rules, held: Held, steps: Steps) -> None:
         self._config = config
         self._steps = steps
         self._drivers: dict[str, Driver] = {}
@@ -47,7 +45,7 @@ class Catalog:
             "macvlan": SublinkKind(Macvlan(), worker, parents, self._subnets.complete),
             "ipvlan": SublinkKind(Ipvlan(), worker, parents, self._subnets.complete),
         }
-        self._kinds = Kinds(ours, worker, plugins, self._subnets)
+        self._kinds = Kinds(ours, worker, held, self._subnets)
 
     @property
     def drivers(self) -> Mapping[str, Driver]:

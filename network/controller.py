@@ -23,6 +23,7 @@ from network.drivers import bridge_device
 from network.drivers.driver import NetworkInfo
 from network.endpoint import Endpoint, EndpointRequest
 from network.exposure import Exposure
+from network.held import Held
 from network.joining import Joining
 from network.nftables.entry import Link
 from network.nftables.transaction import Transactions
@@ -61,7 +62,8 @@ class Controller:
         ports = Ports(ephemeral_range(sysctl.read("ipv4/ip_local_port_range")))
         publisher = Publisher(worker, rules, ports, obey_firewall=config.obey_firewall)
         self._exposure = Exposure(worker, publisher)
-        self._catalog = Catalog(config, worker, rules, plugins, self._steps)
+        self._held = Held(config.held, plugins)
+        self._catalog = Catalog(config, worker, rules, self._held, self._steps)
         self._attachments = Attachments(config.exec_root / "netns")
         self._resolver = Resolver()
         self._joining = Joining(worker, rules, self._catalog.drivers, self._resolver, self._exposure)
@@ -88,6 +90,7 @@ class Controller:
             await rules.open()
             undo.push_async_callback(rules.close)
             controller = cls(config, worker, lock, rules, plugins or Plugins(Places()))
+            await controller._held.open()
             await controller._catalog.predefine()
             undo.pop_all()
             return controller
@@ -240,6 +243,9 @@ class Controller:
         """
         on_host = any(each.network == "host" for each in endpoints)
         sandbox_id = endpoints[0].sandbox_id if endpoints else sandbox_id
+        for each in endpoints:
+            self._held.keep(each.id)
+            self._held.keep(each.network_id)
         attachment = await self._worker.run(
             lambda: self._attachments.adopt(container_id, pid, sandbox_id, host=on_host)
         )
@@ -254,7 +260,8 @@ class Controller:
 
     async def reconcile(self, known: set[str]) -> None:
         """All networks are restored and all running containers adopted: what belongs to others of this instance is
-        removed from the kernel. Ports of adopted containers are held, and proxies serve them, a moment later.
+        removed from the kernel. A moment later ports of adopted containers are held, proxies serve them, and what
+        plugins hold for nobody is taken back.
         """
         for container_id in self._attachments:
             if container_id not in known:
@@ -264,6 +271,7 @@ class Controller:
         await self._catalog.remove_strays()
         await self._worker.run(self._attachments.remove_stale_links)
         self._steps.spawn(self._exposure.hold_adopted())
+        self._steps.spawn(self._held.take_back())
 
     def _start_sweep(self) -> None:
         self._sweep = None

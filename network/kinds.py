@@ -8,21 +8,21 @@ from typing import Final
 from network.drivers.driver import Kind, NetworkInfo
 from network.drivers.leased import LeasedKind
 from network.drivers.remote_kind import RemoteKind
+from network.held import Held
 from network.ipam.remote import RemoteIpam
 from network.subnets import DEFAULT_IPAM, Subnets
 from network.worker import Worker
-from plugins.registry import Plugins
 
 _OURS: Final = (*DEFAULT_IPAM, "null")
 
 
 class Kinds:
-    """Finds the kind of a network. `plugins` are the daemon's, who closes them before the networks."""
+    """Finds the kind of a network. The plugins are the daemon's, who closes them before the networks."""
 
-    def __init__(self, ours: Mapping[str, Kind], worker: Worker, plugins: Plugins, subnets: Subnets) -> None:
+    def __init__(self, ours: Mapping[str, Kind], worker: Worker, held: Held, subnets: Subnets) -> None:
         self._ours = ours
-        self._plugins = plugins
-        self._remote = RemoteKind(plugins, worker, subnets.complete)
+        self._held = held
+        self._remote = RemoteKind(held, worker, subnets.complete)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._ours.values())
@@ -32,4 +32,4 @@ class Kinds:
         kind = self._ours.get(info.driver, self._remote)
         if info.ipam_driver in _OURS:
             return kind
-        return LeasedKind(kind, RemoteIpam(self._plugins, info.ipam_driver))
+        return LeasedKind(kind, RemoteIpam(self._held, info.ipam_driver))

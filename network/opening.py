@@ -31,6 +31,7 @@ class NetworkConfig:
     `ip_forward_no_drop`: without having it drop what is not ours. `allow_direct_routing`: others reach published ports
     by containers' own addresses.
     `obey_firewall`: published ports are reached as what listens on the host, by way of its INPUT rules.
+    `held`: where is noted what plugins hold, None where nothing is asked of them.
     """
 
     instance: str
@@ -42,6 +43,7 @@ class NetworkConfig:
     ip_forward_no_drop: bool = False
     allow_direct_routing: bool = False
     obey_firewall: bool = False
+    held: Path | None = None
     mark: int = 0x02000000
 
 

@@ -41,7 +41,11 @@ class PluginFailure(errdefs.SystemFailure):
 
 
 class PluginAway(PluginFailure):
-    """Nothing answers at the plugin's address, or not in time."""
+    """Nothing answers at the plugin's address, or not in time. `asked`: it may have heard the question."""
+
+    def __init__(self, message: str, *, asked: bool = True) -> None:
+        super().__init__(message)
+        self.asked = asked
 
 
 class Client:
@@ -74,7 +78,7 @@ class Client:
             return await self._once(method, arguments)
         except OSError as error:
             self._away_until = loop.time() + AWAY
-            raise PluginAway(self._why(method, error)) from error
+            raise PluginAway(self._why(method, error), asked=False) from error
 
     async def close(self) -> None:
         """End what is under way, and all that comes; idempotent."""
@@ -106,7 +110,7 @@ class Client:
     async def _opened(self) -> aiohttp.ClientSession:
         """A connection a call: a plugin that was restarted has closed those of before, and a call is not sent twice."""
         if self._closed:
-            raise PluginAway("the daemon is shutting down")
+            raise PluginAway("the daemon is shutting down", asked=False)
         if self._session is None:
             socket = self._address.socket
             context = await asyncio.to_thread(_context, self._address.tls) if self._secure else True

@@ -39,6 +39,7 @@ class LeasedKind:
 
     async def restore(self, made: NetworkInfo, /) -> Driver:
         """The plugin is not asked."""
+        self._ipam.keep_pools(made.pools)
         return LeasedDriver(await self._kind.restore(made), self._ipam, restored=True)
 
     async def sweep(self) -> None:
@@ -89,6 +90,8 @@ class LeasedDriver:
     async def adopt(self, sandbox: Sandbox, endpoint: Endpoint, /) -> None:
         """The plugin is not asked: it knows the addresses."""
         self._held[endpoint.id] = list(self._of(endpoint))
+        for pool, address in self._held[endpoint.id]:
+            self._ipam.keep(pool, address)
         await self._driver.adopt(sandbox, endpoint)
 
     async def disconnect(self, sandbox: Sandbox, endpoint: Endpoint, /, *, hot: bool) -> None:

@@ -17,12 +17,13 @@ from network.drivers import remote_messages as messages
 from network.drivers.driver import NetworkInfo
 from network.drivers.remote_messages import Given, Joined
 from network.endpoint import Endpoint, EndpointRequest
+from network.held import DELETE_ENDPOINT, DELETE_NETWORK, Call, Held, was_heard
 from network.interface import Finish
 from network.ipam.leases import Leases
 from network.sandbox import Sandbox
 from network.worker import Worker
-from plugins.client import PluginFailure
-from plugins.registry import NETWORK, Plugins
+from plugins.client import PluginAway, PluginFailure
+from plugins.registry import NETWORK
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,8 @@ _NO_PORTS: Final = messages.sandbox(EndpointRequest(network="", container_id="",
 class RemoteDriver:
     """One network. Its methods for different sandboxes may overlap: the plugin is not called one after the other."""
 
-    def __init__(self, plugins: Plugins, worker: Worker, info: NetworkInfo) -> None:
-        self._plugins = plugins
+    def __init__(self, held: Held, worker: Worker, info: NetworkInfo) -> None:
+        self._held = held
         self._worker = worker
         self._leases = None if info.ipam_driver == "null" else Leases(info)
         self._ports: dict[str, messages.Message] = {}  # endpoint id -> what Join was told of its ports
@@ -43,8 +44,17 @@ class RemoteDriver:
 
     async def call(self, method: str, arguments: messages.Message) -> messages.Message:
         """The plugin's answer. Raises PluginFailure and what Plugins.get does."""
-        plugin = await self._plugins.get(self.info.driver, NETWORK)
+        plugin = await self._held.plugins.get(self.info.driver, NETWORK)
         return messages.check(method, await plugin.client.call(f"{NETWORK}.{method}", arguments))
+
+    async def create(self) -> None:
+        """CreateNetwork. Raises PluginFailure, and SystemFailure when it cannot be noted."""
+        await self._held.note(self.info.id, Call(self.info.driver, DELETE_NETWORK, self._own()))
+        try:
+            await self.call("CreateNetwork", messages.network(self.info))
+        except errdefs.WherryError as error:
+            await self._not_made(self.info.id, error)
+            raise
 
     async def connect(
         self, sandbox: Sandbox, request: EndpointRequest, interface: str, finish: Finish, /
@@ -57,7 +67,7 @@ class RemoteDriver:
             try:
                 return await self._join(sandbox, endpoint, request, finish)
             except BaseException:
-                await self._tell("DeleteEndpoint", endpoint)
+                await self._delete(endpoint)
                 raise
         except BaseException:
             self._free(endpoint)
@@ -77,7 +87,7 @@ class RemoteDriver:
             return
         await self._tell("Leave", endpoint)
         await self._worker.run(lambda: moved.give_back(sandbox.fd, endpoint))
-        await self._tell("DeleteEndpoint", endpoint)
+        await self._delete(endpoint)
         self._free(endpoint)
 
     async def lead_out(self, endpoint: Endpoint) -> None:
@@ -107,13 +117,16 @@ class RemoteDriver:
     async def remove(self) -> None:
         """DeleteNetwork. That the plugin fails is logged, as in Docker; one that is not to be found is a failure."""
         try:
-            await self._plugins.get(self.info.driver, NETWORK)
+            await self._held.plugins.get(self.info.driver, NETWORK)
         except errdefs.WherryError as error:
             raise errdefs.SystemFailure(f"failed deleting Network: {error.message}") from error
         try:
-            await self.call("DeleteNetwork", {"NetworkID": self.info.id})
+            await self.call("DeleteNetwork", self._own())
         except errdefs.WherryError as error:
             _log.warning("network %s: its plugin did not delete it: %s", self.info.name, error.message)
+            if not was_heard(error):
+                return
+        await self._held.forget(self.info.id)
 
     async def _create(self, endpoint: Endpoint, request: EndpointRequest) -> Endpoint:
         interface = {
@@ -123,14 +136,18 @@ class RemoteDriver:
         }
         options = messages.endpoint(request, internal=self.info.internal)
         arguments = {**self._names(endpoint), "Interface": interface, "Options": options}
+        driver, names = self.info.driver, self._names(endpoint)
+        taken_back = (Call(driver, f"{NETWORK}.Leave", names), Call(driver, DELETE_ENDPOINT, names))
+        await self._held.note(endpoint.id, *taken_back)
         try:
             answer = await self.call("CreateEndpoint", arguments)
         except errdefs.WherryError as error:
+            await self._not_made(endpoint.id, error)
             raise self._failed(endpoint, error.message) from error
         try:
             return _completed(endpoint, messages.given(answer))
         except PluginFailure as error:
-            await self._tell("DeleteEndpoint", endpoint)
+            await self._delete(endpoint)
             raise self._failed(endpoint, f"{error.message}; rolled back") from error
 
     async def _join(
@@ -178,6 +195,23 @@ class RemoteDriver:
             await self.call(method, self._names(endpoint))
         except errdefs.WherryError as error:
             _log.warning("network %s, endpoint %s: %s", self.info.name, endpoint.name, error.message)
+
+    async def _delete(self, endpoint: Endpoint) -> None:
+        try:
+            await self.call("DeleteEndpoint", self._names(endpoint))
+        except errdefs.WherryError as error:
+            _log.warning("network %s, endpoint %s: %s", self.info.name, endpoint.name, error.message)
+            if not was_heard(error):
+                return
+        await self._held.forget(endpoint.id)
+
+    async def _not_made(self, key: str, error: errdefs.WherryError) -> None:
+        """What a plugin that did not answer may have made all the same is taken back at the next boot."""
+        if not (isinstance(error, PluginAway) and error.asked):
+            await self._held.forget(key)
+
+    def _own(self) -> dict[str, Any]:
+        return {"NetworkID": self.info.id}
 
     def _names(self, endpoint: Endpoint) -> dict[str, Any]:
         return {"NetworkID": self.info.id, "EndpointID": endpoint.id}

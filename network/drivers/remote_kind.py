@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import errdefs
-from network.drivers import remote_messages as messages
 from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.remote import RemoteDriver
+from network.held import Held
 from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
-from plugins.registry import NETWORK, Plugins
+from plugins.registry import NETWORK
 
 Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 
@@ -19,8 +19,8 @@ Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
 class RemoteKind:
     """The networks of plugins. `complete` gives one the subnets that it did not ask for."""
 
-    def __init__(self, plugins: Plugins, worker: Worker, complete: Complete) -> None:
-        self._plugins = plugins
+    def __init__(self, held: Held, worker: Worker, complete: Complete) -> None:
+        self._held = held
         self._worker = worker
         self._complete = complete
 
@@ -28,20 +28,21 @@ class RemoteKind:
         """Raises what `prepare` does, and PluginFailure."""
         asked = await self.prepare(asked)
         made = replace(asked, pools=await self._pools(asked))
-        driver = RemoteDriver(self._plugins, self._worker, made)
-        await driver.call("CreateNetwork", messages.network(made))
+        driver = RemoteDriver(self._held, self._worker, made)
+        await driver.create()
         return driver
 
     async def prepare(self, asked: NetworkInfo) -> NetworkInfo:
         """With the scope that the plugin has, activated if need be. Raises what Plugins.get does, Forbidden."""
-        plugin = await self._plugins.get(asked.driver, NETWORK)
+        plugin = await self._held.plugins.get(asked.driver, NETWORK)
         if asked.ingress and plugin.scope != "global":
             raise errdefs.Forbidden("Ingress network can only be global scope network")
         return replace(asked, scope=plugin.scope)
 
     async def restore(self, made: NetworkInfo, /) -> RemoteDriver:
         """The plugin is not asked: it knows the network."""
-        return RemoteDriver(self._plugins, self._worker, made)
+        self._held.keep(made.id)
+        return RemoteDriver(self._held, self._worker, made)
 
     async def sweep(self) -> None:
         """Nothing is left to be removed later."""

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
+from network.held import RELEASE_ADDRESS, RELEASE_POOL, Call, Held, key_of, was_heard
 from network.ipam import asked
 from plugins.client import PluginFailure
-from plugins.registry import IPAM, Plugin, Plugins
+from plugins.registry import IPAM, Plugin
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +27,13 @@ Options = Mapping[str, str] | None
 class RemoteIpam:
     """One plugin."""
 
-    def __init__(self, plugins: Plugins, name: str) -> None:
-        self._plugins = plugins
+    def __init__(self, held: Held, name: str) -> None:
+        self._held = held
         self._name = name
 
     async def plugin(self) -> Plugin:
         """It, activated. Raises what Plugins.get does."""
-        return await self._plugins.get(self._name, IPAM)
+        return await self._held.plugins.get(self._name, IPAM)
 
     async def request_pools(self, info: NetworkInfo) -> tuple[Pool, ...]:
         """The subnets of a new network with their gateways; all or none.
@@ -63,7 +64,19 @@ class RemoteIpam:
             for address in (pool.gateway, *pool.aux_addresses.values()):
                 if address:
                     await self.release(pool, address)
-            await self._tell("ReleasePool", {"PoolID": pool.id})
+            if await self._tell("ReleasePool", {"PoolID": pool.id}):
+                await self._held.forget(self._pool_key(pool))
+
+    def keep_pools(self, pools: Sequence[Pool]) -> None:
+        """At boot: a network has these, and their gateways and auxiliary addresses."""
+        for pool in pools:
+            self._held.keep(self._pool_key(pool))
+            for address in (pool.gateway, *pool.aux_addresses.values()):
+                self.keep(pool, address)
+
+    def keep(self, pool: Pool, address: str) -> None:
+        """At boot: an endpoint has this one."""
+        self._held.keep(self._address_key(pool, address))
 
     async def replay(self, info: NetworkInfo, held: Sequence[tuple[Pool, str]]) -> None:
         """Ask again for what is had already, of a plugin that remembers nothing. Failures are logged."""
@@ -79,11 +92,15 @@ class RemoteIpam:
         answer = await self._call("RequestAddress", _address(pool, wanted, options))
         if not answer.get("Address"):
             raise PluginFailure("no address returned")
-        return str(ip_interface(_cidr(answer["Address"])).ip)
+        address = str(ip_interface(_cidr(answer["Address"])).ip)
+        release = Call(self._name, RELEASE_ADDRESS, {"PoolID": pool.id, "Address": address})
+        await self._held.note(self._address_key(pool, address), release)
+        return address
 
     async def release(self, pool: Pool, address: str) -> None:
         """Give an address back. A failure is logged."""
-        await self._tell("ReleaseAddress", {"PoolID": pool.id, "Address": address})
+        if await self._tell("ReleaseAddress", {"PoolID": pool.id, "Address": address}):
+            await self._held.forget(self._address_key(pool, address))
 
     async def _space(self, scope: str) -> str:
         try:
@@ -100,6 +117,8 @@ class RemoteIpam:
         aux, gateway = pool.aux_addresses, pool.gateway
         pool = replace(pool, id=str(answer.get("PoolID") or ""), subnet=subnet, gateway="", aux_addresses={})
         made.append(pool)
+        release = Call(self._name, RELEASE_POOL, {"PoolID": pool.id})
+        await self._held.note(self._pool_key(pool), release)
         told = data.get(_GATEWAY) if isinstance(data, dict) else None
         if told:
             made[-1] = pool = replace(pool, gateway=_told_gateway(told))
@@ -130,11 +149,20 @@ class RemoteIpam:
             raise PluginFailure(f"remote: {answer['Error']}")
         return answer
 
-    async def _tell(self, method: str, arguments: Mapping[str, Any]) -> None:
+    async def _tell(self, method: str, arguments: Mapping[str, Any]) -> bool:
+        """Whether it was heard: what one that is away holds is taken back at the next boot."""
         try:
             await self._call(method, arguments)
         except errdefs.WherryError as error:
             _log.warning("ipam plugin %s: %s", self._name, error.message)
+            return was_heard(error)
+        return True
+
+    def _pool_key(self, pool: Pool) -> str:
+        return key_of(self._name, pool.id)
+
+    def _address_key(self, pool: Pool, address: str) -> str:
+        return key_of(self._name, pool.id, address)
 
 
 def _pool(pool: Pool, options: Mapping[str, str] | None) -> dict[str, Any]:

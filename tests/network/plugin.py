@@ -6,6 +6,7 @@ serves SOCKETS/NAME.sock for each name. Each call is a line of FOLDER/calls: {"p
 "body"}, with the PID of who calls.
 FOLDER/faults.json may say {"NetworkDriver.Join": {"status": 500, "body": "text", "seconds": 1}} for what a method
 answers instead, and how long it waits; it is read at each call. FOLDER/answers.json replaces fields of good answers.
+FOLDER/taken.json tells which addresses of which pools are taken.
 """
 
 import json
@@ -153,6 +154,9 @@ class Plugin:
                 return fault.get("status", 200), fault["body"].encode()
         with self.lock:
             answer = self.serve(method, body) | self.settings("answers.json").get(method, {})
+            taken = {pool: sorted(each) for pool, each in self.subsystems["IpamDriver"].taken.items()}
+            (self.folder / "taken.new").write_text(json.dumps(taken))
+            (self.folder / "taken.new").rename(self.folder / "taken.json")
         return 200, json.dumps(answer).encode()
 
     def settings(self, name: str) -> Body:

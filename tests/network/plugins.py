@@ -74,13 +74,21 @@ class Plugin:
         for name in self.names:
             (self.sockets / f"{name}.sock").unlink(missing_ok=True)
 
-    def calls(self) -> list[dict[str, Any]]:
-        """Those since the last look."""
+    def calls(self, *, anew: bool = False) -> list[dict[str, Any]]:
+        """Those since the last look, or all, which is no look."""
         path = self.folder / "calls"
-        lines = path.read_text().splitlines() if path.exists() else []
-        new, self._read = lines[self._read :], len(lines)
+        text = path.read_text() if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        new = lines[0 if anew else self._read :]
+        self._read = self._read if anew else len(lines)
         calls = [json.loads(line) for line in new]
         return [call for call in calls if call["headers"]["User-Agent"] == self._agent]
+
+    def taken(self) -> dict[str, list[str]]:
+        """The addresses that it gave, by pool."""
+        path = self.folder / "taken.json"
+        taken: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+        return taken
 
     def methods(self) -> list[str]:
         """Their names since the last look, shortened."""
