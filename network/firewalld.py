@@ -17,6 +17,8 @@ from network.dbus import Bus, BusError, Method
 _log = logging.getLogger(__name__)
 
 _NAME: Final = "org.fedoraproject.FirewallD1"
+_PATH: Final = "/org/fedoraproject/FirewallD1"
+_ZONES: Final = f"{_NAME}.zone"
 _ZONE: Final = "trusted"
 _SECONDS: Final = 60.0  # a firewalld that loads its rules answers after it
 _ABSENT: Final = ("no message bus", "org.freedesktop.DBus.Error.")  # nobody there, or gone before the answer
@@ -27,6 +29,7 @@ class Firewalld:
 
     def __init__(self) -> None:
         self._bridges: set[str] = set()
+        self._gone: set[str] = set()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "firewalld")
         self._pending = False
@@ -42,11 +45,14 @@ class Firewalld:
         """Have a bridge in the zone from the next `renew` on."""
         with self._lock:
             self._bridges.add(bridge)
+            self._gone.discard(bridge)
 
     def forget(self, bridge: str) -> None:
-        """A bridge goes; firewalld forgets it with its next restart."""
+        """A bridge goes, and out of the zone, unless that is written in firewalld's configuration."""
         with self._lock:
             self._bridges.discard(bridge)
+            self._gone.add(bridge)
+        self.renew()
 
     def renew(self) -> None:
         """Firewalld may have begun anew: tell it again, soon. What it knows already changes nothing there."""
@@ -55,6 +61,10 @@ class Firewalld:
                 return
             self._pending = True
             self._thread.submit(self._tell)
+
+    def settle(self) -> None:
+        """Wait until all that was said before is told, or cannot be."""
+        self._thread.submit(lambda: None).result()
 
     def close(self) -> None:
         """Tell nothing any more. Idempotent."""
@@ -68,28 +78,37 @@ class Firewalld:
     def _tell(self) -> None:
         with self._lock:
             self._pending = False
-            bridges = sorted(self._bridges)
+            bridges, gone = sorted(self._bridges), sorted(self._gone)
+            self._gone.clear()
         try:
-            self._add(bridges)
+            self._change(bridges, gone)
         except BusError as error:
             if not self._closed and not str(error).startswith(_ABSENT):
                 _log.warning("firewalld: containers may not reach the outside: %s", error)
 
-    def _add(self, bridges: list[str]) -> None:
+    def _change(self, bridges: list[str], gone: list[str]) -> None:
         bus = Bus(_SECONDS)
         with self._lock:
             self._bus = bus
             closed = self._closed
         try:
             for bridge in [] if closed else bridges:
-                self._add_one(bus, bridge)
+                self._add(bus, bridge)
+            for bridge in [] if closed else gone:
+                self._remove(bus, bridge)
         finally:
             with self._lock:
                 self._bus = None
             bus.close()
 
-    def _add_one(self, bus: Bus, bridge: str) -> None:
-        path, zones = "/org/fedoraproject/FirewallD1", f"{_NAME}.zone"
-        if not bus.call(Method(_NAME, path, zones, "getZoneOfInterface"), bridge):  # else somebody meant it
-            bus.call(Method(_NAME, path, zones, "addInterface"), _ZONE, bridge)
+    def _add(self, bus: Bus, bridge: str) -> None:
+        if not bus.call(Method(_NAME, _PATH, _ZONES, "getZoneOfInterface"), bridge):  # else somebody meant it
+            bus.call(Method(_NAME, _PATH, _ZONES, "addInterface"), _ZONE, bridge)
             _log.info("firewalld: %s is in the zone %s", bridge, _ZONE)
+
+    def _remove(self, bus: Bus, bridge: str) -> None:
+        if bus.call(Method(_NAME, _PATH, _ZONES, "getZoneOfInterface"), bridge) != _ZONE:
+            return
+        written = Method(_NAME, f"{_PATH}/config", f"{_NAME}.config", "getZoneOfInterface")
+        if not bus.call(written, bridge):
+            bus.call(Method(_NAME, _PATH, _ZONES, "removeInterface"), _ZONE, bridge)

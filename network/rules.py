@@ -85,10 +85,10 @@ class Rules:
         self._firewalld.expect(bridge.name)
 
     def remove_bridge(self, name: str) -> None:
-        """Forget a bridge; idempotent."""
+        """Forget a bridge, also one of an earlier daemon; idempotent."""
         bridge = self._ruleset.bridges.pop(name, None)
+        self._firewalld.forget(name)
         if bridge is not None:
-            self._firewalld.forget(name)
             self._table.unshield(bridge)
             self._remove(bridges.elements(bridge))
 
@@ -170,6 +170,7 @@ class Rules:
 
     def _dismantle(self) -> None:
         self._table.delete()
+        self._firewalld.settle()
         self._forwarding.dismantle()
 
     def _assert(self) -> None:

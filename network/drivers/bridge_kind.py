@@ -187,6 +187,7 @@ class BridgeKind:
         ]
         for device in strays:
             bridge_device.remove(self._worker.rtnl, device)
+            self._rules.remove_bridge(device.name)
         return [device.name for device in strays]
 
 

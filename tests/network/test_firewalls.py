@@ -6,13 +6,15 @@ What worked goes on working, and what may not be reached is reached at no sample
 import asyncio
 import json
 import os
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from network.controller import Controller, NetworkConfig
-from tests.daemon import Wherryd
+from tests.daemon import PATH, Wherryd
 from tests.network import firewalls
 from tests.network.bridged import NAME, join, network, with_options
 from tests.network.conftest import INSTANCE, tcp
@@ -50,7 +52,7 @@ def wherryd(ground: Ground, firewall: Firewall, busybox_tar: Path) -> Iterator[W
             daemon.docker("network", "create", *words)
         yield daemon
     finally:
-        daemon.docker("rm", "-f", *daemon.docker("ps", "-aq").stdout.split())
+        daemon.docker("rm", "-f", *daemon.docker("ps", "-aq").stdout.split(), check=False)
         daemon.docker("network", "prune", "-f")
         daemon.destroy()
 
@@ -164,3 +166,42 @@ async def test_zones_of_bridges(ground: Ground, tmp_path: Path, monkeypatch: pyt
             await controller.close()
     finally:
         firewalld.close()
+
+
+@pytest.mark.parametrize("firewall", ["firewalld"], indirect=True)
+def test_zones_of_bridges_that_go(wherryd: Wherryd, firewall: Firewalld, ground: Ground) -> None:
+    """With their network, or with all that a daemon had, unless it is written that they are there."""
+
+    def members() -> set[str]:
+        return set(firewall.client("--zone=trusted", "--list-interfaces").split())
+
+    firewall.enable()
+    firewall.client("--permanent", "--zone=trusted", "--add-interface=meant1")
+    firewall.reload()
+    option = "com.docker.network.bridge.name"
+    for name in ("gone1", "meant1", "stays1"):
+        wherryd.docker("network", "create", "-o", f"{option}={name}", name)
+    until(lambda: {"gone1", "stays1", wherryd.bridge} <= members())
+    wherryd.docker("network", "rm", "gone1", "meant1")
+    until(lambda: "gone1" not in members())
+    assert {"meant1", "stays1"} <= members()
+    wherryd.terminate()
+    assert {"stays1", wherryd.bridge} <= members()
+    done = subprocess.run(
+        [*wherryd.argv, "--purge-network"],
+        capture_output=True,
+        text=True,
+        env={"PATH": PATH, **firewall.env},
+        cwd="/",
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert members() == {"meant1"}
+    wherryd.start()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
