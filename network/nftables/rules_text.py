@@ -71,7 +71,6 @@ _CHAINS: Final = {
     "ok": "",
 }
 
-CHAINS: Final = tuple(_CHAINS)
 SETS: Final = tuple(_SETS)
 MAPS: Final = tuple(_MAPS)
 

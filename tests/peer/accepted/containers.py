@@ -14,7 +14,6 @@ LIST = "GET /containers/json"
 RESIZE = "POST /*/{name}/resize"
 LOGS = "GET /containers/{name}/logs"
 EXEC = "POST /containers/{name}/exec"
-EXEC_START = "POST /exec/{name}/start"
 EXEC_INSPECT = "GET /exec/{name}/json"
 
 
