@@ -12,7 +12,7 @@ from engine.containers import sources
 from engine.containers.announce import Announcer
 from engine.containers.container import Container
 from engine.containers.export import require_files
-from engine.containers.live import Lives
+from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.sight import mounted, view_of
 from engine.containers.store import ContainerStore
@@ -93,7 +93,9 @@ class Archives:
     ) -> AsyncGenerator[tuple[Container, Copy], None]:
         """A worker that has gone into a container's files and found what it was asked for."""
         container_id = self._store.get(reference).id
+        live = self._lives.of(container_id)
         for _ in range(_TRIES):
+            run = live.task
             async with AsyncExitStack() as held:
                 opening = await held.enter_async_context(AsyncExitStack())
                 try:
@@ -103,7 +105,8 @@ class Archives:
                     await opening.aclose()
                 except errdefs.Unavailable:  # it has ended meanwhile
                     await held.aclose()
-                    await self._ended(container_id)
+                    if live.task is run:  # else it has started again
+                        await _ended(live)
                     continue
                 faults.hit("copy.found")
                 yield container, copy
@@ -144,11 +147,12 @@ class Archives:
         copying = self._workers.copy(view, namespace, {**order, "user": user})
         return container, await held.enter_async_context(copying)
 
-    async def _ended(self, container_id: str) -> None:
-        """Wait for the end of a container that is ending."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await self._lives.of(container_id).ended.wait()
+
+async def _ended(live: Live) -> None:
+    """Wait for the end of a container that is ending."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            await live.ended.wait()
 
 
 async def _found(copy: Copy, path: str, reference: str) -> None:

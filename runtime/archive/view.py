@@ -18,6 +18,7 @@ from runtime.archive.order import Part, View
 from runtime.paths import make_mountpoint, open_in_root
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_UNMOUNTED = errno.EINVAL  # what open_tree(2) says of a mount that has gone since it was found
 Found = list[tuple[Part, int]]
 
 
@@ -29,10 +30,7 @@ def enter(view: View, namespace: int | None) -> None:
             _keep(fds, namespace)
         trees.leave_namespace()
         if view.rootfs:
-            at, mounted = _open(fds, view.at), _open(fds, view.rootfs)
-            if not trees.is_mounted(mounted):
-                raise Unavailable("the container has ended")
-            root = _keep(fds, trees.clone(mounted, recursive=False))
+            at, root = _open(fds, view.at), _root_of_run(fds, view.rootfs)
             trees.attach(root, at)
         else:
             mount.attach(view.mounts, Path(view.at))
@@ -42,6 +40,18 @@ def enter(view: View, namespace: int | None) -> None:
         for part, tree in found:
             _lay(root, part, tree, read_only=part.read_only and namespace is None)
         trees.pivot(root)
+
+
+def _root_of_run(fds: ExitStack, path: str) -> int:
+    """A clone of the root that a run has mounted, which goes at any moment, and its directory then."""
+    try:
+        mounted = _open(fds, path)
+        if trees.is_mounted(mounted):
+            return _keep(fds, trees.clone(mounted, recursive=False))
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, _UNMOUNTED):
+            raise
+    raise Unavailable("the container has ended")
 
 
 def _of_host(fds: ExitStack, parts: Iterable[Part]) -> Found:
@@ -68,8 +78,13 @@ def _of_container(fds: ExitStack, parts: Iterable[Part], namespace: int) -> Foun
                 mounted = _keep(fds, open_in_root(root, part.destination, os.O_PATH))
             except OSError:
                 continue
-            if trees.is_mounted(mounted):
+            if not trees.is_mounted(mounted):
+                continue
+            try:
                 found.append((part, _keep(fds, trees.clone(mounted))))
+            except OSError as error:
+                if error.errno != _UNMOUNTED:
+                    raise
         return found
     finally:
         trees.join(home)
