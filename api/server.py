@@ -47,12 +47,12 @@ class API:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.method == "OPTIONS":
+        if request.method == "OPTIONS" and request.raw_path == "*":
             return self._with_headers(web.Response())
         target = split_target(request.raw_path)
         if not target.clean:
             return self._nameless(web.Response(status=301, headers={"Location": target.location}))
-        found = self._router.find(request.method, target.path)
+        found = (_ANY, {}) if request.method == "OPTIONS" else self._router.find(request.method, target.path)
         if found is None:
             return self._nameless(errors.response(404, errors.PAGE_NOT_FOUND))
         return self._with_headers(await self._run(request, target, *found))
@@ -105,6 +105,16 @@ def _broken(request: web.BaseRequest, response: web.StreamResponse) -> web.Strea
     if request.transport is not None:
         request.transport.abort()
     return response
+
+
+async def _options(call: Call) -> web.StreamResponse:
+    """There is nothing to tell of any path, as in Docker."""
+    del call
+    return web.Response()
+
+
+_ANY = Route("OPTIONS", "/{anyroute}", _options)
+"""As in Docker: whatever the path, its version is checked and plugins are asked."""
 
 
 def refused(method: str, path: str, summary: str) -> Route:

@@ -140,6 +140,14 @@ REQUESTS: list[tuple[str, str, bytes | None, dict[str, str]]] = [
     ("POST", "/containers/nobody/start", None, {}),
     ("POST", "/images/load", b"no archive", {"Content_Type": "application/x-tar"}),
     ("GET", "/images/nobody%2Fhas-it/json", None, {}),
+    ("OPTIONS", "/containers/json", None, {}),
+    ("OPTIONS", "/no/such/page?x=y", None, {}),
+    ("OPTIONS", "/", b'{"a": "b"}', {}),
+    ("GET", "/no/such/page", None, {}),
+    ("POST", "/no/such/page", b'{"a": "b"}', {}),
+    ("DELETE", "/containers/json", None, {}),
+    ("HEAD", "/containers/json", None, {}),
+    ("GET", "/containers//json", None, {}),
 ]
 
 
