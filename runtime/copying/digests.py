@@ -1,11 +1,13 @@
 """What files are, as one number: equal for the same names, kinds, modes, owners, xattrs, contents and links.
 
-Times are no part of it, nor is the directory itself whose content is copied.
+Times are no part of it, nor is the directory itself whose content is copied. A large file is digested in pieces, and
+these side by side.
 """
 
 import hashlib
 import os
 import stat
+from threading import Thread
 
 from runtime.copying import files, selection
 from runtime.copying.files import Attributes
@@ -15,6 +17,8 @@ from runtime.copying.selection import Entry, Found, Part, Rules
 from runtime.tree import Move
 
 _READ = 1 << 18
+_PIECE = 4 << 20
+_AT_ONCE = min(4, os.cpu_count() or 1)
 _OF_HOST = ("security.", "system.")  # what else the host gives files by itself
 _COUNTED = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -125,10 +129,12 @@ class _Digest:
         if self._little is not None:
             self._little.read(found.st_size)
         self._facts(found, files.attributes_of(fd))
-        count = 0
-        while data := os.read(fd, _READ):
-            self._hash.update(data)
-            count += len(data)
+        if found.st_size > _PIECE:
+            pieces = _Pieces(fd, found.st_size)
+            self._hash.update(b"".join(pieces.digests))
+            count = pieces.count
+        else:
+            count = _read(fd, 0, _PIECE, self._hash)
         self._field(b"%d" % count)
 
     def _facts(self, found: os.stat_result, attributes: Attributes) -> None:
@@ -146,3 +152,43 @@ class _Digest:
             return files.attributes_at(f"/proc/self/fd/{entry.dir_fd}/{entry.name}")
         os.fchdir(entry.dir_fd)
         return files.attributes_at(entry.name)
+
+
+class _Pieces:
+    """The digests of a file's pieces, in order, and how many bytes they have. The size, told before, parts them."""
+
+    def __init__(self, fd: int, size: int) -> None:
+        starts = range(0, size, _PIECE)
+        self.digests = [b""] * len(starts)
+        self.count = 0
+        self._fd = fd
+        self._left = iter(enumerate(starts))
+        self._counts: list[int] = []
+        self._failures: list[OSError] = []
+        readers = [Thread(target=self._read) for _ in range(min(_AT_ONCE, len(starts)))]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        for failure in self._failures:
+            raise failure
+        self.count = sum(self._counts)
+
+    def _read(self) -> None:
+        """Digest one of those that are left after the other."""
+        try:
+            for number, start in self._left:
+                digest = hashlib.sha256()
+                self._counts.append(_read(self._fd, start, start + _PIECE, digest))
+                self.digests[number] = digest.digest()
+        except OSError as error:
+            self._failures.append(error)
+
+
+def _read(fd: int, at: int, end: int, digest: "hashlib._Hash") -> int:
+    """Digest what an open file has from one place to another; how many bytes that were."""
+    start = at
+    while at < end and (data := os.pread(fd, min(_READ, end - at), at)):
+        digest.update(data)
+        at += len(data)
+    return at - start

@@ -7,7 +7,6 @@ a running container: it becomes our root, and every object is reached by directo
 """
 
 import errno
-import hashlib
 import json
 import os
 import stat
@@ -19,6 +18,7 @@ from typing import Any
 from runtime.layers import confine
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, encode_file, padding
+from runtime.layers.digesting import Digest
 from runtime.layers.limits import DEFAULT
 from runtime.layers.lower import OPAQUE, OVERLAYS
 from runtime.spec.identity import HOST, Identity
@@ -297,14 +297,17 @@ class Packer:
 
 
 class DigestingPacker(Packer):
-    """One that writes to a file and digests what it writes, so that nobody has to read it for that."""
+    """One that writes to a file and digests what it writes, so that nobody has to read it for that.
+
+    While a thread digests what is large, it is written and the next of it is read.
+    """
 
     def __init__(self, out: int, **options: Any) -> None:
         """Options as Packer's."""
         super().__init__(out, **options)
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self._size = 0
-        self._buffer = bytearray(_BUFFER)
+        self._buffer, self._other = bytearray(_BUFFER), bytearray(_BUFFER)
 
     @property
     def written(self) -> tuple[str, int]:
@@ -319,9 +322,10 @@ class DigestingPacker(Packer):
         super().flush()
 
     def _send(self, fd: int, count: int) -> int:
+        self._buffer, self._other = self._other, self._buffer  # of which the thread may still have this one
         view = memoryview(self._buffer)[:count]
         view = view[: os.readv(fd, [view])]
-        self._digest.update(view)
+        self._digest.follow(view)
         self._size += len(view)
         left = view
         while left:

@@ -1,6 +1,7 @@
 """A directory as a tar stream: by what GNU tar, and our own unpacking, make of it."""
 
 import ctypes
+import hashlib
 import os
 import stat
 import tarfile
@@ -12,7 +13,7 @@ import pytest
 from errdefs import SystemFailure
 from runtime import tree
 from runtime.layers.apply import apply
-from runtime.layers.pack import pack
+from runtime.layers.pack import pack, pack_layer
 from runtime.layers.packer import Packer
 from runtime.snapshots.overlay import OverlaySnapshotter
 from tests.integration.storage.archives import directory, member, tar
@@ -183,3 +184,20 @@ def test_what_takes_a_files_place_is_not_opened(tmp_path: Path, monkeypatch: pyt
         swapping.join()
     assert opened
     assert not any(opened)
+
+
+async def test_the_digest_of_a_layer_is_that_of_what_is_written(tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    upper.mkdir()
+    for number, size in enumerate((0, 1, 1 << 16, (1 << 16) + 1, (1 << 18) + 7, (5 << 20) + 513, 512)):
+        (upper / f"file-{number}").write_bytes(os.urandom(size))
+    with (tmp_path / "layer").open("w+b") as file:
+        packed = await pack_layer(upper, file.fileno())
+        written = file.seek(0) or file.read()
+    assert packed.digest == f"sha256:{hashlib.sha256(written).hexdigest()}"
+    assert packed.size == len(written)
+    with tarfile.open(tmp_path / "layer") as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None
+            assert content.read() == (upper / entry.name).read_bytes()

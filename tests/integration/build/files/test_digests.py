@@ -139,3 +139,25 @@ async def test_what_is_not_there_has_none(workers: Workers, source: Path) -> Non
             await workers.digest(source, selection)
     with pytest.raises(NotFound, match='"/x": not found'):
         await workers.digest_path(source, "/x")
+
+
+LARGE = {
+    "its first byte": (0, b"x"),
+    "its last byte": (-1, b"x"),
+    "pieces that change places": (0, b"\1" * (4 << 20) + b"\0" * (4 << 20)),
+    "a byte more": (9 << 20, b"\2"),
+}
+
+
+@pytest.mark.parametrize("how", LARGE)
+async def test_all_of_a_large_file_counts(workers: Workers, tmp_path: Path, how: str) -> None:
+    whole = b"\0" * (4 << 20) + b"\1" * (4 << 20) + b"\2" * (1 << 20)
+    digests = []
+    for name, (at, changed) in (("one", (0, b"")), ("two", (0, b"")), ("other", LARGE[how])):
+        (tmp_path / name).mkdir()
+        with (tmp_path / name / "f").open("w+b") as file:
+            file.write(whole)
+            file.seek(at % len(whole) if at < 0 else at)
+            file.write(changed)
+        digests.append(await workers.digest(tmp_path / name, Selection(["f"])))
+    assert digests[0] == digests[1] != digests[2]
