@@ -154,10 +154,15 @@ class Plugin:
                 return fault.get("status", 200), fault["body"].encode()
         with self.lock:
             answer = self.serve(method, body) | self.settings("answers.json").get(method, {})
-            taken = {pool: sorted(each) for pool, each in self.subsystems["IpamDriver"].taken.items()}
+            self.tell_taken()
+        return 200, json.dumps(answer).encode()
+
+    def tell_taken(self) -> None:
+        ipam = self.subsystems.get("IpamDriver")
+        if isinstance(ipam, Ipam):
+            taken = {pool: sorted(each) for pool, each in ipam.taken.items()}
             (self.folder / "taken.new").write_text(json.dumps(taken))
             (self.folder / "taken.new").rename(self.folder / "taken.json")
-        return 200, json.dumps(answer).encode()
 
     def settings(self, name: str) -> Body:
         path = self.folder / name
