@@ -1,16 +1,23 @@
-"""Logs sent over TLS: to who can prove its name, framed as RFC 5425 says; and to nobody else unless asked for."""
+"""Logs sent over TLS: to who can prove its name, framed as RFC 5425 says; and to nobody else unless asked for.
 
+Fluentd has no option for authorities: the host's are asked.
+"""
+
+import base64
 import contextlib
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.daemon import Wherryd
+from tests.roots import make_root
 
 pytestmark = pytest.mark.root
 
@@ -30,6 +37,7 @@ class Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.got = b""
+        self.acknowledges = False
         self.arrived = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -43,7 +51,13 @@ class Server:
                 ):
                     while data := connection.recv(1 << 16):
                         self.got += data
+                        if self.acknowledges:
+                            connection.sendall(_acknowledgement(data))
                         self.arrived.set()
+
+
+def _acknowledgement(data: bytes) -> bytes:
+    return msgspec.msgpack.encode({"ack": msgspec.msgpack.decode(data)[3]["chunk"]})
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +111,56 @@ def test_to_nobody_unproven(wherryd: Wherryd, server: Server) -> None:
 def test_an_authority_that_is_not_there(wherryd: Wherryd, server: Server) -> None:
     with pytest.raises(AssertionError, match='could not read CA certificate "/nonexistent"'):
         run(wherryd, server, syslog_tls_ca_cert="/nonexistent")
+
+
+@pytest.fixture(scope="module")
+def trusting(server: Server, busybox_tar: Path) -> Iterator[Wherryd]:
+    """A daemon on a host that knows the server's authority."""
+    daemon = Wherryd(make_root(), env={"SSL_CERT_FILE": str(server.certificate)})
+    try:
+        daemon.start()
+        daemon.import_busybox(busybox_tar)
+        yield daemon
+    finally:
+        daemon.destroy()
+
+
+def fluent(daemon: Wherryd, server: Server, host: str = "localhost", **options: str) -> None:
+    asked = {"fluentd-address": f"tls://{host}:{server.port}", "tag": "t", **options}
+    flags = [f"--log-opt={name.replace('_', '-')}={value}" for name, value in asked.items()]
+    daemon.docker(
+        *("run", "--name", "tls", "--net=none", "--log-driver=fluentd"), *flags, "busybox", "echo", "hello"
+    )
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_fluentd(trusting: Wherryd, server: Server, acknowledged: bool) -> None:
+    server.acknowledges = acknowledged
+    try:
+        fluent(trusting, server, fluentd_request_ack=str(acknowledged).lower())
+        assert server.arrived.wait(20)
+    finally:
+        trusting.docker("rm", "-f", "tls")
+        server.acknowledges = False
+    tag, at, record, option = msgspec.msgpack.decode(server.got)
+    assert (tag, record["log"], record["source"], record["container_name"]) == (
+        "t",
+        "hello",
+        "stdout",
+        "/tls",
+    )
+    assert abs(at - time.time()) < 60
+    assert [len(base64.b64decode(each)) for each in option.values()] == [16] * acknowledged
+
+
+def test_fluentd_to_nobody_unproven(wherryd: Wherryd, trusting: Wherryd, server: Server) -> None:
+    """Whose authority is unknown, or whose name is another."""
+    fluent(wherryd, server)
+    fluent(trusting, server, host="127.0.0.1")
+    try:
+        assert not server.arrived.wait(2)
+        assert "certificate verify failed" in wherryd.log.read_text()
+        assert "certificate verify failed" in trusting.log.read_text()
+        assert trusting.docker("logs", "tls").stdout == "hello\n"
+    finally:
+        trusting.docker("rm", "-f", "tls")
