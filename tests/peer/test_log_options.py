@@ -31,7 +31,10 @@ AT_CREATE: list[tuple[str, dict[str, str]]] = [
     *(("syslog", {name: "x"}) for name in ("bad", "syslog-format", "syslog-tag")),
     *(
         ("fluentd", {"fluentd-address": value})
-        for value in ("x:y", "unix://", "udp://a:1", "tcp://a:1/path", "tcp://a:99999", "foo://a")
+        for value in (
+            *("x:y", "unix://", "udp://a:1", "tcp://a:1/path", "tcp://a:99999", "foo://a"),
+            *("tls://a:1/path", "tls://a:99999", "tls://a:x", "tls://a:1/", "tls:///path", "tls+tcp://a:1"),
+        )
     ),
     *(
         ("fluentd", {f"fluentd-{name}": "x"})
@@ -80,6 +83,7 @@ TAKEN: list[tuple[str, dict[str, str]]] = [
     ("local", {"max-file": "1", "compress": "false"}),
     ("syslog", {"syslog-address": "udp://127.0.0.1", "syslog-facility": "3", "mode": "non-blocking"}),
     ("fluentd", {"fluentd-async": "true", "fluentd-buffer-limit": "8k", "fluentd-retry-wait": "1s"}),
+    ("fluentd", {"fluentd-async": "true", "fluentd-address": "tls://127.0.0.1:1"}),
     ("gelf", {"gelf-address": "udp://127.0.0.1:1", "gelf-compression-level": "-1", "labels-regex": "^a"}),
     ("none", {"x": "y", "mode": "x"}),
     ("", {"max-size": "10m"}),
