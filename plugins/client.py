@@ -59,14 +59,17 @@ class Client:
         self._away_until = 0.0 if patient else asyncio.get_running_loop().time() + AWAY
         self._seconds = _SECONDS
 
-    async def call(self, method: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def call(
+        self, method: str, arguments: Mapping[str, Any] | None = None, *, patient: bool = True
+    ) -> dict[str, Any]:
         """The answer to a call. Raises PluginAway, PluginFailure.
 
+        Without patience it is tried once, which says nothing to others.
         One that was away a minute ago is tried once, and one that did not answer has 10 seconds: what is undone takes
         many calls.
         """
         loop = asyncio.get_running_loop()
-        for seconds in PATIENCE if loop.time() >= self._away_until else ():
+        for seconds in PATIENCE if patient and loop.time() >= self._away_until else ():
             try:
                 return await self._once(method, arguments)
             except OSError as error:
@@ -77,7 +80,8 @@ class Client:
         try:
             return await self._once(method, arguments)
         except OSError as error:
-            self._away_until = loop.time() + AWAY
+            if patient:
+                self._away_until = loop.time() + AWAY
             raise PluginAway(self._why(method, error), asked=False) from error
 
     async def close(self) -> None:

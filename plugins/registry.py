@@ -18,7 +18,7 @@ NETWORK: Final = "NetworkDriver"
 IPAM: Final = "IpamDriver"
 VOLUME: Final = "VolumeDriver"
 _SCOPES: Final = ("local", "global")
-_GLANCE: Final = 5.0  # seconds that those get which nobody named
+_GLANCE: Final = 2.0  # seconds that those get which nobody named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +43,13 @@ class Plugins:
             str, float
         ] = {}  # name -> until when it is not waited for again, of the loop's clock
 
-    async def get(self, name: str, subsystem: str) -> Plugin:
+    async def get(self, name: str, subsystem: str, *, patient: bool = True) -> Plugin:
         """The plugin of that name, activated if need be; it is waited for, 15 seconds, as Docker does, but not again
-        and again within a minute.
+        and again within a minute, nor without patience.
 
         Raises NotFound, SystemFailure when it is not to be activated or does not implement the subsystem.
         """
-        plugin = await self._activated(name)
+        plugin = await self._activated(name, patient=patient)
         if subsystem not in plugin.implements:
             raise errdefs.SystemFailure(
                 "legacy plugin: Plugin does not implement the requested driver: "
@@ -99,7 +99,8 @@ class Plugins:
         except errdefs.WherryError:
             if self._active.get(name) is task:
                 del self._active[name]
-                self._note_failure(name)
+                if patient:
+                    self._note_failure(name)
             raise
 
     def _note_failure(self, name: str) -> None:

@@ -1,5 +1,6 @@
 """Volumes of a plugin: Docker's VolumeDriver.* calls."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from volumes.volume import Volume
 
 _log = logging.getLogger(__name__)
 _SCOPES = ("local", "global")
+_LISTING = 5.0  # seconds that a plugin has to tell what it has
 
 
 class RemoteDriver:
@@ -52,8 +54,12 @@ class RemoteDriver:
         return _seen(found) if isinstance(found, dict) else None
 
     async def list(self) -> list[Seen]:
-        """See Driver."""
-        found = (await self._call("List")).get("Volumes")
+        """See Driver. Who asks what there is does not wait for a plugin that is away, nor long for one that hangs."""
+        try:
+            async with asyncio.timeout(_LISTING):
+                found = (await self._call("List", patient=False)).get("Volumes")
+        except TimeoutError as error:
+            raise PluginAway(f"the plugin did not answer in {_LISTING:g} seconds") from error
         return [_seen(each) for each in found or () if isinstance(each, dict) and each.get("Name")]
 
     async def create(self, name: str, options: Mapping[str, str] | None) -> None:
@@ -91,15 +97,15 @@ class RemoteDriver:
     async def sweep(self) -> None:
         """See Driver: nothing of it is here."""
 
-    async def _call(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        plugin = await self._plugin()
-        answer = await plugin.client.call(f"{VOLUME}.{verb}", arguments)
+    async def _call(self, verb: str, *, patient: bool = True, **arguments: Any) -> dict[str, Any]:
+        plugin = await self._plugin(patient=patient)
+        answer = await plugin.client.call(f"{VOLUME}.{verb}", arguments, patient=patient)
         if answer.get("Err"):
             raise PluginFailure(str(answer["Err"]))
         return answer
 
-    async def _plugin(self) -> Plugin:
-        plugin = await self._plugins.get(self.name, VOLUME)
+    async def _plugin(self, *, patient: bool = True) -> Plugin:
+        plugin = await self._plugins.get(self.name, VOLUME, patient=patient)
         if not self._scope:
             self._scope = await _scope(plugin)
         return plugin

@@ -154,7 +154,9 @@ def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
     apart.docker("volume", "create", "-d", "vols", "vol")
     run(apart, "one", "sleep", "1000")
     plugin.stop()
+    began = time.monotonic()
     listed = apart.get("/volumes").json
+    assert time.monotonic() - began < 10  # a start would wait for it for 15 seconds
     assert [(each["Name"], each["Driver"]) for each in listed["Volumes"]] == [("vol", "vols")]
     assert listed["Warnings"][0].startswith(
         'list vols: Post "http://plugin.moby.localhost/VolumeDriver.List"'
@@ -168,3 +170,16 @@ def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
     assert len(users(plugin)) == len(noted(apart)) == 1
     apart.restart()
     until(lambda: users(plugin) == noted(apart) == [])
+
+
+@pytest.mark.parametrize("fault", ["VolumeDriver_List", "Plugin_Activate"])
+def test_a_list_does_not_wait_for_one_that_hangs(apart: Wherryd, plugin: Plugin, fault: str) -> None:
+    apart.docker("volume", "create", "-d", "vols", "vol")
+    if fault == "Plugin_Activate":
+        apart.restart()
+    plugin.fails(**{fault: {"seconds": 12}})
+    began = time.monotonic()
+    listed = apart.get("/volumes").json
+    assert time.monotonic() - began < 10
+    assert [(each["Name"], each["Driver"]) for each in listed["Volumes"]] == [("vol", "vols")]
+    assert listed["Warnings"] == ["list vols: the plugin did not answer in 5 seconds"]
