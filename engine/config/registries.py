@@ -37,13 +37,27 @@ def _mirror(url: str) -> str:
 def require_insecure(registries: Iterable[str]) -> None:
     """Pass for hosts, with a port or not, and networks; a scheme before them is passed over, as in Docker."""
     for registry in registries:
-        bare = re.sub(r"^https?://", "", registry, flags=re.IGNORECASE)
+        bare = _bare(registry)
         if "://" in bare:
             raise errdefs.InvalidArgument(f"insecure registry {registry} should not contain '://'")
         if bare.startswith("-") or bare.endswith("-"):
             raise errdefs.InvalidArgument(f"invalid index name ({bare}). Cannot begin or end with a hyphen")
         if not _is_network(bare):
             _require_host(registry, bare)
+
+
+def split_insecure(registries: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The networks ("10.0.0.0/8") and the hosts among what is configured as insecure, without schemes."""
+    networks: list[str] = []
+    names: list[str] = []
+    for registry in registries:
+        bare = _bare(registry)
+        (networks if _is_network(bare) else names).append(bare)
+    return networks, names
+
+
+def _bare(registry: str) -> str:
+    return re.sub(r"^https?://", "", registry, flags=re.IGNORECASE)
 
 
 def _require_host(registry: str, host: str) -> None:

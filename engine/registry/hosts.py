@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from engine.config.registries import split_insecure
+
 HUB = "docker.io"
 _HUB_HOST = "registry-1.docker.io"
 _CONNECT_TIMEOUT = 30.0
@@ -176,16 +178,6 @@ def is_insecure(netloc: str, settings: Settings, tls: Tls) -> bool:
     return not tls.authorities and (host == "localhost" or _is_loopback(host))
 
 
-def split_insecure(configured: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """The networks ("10.0.0.0/8") and the hosts among what is configured as insecure, without schemes."""
-    networks: list[str] = []
-    names: list[str] = []
-    for one in configured:
-        bare = re.sub(r"^https?://", "", one, flags=re.IGNORECASE)
-        (networks if _is_network(bare) else names).append(bare)
-    return networks, names
-
-
 def _hostname(netloc: str) -> str:
     host, colon, port = netloc.rpartition(":")
     return (host if colon and port.isdecimal() else netloc).strip("[]")
@@ -203,11 +195,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "/" in text

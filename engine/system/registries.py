@@ -1,8 +1,8 @@
 """How registries are spoken to, from the configuration: pure."""
 
-import ipaddress
 from collections.abc import Iterable
 
+from engine.config.registries import split_insecure
 from engine.system.nouns import Index, RegistryConfig
 
 _HUB = "docker.io"
@@ -11,11 +11,7 @@ _LOOPBACK = ("::1/128", "127.0.0.0/8")  # Docker takes a registry on this host a
 
 def registry_config(insecure: Iterable[str], mirrors: Iterable[str] = ()) -> RegistryConfig:
     """The noun; `insecure` are host names, with a port or not, and networks, `mirrors` URLs."""
-    networks: list[str] = []
-    names: list[str] = []
-    for one in insecure:
-        bare = one.removeprefix("http://").removeprefix("https://")
-        (networks if _is_network(bare) else names).append(bare)
+    networks, names = split_insecure(insecure)
     mirrors = list(mirrors)
     indexes = {_HUB: Index(name=_HUB, mirrors=mirrors, official=True)}
     indexes |= {name: Index(name=name, secure=False) for name in names}
@@ -24,11 +20,3 @@ def registry_config(insecure: Iterable[str], mirrors: Iterable[str] = ()) -> Reg
         index_configs=indexes,
         mirrors=mirrors or None,
     )
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "/" in text

@@ -189,7 +189,7 @@ async def test_programs_are_asked_again_when_they_changed(tmp_path: Path) -> Non
 
 
 def test_registries() -> None:
-    config = registry_config(["r:5000", "10.0.0.0/8", "http://x", "::1/128"])
+    config = registry_config(["r:5000", "10.0.0.0/8", "HTTP://x", "::1/128"])
     assert config.insecure_registry_cidrs == ["10.0.0.0/8", "::1/128", "127.0.0.0/8"]
     assert {name: index.secure for name, index in config.index_configs.items()} == {
         "docker.io": True,
