@@ -12,8 +12,9 @@ from contextlib import suppress
 from errdefs import InvalidArgument
 from runtime.archive.small import LARGEST, SmallFiles
 from runtime.layers import header as tar
-from runtime.layers.extract import Extractor, clean
+from runtime.layers.extract import Extractor
 from runtime.layers.header import Header, show
+from runtime.layers.names import clean
 from runtime.layers.reader import Source
 from runtime.spec.identity import Identity
 

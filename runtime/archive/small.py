@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 import errdefs
 from errdefs import WherryError
-from runtime.layers.extract import NEW_FILE, failure
+from runtime.layers.extract import NEW_FILE
+from runtime.layers.names import failure
 from runtime.layers.whiteouts import delete
 
 File: TypeAlias = tuple[bytes, bytes, int, tuple[int, int] | None, int, bytes]

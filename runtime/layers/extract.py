@@ -12,27 +12,20 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 
-from errdefs import InvalidArgument, SystemFailure
+from errdefs import InvalidArgument
 from runtime.layers import header as tar
 from runtime.layers.header import Header, show
+from runtime.layers.names import clean, failure
+from runtime.layers.nodes import make, set_xattrs
 from runtime.layers.reader import Source
 from runtime.layers.whiteouts import Whiteouts, delete
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """How a file is opened that is made."""
 _MAX_KNOWN = 4 << 20  # bytes of what is remembered of directories
-_MAX_NAME = 4096
 _WHITEOUT = b".wh."
 _META = b".wh..wh."
 _OPAQUE = b".wh..wh..opq"
-# The archive's doing; all other failures are the host's.
-# fmt: off
-_HOSTILE = frozenset((
-    errno.E2BIG, errno.EBUSY, errno.EEXIST, errno.EFBIG, errno.EILSEQ, errno.EINVAL,
-    errno.EISDIR, errno.ELOOP, errno.EMLINK, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
-    errno.EOVERFLOW, errno.ERANGE, errno.EXDEV,
-))
-# fmt: on
 
 
 class Extractor:
@@ -228,7 +221,7 @@ class Extractor:
             if entry.uid or entry.gid or self._inherits_group:
                 os.fchown(fd, entry.uid, entry.gid)
             if entry.xattrs:
-                _set_xattrs(fd, entry)
+                set_xattrs(fd, entry)
             if not final:
                 os.fchmod(fd, entry.mode)
             os.utime(fd, ns=(entry.mtime, entry.mtime))
@@ -259,10 +252,10 @@ class Extractor:
         if entry.type == tar.HARD_LINK and target == path:
             return
         try:
-            _make(entry, target, path)
+            make(entry, target, path)
         except FileExistsError:
             self._clear(path)
-            _make(entry, target, path)
+            make(entry, target, path)
         if entry.type == tar.SYMLINK:
             self.size += len(target)
         if entry.type != tar.HARD_LINK or self._differs(entry, path):
@@ -292,7 +285,7 @@ class Extractor:
         if entry.uid or entry.gid or self._inherits_group:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
         if entry.xattrs:
-            _set_xattrs(path, entry)
+            set_xattrs(path, entry)
         if entry.type != tar.SYMLINK:
             os.chmod(path, entry.mode)
 
@@ -302,68 +295,3 @@ class Extractor:
         parent = path.rpartition(b"/")[0] or b"."
         self._remember(parent, os.stat(parent).st_mtime_ns)
         delete(path)
-
-
-def clean(name: bytes) -> bytes:
-    """Return a name as a path relative to the root, b"" for the root; InvalidArgument when it climbs out."""
-    if len(name) > _MAX_NAME:
-        raise InvalidArgument(f"archive entry {show(name)}: {os.strerror(errno.ENAMETOOLONG)}")
-    if b"//" not in name and b"." not in name and name[:1] != b"/" and name[-1:] != b"/":
-        return name
-    parts: list[bytes] = []
-    for part in name.split(b"/"):
-        if part == b"..":
-            if not parts:
-                raise InvalidArgument(f"archive entry {show(name)} leads out of its root")
-            parts.pop()
-        elif part and part != b".":
-            parts.append(part)
-    return b"/".join(parts)
-
-
-def _make(entry: Header, target: bytes, path: bytes) -> None:
-    match entry.type:
-        case tar.SYMLINK:
-            os.symlink(target, path)
-        case tar.HARD_LINK:
-            _link(target, path)
-        case tar.CHARACTER:
-            os.mknod(path, stat.S_IFCHR | 0o600, os.makedev(*entry.device))
-        case tar.BLOCK_DEVICE:
-            os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(*entry.device))
-        case tar.FIFO:
-            os.mkfifo(path, 0o600)
-        case _:
-            raise InvalidArgument(f"archive entry {show(entry.name)}: unknown type {show(entry.type)}")
-
-
-def _link(target: bytes, path: bytes) -> None:
-    try:
-        os.link(target, path, follow_symlinks=False)
-    except PermissionError:
-        raise InvalidArgument(f"archive entry {show(path)}: a hard link to a directory") from None
-
-
-def _set_xattrs(target: int | bytes, entry: Header) -> None:
-    for name, value in entry.xattrs:
-        # How overlayfs reads a layer is not for the layer to say.
-        if name.startswith(b"trusted.overlay."):
-            continue
-        try:
-            if isinstance(target, int):
-                os.setxattr(target, name, value)
-            else:
-                os.setxattr(target, name, value, follow_symlinks=False)
-        except OSError as error:
-            unsupported = error.errno == errno.ENOTSUP
-            # The kernel keeps user xattrs to files and directories.
-            if not unsupported and not (error.errno == errno.EPERM and name.startswith(b"user.")):
-                raise
-
-
-def failure(name: bytes, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
-    """How it is told that the entry of that name cannot be made: the archive's fault, or the host's."""
-    if isinstance(error, ValueError):  # a number the C library cannot take, a NUL in a name
-        return InvalidArgument(f"archive entry {show(name)}: {error}")
-    text = f"archive entry {show(name)}: {error.strerror}"
-    return InvalidArgument(text) if error.errno in _HOSTILE else SystemFailure(text)

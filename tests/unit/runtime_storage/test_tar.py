@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from errdefs import InvalidArgument
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, padding
-from runtime.layers.extract import clean
 from runtime.layers.header import Header, number, pax_records
+from runtime.layers.names import clean
 from runtime.layers.reader import Source, entries
 
 COMPONENT = st.binary(min_size=1, max_size=120).filter(
