@@ -180,6 +180,8 @@ class Builds:
         except BuildError as error:
             error.source = planned.source
             raise
+        finally:
+            await self._keep()
         images = [
             finishing.built(plan, work.outcomes, classic=planned.request.classic) for plan in planned.plans
         ]
@@ -195,6 +197,13 @@ class Builds:
             epoch=planned.plans[0].epoch,
             classic=True,
         )
+
+    async def _keep(self) -> None:
+        """Have the daemon's death, from the answer on, take nothing of the cache."""
+        try:
+            await self._tools.store.keep()
+        except errdefs.WherryError as error:
+            _log.warning("the build cache could not be written down yet: %s", error)
 
     def _note(self) -> None:
         """Have the cache written down, which nobody waits for: not the next build either, if that follows at once."""

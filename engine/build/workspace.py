@@ -2,7 +2,8 @@
 
 A layer is made at once and named by what it is: its archive is a blob, and the snapshot in which it was made becomes
 the layer's, so that nothing is unpacked. Neither is on the disk for good before `settle`: call that once before
-something durable refers to layers (images do it themselves). What a crash finds unsettled is removed.
+something durable refers to layers (images do it themselves). What a crash of the host finds
+unsettled is removed.
 """
 
 import asyncio

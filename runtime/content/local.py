@@ -56,7 +56,7 @@ class LocalContentStore:
         for directory, name in ((self._ingests, _INGEST), (self._retained, _RETAINED), (self._blobs, _BLOB)):
             for stranger in set(os.listdir(directory)) - {file.name for file in _files(directory, name)}:
                 _log.warning("%s is not of the content store and is left alone", directory / stranger)
-        for left in self._unsettled.left():
+        for left in self._unsettled.distrusted():
             _remove(self._blobs / left)
             self._unsettled.forget(left)
         for orphan in _files(self._ingests, _INGEST):

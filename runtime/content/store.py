@@ -64,7 +64,7 @@ class Ingest(Protocol):
     async def commit(
         self, *, expected_digest: str | None = None, expected_size: int | None = None, durable: bool = True
     ) -> Descriptor:
-        """Make a blob of what was written, durably, or so that a crash removes it until the store is settled.
+        """Make a blob of what was written, durably, or so that the host's crash removes it until the store is settled.
 
         InvalidArgument when it is not what was promised.
         """

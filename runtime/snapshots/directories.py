@@ -64,7 +64,7 @@ class DirectorySnapshotter(ABC):
         for directory in (self._root, *(self._root / name for name in own)):
             directory.mkdir(exist_ok=True, mode=0o700)
         spread(self._root / "tmp")  # where all of them are made
-        for name in self._unsettled.left():
+        for name in self._unsettled.distrusted():
             self._discard(self._root / Kind.COMMITTED / name)
             self._unsettled.forget(name)
         self._index = take_stock(self._root)

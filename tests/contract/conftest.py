@@ -1,10 +1,12 @@
 """Snapshotters, each on its own; what they leave mounted fails the test."""
 
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from runtime import unsettled
 from runtime.mount import mountinfo, unmount
 from runtime.snapshots.copy import CopySnapshotter
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -30,3 +32,14 @@ async def snapshots(reopen: Open, tmp_path: Path) -> AsyncIterator[Snapshotter]:
 @pytest.fixture
 def rootfs(tmp_path: Path) -> Path:
     return tmp_path / "rootfs"
+
+
+@pytest.fixture
+def host_crashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens a store finds that the host was started anew since it was open before."""
+
+    class Anew:
+        def read_text(self) -> str:
+            return secrets.token_hex(16)
+
+    monkeypatch.setattr(unsettled, "BOOT_ID", Anew())

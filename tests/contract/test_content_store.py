@@ -270,6 +270,17 @@ async def write_later(store: ContentStore, data: bytes) -> str:
         return (await ingest.commit(durable=False)).digest
 
 
+async def test_a_blob_outlives_the_process_that_did_not_settle_it(reopen: Open, tmp_path: Path) -> None:
+    digest = await write_later(await reopen(), b"later")
+    again = await reopen()
+    assert await again.read(digest) == b"later"
+    marks = tmp_path / "content" / "unsettled"
+    assert os.listdir(marks) == [digest.removeprefix("sha256:")], "which a crash of the host would undo"
+    await again.settle()
+    assert os.listdir(marks) == []
+
+
+@pytest.mark.usefixtures("host_crashes")
 async def test_a_blob_that_is_not_settled_is_gone_after_a_crash(reopen: Open) -> None:
     store = await reopen()
     digest = await write_later(store, b"later")
@@ -277,6 +288,7 @@ async def test_a_blob_that_is_not_settled_is_gone_after_a_crash(reopen: Open) ->
     assert await (await reopen()).walk() == {}
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_a_blob_that_is_settled_survives(reopen: Open) -> None:
     store = await reopen()
     first = await write_later(store, b"first")
@@ -285,6 +297,7 @@ async def test_a_blob_that_is_settled_survives(reopen: Open) -> None:
     assert list(await (await reopen()).walk()) == [first]
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_a_durable_blob_stays_durable_whoever_writes_it_again(reopen: Open) -> None:
     store = await reopen()
     await store.put(b"hello")
@@ -292,6 +305,7 @@ async def test_a_durable_blob_stays_durable_whoever_writes_it_again(reopen: Open
     assert await (await reopen()).walk() == {HELLO: 5}
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_a_blob_that_is_written_durably_after_all(reopen: Open) -> None:
     store = await reopen()
     await write_later(store, b"hello")
@@ -299,6 +313,7 @@ async def test_a_blob_that_is_written_durably_after_all(reopen: Open) -> None:
     assert await (await reopen()).walk() == {HELLO: 5}
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_a_blob_that_is_deleted_before_it_is_settled_may_come_again(reopen: Open) -> None:
     store = await reopen()
     await write_later(store, b"hello")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime import unsettled
 from runtime.mount import Mount, attach, unmount
 from runtime.snapshots.copy import CopySnapshotter
 from runtime.snapshots.overlay import OverlaySnapshotter
@@ -186,6 +187,19 @@ async def test_who_is_cancelled_while_a_layer_gets_its_parent_leaves_it_done_or_
         assert snapshots.info(f"b{n}").parent == "a"
 
 
+async def test_what_is_not_settled_outlives_its_process(
+    reopen: Open, snapshots: Snapshotter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await snapshots.prepare("key", None, durable=False)
+    await snapshots.commit("sha256:a", "key", durable=False)
+    again = await reopen()
+    assert [info.name for info in again.walk()] == ["sha256:a"]
+    await again.settle()
+    monkeypatch.setattr(unsettled, "BOOT_ID", Path("/proc/version"))
+    assert [info.name for info in (await reopen()).walk()] == ["sha256:a"]
+
+
+@pytest.mark.usefixtures("host_crashes")
 async def test_what_is_not_settled_is_gone_after_a_crash(reopen: Open, snapshots: Snapshotter) -> None:
     await layer(snapshots, "sha256:a", None, {"file": "a"})
     for name, parent in (("sha256:b", "sha256:a"), ("sha256:c", "sha256:b")):
@@ -199,6 +213,7 @@ async def test_what_is_not_settled_is_gone_after_a_crash(reopen: Open, snapshots
     assert [info.name for info in (await reopen()).walk()] == ["sha256:a", "sha256:b"]
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_what_is_settled_survives(reopen: Open, snapshots: Snapshotter, rootfs: Path) -> None:
     await snapshots.settle()
     await snapshots.prepare("key", None, durable=False)
@@ -215,6 +230,7 @@ async def test_what_is_settled_survives(reopen: Open, snapshots: Snapshotter, ro
     await again.unmount(rootfs)
 
 
+@pytest.mark.usefixtures("host_crashes")
 async def test_what_is_removed_before_it_is_settled_may_come_again(
     reopen: Open, snapshots: Snapshotter
 ) -> None:

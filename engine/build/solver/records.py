@@ -24,7 +24,7 @@ _USE_IS_NOTED = 60_000_000_000  # nanoseconds between two notes of a record's us
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
-REGULAR, CACHE_MOUNT = "regular", "exec.cachemount"
+REGULAR, CACHE_MOUNT, LOCAL = "regular", "exec.cachemount", "source.local"
 SCHEMA = """
 CREATE TABLE build_cache (id TEXT PRIMARY KEY, record BLOB NOT NULL) STRICT;
 """
@@ -42,8 +42,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `id` is what `docker builder du` shows. `key` finds a step again ("" for what is not found by a key), `layers` are
     its own, the lowest first: none for a step that changed nothing, several for the layers of an image that was pulled
-    for builds alone, of which `blobs` are the documents. `directory` is that of a cache mount, below
-    data_root/build/cache. `parent` is the id of the record of its root, "" for none.
+    for builds alone, of which `blobs` are the documents. `directory` is that of a cache mount or of a client's files,
+    below data_root/build/cache. `parent` is the id of the record of its root, "" for none.
     """
 
     id: str
@@ -62,7 +62,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class CacheStore:
-    """What builds add is there at once, on the disk after `flush`: a start after a crash knows nothing of the rest."""
+    """What builds add is there at once, in the database after `keep`, for good after `flush`.
+
+    What is kept outlives the daemon's death; a start after the host's knows nothing of what was not flushed.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -71,6 +74,8 @@ class CacheStore:
         self._needed = Needed(self.all, _chain_ids, _blobs)
         self._using: Counter[str] = Counter()
         self._unwritten: dict[str, Record | None] = {}  # None is the end of a record
+        self._unkept: dict[str, Record | None] = {}
+        self._changing: set[str] = set()
         self._noted: dict[str, int] = {}  # record id: its use as the database has it
 
     async def load(self, whole: Callable[[Record], bool] = lambda _: True) -> None:
@@ -114,14 +119,34 @@ class CacheStore:
         former = self._keys.get(record.key) if record.key else None
         if former not in (None, record.id):
             self._records.pop(str(former))
-            self._unwritten[str(former)] = None
+            self._unwritten[str(former)] = self._unkept[str(former)] = None
         self._publish(record)
+        self._changing.discard(record.id)
         self._unwritten[record.id] = record
+        if not record.directory:  # whose content nothing marks as not durable
+            self._unkept[record.id] = record
+
+    async def keep(self) -> None:
+        """Have what was added outlive the daemon; without waiting for the disk, as a flush does.
+
+        After the host's death it does not count: layers and blobs that were not settled are gone then.
+        """
+        unkept, self._unkept = self._unkept, {}
+        if unkept:
+            await self._write(unkept, durable=False)
+
+    async def withdraw(self, record_id: str) -> None:
+        """Have no record in the database of what is about to change, until it is added and flushed again."""
+        self._changing.add(record_id)
+        self._unwritten.pop(record_id, None)
+        self._unkept.pop(record_id, None)
+        await self._write({record_id: None})
 
     async def save(self, record: Record) -> None:
         """Commit a record that refers to nothing which is not durable."""
         self.add(record)
         del self._unwritten[record.id]
+        self._unkept.pop(record.id, None)
         await self._write({record.id: record})
 
     async def flush(self, settle: Callable[[], Awaitable[None]]) -> bool:
@@ -131,13 +156,13 @@ class CacheStore:
             return False
         try:
             await settle()
-            await self._write(unwritten)
+            await self._write({each: unwritten[each] for each in unwritten.keys() - self._changing})
         except errdefs.WherryError:
             self._unwritten = {**unwritten, **self._unwritten}
             raise
         return True
 
-    async def _write(self, changes: Mapping[str, Record | None]) -> None:
+    async def _write(self, changes: Mapping[str, Record | None], *, durable: bool = True) -> None:
         gone = [(each,) for each, record in changes.items() if record is None]
         new = [(each, msgspec.json.encode(record)) for each, record in changes.items() if record is not None]
 
@@ -145,7 +170,7 @@ class CacheStore:
             connection.executemany(_DELETE, gone)
             connection.executemany(_PUT, new)
 
-        await self._database.write(write)
+        await self._database.write(write, durable=durable)
 
     async def touch(self, record_id: str) -> None:
         """Note that a record was of use; it is written down at a `flush`, at most once a minute."""
@@ -166,6 +191,8 @@ class CacheStore:
             record = self._records.pop(record_id, None)
             self._needed.changed()
             self._unwritten.pop(record_id, None)
+            self._unkept.pop(record_id, None)
+            self._changing.discard(record_id)
             self._noted.pop(record_id, None)
             if record is not None and self._keys.get(record.key) == record_id:
                 del self._keys[record.key]
