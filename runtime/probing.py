@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runtime.shim import inside
+from runtime.shim import entry
 from runtime.spec.capabilities import ALL
 
 _PLAIN = frozenset(
@@ -49,7 +49,7 @@ class ProbeResult:
     output: bytes
 
 
-def order(request: ProbeRequest) -> inside.Order | None:
+def order(request: ProbeRequest) -> entry.Order | None:
     """The process as the shim itself puts it inside; None where only the runtime makes it just as an exec is.
 
     A container that may trace would see the shim's memory while its process is on the way in.
@@ -68,7 +68,7 @@ def order(request: ProbeRequest) -> inside.Order | None:
         return None
     if process.get("noNewPrivileges") and request.seccomp:
         return None  # its init gets the filter only after the moment at which it is looked for
-    return inside.Order(
+    return entry.Order(
         uid=user["uid"],
         gid=user["gid"],
         groups=tuple(user.get("additionalGids", ())),

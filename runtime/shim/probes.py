@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from runtime.shim import faults, inside
+from runtime.shim import entry, faults, inside
 from runtime.shim.epoll import READ, Loop
 from runtime.shim.launch import Launch, describe
 from runtime.shim.process import Process
@@ -121,7 +121,7 @@ class Probes:
             return False
         process = self._new_process(probe)
         try:
-            order = inside.Order.decode(self._read())
+            order = entry.Order.decode(self._read())
             if not room.takes(order):
                 return False
             arrival = self._enter(room, order, probe, process)
@@ -132,7 +132,7 @@ class Probes:
         self._shim.loop.own(process.pid, lambda code: self._left(probe, arrival, code))
         return True
 
-    def _enter(self, room: inside.Inside, order: inside.Order, probe: Probe, process: Process) -> Arrival:
+    def _enter(self, room: inside.Inside, order: entry.Order, probe: Probe, process: Process) -> Arrival:
         null, output, _ = process.open_stdio()
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runtime.probing import ProbeRequest, order
-from runtime.shim.inside import Order
+from runtime.shim.entry import Order
 
 PROCESS: dict[str, Any] = {
     "args": ["a", "b c"],
