@@ -92,7 +92,14 @@ def _in_order(value: Any) -> Any:
             key: sorted(inner, key=repr) if key in UNORDERED and isinstance(inner, list) else _in_order(inner)
             for key, inner in value.items()
         }
-    return [_in_order(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_in_order(inner) for inner in value]
+    return _reasons_in_order(value) if isinstance(value, str) else value
+
+
+def _reasons_in_order(text: str) -> str:
+    """What is wrong with each of several networks, which dockerd has in a map, too."""
+    return "\n* ".join(["", *sorted(f"\n{text}".split("\n* ")[1:])])[1:] if text.startswith("* ") else text
 
 
 def remove_all(both: Both) -> None:

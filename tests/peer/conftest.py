@@ -36,9 +36,11 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what failed or was skipped: what it would have met is not known."""
-    if not report.passed and LAST.name not in report.nodeid:
+    """Note what was skipped, and what failed: that has asked something at least."""
+    if report.skipped and LAST.name not in report.nodeid:
         LEDGER.missing.append(report.nodeid)
+    if report.failed and LAST.name not in report.nodeid:
+        LEDGER.failed.append(report.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

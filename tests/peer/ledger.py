@@ -51,7 +51,9 @@ class Ledger:
     asked: dict[tuple[str, str], set[tuple[str, bool]]] = field(default_factory=lambda: defaultdict(set))
     """By endpoint and version the requests, each with whether it was answered well."""
     missing: list[str] = field(default_factory=list)
-    """What of the suite did not run and pass: what it would have asked and met is not known."""
+    """What of the suite did not run: what it would have asked and met is not known."""
+    failed: list[str] = field(default_factory=list)
+    """What of the suite failed: it may have asked in part."""
 
     def count(self, request: Request, status: int) -> None:
         """Note a request that was compared, and the status of its answer."""

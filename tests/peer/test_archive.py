@@ -195,7 +195,7 @@ def test_get(both: Both, path: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS[:-1])
 def test_get_of_other_versions(both: Both, version: str) -> None:
-    for path in ("/d", "/d/f", "/nope", ""):
+    for path in ("/d", "/d/f", "/v/x", "/nope", ""):
         ours, theirs = asked(both, "GET", archive(path), version)
         assert ours.status != OK or members(ours.body) == members(theirs.body)
 

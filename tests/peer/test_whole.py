@@ -1,4 +1,7 @@
-"""The suite on itself, after all of it ran and passed: nothing that it accepts is idle, no endpoint went unasked."""
+"""The suite on itself, after all of it ran: nothing that it accepts is idle, no endpoint went unasked.
+
+It judges the suite when some of its tests failed, too: most of them have asked all the same.
+"""
 
 import fnmatch
 
@@ -37,16 +40,21 @@ NEWER = {
 @pytest.fixture(autouse=True)
 def _whole() -> None:
     if LEDGER.missing:
-        pytest.skip(f"not all of tests/peer ran and passed: {', '.join(LEDGER.missing[:3])}, …")
+        pytest.skip(f"not all of tests/peer ran: {', '.join(LEDGER.missing[:3])}, …")
+
+
+def _require(found: list[str]) -> None:
+    """Fail with what was found, and name what failed before: it may be what would have asked."""
+    require([*found, *(f"(failed: {test})" for test in LEDGER.failed)] if found else [])
 
 
 def test_every_accepted_difference_was_met() -> None:
     idle = [f"{line.endpoint} {line.where} {line.request} ({line.reason})" for line in LEDGER.unmet()]
-    require(idle)
+    _require(idle)
 
 
 def test_every_mask_was_needed() -> None:
-    require(masks.unneeded())
+    _require(masks.unneeded())
 
 
 def test_every_endpoint_was_asked_in_every_version() -> None:
@@ -57,7 +65,7 @@ def test_every_endpoint_was_asked_in_every_version() -> None:
         for good, bad in [LEDGER.counts(endpoint, version)]
         if not _enough(endpoint, version, good, bad)
     ]
-    require(found)
+    _require(found)
 
 
 def test_every_exemption_is_needed() -> None:

@@ -17,9 +17,6 @@ LINES: tuple[Accepted, ...] = (
     Accepted(REMOVE, "body.message", "the containers in it are named, as by later engines", "/used"),
     Accepted(SHOWN, "body.*Options.com.docker.network.bridge.name", "two daemons share no bridge"),
     Accepted(
-        SHOWN, "body.*IPAM.Config.*.Subnet", "the first free pool is given; dockerd goes on from the last"
-    ),
-    Accepted(
         SHOWN, "body.*IPAM.Config.*.Gateway!", "the gateway that was chosen is shown, as by later engines"
     ),
     Accepted(

@@ -52,7 +52,6 @@ _EVENTS = (
     Accepted(EVENTS, "body.message", "names the parameter", "until=1.5.5"),
 )
 _OTHERS = (
-    Accepted("* /_ping", "headers.builder-version!", "told once there is a builder"),
     Accepted(DF, "body.Images.*.Created", "each side has made its own"),
     *(Accepted(DF, f"body.{field}", KEPT) for field in ("LayersSize", "Images.*.Size")),
     Accepted(DF, "body.Images.*.VirtualSize", KEPT, until="1.43"),
