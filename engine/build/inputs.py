@@ -106,7 +106,7 @@ class Inputs:
         del vertex  # there is nothing to count
         if isinstance(source, UrlSource):
             return Tree(await self.lending.held.enter_async_context(self.contexts.url(source)))
-        return Tree(await self.lending.held.enter_async_context(self.contexts.git(source, self.session)))
+        return await self.contexts.git_tree(source, self.session, self.lending.held)
 
     async def _remote(self) -> SourceFile | None:
         """Bring the context that the request names; the Dockerfile if that is all of it."""

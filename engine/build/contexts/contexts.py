@@ -4,14 +4,16 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import errdefs
-from engine.build.contexts import git, repository, url
+from engine.build.contexts import checkouts, git, repository, url
 from engine.build.contexts.archives import Dockerfiles
+from engine.build.contexts.checkouts import Checkouts
 from engine.build.ignore import Ignore
+from engine.build.refs import Tree
 from engine.build.session import Session
 from engine.build.steps import GitSource, UrlSource
 from engine.registry.client import Registry
@@ -41,6 +43,7 @@ class Contexts:
         self._workers = workers
         self._registry = registry
         self.dockerfiles = Dockerfiles()
+        self._checkouts = Checkouts()
 
     @asynccontextmanager
     async def empty(self) -> AsyncGenerator[Path, None]:
@@ -80,9 +83,22 @@ class Contexts:
             await url.fetch_file(self._registry, source, directory)
             yield directory
 
+    async def git_tree(self, source: GitSource, session: Session | None, held: AsyncExitStack) -> Tree:
+        """A directory of a repository, fetched if what is there is not known from before, else once it is needed."""
+        wanted = repository.parse(source.url, context=True)
+        if wanted is None:
+            raise errdefs.InvalidArgument(f"{repository.redacted(source.url)} is no git repository")
+        async with self.empty() as directory:
+            settings = self._registry.settings
+            named = await git.resolve(wanted, directory, session=session, settings=settings)
+        name = checkouts.name_of(wanted, named.number, keep=source.keep_git_dir or wanted.keep_git_dir)
+        return await self._checkouts.tree(name, lambda: self.git(source, session, named), held)
+
     @asynccontextmanager
-    async def git(self, source: GitSource, session: Session | None) -> AsyncGenerator[Path, None]:
-        """A directory of a repository."""
+    async def git(
+        self, source: GitSource, session: Session | None, named: git.Named | None = None
+    ) -> AsyncGenerator[Path, None]:
+        """A directory of a repository, at what was resolved before."""
         wanted = repository.parse(source.url, context=True)
         if wanted is None:
             raise errdefs.InvalidArgument(f"{repository.redacted(source.url)} is no git repository")
@@ -93,6 +109,7 @@ class Contexts:
                 keep=source.keep_git_dir or wanted.keep_git_dir,
                 session=session,
                 settings=self._registry.settings,
+                named=named,
             )
 
 

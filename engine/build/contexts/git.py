@@ -6,98 +6,84 @@ arguments of a process, not in the checkout, not in errors.
 """
 
 import asyncio
-import base64
 import os
-import re
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import errdefs
+from engine.build.contexts import git_access
 from engine.build.contexts.repository import Repository
-from engine.build.run import agents
 from engine.build.session import Session
-from engine.build.steps import RunMount
 from engine.registry.hosts import Settings
 from runtime import spawn, tree
 from runtime.paths import open_in_root
-from runtime.spec.identity import HOST
 
+_OWN, _WORK = "config", "checkout"  # of git, in a directory
 _SECONDS = 1800.0  # of one command
 _SSH = "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
-_CONFIG = """\
-[core]
-	hooksPath = /dev/null
-	fsmonitor = false
-	symlinks = true
-	logAllRefUpdates = false
-[init]
-	defaultBranch = master
-[advice]
-	detachedHead = false
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-[submodule]
-	fetchJobs = 2
-[protocol]
-	allow = never
-[protocol "https"]
-	allow = always
-[protocol "http"]
-	allow = always
-[protocol "ssh"]
-	allow = always
-[protocol "git"]
-	allow = always
-[http]
-	lowSpeedLimit = 1000
-	lowSpeedTime = 30
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a repository has: the whole name of a ref, or the number of a commit, and the number of the object it is."""
+
+    name: str
+    number: str
+
+
+async def resolve(
+    repository: Repository, directory: Path, *, session: Session | None, settings: Settings
+) -> Named:
+    """What a repository has of what is asked for, in an empty directory; a commit's number is believed.
+
+    InvalidArgument in BuildKit's words for what is not there.
+    """
+    if repository.is_commit:
+        return Named(repository.ref, repository.ref)
+    async with _opened(repository, directory, session, settings) as git:
+        return await git.named()
 
 
 async def fetch(
-    repository: Repository, directory: Path, *, keep: bool, session: Session | None, settings: Settings
+    repository: Repository,
+    directory: Path,
+    *,
+    keep: bool,
+    session: Session | None,
+    settings: Settings,
+    named: Named | None = None,
 ) -> Path:
-    """Fetch a repository into an empty directory; where its files are.
+    """Fetch a repository into an empty directory, at what was resolved before; where its files are.
 
     With `keep` there is a .git beside them. InvalidArgument in BuildKit's words for what cannot be had.
     """
-    config, work = directory / "config", directory / "checkout"
-    header = await authorization(repository, session)
-    await asyncio.to_thread(_prepare, config, work, _CONFIG + _of_header(repository.remote, header))
-    async with _agent(repository, directory / "agent", session) as agent:
-        await _check_out(repository, _Git(repository, config, work, settings, agent))
-    return await asyncio.to_thread(_settle, repository, config, work, keep=keep)
+    async with _opened(repository, directory, session, settings) as git:
+        await _check_out(repository, git, named)
+    return await asyncio.to_thread(_settle, repository, directory / _OWN, directory / _WORK, keep=keep)
 
 
-async def _check_out(repository: Repository, git: "_Git") -> None:
+@asynccontextmanager
+async def _opened(
+    repository: Repository, directory: Path, session: Session | None, settings: Settings
+) -> AsyncIterator["_Git"]:
+    config, work = directory / _OWN, directory / _WORK
+    await asyncio.to_thread(_prepare, config, work, await git_access.configuration(repository, session))
+    async with git_access.agent(repository, directory / "agent", session) as agent:
+        yield _Git(repository, config, work, settings, agent)
+
+
+async def _check_out(repository: Repository, git: "_Git", named: Named | None) -> None:
+    named = named or await git.named()
     await git.run("init", "--quiet", "--template=")
-    commit = await git.fetch()
+    commit = await git.fetch(named)
     if repository.checksum and not commit.startswith(repository.checksum):
         raise errdefs.InvalidArgument(f"expected checksum to match {repository.checksum}, got {commit}")
     await git.run("checkout", "--quiet", "--force", "--detach", commit)
     if repository.submodules:
         await git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
-
-
-@asynccontextmanager
-async def _agent(repository: Repository, path: Path, session: Session | None) -> AsyncIterator[str]:
-    """Where the client's SSH agent answers, "" if it is not needed or there is none."""
-    asked = RunMount(kind="ssh", target="")
-    by_ssh = not repository.remote.startswith(("https://", "http://", "git://"))
-    if by_ssh and session is not None and await agents.has_agent(asked, session):
-        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            async with agents.listening(path, asked, session, HOST):
-                # The way to a socket may have 107 bytes at most, and that to a data root has any number.
-                yield f"/proc/{os.getpid()}/fd/{directory}/{path.name}"
-        finally:
-            os.close(directory)
-    else:
-        yield ""
 
 
 def _prepare(config: Path, work: Path, content: str) -> None:
@@ -106,34 +92,6 @@ def _prepare(config: Path, work: Path, content: str) -> None:
         file.write(content)
     work.mkdir()
     work.chmod(0o755)
-
-
-async def authorization(repository: Repository, session: Session | None) -> str:
-    """The header that a remote is shown, "" for none."""
-    if repository.authorization is not None:
-        return _basic(*repository.authorization)
-    if session is None or not repository.remote.startswith("https://"):
-        return ""
-    host = re.split(r"[/:]", repository.remote.removeprefix("https://"), maxsplit=1)[0]
-    for name in (f"GIT_AUTH_HEADER.{host}", "GIT_AUTH_HEADER", f"GIT_AUTH_TOKEN.{host}", "GIT_AUTH_TOKEN"):
-        with suppress(errdefs.NotFound):
-            secret = (await session.secret(name)).decode().strip()
-            return secret if "HEADER" in name else _basic("x-access-token", secret)
-    return ""
-
-
-def _basic(user: str, password: str) -> str:
-    return f"basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-
-
-def _of_header(remote: str, header: str) -> str:
-    if not header:
-        return ""
-    if not header.isprintable():
-        raise errdefs.InvalidArgument("the secret for a git repository is no header")
-    origin = "/".join(remote.split("/")[:3])
-    quoted = header.replace("\\", "\\\\").replace('"', '\\"')
-    return f'[http "{origin}/"]\n\textraHeader = "Authorization: {quoted}"\n'
 
 
 class _Git:
@@ -159,18 +117,19 @@ class _Git:
             "no_proxy": settings.no_proxy,
         }
 
-    async def fetch(self) -> str:
-        """Fetch what is asked for; its commit."""
-        repository = self._repository
-        await self.run("remote", "add", "origin", repository.remote)
-        if repository.is_commit:
-            await self._fetch_commit(repository.ref)
-            wanted = repository.ref
+    async def fetch(self, named: Named) -> str:
+        """Fetch something; its commit."""
+        await self.run("remote", "add", "origin", self._repository.remote)
+        if self._repository.is_commit:
+            await self._fetch_commit(named.number)
         else:
-            name = await self._full_name() if repository.ref else "HEAD"
-            await self._fetch(name)
-            wanted = "FETCH_HEAD"
-        return (await self.run("rev-parse", "--verify", "--end-of-options", f"{wanted}^{{commit}}")).strip()
+            await self._fetch(named.name)
+            if await self._number("FETCH_HEAD") != named.number:  # it was moved since then
+                await self._fetch_commit(named.number)
+        return await self._number(f"{named.number}^{{commit}}")
+
+    async def _number(self, name: str) -> str:
+        return (await self.run("rev-parse", "--verify", "--end-of-options", name)).strip()
 
     async def _fetch_commit(self, commit: str) -> None:
         """Many servers give no commit by its number: then all of it is fetched."""
@@ -189,14 +148,18 @@ class _Git:
                 raise
             await self.run("fetch", "--quiet", "--no-tags", "origin", name)  # by HTTP without git behind it
 
-    async def _full_name(self) -> str:
-        """A ref's whole name: of a branch rather than of a tag, as git checks it out."""
+    async def named(self) -> Named:
+        """What is asked for, by its whole name: a branch rather than a tag, as git checks it out."""
         ref = self._repository.ref
-        listed = await self.run("ls-remote", "--quiet", "origin", ref)
-        names = {line.partition("\t")[2] for line in listed.splitlines()}
-        for name in (f"refs/{ref.removeprefix('refs/')}", f"refs/heads/{ref}", f"refs/tags/{ref}"):
-            if name in names:
-                return name
+        if self._repository.is_commit:
+            return Named(ref, ref)
+        ref = ref or "HEAD"
+        listed = await self.run("ls-remote", "--quiet", "--", self._repository.remote, ref)
+        numbers = {name: number for number, _, name in (line.partition("\t") for line in listed.splitlines())}
+        whole = (f"refs/{ref.removeprefix('refs/')}", f"refs/heads/{ref}", f"refs/tags/{ref}")
+        for name in (*whole, "HEAD") if ref == "HEAD" else whole:
+            if name in numbers:
+                return Named(name, numbers[name])
         raise errdefs.InvalidArgument(f'repository does not contain ref {ref}, output: "{listed.strip()}"')
 
     async def run(self, *arguments: str) -> str:

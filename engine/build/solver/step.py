@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import errdefs
 from engine.build.files.copier import Copier
@@ -82,7 +83,8 @@ class Step:
         if isinstance(operation, ContextSource):
             return Outcome(output=await work.sources.context(operation.name, digest))
         if isinstance(operation, UrlSource | GitSource):
-            return Outcome(output=await work.sources.fetch(operation, digest))
+            tree = await work.sources.fetch(operation, digest)
+            return Outcome(output=tree, cached=not isinstance(tree.path, Path))
         return await self._made(operation, self.root.ref)
 
     async def _made(self, operation: Files | Run, root: Ref) -> Outcome:

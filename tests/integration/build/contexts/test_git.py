@@ -9,15 +9,17 @@ import subprocess
 import threading
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from engine.build.contexts import git as fetching
 from engine.build.contexts.contexts import Contexts
-from engine.build.contexts.git import authorization
+from engine.build.contexts.git_access import authorization
 from engine.build.contexts.repository import Repository
 from engine.build.given import GivenCredentials
+from engine.build.refs import Tree
 from engine.build.steps import GitSource
 from errdefs import InvalidArgument, NotFound
 from tests.integration.build.contexts.conftest import git
@@ -103,6 +105,35 @@ async def test_what_is_not_there(contexts: Contexts, repositories: tuple[str, Pa
     with pytest.raises(InvalidArgument, match=r"failed to fetch remote|does not contain ref"):
         async with contexts.git(GitSource(url=f"{url}/{name}"), None):
             pass
+
+
+async def test_a_commit_that_is_known_is_fetched_once_it_is_needed(
+    contexts: Contexts, repositories: tuple[str, Path]
+) -> None:
+    """A ref is looked up each time; what it is names what is fetched."""
+    url, place = repositories
+    source = GitSource(url=f"{url}/x.git#main", keep_git_dir=True)
+
+    async def tree(held: AsyncExitStack) -> Tree:
+        return await contexts.git_tree(source, None, held)
+
+    async with AsyncExitStack() as held:
+        first = await tree(held)
+        assert isinstance(first.path, Path)
+        known = await tree(held)
+        assert known.content == first.content
+        assert not isinstance(known.path, Path), "it is not there yet"
+        assert (await known.place() / "f").read_text() == "x.git 2\n"
+        assert await known.place() == await known.place()
+        git(place / "x.git", "commit", "--allow-empty", "-qm", "three")
+        moved = await tree(held)
+        assert isinstance(moved.path, Path)
+        assert moved.content != first.content
+        late = await tree(held)
+        git(place / "x.git", "commit", "--allow-empty", "-qm", "four")
+        assert git(await late.place(), "-c", "safe.directory=*", "log", "-1", "--format=%s") == "three"
+        without = await contexts.git_tree(GitSource(url=source.url), None, held)
+        assert without.content not in (moved.content, first.content)
 
 
 class Client(GivenCredentials):
