@@ -105,10 +105,10 @@ class Builds:
         served = await self._load()
         await served.buildkit.serve(connection, head, admit).closed.wait()
 
-    async def join(self, connection: Connection, head: bytes, name: str) -> None:
+    async def join(self, connection: Connection, head: bytes, name: str, shared_key: str) -> None:
         """Take a connection over whose client serves, and keep its session until it ends."""
         served = await self._load()
-        await served.buildkit.join(connection, head, name)
+        await served.buildkit.join(connection, head, name, shared_key)
 
     def begin(self, connection: Connection, admit: "Admit") -> None:
         """Serve a connection that begins with HTTP/2."""

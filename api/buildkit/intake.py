@@ -3,36 +3,42 @@
 The client walks its directory in order, a STAT for each entry and an empty one at the end; for the regular files that
 we ask for (REQ) it sends DATA, an empty one at the end of each. A client that sends paths which lead out of the
 directory, come twice or stand in no directory is refused; no path is ever followed through a link.
+
+The directory may have what an earlier transfer left, ended or broken off. A file gets its time last, when all of it is
+there: so one that has the time and size that the client tells is whole, and is not asked for again. Changed files are
+made anew, and what was not named is removed, when the walk leaves the directory that it is in.
 """
 
 import os
 import stat
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import errdefs
-from api.buildkit import filemode
+from api.buildkit import filemode, former, metadata
 from api.buildkit.protos.session_pb2 import Packet, Stat
 from runtime.paths import open_beneath
 
 REQUESTED: Final = 64  # files that are under way at a time: their descriptors are open
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_XATTRS: Final = ("user.", "security.capability")
 
 
 @dataclass(slots=True)
 class _Directory:
-    """A directory in which the client's walk is: entries come in order, and each once."""
+    """A directory in which the client's walk is: entries come in order, and each once.
+
+    `former` are names that are there of an earlier time, and have not come yet.
+    """
 
     fd: int
     path: str
     stat: Stat | None
     last: bytes = b""
+    former: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -45,18 +51,22 @@ class _File:
 
 
 class Intake:
-    """Writes into an empty directory. All of it blocks; one thread at a time.
+    """Makes a directory what the client has. All of it blocks; one thread at a time.
 
-    `complete`: nothing more is to come. `received` counts bytes of content.
+    `complete`: nothing more is to come. `received` counts bytes of content. `changed`: the directory is not what it
+    was before, but for times of directories.
     """
 
     def __init__(self, into: Path) -> None:
-        self._walk = [_Directory(os.open(into, _DIRECTORY), "", None)]
+        """`into` is empty, or what an earlier one left; nobody else works there."""
+        self._walk = [_entered(os.open(into, _DIRECTORY), "", None)]
+        self._shared: set[int] = set()  # inodes of former files with several names, of which one has come
         self._next_id = 0
-        self._waiting: deque[_File] = deque()
+        self._waiting: deque[tuple[int, bytes]] = deque()  # as they came: a message takes ten times as much
         self._open: dict[int, tuple[_File, int]] = {}
         self._listed = False
         self.received = 0
+        self.changed = False
 
     @property
     def complete(self) -> bool:
@@ -77,7 +87,7 @@ class Intake:
                     f"{_shown(packet.stat.path)}: metadata that no file can have"
                 ) from None
         while self._waiting and len(self._open) < REQUESTED:
-            answers.append(self._request(self._waiting.popleft()))
+            answers.append(self._request(*self._waiting.popleft()))
         return answers
 
     def close(self) -> None:
@@ -96,6 +106,7 @@ class Intake:
                 self._listed = True
                 while len(self._walk) > 1:
                     self._leave()
+                self._clear(self._walk[0])
             case Packet.PACKET_DATA:
                 self._content(packet.ID, packet.data)
             case Packet.PACKET_ERR:
@@ -108,6 +119,9 @@ class Intake:
         path = os.fsdecode(entry.path)
         parent, name = self._place(path)
         kind = entry.mode & filemode.TYPES
+        if kind & filemode.SOCKET or (name in parent.former and self._stays(entry, name, parent, path)):
+            return
+        self.changed = True
         if kind == filemode.DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=parent.fd)
             self._walk.append(_Directory(os.open(name, _DIRECTORY, dir_fd=parent.fd), path, entry))
@@ -115,10 +129,42 @@ class Intake:
             os.symlink(entry.linkname, name, dir_fd=parent.fd)
             os.chown(name, entry.uid, entry.gid, dir_fd=parent.fd, follow_symlinks=False)
             os.utime(name, ns=(entry.modTime,) * 2, dir_fd=parent.fd, follow_symlinks=False)
-        elif kind and not kind & filemode.SOCKET:
-            _make_node(entry, name, parent.fd)
+        elif kind:
+            metadata.make_node(entry, name, parent.fd)
         elif not kind:
             self._regular(_File(number, path, entry), name, parent.fd)
+
+    def _stays(self, entry: Stat, name: str, parent: _Directory, path: str) -> bool:
+        """Whether what is there of an earlier time is this entry; it is gone if not."""
+        parent.former.discard(name)
+        found = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode) and entry.mode & filemode.DIRECTORY:
+            self._walk.append(_entered(os.open(name, _DIRECTORY, dir_fd=parent.fd), path, entry))
+            return True
+        if self._is_former(entry, name, parent, found):
+            return True
+        former.remove(name, parent.fd)
+        return False
+
+    def _is_former(self, entry: Stat, name: str, parent: _Directory, found: os.stat_result) -> bool:
+        if not entry.mode & filemode.TYPES and entry.linkname:
+            target = self._beneath(os.fsdecode(entry.linkname), os.O_PATH | os.O_NOFOLLOW)
+            try:
+                return os.path.samestat(os.fstat(target), found)
+            finally:
+                os.close(target)
+        if not former.same(entry, name, parent.fd, found) or found.st_ino in self._shared:
+            return False
+        if found.st_nlink > 1:
+            self._shared.add(found.st_ino)
+        return True
+
+    def _clear(self, directory: _Directory) -> None:
+        """All of a directory has been named: what was not is there no more."""
+        for name in directory.former:
+            former.remove(name, directory.fd)
+            self.changed = True
+        directory.former.clear()
 
     def _regular(self, file: _File, name: str, parent: int) -> None:
         if file.stat.linkname:
@@ -127,9 +173,9 @@ class Intake:
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         if file.stat.size:
             os.close(fd)
-            self._waiting.append(file)
+            self._waiting.append((file.id, file.stat.SerializeToString()))
         else:
-            _finish(fd, file.stat)
+            metadata.finish(fd, file.stat)
             os.close(fd)
 
     def _link(self, file: _File, name: str, parent: int) -> None:
@@ -160,12 +206,24 @@ class Intake:
         """All of a directory has been named: it can have its mode and times."""
         directory = self._walk.pop()
         try:
+            self._clear(directory)
             if directory.stat is not None:
-                _finish(directory.fd, directory.stat)
+                self._finish_directory(directory.fd, directory.stat)
         finally:
             os.close(directory.fd)
 
-    def _request(self, file: _File) -> Packet:
+    def _finish_directory(self, fd: int, entry: Stat) -> None:
+        found, had, wanted = os.fstat(fd), metadata.xattrs(".", fd), metadata.wanted_xattrs(entry)
+        if metadata.same_owner(entry, found) and had == wanted and found.st_mtime_ns == entry.modTime:
+            return
+        self.changed = self.changed or not metadata.same_owner(entry, found) or had != wanted
+        for key in had.keys() - wanted.keys():
+            os.removexattr(fd, key)
+        metadata.finish(fd, entry)
+
+    def _request(self, number: int, told: bytes) -> Packet:
+        entry = Stat.FromString(told)
+        file = _File(number, os.fsdecode(entry.path), entry)
         self._open[file.id] = file, self._beneath(file.path, os.O_WRONLY | os.O_NOFOLLOW)
         return Packet(type=Packet.PACKET_REQ, ID=file.id)
 
@@ -177,7 +235,7 @@ class Intake:
         if not data:
             del self._open[number]
             try:
-                _finish(fd, file.stat)
+                metadata.finish(fd, file.stat)
             finally:
                 os.close(fd)
         while data:
@@ -191,29 +249,11 @@ class Intake:
             raise errdefs.InvalidArgument(f"{path!r}: {error.strerror}") from error
 
 
+def _entered(fd: int, path: str, entry: Stat | None) -> _Directory:
+    """A directory that may have been there before."""
+    return _Directory(fd, path, entry, former=set(os.listdir(fd)))
+
+
 def _shown(name: bytes) -> str:
     """A file's name in a text."""
     return name.decode(errors="replace")
-
-
-def _make_node(entry: Stat, name: str, parent: int) -> None:
-    """A device or a fifo."""
-    kind = stat.S_IFIFO if entry.mode & filemode.FIFO else stat.S_IFBLK
-    kind = stat.S_IFCHR if entry.mode & filemode.CHARACTER else kind
-    os.mknod(name, kind | 0o600, os.makedev(entry.devmajor, entry.devminor), dir_fd=parent)
-    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    try:
-        _finish(f"/proc/self/fd/{fd}", entry)
-    finally:
-        os.close(fd)
-
-
-def _finish(place: int | str, entry: Stat) -> None:
-    """Owner first: changing it takes special bits away."""
-    os.chown(place, entry.uid, entry.gid)
-    os.chmod(place, filemode.permissions(entry.mode))
-    for key, value in entry.xattrs.items():
-        if key.startswith(_XATTRS):
-            with suppress(OSError):  # as fsutil: not every file system has them
-                os.setxattr(place, key, value)
-    os.utime(place, ns=(entry.modTime, entry.modTime))

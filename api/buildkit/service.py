@@ -26,6 +26,7 @@ from api.grpc.stream import Stream
 
 _SESSION: Final = "/moby.buildkit.v1.Control/Session"
 _SESSION_ID: Final = "x-docker-expose-session-uuid"
+_SHARED_KEY: Final = "x-docker-expose-session-sharedkey"
 _TRACES: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
@@ -56,10 +57,10 @@ class BuildKit:
         """Take a connection over and answer calls on it, behind a head; those that are admitted."""
         return _take(connection, head, partial(self._server.accept, admit=admit))
 
-    async def join(self, connection: Connection, head: bytes, name: str) -> None:
+    async def join(self, connection: Connection, head: bytes, name: str, shared_key: str) -> None:
         """Take a connection over whose client serves, and keep its session until it ends."""
         taken = _take(connection, head)
-        with self._sessions.joined(name, ClientSession(taken)):
+        with self._sessions.joined(name, ClientSession(taken, shared_key)):
             await taken.closed.wait()
 
     async def close(self) -> None:
@@ -76,7 +77,8 @@ class BuildKit:
         tunnel = Tunnel(call)
         taken = Http2(tunnel)
         taken.begin(b"")
-        with self._sessions.joined(name, ClientSession(taken)):
+        shared_key = call.metadata.get(_SHARED_KEY, [""])[0]
+        with self._sessions.joined(name, ClientSession(taken, shared_key)):
             await tunnel.run(taken)
 
 

@@ -53,11 +53,13 @@ _HUB_NAMES: Final = frozenset(("docker.io", "index.docker.io", "registry-1.docke
 class ClientSession:
     """`engine.build.session.Session`, served by the client at the other end of `connection`."""
 
-    def __init__(self, connection: Opener) -> None:
+    def __init__(self, connection: Opener, shared_key: str = "") -> None:
+        """`shared_key` is what the client told as it joined."""
         self._connection = connection
+        self.shared_key = shared_key
 
-    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
-        """Bring a directory of the client into an empty one."""
+    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> bool:
+        """Make a directory what one of the client is; whether it is other than before."""
         metadata = _encoded(
             {
                 "dir-name": [name],
@@ -72,6 +74,7 @@ class ClientSession:
                 await transfers.take_in(call, intake, meter)
         finally:
             await settled(intake.close)
+        return intake.changed
 
     async def upload(self, url: str) -> AsyncIterator[bytes]:
         """What the client gives at a URL of its session."""

@@ -20,7 +20,7 @@ class BuildKit(Protocol):
     async def serve(self, connection: Connection, head: bytes, /) -> None:
         """Answer calls on a connection, until it ends."""
 
-    async def join(self, connection: Connection, head: bytes, name: str, /) -> None:
+    async def join(self, connection: Connection, head: bytes, name: str, shared_key: str, /) -> None:
         """Call a client on its connection, until it ends."""
 
 
@@ -48,8 +48,9 @@ class BuildKitRoutes:
         name = call.request.headers.get("X-Docker-Expose-Session-Uuid", "")
         if not name:
             raise errdefs.InvalidArgument("a session needs an id (X-Docker-Expose-Session-Uuid)")
+        shared_key = call.request.headers.get("X-Docker-Expose-Session-Sharedkey", "")
         connection = await _upgradable(call)
-        await self._buildkit.join(connection, _HEAD, name)
+        await self._buildkit.join(connection, _HEAD, name, shared_key)
         return Taken()
 
 

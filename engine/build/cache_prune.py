@@ -6,7 +6,6 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from engine.build.cache_sizes import Sizes
 from engine.build.solver.records import CacheStore, Record
 from engine.filters import Filters
 from engine.images.workshop import Workshop
+from runtime import tree
 
 _HIDDEN = frozenset({"internal", "frontend"})
 """Kinds that only `all` takes."""
@@ -56,7 +56,7 @@ class Pruned:
 
 
 class BuildCache:
-    """The door to it. `directory` has the directories of cache mounts."""
+    """The door to it. `directory` has the directories of cache mounts and of clients' files."""
 
     def __init__(self, cache: CacheStore, workshop: Workshop, directory: Path) -> None:
         self._cache = cache
@@ -103,8 +103,7 @@ class BuildCache:
                 await self._workshop.layers.release(record.layers[-1].chain_id)
             await self._workshop.blobs.drop([*record.blobs, *(layer.blob for layer in record.layers)])
             if record.directory and not self._cache.in_use(record.id):  # else its last user removes it
-                with suppress(FileNotFoundError):
-                    await asyncio.to_thread(shutil.rmtree, self._directory / record.directory)
+                await asyncio.to_thread(tree.remove, self._directory / record.directory)
 
 
 def select(candidates: Sequence[Usage], wanted: Wanted, now: int, total: int, free: int) -> list[Usage]:

@@ -27,7 +27,9 @@ class GivenCredentials:
             return session.Credentials(secret=found.identity_token)
         return session.Credentials(username=found.username, secret=found.password)
 
-    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
+    shared_key = ""
+
+    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> bool:
         """NotFound."""
         del into, wanted, meter
         raise _nothing(f"directory {name}")

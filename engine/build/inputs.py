@@ -97,9 +97,7 @@ class Inputs:
             ignore = Ignore.parse(await self._ignore_file(name, vertex))
         if ignore is not None:
             wanted = replace(wanted, exclude=[f"{'!' * each.negated}{each.text}" for each in ignore.patterns])
-        directory = await self.lending.held.enter_async_context(self.contexts.empty())
-        await self._receive(name, directory, wanted, vertex, "context")
-        return Tree(directory)
+        return await self._local(name, wanted, vertex)
 
     async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Tree:
         """See `Sources`."""
@@ -150,7 +148,19 @@ class Inputs:
         await self._receive(name, directory, Wanted(follow=[_IGNORE]), vertex, "context")
         return await asyncio.to_thread(read_in_root, directory, _IGNORE, _LIMIT) or b""
 
-    async def _receive(self, name: str, directory: Path, wanted: Wanted, vertex: str, what: str) -> None:
+    async def _local(self, name: str, wanted: Wanted, vertex: str) -> Tree:
+        """A directory of the client: as it was sent before, with what has changed since, if that is known."""
+        if self.session is None or not self.session.shared_key:
+            directory = await self.lending.held.enter_async_context(self.contexts.empty())
+            await self._receive(name, directory, wanted, vertex, "context")
+            return Tree(directory)
+        local = self.contexts.local
+        lent = await self.lending.held.enter_async_context(local.lend(self.session.shared_key, name))
+        changed = await self._receive(name, lent.path, wanted, vertex, "context")
+        await local.keep(lent, changed=changed)
+        return Tree(lent.path, lent.content)
+
+    async def _receive(self, name: str, directory: Path, wanted: Wanted, vertex: str, what: str) -> bool:
         if self.session is None:
             raise errdefs.NotFound(f"no session for the local directory {name}")
         started, line, last = time.time_ns(), f"transferring {what}:", 0
@@ -169,13 +179,14 @@ class Inputs:
                 )
             )
 
-        await self.session.receive(name, directory, wanted, meter)
+        changed = await self.session.receive(name, directory, wanted, meter)
         now = time.time_ns()
         await self.watch(
             Status(
                 vertex=vertex, id=line, name=line, current=last, timestamp=now, started=started, completed=now
             )
         )
+        return changed
 
     @asynccontextmanager
     async def _step(self, name: str) -> AsyncIterator[str]:

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from pathlib import Path
 
-from engine.build.solver.records import CACHE_MOUNT, CacheStore
+from engine.build.solver.records import CacheStore
 from runtime import tree
 from runtime.mount import mountinfo, unmount
 
@@ -20,8 +20,8 @@ async def sweep_contexts(directory: Path) -> None:
 
 
 async def sweep_caches(store: CacheStore, directory: Path) -> None:
-    """Remove directories of cache mounts that no record keeps, and records whose directory is gone; before any use."""
-    known = {each.directory: each.id for each in store.all() if each.kind == CACHE_MOUNT}
+    """Remove directories that no record keeps, and records whose directory is gone; before any use."""
+    known = {each.directory: each.id for each in store.all() if each.directory}
     await store.remove(await asyncio.to_thread(_sweep_caches, directory, known))
 
 

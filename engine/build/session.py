@@ -32,10 +32,15 @@ class Credentials:
 class Session(Protocol):
     """One client. Unavailable once it has gone."""
 
-    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
-        """Bring a directory of the client (`context`, `dockerfile`, a named one) into an empty directory.
+    @property
+    def shared_key(self) -> str:
+        """The same for each build of the same directories by the same client; "" if it does not say."""
 
-        NotFound for one that the client does not have.
+    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> bool:
+        """Make `into` what a directory of the client is (`context`, `dockerfile`, a named one); whether it changed.
+
+        It is empty, or has what an earlier call left: what is the same is not sent again. After a failure it has
+        something of both. NotFound for one that the client does not have.
         """
 
     async def upload(self, url: str) -> AsyncIterator[bytes]:

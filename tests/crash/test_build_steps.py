@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.build import workspace
+from engine.build.contexts import local
 from engine.build.run import runner
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
@@ -15,7 +16,11 @@ from tests.roots import make_root
 
 pytestmark = pytest.mark.root
 
-POINTS = [*(f"build.{step}" for step in workspace.STEPS), *(f"run.{step}" for step in runner.STEPS)]
+POINTS = [
+    *(f"build.{step}" for step in workspace.STEPS),
+    *(f"run.{step}" for step in runner.STEPS),
+    *(f"local.{step}" for step in local.STEPS),
+]
 SECRET = b"a secret that is on no disk"
 DOCKERFILE = """\
 FROM busybox
@@ -76,6 +81,27 @@ def test_killed(mortal: Wherryd, context: Path, point: str) -> None:
     build(mortal, context)
     assert mortal.docker("run", "--rm", "made", "cat", "/told", "/copied").stdout == f"{len(SECRET)}\nmarker"
     mortal.docker("rmi", "made")
+
+
+@pytest.mark.parametrize("step", local.STEPS)
+def test_killed_while_a_kept_context_changes(mortal: Wherryd, context: Path, step: str) -> None:
+    """What the next daemon has of it is whole, or nothing; and so is what is built then."""
+    (context / "Dockerfile").write_text("FROM busybox\nCOPY marker kept /\n")
+    for name in ("marker", "kept"):
+        (context / name).write_text(f"{name} of old")
+    mortal.docker("build", "-t", "before", str(context))
+    assert (
+        mortal.docker("buildx", "du", "--filter", "type=source.local", "--verbose").stdout.count("ID:") == 1
+    )
+    (context / "marker").write_text("marker")
+    mortal.dies_at(f"local.{step}")
+    is_killed_by(mortal, lambda: mortal.docker("build", "-t", "made", str(context)))
+    assert not list((mortal.data_root / "build/cache").iterdir())
+    assert "source.local" not in mortal.docker("buildx", "du", "--verbose").stdout
+    mortal.docker("build", "-t", "made", str(context))
+    told = mortal.docker("run", "--rm", "made", "cat", "/marker", "/kept").stdout
+    assert told == "markerkept of old"
+    mortal.docker("rmi", "before", "made")
 
 
 def test_killed_while_a_command_runs(mortal: Wherryd, context: Path) -> None:

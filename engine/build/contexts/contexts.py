@@ -12,6 +12,7 @@ import errdefs
 from engine.build.contexts import checkouts, git, repository, url
 from engine.build.contexts.archives import Dockerfiles
 from engine.build.contexts.checkouts import Checkouts
+from engine.build.contexts.local import LocalSources
 from engine.build.ignore import Ignore
 from engine.build.refs import Tree
 from engine.build.session import Session
@@ -37,11 +38,12 @@ class Fetched:
 class Contexts:
     """Makes them in a directory of its own."""
 
-    def __init__(self, directory: Path, workers: Workers, registry: Registry) -> None:
-        """`registry` knows the proxies that lead outside."""
+    def __init__(self, directory: Path, workers: Workers, registry: Registry, local: LocalSources) -> None:
+        """`registry` knows the proxies that lead outside, `local` keeps clients' directories from build to build."""
         self._directory = directory
         self._workers = workers
         self._registry = registry
+        self.local = local
         self.dockerfiles = Dockerfiles()
         self._checkouts = Checkouts()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -43,12 +44,15 @@ BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge/"
 class Client:
     """`http2` is the connection on which it calls, `socket` where others can be opened.
 
-    `upgrades`: sessions have connections of their own; else they are within a call.
+    `upgrades`: sessions have connections of their own; else they are within a call. `asked`: the files of contexts that
+    were sent; `shared_key` names the directories.
     """
 
     http2: Http2
     socket: str
     upgrades: bool = True
+    shared_key: str = ""
+    asked: list[str] = field(default_factory=list)
     told: list[StatusResponse] = field(default_factory=list)
     planned: list[PlanResponse] = field(default_factory=list)
 
@@ -119,7 +123,11 @@ class Client:
         """Serve directories by their names; the session's id."""
         name = secrets.token_hex(8)
         server = Server(
-            {"/moby.filesync.v1.FileSync/DiffCopy": Method(Packet, Files(places).send, streams=True)}
+            {
+                "/moby.filesync.v1.FileSync/DiffCopy": Method(
+                    Packet, Files(places, self.asked).send, streams=True
+                )
+            }
         )
         async with self._upgraded(name, server) if self.upgrades else self._tunnelled(name, server):
             yield name
@@ -127,7 +135,7 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def _upgraded(self, name: str, server: Server) -> AsyncIterator[None]:
-        header = f"X-Docker-Expose-Session-Uuid: {name}\r\n"
+        header = f"X-Docker-Expose-Session-Uuid: {name}\r\nX-Docker-Expose-Session-Sharedkey: {self.shared_key}\r\n"
         transport, early = await upgraded(self.socket, "/session", header)
         taken = Http2(transport, server.accept)
         transport.set_protocol(taken)
@@ -140,7 +148,10 @@ class Client:
 
     @contextlib.asynccontextmanager
     async def _tunnelled(self, name: str, server: Server) -> AsyncIterator[None]:
-        metadata = {"x-docker-expose-session-uuid": [name]}
+        metadata = {
+            "x-docker-expose-session-uuid": [name],
+            "x-docker-expose-session-sharedkey": [self.shared_key],
+        }
         async with client.calling(self.http2, CONTROL + "Session", BytesMessage, metadata) as call:
             tunnel = Tunnel(cast("Call", SimpleNamespace(messages=call, send=call.send)))
             taken = Http2(tunnel, server.accept)
@@ -158,20 +169,24 @@ class Files:
     """FileSync, as clients serve it."""
 
     places: Mapping[str, Path]
+    asked: list[str] = field(default_factory=list)
 
     async def send(self, call: Call, request: Packet) -> None:
         place = self.places.get(call.metadata["dir-name"][0])
         if place is None:
             raise RpcError(Code.NOT_FOUND, "no access allowed to dir")
-        flow = Outflow(place)
+        flow, names = Outflow(place), list[str]()
         try:
             while entries := flow.entries():
+                names += [os.fsdecode(entry.stat.path) for entry in entries]
                 for entry in entries:
                     await call.send(entry)
             while (packet := await call.messages.receive()) is not None:
                 if packet.type == Packet.PACKET_FIN:
                     await call.send(packet)
                     return
+                if call.metadata["dir-name"][0] == "context" and not call.metadata.get("followpaths"):
+                    self.asked.append(names[packet.ID])
                 for part in flow.content(packet.ID):
                     await call.send(part)
         finally:

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from engine.build.contexts.contexts import Contexts
+from engine.build.contexts.local import LocalSources
+from engine.build.solver.records import SCHEMA, CacheStore
+from engine.database import Database, Migration
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from runtime.copying.workers import Workers
@@ -31,12 +34,29 @@ WHO = (
 
 
 @pytest.fixture
-async def contexts(tmp_path: Path) -> AsyncIterator[Contexts]:
+async def cache(tmp_path: Path) -> AsyncIterator[CacheStore]:
+    """Records of a build cache."""
+    database = await Database.open(tmp_path / "state.db", [Migration(1, SCHEMA)])
+    try:
+        yield CacheStore(database)
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+def local(tmp_path: Path, cache: CacheStore) -> LocalSources:
+    """Clients' directories that are kept."""
+    (tmp_path / "cache").mkdir()
+    return LocalSources(cache, tmp_path / "cache")
+
+
+@pytest.fixture
+async def contexts(tmp_path: Path, local: LocalSources) -> AsyncIterator[Contexts]:
     """A place for contexts; none may be left in it."""
     workers, registry = Workers(), Registry(Settings())
     place = tmp_path / "contexts"
     try:
-        yield Contexts(place, workers, registry)
+        yield Contexts(place, workers, registry, local)
         assert not place.exists() or os.listdir(place) == []
     finally:
         await registry.close()

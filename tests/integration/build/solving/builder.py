@@ -27,13 +27,16 @@ class Files:
     directories: Mapping[str, Path]
     asked: list[tuple[str, Wanted]] = field(default_factory=list)
 
-    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> None:
+    shared_key = ""
+
+    async def receive(self, name: str, into: Path, wanted: Wanted, meter: Meter) -> bool:
         if name not in self.directories:
             raise errdefs.NotFound(f"no local directory {name}")
         self.asked.append((name, wanted))
         ignore = shutil.ignore_patterns(*wanted.exclude)
         shutil.copytree(self.directories[name], into, dirs_exist_ok=True, ignore=ignore, symlinks=True)
         await meter(1)
+        return True
 
     async def upload(self, url: str) -> AsyncIterator[bytes]:
         raise errdefs.NotFound(url)

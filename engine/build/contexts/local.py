@@ -1,0 +1,141 @@
+"""Directories of clients as they were last sent, so that the next build is sent what has changed alone.
+
+Each is found again by what the client calls itself and the directory, belongs to one build at a time, and is a record
+of the cache, which goes with the others. While one changes no record of it is in the database, so a daemon that is
+killed then leaves nothing that the next one takes for whole.
+"""
+
+import asyncio
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import errdefs
+from engine import faults
+from engine.build.solver.records import LOCAL, CacheStore, Record, new_id
+from engine.volumes.copy_up import size_of
+from runtime import tree
+from runtime.settled import settled, whole
+from runtime.unsettled import sync_filesystem
+
+STEPS = ("lent", "kept")  # where the crash tests kill a build
+_MODE = 0o755
+
+
+@dataclass(slots=True)
+class Lent:
+    """A directory for one build: empty, or as it was before. `content` names what is in it, once that is kept."""
+
+    path: Path
+    record: Record
+    content: str = ""
+    kept: bool = False
+
+
+class LocalSources:
+    """All of them, below a directory that they share with cache mounts."""
+
+    def __init__(self, store: CacheStore, directory: Path) -> None:
+        """Made once for a daemon."""
+        self._store = store
+        self._directory = directory
+        self._lent: set[str] = set()
+        self._contents: dict[str, str] = {}  # by the directory's name
+        self._unsettled = False
+
+    @asynccontextmanager
+    async def lend(self, shared_key: str, name: str) -> AsyncGenerator[Lent, None]:
+        """A client's directory for a block, nobody else's until then; it is gone after that if it was not kept.
+
+        SystemFailure when the disk fails.
+        """
+        lent = self._claim(shared_key, name)
+        try:
+            with self._store.using([lent.record.id]):
+                if lent.record.uses:
+                    await self._store.withdraw(lent.record.id)
+                else:
+                    await settled(_make, lent.path)
+                faults.hit("local.lent")
+                yield lent
+        finally:
+            await whole(self._release(lent))
+
+    async def keep(self, lent: Lent, *, changed: bool) -> None:
+        """What was lent is whole: the next build may have it, and the record tells of it."""
+        record = lent.record
+        if changed or not record.uses:
+            size = await asyncio.to_thread(size_of, str(lent.path))
+            record = msgspec.structs.replace(record, size=size)
+            self._unsettled = True
+        if changed or record.directory not in self._contents:
+            self._contents[record.directory] = secrets.token_hex(16)
+        lent.content = self._contents[record.directory]
+        lent.record = msgspec.structs.replace(record, used=time.time_ns(), uses=record.uses + 1)
+        lent.kept = True
+        self._store.add(lent.record)
+        faults.hit("local.kept")
+
+    async def settle(self) -> None:
+        """Make durable what was kept. SystemFailure when the disk refuses."""
+        if not self._unsettled:
+            return
+        self._unsettled = False
+        try:
+            await settled(sync_filesystem, self._directory)
+        except OSError as error:
+            self._unsettled = True
+            raise errdefs.SystemFailure(f"cannot write contexts to the disk: {error.strerror}") from error
+
+    def _claim(self, shared_key: str, name: str) -> Lent:
+        """The one that was used last of those that nobody has, or a new one."""
+        told = hashlib.sha256(repr((shared_key, name)).encode(errors="surrogateescape")).hexdigest()
+        purpose = f"local-{told[:32]}-"
+        free = [
+            each
+            for each in self._store.all()
+            if each.directory.startswith(purpose) and each.directory not in self._lent
+        ]
+        record = max(free, key=lambda each: each.used, default=None)
+        record = record or _record(f"{purpose}{secrets.token_hex(4)}", name)
+        self._lent.add(record.directory)
+        return Lent(self._directory / record.directory, record)
+
+    async def _release(self, lent: Lent) -> None:
+        record = lent.record
+        try:
+            if not lent.kept or self._store.get(record.id) is None:  # it failed, or was pruned meanwhile
+                self._contents.pop(record.directory, None)
+                if record.uses:
+                    await self._store.remove([record.id])
+                await settled(tree.remove, lent.path)
+        finally:
+            self._lent.discard(record.directory)
+
+
+def _record(directory: str, name: str) -> Record:
+    """That of a directory which nobody has used yet."""
+    now = time.time_ns()
+    return Record(
+        id=new_id(),
+        kind=LOCAL,
+        description=f"local source for {name}",
+        directory=directory,
+        created=now,
+        used=now,
+        uses=0,
+    )
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir()
+        directory.chmod(_MODE)
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot make a directory for a context: {error.strerror}") from error
