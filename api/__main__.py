@@ -19,6 +19,7 @@ from runtime.shim import libc
 _log = logging.getLogger(__name__)
 
 _LARGE = 256 << 10  # bytes; buffers that layers and archives pass through may have this size and more
+_ARENAS = 1  # threads of Python rarely allocate at the same time
 _STOP_GRACE = 30.0  # seconds beyond --shutdown-timeout
 
 
@@ -48,6 +49,7 @@ def serve(config: Config, argv: Sequence[str]) -> int:
     """Be the daemon until it is told to end."""
     gc.disable()  # what comes with the start stays; to look for garbage in it takes an eighth of the time
     libc.return_large(_LARGE)
+    libc.share_arenas(_ARENAS)
     from api.daemon import Daemon  # all of the engine: nothing for who asks for the version
 
     notifier = systemd.Notifier.from_environment()

@@ -16,7 +16,7 @@ _SEIZE, _INTERRUPT, _GET_FILTER, _DETACH = 0x4206, 0x4207, 0x420C, 17
 _WALL = 0x40000000
 KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine)
 """The number of keyctl(2), for which libc has no function; None where it is not known."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = _libc.syscall.restype = ctypes.c_long
 
@@ -43,6 +43,16 @@ def return_large(size: int) -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, size)
         mallopt(_M_TRIM_THRESHOLD, size)
+
+
+def share_arenas(most: int) -> None:
+    """Have all threads allocate from so many arenas (glibc; elsewhere nothing happens).
+
+    Left to itself glibc makes one for nearly every thread, and each keeps half a megabyte and more.
+    """
+    mallopt = getattr(_libc, "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, most)
 
 
 class _Program(ctypes.Structure):
