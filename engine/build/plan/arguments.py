@@ -25,8 +25,11 @@ def declare(
     stage.setting(f"ARG {' '.join(texts)}")
 
 
-def of_history(stage: Stage) -> list[str]:
-    """The arguments as the history of RUN has them before its command: how many, and each."""
+def of_history(stage: Stage, *, untold: bool = False) -> list[str]:
+    """The arguments as the history of RUN has them before its command: how many, and each.
+
+    The classic builder begins so, too, where it has `untold` ones alone.
+    """
     if stage.classic:
         found = sorted(
             {
@@ -37,7 +40,7 @@ def of_history(stage: Stage) -> list[str]:
         )
     else:
         found = [f"{name}={stage.variables.get(name, value or '')}" for name, value in stage.arguments]
-    return [f"|{len(found)}", *found] if found else []
+    return [f"|{len(found)}", *found] if found or (stage.classic and untold) else []
 
 
 def _is_set(stage: Stage, name: str) -> bool:

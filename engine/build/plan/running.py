@@ -46,6 +46,8 @@ def run(
     """One more step of a stage. InvalidArgument for what cannot be."""
     _require_granted(stage, instruction, request)
     values = given(request)
+    if stage.classic:  # what the image says of its own goes first
+        proxies = {name: value for name, value in proxies.items() if not stage.has_variable(name)}
     inputs = _Inputs(stage.root or NOTHING)
     args, about = _command(stage, instruction, inputs)
     for text in instruction.mounts:
@@ -72,7 +74,7 @@ def run(
         ignore_cache=stage.ignore_cache,
     )
     stage.root = vertex
-    line = [*arguments.of_history(stage), *args]
+    line = [*arguments.of_history(stage, untold=bool(proxies)), *args]
     if stage.classic:
         stage.note_classic(*line, vertex=vertex, run=True)
     else:

@@ -19,7 +19,9 @@ def given(request: BuildRequest) -> dict[str, str]:
 
 
 def proxies(request: BuildRequest) -> dict[str, str]:
-    """The variables for proxies that a build gives to RUN, under both spellings."""
+    """The variables for proxies that a build gives to RUN: under both spellings, or as told by the classic API."""
+    if request.classic:
+        return {name: value for name, value in given(request).items() if name in PROXIES}
     found = {name.lower(): value for name, value in given(request).items() if name.lower() in _PROXIES}
     return {spelling: value for name, value in found.items() for spelling in (name.upper(), name)}
 

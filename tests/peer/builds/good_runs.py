@@ -1,6 +1,6 @@
 """Dockerfiles that are about RUN."""
 
-from tests.peer.builds.case import BUILDKIT, Case
+from tests.peer.builds.case import BUILDKIT, CLASSIC, Case
 
 CASES = [
     Case(
@@ -150,6 +150,17 @@ ENV A=env
 RUN true $A
 """,
         options=["--build-arg", "A=1 x"],
+    ),
+    Case(
+        name="proxies-classic",
+        dockerfile="""FROM busybox
+RUN env | grep -i _proxy | sort > /told
+ARG HTTP_PROXY
+ENV no_proxy=own
+RUN env | grep -i _proxy | sort > /declared
+""",
+        options=["--build-arg", "HTTP_PROXY=http://proxy", "--build-arg", "no_proxy=told"],
+        builders=(CLASSIC,),
     ),
     Case(
         name="stages",

@@ -166,6 +166,15 @@ def test_proxies_are_no_part_of_the_environment() -> None:
     assert not any("proxy" in each.lower() for each in operation.env)
 
 
+def test_proxies_of_the_classic_api_are_as_they_are_told() -> None:
+    text = "FROM busybox\nENV no_proxy=own\nRUN x\n"
+    plan = planned(text, arguments={"http_proxy": "p", "no_proxy": "other"}, classic=True)
+    operation = last(plan).operation
+    assert isinstance(operation, Run)
+    assert operation.proxy == {"http_proxy": "p"}
+    assert history(plan)[-1] == "|0 /bin/sh -c x"
+
+
 def test_a_stage_goes_on_where_another_ended() -> None:
     plan = planned("FROM busybox AS a\nENV A=1\nWORKDIR /w\nUSER u\nFROM a\nRUN x\n")
     operation = last(plan).operation
