@@ -71,6 +71,7 @@ class Joining:
         except BaseException:
             await self.disconnect(attachment, endpoint)
             raise
+        await leading.look(self._drivers, list(attachment.endpoints))
         return endpoint
 
     async def _arrive(

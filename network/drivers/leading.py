@@ -1,8 +1,11 @@
-"""Telling networks by which of its endpoints a sandbox reaches the outside; plugins alone want to know."""
+"""Telling networks by which of its endpoints a sandbox reaches the outside, and that its endpoints are looked at.
+
+Plugins alone want to know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol, runtime_checkable
 
 from network.drivers.driver import Driver
@@ -19,6 +22,9 @@ class LeadsOut(Protocol):
 
     async def lead_out_no_more(self, endpoint: Endpoint, /) -> None:
         """It is not the one any more. Idempotent."""
+
+    async def look(self, endpoint: Endpoint, /) -> None:
+        """The sandbox was connected to one more network, after which Docker asks what is known of each endpoint."""
 
 
 def of(gateways: Gateways) -> Endpoint | None:
@@ -46,6 +52,14 @@ async def end(drivers: Mapping[str, Driver], endpoint: Endpoint) -> None:
     driver = _driver(drivers, endpoint)
     if driver is not None:
         await driver.lead_out_no_more(endpoint)
+
+
+async def look(drivers: Mapping[str, Driver], endpoints: Iterable[Endpoint]) -> None:
+    """All of a sandbox, after it was connected to one more network."""
+    for endpoint in endpoints:
+        driver = _driver(drivers, endpoint)
+        if driver is not None:
+            await driver.look(endpoint)
 
 
 def _driver(drivers: Mapping[str, object], endpoint: Endpoint) -> LeadsOut | None:

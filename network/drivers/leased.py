@@ -118,6 +118,11 @@ class LeasedDriver:
         if isinstance(self._driver, LeadsOut):
             await self._driver.lead_out_no_more(endpoint)
 
+    async def look(self, endpoint: Endpoint) -> None:
+        """As the network."""
+        if isinstance(self._driver, LeadsOut):
+            await self._driver.look(endpoint)
+
     async def _ready(self) -> Plugin:
         """The plugin, told of what it may have forgotten while no daemon ran, should it be one that forgets."""
         plugin = await self._ipam.plugin()

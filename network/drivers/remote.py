@@ -6,6 +6,7 @@ needed.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from ipaddress import ip_interface
@@ -28,6 +29,7 @@ from plugins.registry import NETWORK
 _log = logging.getLogger(__name__)
 
 _NOT_FOUND: Final = 404
+_LOOK_SECONDS: Final = 2.0
 _NO_PORTS: Final = messages.sandbox(EndpointRequest(network="", container_id="", endpoint_name=""))
 
 
@@ -113,6 +115,16 @@ class RemoteDriver:
             await self._optional("RevokeExternalConnectivity", self._names(endpoint))
         except errdefs.WherryError as error:
             _log.warning("network %s: cannot revoke external connectivity: %s", self.info.name, error.message)
+
+    async def look(self, endpoint: Endpoint) -> None:
+        """EndpointOperInfo, of which dockerd can use nothing either; who does not answer at once is not waited for."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                plugin = await self._held.plugins.get(self.info.driver, NETWORK, patient=False)
+                method = f"{NETWORK}.EndpointOperInfo"
+                await plugin.client.call(method, self._names(endpoint), patient=False)
+        except (errdefs.WherryError, TimeoutError) as error:
+            _log.debug("network %s, endpoint %s: no information: %s", self.info.name, endpoint.name, error)
 
     async def remove(self) -> None:
         """DeleteNetwork. That the plugin fails is logged, as in Docker; one that is not to be found is a failure."""

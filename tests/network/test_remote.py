@@ -45,6 +45,7 @@ async def test_a_life(plugin: Plugin, controller: Controller, ground: Ground) ->
     await controller.remove_network(made.id)
     assert plugin.methods() == [
         *("Driver.RequestAddress", "CreateEndpoint", "Join", "ProgramExternalConnectivity"),
+        "EndpointOperInfo",
         *("RevokeExternalConnectivity", "Leave", "DeleteEndpoint", "Driver.ReleaseAddress"),
         *("Driver.ReleaseAddress", "Driver.ReleasePool", "DeleteNetwork"),
     ]
@@ -161,6 +162,7 @@ async def test_the_way_out_moves(plugin: Plugin, controller: Controller) -> None
     assert plugin.methods() == [
         *("Driver.RequestAddress", "CreateEndpoint", "Join"),
         *("RevokeExternalConnectivity", "ProgramExternalConnectivity"),
+        *("EndpointOperInfo", "EndpointOperInfo"),
     ]
     assert "via 10.213.0.1" in shown(sandbox, "ip", "route", "show", "default")
     second = next(each for each in controller._attachments.get("one").endpoints if each.network == "a")

@@ -163,3 +163,16 @@ async def test_a_capability_that_makes_no_sense(plugin: Plugin, controller: Cont
     made = await controller.create_network(asked())
     assert made.scope == "global"
     assert made.pools[0].space == "everywhere"
+
+
+@pytest.mark.parametrize("fault", [{"body": '{"Err": "no"}'}, {"status": 404, "body": "no"}, {"seconds": 30}])
+async def test_a_plugin_that_tells_nothing_of_endpoints(
+    plugin: Plugin, controller: Controller, fault: dict[str, Any]
+) -> None:
+    await controller.create_network(asked())
+    plugin.fails(NetworkDriver_EndpointOperInfo=fault)
+    async with asyncio.timeout(15):
+        _, endpoint = await attached(controller, request())
+    assert endpoint.ipv4 == "10.213.0.2"
+    assert plugin.methods()[-1] == "EndpointOperInfo"
+    plugin.fails()

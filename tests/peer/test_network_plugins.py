@@ -1,6 +1,6 @@
 """What plugins of networks and addresses are asked, in which order, and what is said of their failures, as by dockerd.
 
-Not compared is EndpointOperInfo: dockerd asks it whenever it shows a container, and can use nothing that a plugin says.
+EndpointOperInfo counts once for what came of a command: dockerd asks twice, and can use nothing that a plugin says.
 """
 
 import difflib
@@ -44,12 +44,11 @@ class Side:
         shown = [
             f"{each['plugin']} {each['method']} {json.dumps(each['body'], sort_keys=True)}" for each in calls
         ]
-        return [self._masked(line) for line in (f"exit {done.returncode}", out, *shown)]
+        told = [line for at, line in enumerate(shown) if "OperInfo" not in line or line not in shown[:at]]
+        return [self._masked(line) for line in (f"exit {done.returncode}", out, *told)]
 
     def _counts(self, call: dict[str, Any]) -> bool:
         """Not those of other daemons of this machine: each looks at all plugins in that folder now and then."""
-        if call["method"].endswith("EndpointOperInfo"):
-            return False
         return isinstance(self.daemon, Peer) or call["caller"] == self.daemon.pid
 
     def forget(self) -> None:
