@@ -4,11 +4,12 @@ import asyncio
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from email.utils import parsedate_to_datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote
 
 import errdefs
@@ -37,7 +38,8 @@ def file_name(url: str) -> str:
 async def fetch_file(registry: Registry, source: UrlSource, directory: Path) -> None:
     """Fetch a file into an empty directory: mode 0600, its time that of the server, else 1970.
 
-    InvalidArgument where it is not what `checksum` says; else the errors of `Registry.download`.
+    InvalidArgument where it is not what `checksum` says, SystemFailure where the disk has no room for it; else the
+    errors of `Registry.download`.
     """
     if source.checksum and not _CHECKSUM.fullmatch(source.checksum):
         raise errdefs.InvalidArgument(f"invalid checksum digest format: {source.checksum}")
@@ -48,6 +50,7 @@ async def fetch_file(registry: Registry, source: UrlSource, directory: Path) -> 
     file = await asyncio.to_thread(_create, path)
     try:
         async with registry.download(wanted, brief=True) as download:
+            await asyncio.to_thread(_require_room, directory, download.length or 0, wanted.text)
             async for chunk in download.chunks():
                 await asyncio.to_thread(_take, file, digest.update, chunk)
             changed = _time_of(download.header("Last-Modified"))
@@ -61,14 +64,25 @@ async def fetch_file(registry: Registry, source: UrlSource, directory: Path) -> 
     await asyncio.to_thread(os.utime, path, ns=(changed, changed))
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: Path) -> FileIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-    return os.fdopen(descriptor, "wb")
+    return FileIO(descriptor, "wb")  # chunks are large, and what fails fails at once
 
 
-def _take(file: BinaryIO, count: Callable[[bytes], object], chunk: bytes) -> None:
+def _take(file: FileIO, count: Callable[[bytes], object], chunk: bytes) -> None:
     count(chunk)
-    file.write(chunk)
+    try:
+        while chunk:
+            chunk = chunk[file.write(chunk) :]
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot write what is fetched to the disk: {error.strerror}") from error
+
+
+def _require_room(directory: Path, size: int, url: str) -> None:
+    """Pass if that many bytes fit: rather than after hours it is told at once."""
+    free = shutil.disk_usage(directory).free
+    if size > free:
+        raise errdefs.SystemFailure(f"{url} has {size} bytes, and the disk has room for {free}")
 
 
 def _time_of(header: str) -> int:

@@ -1,5 +1,6 @@
 """Contexts, and servers on this machine to fetch them from."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -68,11 +69,16 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        """Serve files, but send those who ask for /moved to /f."""
+        """Serve files, but send those who ask for /moved to /f, and give that as /unsaid without its length."""
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/f")
             self.end_headers()
+        elif self.path == "/unsaid":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.wfile.write(Path(self.directory, "f").read_bytes())
         else:
             super().do_GET()
 

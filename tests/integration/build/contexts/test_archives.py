@@ -18,7 +18,8 @@ import zstandard
 from engine.build import leftovers
 from engine.build.contexts.contexts import Contexts, hide
 from engine.build.steps import UrlSource
-from errdefs import InvalidArgument, NotFound, WherryError
+from errdefs import InvalidArgument, NotFound, SystemFailure, WherryError
+from runtime.mount import Mount, attach, unmount
 
 pytestmark = pytest.mark.root
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -190,3 +191,25 @@ async def test_a_file_from_a_url(contexts: Contexts, web: tuple[str, Path]) -> N
     with pytest.raises(NotFound, match="invalid response status 404"):
         async with contexts.url(UrlSource(url=f"{url}/none")):
             pass
+
+
+async def test_a_file_that_the_disk_has_no_room_for(
+    contexts: Contexts, tmp_path: Path, web: tuple[str, Path]
+) -> None:
+    """It is told before anything is fetched, or, where the server does not say how much there is, as it happens."""
+    url, files = web
+    (files / "f").write_bytes(b"x" * (4 << 20))
+    place = tmp_path / "contexts"
+    place.mkdir()
+    attach([Mount(type="tmpfs", source="tmpfs", options=("size=1m",))], place)
+    try:
+        for name, message in (
+            ("f", "has 4194304 bytes, and the disk has room for"),
+            ("unsaid", "No space left"),
+        ):
+            with pytest.raises(SystemFailure, match=message):
+                async with contexts.url(UrlSource(url=f"{url}/{name}")):
+                    pass
+        assert os.listdir(place) == []
+    finally:
+        unmount(place)
