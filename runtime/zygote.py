@@ -41,7 +41,6 @@ class Zygote:
         self._directory = directory
         self._files = files
         self._fault = fault
-        self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
         self._child: Child | None = None
         self._closed = False

@@ -25,7 +25,6 @@ from engine.registry import credentials
 
 T = TypeVar("T")
 _KEPT = 1000  # last messages of a quiet build, told if it fails
-_INT64 = range(-(2**63), 2**63)
 _ISOLATIONS = ("", "default")
 
 

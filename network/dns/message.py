@@ -24,7 +24,6 @@ _OPT: Final = 41
 _HEADER_SIZE: Final = 12
 _MAX_NAME: Final = 255
 _MAX_LABEL: Final = 63
-_POINTER: Final = 0xC0
 _QUERY_NAME: Final = b"\xc0\x0c"  # a pointer to the question's name
 _RECORD: Final = struct.Struct(">HHIH")  # type, class, TTL, length of the data
 _NOTIFY: Final = 4

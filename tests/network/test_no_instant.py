@@ -35,7 +35,6 @@ class Sampler:
     """Sends datagrams from a namespace until it is closed; `heard` is what answered, `sent` how many there were."""
 
     def __init__(self, where: int, address: str, port: int) -> None:
-        self._where = where
         self._to = (address, port)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: netns.inside(where, self._run))

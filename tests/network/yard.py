@@ -78,7 +78,6 @@ class Yard:
         self.publications: list[Publication] = []
         self.containers: dict[str, Container] = {}
         self.threads = ThreadPoolExecutor(64)
-        self._networks = 0
 
     async def network(self, bridge: Bridge, *names: str, foreign: bool = False) -> None:
         """A bridge with its addresses and rules, and containers on it; a `foreign` one is unknown to the rules."""

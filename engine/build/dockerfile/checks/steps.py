@@ -30,7 +30,6 @@ from engine.build.dockerfile.text import quoted, suggestion
 _SECRETS = "apikey|auth|credentials?|key|password|pword|passwd|secret|token"
 _SECRET = re.compile(f"(?:_|^)(?:{_SECRETS})(?:_|$)", re.IGNORECASE)
 _HARMLESS = re.compile("(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
-_ONLY_LAST = (Cmd, Entrypoint, HealthCheck)
 
 
 @dataclass(slots=True, kw_only=True)
