@@ -1,21 +1,17 @@
 """The engine: everything put together at boot, in order, and let go of at the end."""
 
 import asyncio
-import logging
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import errdefs
-from engine import faults, userns_remap
+from engine import faults, parts, userns_remap
 from engine.build import leftovers
 from engine.build.building import Building, Supplies
 from engine.build.cache_prune import BuildCache
 from engine.build.history import SCHEMA as BUILD_HISTORY
 from engine.build.history import HistoryStore
 from engine.build.solver.records import SCHEMA as BUILD_CACHE
-from engine.build.solver.records import CacheStore, Record
 from engine.config import Config, Reloaded
 from engine.containers.announce import Announcer
 from engine.containers.archive import Archives
@@ -25,7 +21,6 @@ from engine.containers.filesystem import Filesystem
 from engine.containers.live import Lives
 from engine.containers.log_keeping import LogKeeping
 from engine.containers.machinery import Machinery
-from engine.containers.oci import UNCONFINED
 from engine.containers.prune import ContainerPrune
 from engine.containers.reconcile import Reconciler
 from engine.containers.shutdown import stop_all
@@ -44,32 +39,23 @@ from engine.images.prune import ImagePrune
 from engine.images.pull import Pulls
 from engine.images.push import Pushes
 from engine.images.store import SCHEMA as IMAGES
-from engine.instance import Instance, directory
+from engine.instance import Instance
 from engine.networks.networks import Networks
 from engine.networks.prune import NetworkPrune
 from engine.networks.store import SCHEMA as NETWORKS
 from engine.registry.client import Registry
-from engine.registry.hosts import Settings
 from engine.system import System
 from engine.system.disk import Disk
-from engine.volumes.drivers import Drivers
-from engine.volumes.host import VolumeHost
-from engine.volumes.mounted import Mounted
 from engine.volumes.prune import VolumePrune
 from engine.volumes.store import SCHEMA as VOLUMES
 from engine.volumes.volumes import Volumes
-from network.controller import Controller, NetworkConfig
 from plugins.discovery import Places
 from plugins.registry import Plugins
 from runtime import cgroups
 from runtime.archive.workers import Workers
 from runtime.content.local import LocalContentStore
 from runtime.snapshots.overlay import OverlaySnapshotter
-from runtime.snapshots.snapshotter import Kind
-from runtime.supervisor import Supervisor
-from volumes.local import LocalDriver
 
-_log = logging.getLogger(__name__)
 MIGRATIONS = (
     *EVENTS,
     Migration(2, CONTAINERS),
@@ -128,7 +114,7 @@ class Engine:
     async def reload(self, reloaded: Reloaded) -> None:
         """Take over what SIGHUP may change; what runs is not touched."""
         self._machinery.config = reloaded.config
-        self.registry.reload(_registries(reloaded.config))
+        self.registry.reload(parts.registries(reloaded.config))
         self.pulls.configure(
             at_once=reloaded.config.max_concurrent_downloads, attempts=reloaded.config.max_download_attempts
         )
@@ -151,7 +137,7 @@ class Engine:
 async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     instance = await asyncio.to_thread(Instance.claim, config.data_root)
     stack.callback(instance.close)
-    await asyncio.to_thread(_make_directories, config)
+    await asyncio.to_thread(parts.make_directories, config)
     database = await Database.open(config.data_root / "state.db", MIGRATIONS)
     stack.push_async_callback(database.close)
     events = await Events.open(database)
@@ -159,15 +145,15 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     await store.load()
     content = await LocalContentStore.open(config.data_root / "content")
     snapshots = await OverlaySnapshotter.open(config.data_root / "snapshots")
-    cache = await _open_cache(database, content, snapshots)
+    cache = await parts.open_cache(database, content, snapshots)
     images = await Images.open(database, content, snapshots, events, store.of_image, cache)
     plugins = Plugins(Places())
     if config.container_size and not snapshots.limits_size:
         raise errdefs.InvalidArgument(f"storage option overlay2.size is supported only for overlay {WHERE}")
     identity = await userns_remap.identity_of(config.userns_remap)
     await snapshots.require(identity)
-    volumes = await _open_volumes(config, instance.id, database, events, store, identity.root, plugins)
-    network = await _open_network(config, instance.id, plugins, stack)
+    volumes = await parts.open_volumes(config, instance.id, database, events, store, identity.root, plugins)
+    network = await parts.open_network(config, instance.id, plugins, stack)
     stack.push_async_callback(plugins.close)  # first: who waits for a plugin holds up the others' end
     stack.push_async_callback(volumes.close)
     networks = await Networks.open(
@@ -178,7 +164,7 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
     stack.push_async_callback(logs.close)
     machinery = Machinery(
         config=config,
-        supervisor=await _open_supervisor(config, stack),
+        supervisor=await parts.open_supervisor(config, stack),
         snapshots=snapshots,
         images=images,
         volumes=volumes,
@@ -188,9 +174,9 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         hierarchy=cgroups.detect(),
         identity=identity,
         limits=await asyncio.to_thread(cgroups.capabilities_of_host),
-        seccomp_profile=await asyncio.to_thread(_seccomp_profile, config.seccomp_profile),
+        seccomp_profile=await asyncio.to_thread(parts.seccomp_profile, config.seccomp_profile),
     )
-    registry = Registry(_registries(config))
+    registry = Registry(parts.registries(config))
     stack.push_async_callback(registry.close)
     lives = Lives()
     stack.push_async_callback(lives.close)
@@ -262,103 +248,3 @@ async def _assemble(config: Config, stack: AsyncExitStack) -> Engine:
         _watcher=watcher,
         _resources=stack.pop_all(),
     )
-
-
-def _registries(config: Config) -> Settings:
-    return Settings(
-        insecure=config.insecure_registries,
-        mirrors=config.registry_mirrors,
-        http_proxy=config.http_proxy,
-        https_proxy=config.https_proxy,
-        no_proxy=config.no_proxy,
-    )
-
-
-def _make_directories(config: Config) -> None:
-    """The data root keeps strangers out by itself; what is in it is for root alone."""
-    for name in ("containers", "content", "snapshots"):
-        directory(config.data_root / name, 0o710 if name == "containers" else 0o700)
-    directory(config.data_root / "volumes", 0o701)
-    directory(config.data_root / "build")
-    directory(config.data_root / "build" / "cache")
-    directory(config.exec_root, 0o711)  # containers with a user namespace reach their roots through it
-    directory(config.exec_root / "containers", 0o711)
-    directory(config.exec_root / "bound", 0o711)
-    directory(config.exec_root / "netns")
-    directory(config.exec_root / "volumes")
-    directory(config.exec_root / "view")
-
-
-async def _open_cache(
-    database: Database, content: LocalContentStore, snapshots: OverlaySnapshotter
-) -> CacheStore:
-    """The build cache, without records of which something is gone."""
-    cache, blobs = CacheStore(database), await content.walk()
-    layers = {info.name for info in snapshots.walk() if info.kind is Kind.COMMITTED}
-
-    def whole(record: Record) -> bool:
-        return all(
-            layer.chain_id in layers and layer.blob in blobs for layer in record.layers
-        ) and blobs.keys() >= set(record.blobs)
-
-    await cache.load(whole)
-    return cache
-
-
-async def _open_supervisor(config: Config, stack: AsyncExitStack) -> Supervisor:
-    supervisor = await Supervisor.open(config.exec_root, faults=faults.of_shims())
-    stack.push_async_callback(supervisor.close)
-    return supervisor
-
-
-async def _open_volumes(
-    config: Config,
-    instance: str,
-    database: Database,
-    events: Events,
-    store: ContainerStore,
-    owner: tuple[int, int],
-    plugins: Plugins,
-) -> Volumes:
-    local = LocalDriver(
-        config.data_root / "volumes",
-        await asyncio.to_thread(VolumeHost, config.data_root / "volumes"),
-        instance=instance,
-        owner=owner,
-    )
-    mounted = Mounted(config.exec_root / "volumes")
-    return await Volumes.open(database, Drivers(local, plugins), events, store.volumes_used, mounted, owner)
-
-
-async def _open_network(config: Config, instance: str, plugins: Plugins, stack: AsyncExitStack) -> Controller:
-    controller = await Controller.open(
-        NetworkConfig(
-            instance=instance,
-            exec_root=config.exec_root,
-            bridge=config.bridge,
-            default_bridge=config.default_bridge,
-            address_pools=config.default_address_pools,
-            ip_forward=config.ip_forward,
-            ip_forward_no_drop=config.ip_forward_no_drop,
-            allow_direct_routing=config.allow_direct_routing,
-            obey_firewall=config.published_ports == "host-firewall",
-            held=config.data_root / "held",
-        ),
-        plugins,
-    )
-    stack.push_async_callback(controller.close)
-    return controller
-
-
-def _seccomp_profile(setting: str) -> bytes | None:
-    """The profile that containers get by default: None for the builtin one."""
-    if setting in ("", "builtin"):
-        return None
-    if setting == "unconfined":
-        return UNCONFINED
-    try:
-        return Path(setting).read_bytes()
-    except OSError as error:
-        raise errdefs.InvalidArgument(
-            f"cannot read the seccomp profile {setting}: {os.strerror(error.errno or 0)}"
-        ) from error
