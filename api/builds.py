@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from api.routes import build
 
 _log = logging.getLogger(__name__)
+_SKEWED = (ImportError, AttributeError, SyntaxError, TypeError)  # what code meets that was replaced in part
 
 
 class Doors(Protocol):
@@ -150,7 +151,8 @@ class Builds:
         try:
             found = await engine.building.doors()
             classic, buildkit, history, describer = await asyncio.to_thread(_load)
-        except ImportError as error:
+        except _SKEWED as error:
+            _log.error("what builds cannot be loaded", exc_info=True)
             raise errdefs.SystemFailure(
                 f"what builds cannot be loaded: {error}; if wherry was upgraded, restart the daemon"
             ) from error

@@ -40,11 +40,18 @@ async def test_many_who_ask_at_once_load_it_once(served: Served) -> None:
     assert served.engine.building.loaded == 1
 
 
-async def test_a_load_that_fails_is_one_requests_failure(served: Served) -> None:
-    served.engine.building.failure = ImportError("the disk is gone")
+@pytest.mark.parametrize("kind", [ImportError, AttributeError, SyntaxError, TypeError])
+async def test_a_load_that_fails_is_one_requests_failure(
+    served: Served, kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one whose code was replaced meanwhile does."""
+    served.engine.building.failure = kind("the disk is gone")
     status, body = await served.ask("POST", "/build/cancel?id=x")
     assert status == 500
-    assert body["message"].startswith("what builds cannot be loaded: the disk is gone; ")
+    assert body["message"] == (
+        "what builds cannot be loaded: the disk is gone; if wherry was upgraded, restart the daemon"
+    )
+    assert "what builds cannot be loaded" in caplog.text
     served.engine.building.failure = None
     assert (await served.ask("POST", "/build/cancel?id=x"))[0] == 200
     assert served.engine.building.loaded == 2
