@@ -19,7 +19,7 @@ class Healthcheck(Noun):
     retries: int = 0
 
 
-class ContainerConfig(Noun):
+class ContainerConfig(Noun, weakref=True):
     """The portable part: what an image may give too."""
 
     hostname: str = ""
@@ -164,7 +164,7 @@ class Mount(Noun):
     tmpfs_options: TmpfsOptions | None = None
 
 
-class HostConfig(Noun):
+class HostConfig(Noun, weakref=True):
     """The part that belongs to this host: resources, mounts, namespaces, security, life cycle."""
 
     binds: list[str] | None = None
