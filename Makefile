@@ -18,6 +18,8 @@ TEST_PACKAGES := docker-compose docker-buildx docker-registry skopeo mmdebstrap 
 TEST_PACKAGES += dbus python3-dbus python3-gi python3-nftables
 # What archives of contexts are packed with.
 TEST_PACKAGES += bzip2 xz-utils zstd
+# Another resolver than the host's.
+TEST_PACKAGES += musl-tools gcc
 # Installed it would rule over the host.
 FIREWALLS := ufw firewalld python3-firewall
 
