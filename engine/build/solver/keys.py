@@ -13,7 +13,7 @@ import msgspec
 from engine.build.dockerfile.text import quoted
 from engine.build.plan.plan import NOTHING, ordered
 from engine.build.refs import Output, Ref, Tree
-from engine.build.steps import Copy, Files, Operation, Run, RunMount, Vertex
+from engine.build.steps import Action, Copy, Files, Operation, Run, RunMount, Vertex
 
 _VERSION = "wherry.build.v1"
 
@@ -24,9 +24,14 @@ def key_of(operation: Files | Run, root: Ref, contents: Sequence[str]) -> str:
         said = _plain(replace(operation, proxy={}, limits=type(operation.limits)()))
         below = root.chain_id
     else:
-        said = _plain(operation)
+        said = _plain(replace(operation, actions=[_done(action) for action in operation.actions]))
         below = "" if operation.link else root.chain_id
     return _digest([_VERSION, type(operation).__name__, said, below, list(contents)])
+
+
+def _done(action: Action) -> Action:
+    """What an action does. How Docker's first builder counts what it finds is heeded before, when that is digested."""
+    return replace(action, keyword="", several=True) if isinstance(action, Copy) else action
 
 
 def taken(operation: Operation) -> list[Copy | RunMount]:

@@ -77,6 +77,17 @@ def test_what_is_known_of_the_files_of_layers_is_known_by_their_names() -> None:
     assert keys.selector(copy, ref("a")) != keys.selector(replace(copy, keyword="COPY"), ref("a"))
 
 
+def test_how_the_first_builder_counts_is_no_part_of_what_a_copy_does() -> None:
+    (copy,) = COPY.actions
+    assert isinstance(copy, Copy)
+    counted = replace(COPY, actions=[replace(copy, keyword="COPY", several=False)])
+    assert keys.key_of(counted, ref("a"), ["c"]) == keys.key_of(COPY, ref("a"), ["c"])
+    for other in (replace(copy, unpack=True), replace(copy, owner="1"), replace(copy, destination="/b")):
+        assert keys.key_of(replace(COPY, actions=[other]), ref("a"), ["c"]) != keys.key_of(
+            COPY, ref("a"), ["c"]
+        )
+
+
 def test_what_is_known_of_a_named_tree_is_known_by_its_name() -> None:
     (copy,) = COPY.actions
     assert isinstance(copy, Copy)
