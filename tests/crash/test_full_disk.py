@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.crash.small_disk import SmallDisk, small_disks
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -23,13 +24,6 @@ COUNT = (
 @pytest.fixture(scope="module", params=["tmpfs", "ext4"])
 def mortal(busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
     yield from small_disks(busybox_tar, request.param, 32)
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def state(mortal: Wherryd, name: str) -> dict[str, Any]:

@@ -1,24 +1,16 @@
 """The daemon killed at each step of a probe's result and of a restart of what is unhealthy, and a shim that probes."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 CHECK = ("--health-interval", "200ms", "--health-retries", "1", "--health-cmd")
 RESTART = ("--label", "wherry.on-unhealthy=restart", "--stop-timeout", "0")
-
-
-def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def told(mortal: Wherryd) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from engine.images import collector, remove
 from tests.crash.test_image_steps import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -54,16 +55,9 @@ def configure(mortal: Wherryd, settings: dict[str, Any]) -> None:
     mortal._process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
 
 
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_nothing_goes_unless_it_is_asked_for(full: Wherryd) -> None:
     configure(full, {"debug": True})
-    until(lambda: "configuration reloaded; changed: debug" in full.log_tail())
+    eventually(lambda: "configuration reloaded; changed: debug" in full.log_tail())
     assert len(names(full)) == 6
 
 
@@ -72,19 +66,19 @@ def test_what_goes_and_what_is_told(full: Wherryd) -> None:
     began = int(time.time())
     idle = full.get("/images/gc-idle:1/json").json["Id"]
     configure(full, {"image-gc": {**EMPTY_IT, "keep": KEEP}})
-    until(lambda: len(names(full)) == 4)
+    eventually(lambda: len(names(full)) == 4)
     assert names(full) == {"gc-used:1", "gc-kept:1", "gc-pinned:1", "busybox:latest"}
     events = full.get(f"/events?since={began}&until={int(time.time()) + 1}").body.splitlines()
     told = [event for event in map(json.loads, events) if event["Actor"]["ID"] == idle]
     assert [event["Action"] for event in told][-3:] == ["untag", "untag", "delete"]
     assert "removed the image gc-idle:1, gc-idle:2, which nobody has used since 20" in full.log_tail()
     full.docker("load", stdin=docker_archive(MADE[0]))
-    until(lambda: "gc-idle:1" not in names(full))
+    eventually(lambda: "gc-idle:1" not in names(full))
 
 
 def test_what_was_of_use_lately_stays(full: Wherryd) -> None:
     configure(full, {"image-gc": {**EMPTY_IT, "min-age": "1h"}})
-    until(lambda: "and no image may be removed" in full.log_tail())
+    eventually(lambda: "and no image may be removed" in full.log_tail())
     assert len(names(full)) == 6
 
 
@@ -95,7 +89,7 @@ def dies(full: Wherryd) -> Callable[[str], None]:
     def run(point: str) -> None:
         full.dies_at(point)
         configure(full, {"image-gc": {**EMPTY_IT, "keep": KEEP}})
-        until(lambda: not full.alive)
+        eventually(lambda: not full.alive)
         full.config_file.write_text("{}")
         full.start()
 

@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,10 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.leftovers import scope_of
+from tests.waiting import eventually
 from tests.world import Scope, Sight, cgroups, processes
 
 pytestmark = pytest.mark.root
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def state(mortal: Wherryd, name: str) -> dict[str, Any]:

@@ -6,21 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.daemon import PATH, Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
-
-
-def eventually(holds: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def state(mortal: Wherryd, name: str) -> dict[str, Any]:

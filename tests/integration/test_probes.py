@@ -3,18 +3,20 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
+# By the shell itself, as it blocks signals while it forks: whoever it forks may look at that moment.
 SCRIPT = """cd $1 2>/dev/null || exit 1
 [ -e done ] && exit 0
-for name in status cgroup attr/current limits oom_score_adj environ mountinfo; do
+while read -r line; do echo "$line"; done </proc/$$/status >status
+for name in cgroup attr/current limits oom_score_adj environ mountinfo; do
     cat /proc/$$/$name >"$(basename $name)" 2>&1
 done
 for name in /proc/$$/ns/*; do readlink $name; done >ns
@@ -91,14 +93,6 @@ def test_a_probe_is_as_an_exec(wherryd: Wherryd, tmp_path: Path, flags: list[str
         assert (count(wherryd, container) == 0) == cheap
     finally:
         wherryd.docker("rm", "-f", container)
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def seen(directory: Path, container: str) -> dict[str, str]:

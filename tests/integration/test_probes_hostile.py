@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Wherryd
-from tests.integration.test_probes import count, eventually
+from tests.integration.test_probes import count
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 

@@ -17,17 +17,10 @@ from runtime.cgroups.hierarchy import parse_membership
 from runtime.spec.namespaces import HOST, Namespaces
 from runtime.spec.resources import Resources
 from tests.unit.runtime_spec.conftest import Bundle
+from tests.waiting import eventually
 
 HOST_PIDS = Namespaces(pid=HOST)
 FORKS = "for i in 1 2 3 4; do sleep 1000 & done; (while :; do sleep 0.01; done) & wait"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what a container needs a moment for."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +127,7 @@ def test_an_init_in_a_group_of_its_own_making(bundle: Bundle) -> None:
             "sh", "-c", moves, writable_cgroups=True, cgroups_path=f"/{bundle.group}/{container_id}"
         )
     )
-    until(lambda: cgroups.paths(pid)[freezer].name == "init.scope")
+    eventually(lambda: cgroups.paths(pid)[freezer].name == "init.scope")
     assert cgroups.of(pid).path.name == container_id
     assert len(cgroups.pids(pid)) == 2
     cgroups.kill_all(pid)
@@ -143,7 +136,7 @@ def test_an_init_in_a_group_of_its_own_making(bundle: Bundle) -> None:
 @pytest.mark.root
 def test_pids(bundle: Bundle) -> None:
     pid = bundle.start(bundle.options("sh", "-c", "for i in 1 2 3; do sleep 1000 & done; wait"))
-    until(lambda: len(cgroups.pids(pid)) == 4)
+    eventually(lambda: len(cgroups.pids(pid)) == 4)
     assert cgroups.pids(pid)[0] == pid
 
 
@@ -152,7 +145,7 @@ def test_pids(bundle: Bundle) -> None:
 def test_kill_all_leaves_nobody(bundle: Bundle, frozen: bool) -> None:
     pid = bundle.start(bundle.options("sh", "-c", FORKS))
     group = cgroups.of(pid)
-    until(lambda: len(group.pids()) > 5)
+    eventually(lambda: len(group.pids()) > 5)
     if frozen:
         group.freeze()
     group.kill_all()
@@ -165,7 +158,7 @@ def test_many_that_fork_all_the_time(bundle: Bundle) -> None:
     loops = "for i in $(seq 40); do (while :; do /bin/sleep 0; done) & done; wait"
     pid = bundle.start(bundle.options("sh", "-c", loops, resources=Resources(pids_limit=200)))
     group = cgroups.of(pid)
-    until(lambda: len(group.pids()) > 40)
+    eventually(lambda: len(group.pids()) > 40)
     group.freeze()
     standing = group.pids()
     time.sleep(0.1)
@@ -181,9 +174,9 @@ def test_kill_all_without_init(bundle: Bundle) -> None:
     shared = bundle.options("sh", "-c", "sleep 1000 & sleep 1000 & exec sleep 1000", namespaces=HOST_PIDS)
     pid = bundle.start(shared)
     group = cgroups.of(pid)
-    until(lambda: len(group.pids()) == 3)
+    eventually(lambda: len(group.pids()) == 3)
     os.kill(pid, signal.SIGKILL)
-    until(lambda: pid not in group.pids())
+    eventually(lambda: pid not in group.pids())
     assert len(group.pids()) == 2
     group.kill_all()
     assert group.pids() == []
@@ -239,7 +232,7 @@ def test_groups_of_both_versions(
     group: cgroups.Cgroup, join: Callable[[Path], subprocess.Popen[bytes]]
 ) -> None:
     children = [join(group.path), join(group.path / "below")]
-    until(lambda: {child.pid for child in children} <= set(group.pids()))
+    eventually(lambda: {child.pid for child in children} <= set(group.pids()))
     group.freeze()
     assert group.frozen()
     standing = group.pids()
