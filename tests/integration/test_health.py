@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 Run = Callable[..., str]
@@ -32,14 +33,6 @@ def run(wherryd: Wherryd) -> Iterator[Run]:
     yield start
     for container in made:
         wherryd.docker("rm", "-f", "-v", container, check=False)
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def health(wherryd: Wherryd, container: str) -> dict[str, Any]:

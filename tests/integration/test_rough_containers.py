@@ -5,12 +5,13 @@ that a long day leaves the daemon as it was.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -29,13 +30,6 @@ def cleared(no_leftovers: None, wherryd: Wherryd) -> Iterator[None]:
 def state(wherryd: Wherryd, name: str) -> dict[str, Any]:
     found: dict[str, Any] = wherryd.get(f"/containers/{name}/json").json["State"]
     return found
-
-
-def eventually(holds: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def members(wherryd: Wherryd, name: str) -> int:

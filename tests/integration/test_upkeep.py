@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.unix_http import UnixConnection
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("no_leftovers")]
 
@@ -41,14 +41,6 @@ def open_files(wherryd: Wherryd) -> set[str]:
         if "/cgroup/" in target:
             found.add(target)
     return found
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for something that has to come."""
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_stats_of_running_and_stopped_ones(wherryd: Wherryd, box: str) -> None:
@@ -90,7 +82,7 @@ def test_one_sampler_for_all_streams(wherryd: Wherryd, box: str) -> None:
     for answer, client in zip(answers, clients, strict=True):
         answer.close()
         client.close()
-    until(lambda: not open_files(wherryd))
+    eventually(lambda: not open_files(wherryd))
 
 
 def test_a_stream_goes_on_over_a_restart_and_ends_with_a_removal(wherryd: Wherryd) -> None:
@@ -104,13 +96,13 @@ def test_a_stream_goes_on_over_a_restart_and_ends_with_a_removal(wherryd: Wherry
 
     assert next_pids() == 1
     wherryd.docker("kill", "watched")
-    until(lambda: next_pids() == 0)
+    eventually(lambda: next_pids() == 0)
     wherryd.docker("start", "watched")
-    until(lambda: next_pids() == 1)
+    eventually(lambda: next_pids() == 1)
     wherryd.docker("rm", "-f", "watched")
     assert all(json.loads(line) for line in answer.read().splitlines())
     client.close()
-    until(lambda: not open_files(wherryd))
+    eventually(lambda: not open_files(wherryd))
 
 
 def test_update_lives_and_lasts(wherryd: Wherryd, box: str) -> None:
@@ -142,7 +134,7 @@ def test_restart_policy_of_a_running_container(wherryd: Wherryd) -> None:
     try:
         wherryd.docker("update", "--restart", "on-failure:3", "again")
         wherryd.docker("exec", "again", "kill", "-USR1", "1")
-        until(lambda: wherryd.docker("inspect", "-f", "{{.RestartCount}}", "again").stdout == "1\n")
+        eventually(lambda: wherryd.docker("inspect", "-f", "{{.RestartCount}}", "again").stdout == "1\n")
     finally:
         wherryd.docker("rm", "-f", "again")
 

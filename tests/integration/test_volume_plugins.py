@@ -4,13 +4,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
 from tests.network.plugins import Plugin
 from tests.volumes.ground import secluded, volume_plugin
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -37,7 +37,7 @@ def plugin(apart: Wherryd, started: Plugin) -> Iterator[Plugin]:
         apart.docker("rm", "-fv", container)
     for volume in apart.docker("volume", "ls", "-q").stdout.split():
         apart.docker("volume", "rm", volume)
-    until(lambda: users(started) == noted(apart) == [])
+    eventually(lambda: users(started) == noted(apart) == [])
 
 
 def users(plugin: Plugin) -> list[str]:
@@ -49,13 +49,6 @@ def users(plugin: Plugin) -> list[str]:
 def noted(daemon: Wherryd) -> list[str]:
     """What the daemon holds for mounted."""
     return [each.name for each in (daemon.exec_root / "volumes").iterdir()]
-
-
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def run(daemon: Wherryd, name: str, *command: str) -> None:
@@ -98,7 +91,7 @@ def test_a_container_that_ended_meanwhile(apart: Wherryd, plugin: Plugin) -> Non
     (plugin.folder / "volumes/vol/end").touch()
     time.sleep(0.5)
     apart.start()
-    until(lambda: users(plugin) == [])
+    eventually(lambda: users(plugin) == [])
 
 
 def test_copying_from_one_that_does_not_run(apart: Wherryd, plugin: Plugin) -> None:
@@ -117,7 +110,7 @@ def test_a_plugin_that_hangs_holds_up_nobody_else(apart: Wherryd, plugin: Plugin
     plugin.fails(VolumeDriver_Mount=late, VolumeDriver_Unmount=late)
     with ThreadPoolExecutor(1) as threads:
         start = threads.submit(apart.docker, "start", "one", check=False)
-        until(lambda: noted(apart))
+        eventually(lambda: noted(apart))
         apart.docker("run", "--rm", "--net", "none", "-v", "other:/v", "busybox", "true")
         began = time.monotonic()
         apart.docker("rm", "-f", "one")
@@ -138,7 +131,7 @@ def test_a_plugin_that_hangs_at_the_end(apart: Wherryd, plugin: Plugin, way: str
     assert len(users(plugin)) == len(noted(apart)) == 1
     plugin.fails()
     if way == "waits":
-        until(lambda: noted(apart) == [])  # it says that it did
+        eventually(lambda: noted(apart) == [])  # it says that it did
         (plugin.folder / "mounted").unlink()
         return
     if way == "kill":
@@ -146,7 +139,7 @@ def test_a_plugin_that_hangs_at_the_end(apart: Wherryd, plugin: Plugin, way: str
         apart.start()
     else:
         apart.restart()
-    until(lambda: users(plugin) == noted(apart) == [])
+    eventually(lambda: users(plugin) == noted(apart) == [])
 
 
 def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
@@ -169,7 +162,7 @@ def test_a_plugin_that_is_away(apart: Wherryd, plugin: Plugin) -> None:
     plugin.start()
     assert len(users(plugin)) == len(noted(apart)) == 1
     apart.restart()
-    until(lambda: users(plugin) == noted(apart) == [])
+    eventually(lambda: users(plugin) == noted(apart) == [])
 
 
 @pytest.mark.parametrize("fault", ["VolumeDriver_List", "Plugin_Activate"])

@@ -24,6 +24,7 @@ from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.test_disk_usage import SLACK, lying
 from tests.unix_http import UnixConnection
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -364,30 +365,23 @@ def _command(path: Path) -> bytes:
         return b""
 
 
-def until(condition: Any, seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_a_client_that_goes_ends_its_build(wherryd: Wherryd) -> None:
     connection = UnixConnection(wherryd.socket, 30)
     connection.request("POST", "/build", context("FROM busybox\nRUN sleep 98765\n"))
-    until(lambda: processes("98765"))
+    eventually(lambda: processes("98765"))
     connection.close()
-    until(lambda: not processes("98765"))
+    eventually(lambda: not processes("98765"))
 
 
 def test_cancel(wherryd: Wherryd) -> None:
     connection = UnixConnection(wherryd.socket, 30)
     connection.request("POST", "/build?buildid=mine", context("FROM busybox\nRUN sleep 87654\n"))
-    until(lambda: processes("87654"))
+    eventually(lambda: processes("87654"))
     assert wherryd.call("POST", "/build/cancel?id=mine").status == 200
     last = json.loads(connection.getresponse().read().splitlines()[-1])
     assert last["error"] == "Build cancelled"
     connection.close()
-    until(lambda: not processes("87654"))
+    eventually(lambda: not processes("87654"))
 
 
 def test_events(wherryd: Wherryd) -> None:

@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 SECONDS = "4321.5"
@@ -24,13 +24,6 @@ def running() -> bool:
         except OSError:
             continue
     return False
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -50,7 +43,7 @@ def begin(daemon: Wherryd, context: Path, buildkit: str) -> subprocess.Popen[byt
     client = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_heeds_interrupts
     )
-    until(running)
+    eventually(running)
     return client
 
 
@@ -60,9 +53,9 @@ def test_client_goes_away(wherryd: Wherryd, context: Path, buildkit: str, by: si
     client = begin(wherryd, context, buildkit)
     client.send_signal(by)
     client.wait(20)
-    until(lambda: not running(), 5)
-    until(lambda: not os.listdir(wherryd.exec_root / "build"))
-    until(lambda: not list((wherryd.data_root / "snapshots/active").iterdir()))
+    eventually(lambda: not running(), 5)
+    eventually(lambda: not os.listdir(wherryd.exec_root / "build"))
+    eventually(lambda: not list((wherryd.data_root / "snapshots/active").iterdir()))
 
 
 def test_daemon_ends(start_daemon: Callable[..., Wherryd], context: Path) -> None:
