@@ -193,7 +193,8 @@ async def test_the_digest_of_a_layer_is_that_of_what_is_written(tmp_path: Path) 
         (upper / f"file-{number}").write_bytes(os.urandom(size))
     with (tmp_path / "layer").open("w+b") as file:
         packed = await pack_layer(upper, file.fileno())
-        written = file.seek(0) or file.read()
+        file.seek(0)
+        written = file.read()
     assert packed.digest == f"sha256:{hashlib.sha256(written).hexdigest()}"
     assert packed.size == len(written)
     with tarfile.open(tmp_path / "layer") as archive:
