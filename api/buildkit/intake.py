@@ -12,7 +12,8 @@ made anew, and what was not named is removed, when the walk leaves the directory
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from api.buildkit.protos.session_pb2 import Packet, Stat
 from runtime.paths import open_beneath
 
 REQUESTED: Final = 64  # files that are under way at a time: their descriptors are open
+_AT_ONCE: Final = 256  # pieces of a file that are written with one call: less than IOV_MAX
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -64,6 +66,8 @@ class Intake:
         self._next_id = 0
         self._waiting: deque[tuple[int, bytes]] = deque()  # as they came: a message takes ten times as much
         self._open: dict[int, tuple[_File, int]] = {}
+        self._unwritten: list[bytes] = []  # content of the file with the number `_writes`
+        self._writes = -1
         self._listed = False
         self.received = 0
         self.changed = False
@@ -77,15 +81,10 @@ class Intake:
         """Do what they say, and return what is to be sent. InvalidArgument for what no honest client sends."""
         answers: list[Packet] = []
         for packet in packets:
-            try:
+            with _failing(_shown(packet.stat.path)):
                 self._take(packet)
-            except OSError as error:
-                what = _shown(packet.stat.path) or "a file"
-                raise errdefs.SystemFailure(f"cannot write {what} of the client: {error.strerror}") from error
-            except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
-                raise errdefs.InvalidArgument(
-                    f"{_shown(packet.stat.path)}: metadata that no file can have"
-                ) from None
+        with _failing(""):
+            self._write()
         while self._waiting and len(self._open) < REQUESTED:
             answers.append(self._request(*self._waiting.popleft()))
         return answers
@@ -230,16 +229,31 @@ class Intake:
     def _content(self, number: int, data: bytes) -> None:
         if number not in self._open:
             raise errdefs.InvalidArgument(f"invalid file request {number}")
-        file, fd = self._open[number]
         self.received += len(data)
-        if not data:
-            del self._open[number]
-            try:
-                metadata.finish(fd, file.stat)
-            finally:
-                os.close(fd)
-        while data:
-            data = data[os.write(fd, data) :]
+        if number != self._writes or len(self._unwritten) == _AT_ONCE:
+            self._write()
+            self._writes = number
+        if data:
+            self._unwritten.append(data)
+            return
+        self._write()
+        file, fd = self._open.pop(number)
+        try:
+            metadata.finish(fd, file.stat)
+        finally:
+            os.close(fd)
+
+    def _write(self) -> None:
+        """Write what has come of a file: at once, for each call waits until the interpreter is free again."""
+        pieces, self._unwritten = self._unwritten, []
+        if not pieces:
+            return
+        _, fd = self._open[self._writes]
+        written = os.writev(fd, pieces)
+        if written < sum(map(len, pieces)):
+            left = memoryview(b"".join(pieces))[written:]
+            while left:
+                left = left[os.write(fd, left) :]
 
     def _beneath(self, path: str, flags: int) -> int:
         """What is there already, reached without a link."""
@@ -252,6 +266,19 @@ class Intake:
 def _entered(fd: int, path: str, entry: Stat | None) -> _Directory:
     """A directory that may have been there before."""
     return _Directory(fd, path, entry, former=set(os.listdir(fd)))
+
+
+@contextmanager
+def _failing(path: str) -> Iterator[None]:
+    """What goes wrong with an entry, or with the content of a file if that has no path."""
+    try:
+        yield
+    except OSError as error:
+        raise errdefs.SystemFailure(
+            f"cannot write {path or 'a file'} of the client: {error.strerror}"
+        ) from error
+    except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
+        raise errdefs.InvalidArgument(f"{path}: metadata that no file can have") from None
 
 
 def _shown(name: bytes) -> str:

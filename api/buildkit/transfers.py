@@ -25,8 +25,8 @@ async def take_in(call: Outgoing[Packet], intake: Intake, meter: Meter) -> None:
     """Answer what the client sends of a tree, until all of it is here. Unavailable when it breaks off."""
     told, said = False, 0.0
     while packets := await call.receive_many():
-        for answer in await settled(intake.take, packets):
-            await call.send(answer)
+        if answers := await settled(intake.take, packets):
+            await call.send_many(answers)
         if intake.complete or time.monotonic() - said > _PACE:
             said = time.monotonic()
             await meter(intake.received)

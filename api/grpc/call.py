@@ -1,6 +1,7 @@
 """One call of gRPC on a stream: messages in both directions, whichever end this is."""
 
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -9,6 +10,10 @@ from api.grpc.status import Code, RpcError
 from api.grpc.stream import Stream
 
 T = TypeVar("T", bound=Message)
+
+_MANY: Final = (
+    512  # messages that are received at once: those of entries take far more memory than on the wire
+)
 
 
 class Messages(Generic[T]):
@@ -27,23 +32,30 @@ class Messages(Generic[T]):
         return self._decoded(message)
 
     async def receive_many(self) -> list[T]:
-        """The messages that have come, at least one, [] at the end. Raises as `receive` does."""
+        """Messages that have come, at least one, [] at the end. Raises as `receive` does."""
         found: list[T] = []
-        while not found and await self._feed():
-            while (message := self._unframer.next()) is not None:
+        while not found:
+            while len(found) < _MANY and (message := self._unframer.next()) is not None:
                 found.append(self._decoded(message))
+            if not found and not await self._feed():
+                break
         return found
 
     async def send(self, message: Message) -> None:
         """Send one; waits for a peer that is slow to read."""
-        await self._stream.write(framed(message.SerializeToString()))
+        await self.send_many([message])
+
+    async def send_many(self, messages: Sequence[Message]) -> None:
+        """Send some small ones as one piece."""
+        await self._stream.write(b"".join(framed(message.SerializeToString()) for message in messages))
 
     async def _feed(self) -> bool:
-        data = await self._stream.read()
-        if not data and not self._unframer.empty:
+        pieces = await self._stream.read()
+        if not pieces and not self._unframer.empty:
             raise RpcError(Code.INTERNAL, "the stream ended within a message")
-        self._unframer.feed(data)
-        return bool(data)
+        for piece in pieces:
+            self._unframer.feed(piece)
+        return bool(pieces)
 
     def _decoded(self, message: bytes) -> T:
         try:

@@ -47,10 +47,10 @@ class Outgoing(Messages[T]):
             self._raise_status()
         return messages
 
-    async def send(self, message: Message) -> None:
-        """Send one. RpcError when the call has ended."""
+    async def send_many(self, messages: Sequence[Message]) -> None:
+        """Send some small ones as one piece. RpcError when the call has ended."""
         with self._status():
-            await super().send(message)
+            await super().send_many(messages)
 
     @contextlib.contextmanager
     def _status(self) -> Iterator[None]:

@@ -18,7 +18,8 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame
 
 from api.connection import Idle
-from api.grpc.bounds import SETTINGS_COST, Allowance, Flood, Frames
+from api.grpc import frames
+from api.grpc.bounds import SETTINGS_COST, Allowance, Flood
 from api.grpc.stream import Stream
 from api.preface import PREFACE
 
@@ -58,7 +59,7 @@ class Http2(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._allowance = Allowance(asyncio.get_running_loop().time)
-        self._frames = Frames(len(PREFACE) if accept is not None else 0)
+        self._frames = frames.Frames(len(PREFACE) if accept is not None else 0)
         self._flushing: asyncio.Handle | None = None
         self._pending = 0  # bytes of data that wait for it
         self.closed = asyncio.Event()
@@ -76,15 +77,14 @@ class Http2(asyncio.Protocol):
         """Frames of the peer."""
         if self.closed.is_set():
             return
-        if not self._frames.feed(data):
+        try:
+            for number, part in self._frames.feed(data):
+                if not number or not self._take_plainly(number, part):
+                    self._take(frames.whole(number, part) if number else part)
+        except frames.TooLarge:
             _log.debug("a frame that is too large")
             self._h2.close_connection(ErrorCodes.FRAME_SIZE_ERROR)
             self.end()
-            return
-        try:
-            for event in self._h2.receive_data(data):
-                self._allowance.spend(_cost(event))
-                self._dispatch(event)
         except Flood:
             _log.warning("a client floods its connection with control frames: it is closed")
             self._h2.close_connection(ErrorCodes.ENHANCE_YOUR_CALM)
@@ -94,6 +94,19 @@ class Http2(asyncio.Protocol):
             self.end()
         else:
             self.flush()
+
+    def _take_plainly(self, number: int, data: bytes) -> bool:
+        """Give a stream its data if nothing else is to be seen to."""
+        stream = self._streams.get(number)
+        if stream is None or not stream.takes_data or not frames.consume(self._h2, number, len(data)):
+            return False
+        stream.data(data, len(data))
+        return True
+
+    def _take(self, data: bytes) -> None:
+        for event in self._h2.receive_data(data):
+            self._allowance.spend(_cost(event))
+            self._dispatch(event)
 
     @property
     def asks(self) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 _FRAME: Final = 64 * 1024  # bytes: however much a peer takes at once, what is queued for it stays small
+_LITTLE: Final = 4096  # bytes; a piece by itself takes more memory than is in it
 
 
 class Stream:
@@ -28,9 +29,11 @@ class Stream:
         self._h2 = state
         self.number = number
         self.headers = headers
+        self._is_open = _is_open(headers)
         self.trailers: Headers = []
         self.error: ConnectionResetError | None = None
-        self._data: list[tuple[bytes, int]] = []
+        self._data: list[bytes] = []
+        self._unread = 0  # bytes of the peer's window, padding with them
         self._input_ended = False
         self._output_ended = False
         self._arrived = asyncio.Event()
@@ -38,16 +41,21 @@ class Stream:
         self.on_lost: Callable[[], object] | None = None
         """Called once when it breaks off."""
 
-    async def read(self) -> bytes:
-        """All that has come, b"" at the end. ConnectionResetError when it broke off."""
+    @property
+    def takes_data(self) -> bool:
+        """Whether data may come that nobody else counts."""
+        return self._is_open and not self._input_ended and self.error is None
+
+    async def read(self) -> list[bytes]:
+        """All that has come, in pieces, [] at the end. ConnectionResetError when it broke off."""
         while not self._data:
             if self._input_ended:
-                return b""
+                return []
             if self.error is not None:
                 raise self.error
             self._arrived.clear()
             await self._arrived.wait()
-        data = b"".join(data for data, _ in self._data)
+        data = self._data.copy()
         self._give_back()
         return data
 
@@ -96,12 +104,17 @@ class Stream:
         if not data:
             self._return(size)
             return
-        self._data.append((data, size))
+        self._unread += size
+        if self._data and len(data) + len(self._data[-1]) < _LITTLE:
+            self._data[-1] += data
+        else:
+            self._data.append(data)
         self._arrived.set()
 
     def response(self, headers: Headers) -> None:
         """The peer's first headers."""
         self.headers = headers
+        self._is_open = _is_open(headers)
 
     def trailers_came(self, headers: Headers) -> None:
         """Those after its data."""
@@ -131,8 +144,9 @@ class Stream:
         self._window.set()
 
     def _give_back(self) -> None:
-        self._return(sum(size for _, size in self._data))
+        size, self._unread = self._unread, 0
         self._data.clear()
+        self._return(size)
 
     def _return(self, size: int) -> None:
         if size and not self._connection.closed.is_set():
@@ -155,3 +169,8 @@ class Stream:
             sending(*arguments)
         except H2Error as error:
             raise ConnectionResetError(f"the call has ended: {error}") from error
+
+
+def _is_open(headers: Headers) -> bool:
+    """Whether these came, and as much data may follow as there is."""
+    return bool(headers) and all(name != "content-length" for name, _ in headers)

@@ -21,7 +21,7 @@ from hyperframe.frame import (
 from api.buildkit.protos.common_pb2 import BytesMessage
 from api.grpc import client
 from api.grpc.connection import MAX_STREAMS
-from tests.unit.api.calls import Ground, Raw, grounded
+from tests.unit.api.calls import HEADERS, Ground, Raw, grounded
 
 FLOOD = 30_000  # frames
 CALM = (ErrorCodes.ENHANCE_YOUR_CALM, None)
@@ -150,3 +150,27 @@ async def test_what_is_no_http_2(ground: Ground) -> None:
     async with ground.raw() as raw:
         await raw.send(b"GET / HTTP/1.1\r\nHost: d\r\n\r\n" * 100)
         assert await raw.last_word() in (ErrorCodes.FRAME_SIZE_ERROR, None)
+
+
+async def test_data_in_the_smallest_pieces(ground: Ground) -> None:
+    """A window full of it takes not much more memory than a window."""
+    async with ground.raw() as raw:
+        await raw.send(raw.headers("END_HEADERS", path="/t/Ignore"))
+        piece = DataFrame(1)
+        piece.data = b"xy"
+        before = memory()
+        for _ in range(500):
+            await raw.send(piece.serialize() * 1000)
+        await asyncio.sleep(0.2)
+        assert memory() - before < 20 << 20
+
+
+async def test_less_data_than_was_promised(ground: Ground) -> None:
+    """Who tells a length is held to it."""
+    async with ground.raw() as raw:
+        frame = HeadersFrame(1, flags=("END_HEADERS",))
+        frame.data = raw.encoder.encode([(":path", "/t/Echo"), *HEADERS, ("content-length", "9")])
+        few, last = DataFrame(1), DataFrame(1, flags=("END_STREAM",))
+        few.data = b"few"
+        await raw.send(frame.serialize() + few.serialize() + last.serialize())
+        assert await raw.last_word() == ErrorCodes.PROTOCOL_ERROR
