@@ -12,6 +12,7 @@ from engine.build.classic import Classic
 from engine.build.classic_limits import require_limits
 from engine.build.contexts.contexts import Contexts
 from engine.build.contexts.local import LocalSources
+from engine.build.contexts.url_files import UrlFiles
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
 from engine.build.history import HistoryStore
@@ -43,7 +44,8 @@ def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStac
     stack.callback(workspaces.close)
     workers = Workers()
     stack.push_async_callback(workers.close)
-    contexts = Contexts(root / "contexts", workers, registry, LocalSources(cache, root / "cache"))
+    local, urls = LocalSources(cache, root / "cache"), UrlFiles(cache, registry, root / "cache")
+    contexts = Contexts(root / "contexts", workers, registry, local, urls)
     caches = CacheMounts(cache, root / "cache")
     stack.push_async_callback(caches.close)
     tools = Tools(

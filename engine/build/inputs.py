@@ -14,7 +14,7 @@ from engine.build.contexts import repository
 from engine.build.contexts.contexts import Contexts, hide
 from engine.build.ignore import Ignore
 from engine.build.lending import Lending
-from engine.build.progress import Status, VertexState, Watch
+from engine.build.progress import VertexState, Watch
 from engine.build.refs import Tree
 from engine.build.request import BuildRequest
 from engine.build.results import Context
@@ -23,6 +23,7 @@ from engine.build.solver import keys
 from engine.build.solver.work import Outcome
 from engine.build.source import SourceFile
 from engine.build.steps import GitSource, UrlSource
+from engine.build.transfer import Transfer
 from runtime.paths import read_in_root
 
 MAIN = "context"
@@ -101,9 +102,11 @@ class Inputs:
 
     async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Tree:
         """See `Sources`."""
-        del vertex  # there is nothing to count
         if isinstance(source, UrlSource):
-            return Tree(await self.lending.held.enter_async_context(self.contexts.url(source)))
+            transfer = Transfer(self.watch, vertex, "downloading:")
+            tree = await self.contexts.urls.tree(source, transfer.tell, self.lending.held)
+            await transfer.done()
+            return tree
         return await self.contexts.git_tree(source, self.session, self.lending.held)
 
     async def _remote(self) -> SourceFile | None:
@@ -163,29 +166,9 @@ class Inputs:
     async def _receive(self, name: str, directory: Path, wanted: Wanted, vertex: str, what: str) -> bool:
         if self.session is None:
             raise errdefs.NotFound(f"no session for the local directory {name}")
-        started, line, last = time.time_ns(), f"transferring {what}:", 0
-
-        async def meter(count: int) -> None:
-            nonlocal last
-            last = count
-            await self.watch(
-                Status(
-                    vertex=vertex,
-                    id=line,
-                    name=line,
-                    current=count,
-                    timestamp=time.time_ns(),
-                    started=started,
-                )
-            )
-
-        changed = await self.session.receive(name, directory, wanted, meter)
-        now = time.time_ns()
-        await self.watch(
-            Status(
-                vertex=vertex, id=line, name=line, current=last, timestamp=now, started=started, completed=now
-            )
-        )
+        transfer = Transfer(self.watch, vertex, f"transferring {what}:")
+        changed = await self.session.receive(name, directory, wanted, transfer.tell)
+        await transfer.done(even_nothing=True)
         return changed
 
     @asynccontextmanager

@@ -1,5 +1,6 @@
 """The client of registries: one for the daemon."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 from engine import version
@@ -70,6 +71,13 @@ class Registry:
         """What an index finds for a term; as of `engine.registry.search`."""
         return await search(self._wire, self._tokens, term, limit, wanted, credentials)
 
-    def download(self, source: Source, *, brief: bool = False) -> AbstractAsyncContextManager[Download]:
+    def download(
+        self,
+        source: Source,
+        *,
+        brief: bool = False,
+        head: bool = False,
+        conditions: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[Download]:
         """A file from a URL, while it is read; as of `engine.registry.download`."""
-        return download(self._wire, source, brief=brief)
+        return download(self._wire, source, brief=brief, head=head, conditions=conditions or {})

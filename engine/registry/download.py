@@ -1,7 +1,7 @@
 """A file from wherever a URL leads: what `docker import` is given instead of an archive."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Protocol
@@ -26,6 +26,10 @@ _CLASSES: dict[int, type[errdefs.WherryError]] = {
 
 class Download(Protocol):
     """A file that is there, to be read."""
+
+    @property
+    def status(self) -> int:
+        """The status number: 304 where the file is one of those that were named as known."""
 
     @property
     def length(self) -> int | None:
@@ -64,11 +68,26 @@ class Source:
 
 
 @asynccontextmanager
-async def download(wire: Wire, source: Source, *, brief: bool = False) -> AsyncIterator[Download]:
+async def download(
+    wire: Wire,
+    source: Source,
+    *,
+    brief: bool,
+    head: bool,
+    conditions: Mapping[str, str],
+) -> AsyncIterator[Download]:
     """What is at a source, redirects followed. Errors by what the host answered, in Docker's words, or in BuildKit's,
     which are `brief`.
+
+    With `head` it has no content; `conditions` are headers that say under which it is wanted.
     """
-    request = Request(method="GET", url=source.url, tls=Tls(), authorization=source.credentials.basic)
+    request = Request(
+        method="HEAD" if head else "GET",
+        url=source.url,
+        tls=Tls(),
+        headers=conditions,
+        authorization=source.credentials.basic,
+    )
     async with wire.ask(request) as answer:
         if answer.status >= HTTPStatus.BAD_REQUEST:
             kind = _CLASSES.get(answer.status, errdefs.SystemFailure)

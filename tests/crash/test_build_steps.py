@@ -1,5 +1,6 @@
 """kill -9 in the middle of a build: after the next start nothing of it is there, and the same build works."""
 
+import http.server
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.build import workspace
-from engine.build.contexts import local
+from engine.build.contexts import local, url_files
 from engine.build.run import runner
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
@@ -102,6 +103,47 @@ def test_killed_while_a_kept_context_changes(mortal: Wherryd, context: Path, ste
     told = mortal.docker("run", "--rm", "made", "cat", "/marker", "/kept").stdout
     assert told == "markerkept of old"
     mortal.docker("rmi", "before", "made")
+
+
+@pytest.mark.parametrize("step", url_files.STEPS)
+def test_killed_with_a_file_of_a_url(mortal: Wherryd, context: Path, step: str) -> None:
+    """What is known of it is whole, or nothing; a file that is known is not sent again."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def do_HEAD(self) -> None:
+            """Tell of a file."""
+            asked.append(self.command)
+            self.send_response(200)
+            self.send_header("ETag", '"one"')
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+
+        def do_GET(self) -> None:
+            """Give it."""
+            self.do_HEAD()
+            self.wfile.write(b"marker")
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            text = f"FROM busybox\nADD http://127.0.0.1:{server.server_address[1]}/f /\n"
+            (context / "Dockerfile").write_text(text)
+            mortal.dies_at(f"url.{step}")
+            is_killed_by(mortal, lambda: mortal.docker("build", "-t", "made", str(context)))
+            directories = list((mortal.data_root / "build/cache").glob("url-*"))
+            assert len(directories) == (step == "kept")
+            mortal.docker("build", "-t", "made", str(context))
+            assert asked == ["GET", "HEAD" if step == "kept" else "GET"]
+        finally:
+            server.shutdown()
+            serving.join()
+    assert mortal.docker("run", "--rm", "made", "cat", "/f").stdout == "marker"
+    mortal.docker("rmi", "made")
 
 
 def test_killed_while_a_command_runs(mortal: Wherryd, context: Path) -> None:

@@ -13,10 +13,11 @@ from engine.build.contexts import checkouts, git, repository, url
 from engine.build.contexts.archives import Dockerfiles
 from engine.build.contexts.checkouts import Checkouts
 from engine.build.contexts.local import LocalSources
+from engine.build.contexts.url_files import UrlFiles
 from engine.build.ignore import Ignore
 from engine.build.refs import Tree
 from engine.build.session import Session
-from engine.build.steps import GitSource, UrlSource
+from engine.build.steps import GitSource
 from engine.registry.client import Registry
 from runtime import paths, tree
 from runtime.copying.workers import Workers
@@ -38,12 +39,17 @@ class Fetched:
 class Contexts:
     """Makes them in a directory of its own."""
 
-    def __init__(self, directory: Path, workers: Workers, registry: Registry, local: LocalSources) -> None:
-        """`registry` knows the proxies that lead outside, `local` keeps clients' directories from build to build."""
+    def __init__(
+        self, directory: Path, workers: Workers, registry: Registry, local: LocalSources, urls: UrlFiles
+    ) -> None:
+        """`registry` knows the proxies that lead outside; `local` and `urls` keep clients' directories and what is
+        fetched for ADD from build to build.
+        """
         self._directory = directory
         self._workers = workers
         self._registry = registry
         self.local = local
+        self.urls = urls
         self.dockerfiles = Dockerfiles()
         self._checkouts = Checkouts()
 
@@ -77,13 +83,6 @@ class Contexts:
         async with self.empty() as directory:
             dockerfile = await url.fetch_context(self._registry, remote, self._workers, directory)
             yield Fetched(directory, dockerfile)
-
-    @asynccontextmanager
-    async def url(self, source: UrlSource) -> AsyncGenerator[Path, None]:
-        """A directory with a file from a URL, called as the last part of its path, "__unnamed__" if that is empty."""
-        async with self.empty() as directory:
-            await url.fetch_file(self._registry, source, directory)
-            yield directory
 
     async def git_tree(self, source: GitSource, session: Session | None, held: AsyncExitStack) -> Tree:
         """A directory of a repository, fetched if what is there is not known from before, else once it is needed."""

@@ -5,25 +5,31 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote
 
 import errdefs
-from engine.build.steps import UrlSource
 from engine.registry.client import Registry
-from engine.registry.download import Source
+from engine.registry.download import Download, Source
 from runtime.copying.workers import Workers
 from runtime.layers.decompress import detect
 from runtime.layers.header import BLOCK, Header
+from runtime.settled import settled
 
 _UNNAMED = "__unnamed__"
 _MODE = 0o600  # as BuildKit makes them
 _MAX_DOCKERFILE = 8 << 20
+_PAUSE = 0.1  # seconds between two words about how it goes
 _CHECKSUM = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+
+Tell = Callable[[int, int], Awaitable[None]]
+"""Takes how many bytes have come, and of how many, 0 where nobody says."""
 
 
 def file_name(url: str) -> str:
@@ -35,37 +41,55 @@ def file_name(url: str) -> str:
     return name
 
 
-async def fetch_file(registry: Registry, source: UrlSource, directory: Path) -> None:
-    """Fetch a file into an empty directory: mode 0600, its time that of the server, else 1970.
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that came whole: its SHA-256, its bytes, and its time in Unix nanoseconds."""
 
-    InvalidArgument where it is not what `checksum` says, SystemFailure where the disk has no room for it; else the
-    errors of `Registry.download`.
+    digest: str
+    size: int
+    modified: int
+
+
+async def receive(download: Download, url: str, path: Path, tell: Tell) -> Received:
+    """Write a file: mode 0600, its time that of the server, else 1970; durable when it is there.
+
+    SystemFailure where the disk has no room for it, Transient when it breaks off.
     """
-    if source.checksum and not _CHECKSUM.fullmatch(source.checksum):
-        raise errdefs.InvalidArgument(f"invalid checksum digest format: {source.checksum}")
-    algorithm = source.checksum.partition(":")[0] or "sha256"
-    digest = hashlib.new(algorithm)
-    wanted = Source(source.url)
-    path = directory / file_name(source.url)
+    await asyncio.to_thread(_require_room, path.parent, download.length or 0, url)
+    digest, size, told = hashlib.sha256(), 0, 0.0
     file = await asyncio.to_thread(_create, path)
     try:
-        async with registry.download(wanted, brief=True) as download:
-            await asyncio.to_thread(_require_room, directory, download.length or 0, wanted.text)
-            async for chunk in download.chunks():
-                await asyncio.to_thread(_take, file, digest.update, chunk)
-            changed = _time_of(download.header("Last-Modified"))
+        async for chunk in download.chunks():
+            await asyncio.to_thread(_take, file, digest.update, chunk)
+            size += len(chunk)
+            if time.monotonic() - told >= _PAUSE:
+                await tell(size, download.length or 0)
+                told = time.monotonic()
+        await tell(size, download.length or 0)
+        modified = _time_of(download.header("Last-Modified"))
+        await settled(_finish, file, path, modified)
     finally:
         await asyncio.to_thread(file.close)
-    found = f"{algorithm}:{digest.hexdigest()}"
-    if source.checksum and found != source.checksum:
-        raise errdefs.InvalidArgument(
-            f"digest mismatch for {wanted.text}: {found} (expected: {source.checksum})"
-        )
-    await asyncio.to_thread(os.utime, path, ns=(changed, changed))
+    return Received(f"sha256:{digest.hexdigest()}", size, modified)
+
+
+def require_checksum(checksum: str) -> None:
+    """Pass if it is none, or one that can be told. InvalidArgument otherwise."""
+    if checksum and not _CHECKSUM.fullmatch(checksum):
+        raise errdefs.InvalidArgument(f"invalid checksum digest format: {checksum}")
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """What a file is, by that algorithm. Blocks; OSError when it cannot be read."""
+    with path.open("rb") as file:
+        return f"{algorithm}:{hashlib.file_digest(file, algorithm).hexdigest()}"
 
 
 def _create(path: Path) -> FileIO:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    except OSError as error:
+        raise errdefs.SystemFailure(f"open {path.name}: {error.strerror}") from error
     return FileIO(descriptor, "wb")  # chunks are large, and what fails fails at once
 
 
@@ -76,6 +100,24 @@ def _take(file: FileIO, count: Callable[[bytes], object], chunk: bytes) -> None:
             chunk = chunk[file.write(chunk) :]
     except OSError as error:
         raise errdefs.SystemFailure(f"cannot write what is fetched to the disk: {error.strerror}") from error
+
+
+def _finish(file: FileIO, path: Path, modified: int) -> None:
+    try:
+        os.utime(file.fileno(), ns=(modified, modified))
+        os.fsync(file.fileno())
+        for directory in (path.parent, path.parent.parent):
+            _sync(directory)
+    except OSError as error:
+        raise errdefs.SystemFailure(f"cannot write what is fetched to the disk: {error.strerror}") from error
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _require_room(directory: Path, size: int, url: str) -> None:

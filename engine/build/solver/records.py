@@ -37,13 +37,27 @@ def new_id() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(25))
 
 
+class Fetched(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A file from a URL: what the URL is known by, what the file is called, its SHA-256 and its time in nanoseconds.
+
+    `etag` is what the server called it, "" for nothing.
+    """
+
+    url: str
+    name: str
+    digest: str
+    modified: int
+    etag: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One thing that the cache keeps. Times are Unix nanoseconds, sizes bytes.
 
     `id` is what `docker builder du` shows. `key` finds a step again ("" for what is not found by a key), `layers` are
     its own, the lowest first: none for a step that changed nothing, several for the layers of an image that was pulled
-    for builds alone, of which `blobs` are the documents. `directory` is that of a cache mount or of a client's files,
-    below data_root/build/cache. `parent` is the id of the record of its root, "" for none.
+    for builds alone, of which `blobs` are the documents. `directory` is that of a cache mount, of a client's files or
+    of one from a URL, which `fetched` tells of, below data_root/build/cache. `parent` is the id of the record of its
+    root, "" for none.
     """
 
     id: str
@@ -53,6 +67,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     layers: tuple[Layer, ...] = ()
     blobs: tuple[str, ...] = ()
     directory: str = ""
+    fetched: Fetched | None = None
     parent: str = ""
     root: str = ""  # chain id that the layers stand on
     size: int = 0

@@ -15,6 +15,7 @@ import pytest
 
 from engine.build.contexts.contexts import Contexts
 from engine.build.contexts.local import LocalSources
+from engine.build.contexts.url_files import UrlFiles
 from engine.build.solver.records import SCHEMA, CacheStore
 from engine.database import Database, Migration
 from engine.registry.client import Registry
@@ -52,12 +53,12 @@ def local(tmp_path: Path, cache: CacheStore) -> LocalSources:
 
 
 @pytest.fixture
-async def contexts(tmp_path: Path, local: LocalSources) -> AsyncIterator[Contexts]:
+async def contexts(tmp_path: Path, local: LocalSources, cache: CacheStore) -> AsyncIterator[Contexts]:
     """A place for contexts; none may be left in it."""
     workers, registry = Workers(), Registry(Settings())
     place = tmp_path / "contexts"
     try:
-        yield Contexts(place, workers, registry, local)
+        yield Contexts(place, workers, registry, local, UrlFiles(cache, registry, tmp_path / "cache"))
         assert not place.exists() or os.listdir(place) == []
     finally:
         await registry.close()

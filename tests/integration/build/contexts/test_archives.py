@@ -3,7 +3,6 @@
 import asyncio
 import bz2
 import gzip
-import hashlib
 import io
 import lzma
 import os
@@ -17,9 +16,7 @@ import zstandard
 
 from engine.build import leftovers
 from engine.build.contexts.contexts import Contexts, hide
-from engine.build.steps import UrlSource
-from errdefs import InvalidArgument, NotFound, SystemFailure, WherryError
-from runtime.mount import Mount, attach, unmount
+from errdefs import InvalidArgument, NotFound
 
 pytestmark = pytest.mark.root
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
@@ -165,51 +162,3 @@ async def test_a_context_from_a_url(contexts: Contexts, web: tuple[str, Path]) -
     with pytest.raises(NotFound):
         async with contexts.from_remote(f"{url}/none", None):
             pass
-
-
-async def test_a_file_from_a_url(contexts: Contexts, web: tuple[str, Path]) -> None:
-    url, files = web
-    (files / "f").write_bytes(b"content")
-    os.utime(files / "f", (10**9, 10**9))
-    digest = hashlib.sha256(b"content").hexdigest()
-    async with contexts.url(UrlSource(url=f"{url}/f?x=y", checksum=f"sha256:{digest}")) as directory:
-        assert os.listdir(directory) == ["f"]
-        found = (directory / "f").stat()
-        assert (found.st_mode & 0o7777, found.st_uid, found.st_mtime) == (0o600, 0, 10**9)
-    for checksum, message in (
-        ("sha256:" + "0" * 64, "digest mismatch for "),
-        ("md5:1", "invalid checksum digest"),
-    ):
-        with pytest.raises(InvalidArgument, match=message):
-            async with contexts.url(UrlSource(url=f"{url}/f", checksum=checksum)):
-                pass
-    async with contexts.url(UrlSource(url=url)) as directory:
-        assert os.listdir(directory) == ["__unnamed__"]
-    with pytest.raises(WherryError):
-        async with contexts.url(UrlSource(url="http://127.0.0.1:1/f")):
-            pass
-    with pytest.raises(NotFound, match="invalid response status 404"):
-        async with contexts.url(UrlSource(url=f"{url}/none")):
-            pass
-
-
-async def test_a_file_that_the_disk_has_no_room_for(
-    contexts: Contexts, tmp_path: Path, web: tuple[str, Path]
-) -> None:
-    """It is told before anything is fetched, or, where the server does not say how much there is, as it happens."""
-    url, files = web
-    (files / "f").write_bytes(b"x" * (4 << 20))
-    place = tmp_path / "contexts"
-    place.mkdir()
-    attach([Mount(type="tmpfs", source="tmpfs", options=("size=1m",))], place)
-    try:
-        for name, message in (
-            ("f", "has 4194304 bytes, and the disk has room for"),
-            ("unsaid", "No space left"),
-        ):
-            with pytest.raises(SystemFailure, match=message):
-                async with contexts.url(UrlSource(url=f"{url}/{name}")):
-                    pass
-        assert os.listdir(place) == []
-    finally:
-        unmount(place)
