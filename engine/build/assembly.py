@@ -15,6 +15,7 @@ from engine.build.contexts.local import LocalSources
 from engine.build.contexts.url_files import UrlFiles
 from engine.build.export.exporters import Exporters
 from engine.build.files.copier import Copier
+from engine.build.files.owners import Owners
 from engine.build.history import HistoryStore
 from engine.build.run.caches import CacheMounts
 from engine.build.run.runner import Runner
@@ -53,6 +54,7 @@ def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStac
         workspaces=workspaces,
         copier=Copier(workspaces, workers),
         runner=Runner(machinery, workspaces, caches, supplies.containers),
+        owners=Owners(workspaces),
     )
     shelf = Shelf(store=workshop.store, pulls=supplies.pulls, registry=registry, cache=cache)
     builds = Builds(tools, shelf, contexts, config.builder, grown)

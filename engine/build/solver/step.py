@@ -10,6 +10,7 @@ from pathlib import Path
 
 import errdefs
 from engine.build.files.copier import Copier
+from engine.build.files.owners import Owners
 from engine.build.refs import SCRATCH, Layer, Output, Ref
 from engine.build.run.runner import Runner
 from engine.build.solver import keys
@@ -45,6 +46,7 @@ class Tools:
     workspaces: Workspaces
     copier: Copier
     runner: Runner
+    owners: Owners
     shared: Shared[Record] = field(default_factory=Shared)
     contents: "OrderedDict[str, str]" = field(default_factory=OrderedDict)
     """Digests of what was copied or mounted, by selector."""
@@ -88,6 +90,8 @@ class Step:
         return await self._made(operation, self.root.ref)
 
     async def _made(self, operation: Files | Run, root: Ref) -> Outcome:
+        if self._work.classic and isinstance(operation, Files):
+            operation = await self._tools.owners.numbered(operation, root)
         if len(root.layers) >= config.MAX_LAYERS:
             raise errdefs.InvalidArgument("max depth exceeded")
         key = keys.key_of(operation, root, self._contents)

@@ -2,6 +2,8 @@
 
 from tests.peer.builds.case import BUILDKIT, Case
 
+JOE = "FROM busybox\nRUN echo joe:x:7:8::/:/bin/sh >> /etc/passwd\n"
+
 PARSED = {
     "empty-file": "",
     "only-comments": "# nothing\n\n",
@@ -120,6 +122,18 @@ CLASSIC_FAILURES = {
     "c-no-shell": "FROM scratch\nRUN true\n",
     "c-from-blank": "ARG x\nFROM $x\n",
     "c-scratch-nothing": "FROM scratch\n",
+    "c-chown-user": "FROM busybox\nCOPY --chown=nosuch Dockerfile /\n",
+    "c-chown-add": "FROM busybox\nADD --chown=nosuch:nosuch Dockerfile /\n",
+    "c-chown-group": "FROM busybox\nCOPY --chown=root:nosuch Dockerfile /\n",
+    "c-chown-number-group": "FROM busybox\nCOPY --chown=7:nosuch Dockerfile /\n",
+    "c-chown-own-group": f"{JOE}COPY --chown=joe Dockerfile /\n",
+    "c-chown-parts": "FROM busybox\nCOPY --chown=a:b:c Dockerfile /\n",
+    "c-chown-no-group": "FROM busybox\nCOPY --chown=root: Dockerfile /\n",
+    "c-chown-no-user": "FROM busybox\nCOPY --chown=:root Dockerfile /\n",
+    "c-chown-no-files": "FROM scratch\nCOPY --chown=root Dockerfile /\n",
+    "c-chown-no-files-user": "FROM scratch\nCOPY --chown=nosuch Dockerfile /\n",
+    "c-chown-missing": "FROM busybox\nCOPY --chown=nosuch missing /\n",
+    "c-chown-colon": "FROM busybox\nCOPY --chown=: Dockerfile /\n",
 }
 
 CASES = [

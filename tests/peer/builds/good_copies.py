@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from tests.peer.builds.case import BUILDKIT, OLD, Case, Directory, Entry, File, Link
+from tests.peer.builds.case import BUILDKIT, CLASSIC, OLD, Case, Directory, Entry, File, Link
 
 TREE: dict[str, Entry] = {
     "file": "content\n",
@@ -162,6 +162,17 @@ COPY --chown=daemon:staff dir /names/
 ADD --chown=33 . /all/
 """,
         files=TREE,
+    ),
+    Case(
+        name="copy-owners-classic-group",
+        dockerfile="""FROM busybox
+RUN echo joe:x:7:8::/:/bin/sh >> /etc/passwd; echo joe:x:9: >> /etc/group
+COPY --chown=joe file /own
+COPY --chown=+5:joe file /signed
+ADD --chown=joe:33 dir /number/
+""",
+        files=TREE,
+        builders=(CLASSIC,),
     ),
     Case(
         name="copy-modes",

@@ -32,7 +32,7 @@ OTHER_LINES = {
 _SAME = (
     (re.compile(r"^Error response from daemon: (?:failed to parse Dockerfile: )?"), ""),
     (re.compile(r"(flag:?(?: specified:)?) --"), r"\1 "),
-    (re.compile(r"(/[^ :]+)?/(?:merged|buildkit-mount\d+)(?=/)"), ""),
+    (re.compile(r"(/[^ :]+)?/(?:merged|diff|buildkit-mount\d+)(?=/)"), ""),
     (re.compile(r"checksum of ref [^ ]+:"), "checksum of ref …:"),
     (re.compile(r"^Invalid (?=containerPort|proto)"), "invalid "),
 )

@@ -50,3 +50,19 @@ def test_what_the_first_builder_does_not_take_it_does_not_take_from_the_cache(
         (tmp_path / name).write_text("")
     build(wherryd, tmp_path, "1")
     assert "more than one source file" in build(wherryd, tmp_path, "0")
+
+
+def test_owners_that_are_not_there_are_not_taken_from_the_cache_either(
+    wherryd: Wherryd, tmp_path: Path
+) -> None:
+    """BuildKit gives to root what belongs to nobody, and to a user's own group what has none."""
+    add = "RUN echo joe:x:7:8::/:/bin/sh >> /etc/passwd; echo joe:x:9: >> /etc/group"
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY --chown=nosuch Dockerfile /\n")
+    build(wherryd, tmp_path, "1")
+    assert "can't find uid for user nosuch: no such user: nosuch" in build(wherryd, tmp_path, "0")
+    (tmp_path / "Dockerfile").write_text(
+        f"FROM busybox\n{add}\nCOPY --chown=joe Dockerfile /\nRUN stat -c %u:%g /Dockerfile\n"
+    )
+    assert "7:8" in build(wherryd, tmp_path, "1")
+    assert "7:9" in build(wherryd, tmp_path, "0")
+    assert build(wherryd, tmp_path, "0").count("Using cache") == 3
