@@ -123,11 +123,12 @@ class Call:
         """A JSON answer."""
         return web.Response(status=status, body=errors.encode(value), headers={"Content-Type": _JSON_TYPE})
 
-    async def stream(self, content_type: str, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
-        """A chunked answer whose head is sent at once."""
-        response = web.StreamResponse(
-            headers={**self.headers, **(headers or {}), "Content-Type": content_type}
-        )
+    async def stream(
+        self, content_type: str, headers: Mapping[str, str] | None = None, *, at_once: bool = True
+    ) -> web.StreamResponse:
+        """A chunked answer whose head is sent at once, or with what is written first."""
+        kind = web.StreamResponse if at_once else _Joined
+        response = kind(headers={**self.headers, **(headers or {}), "Content-Type": content_type})
         self.started = response
         await response.prepare(self.request)
         return response
@@ -137,6 +138,12 @@ class Call:
             writer = self.request.writer
             await writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             writer.output_size = 0
+
+
+class _Joined(web.StreamResponse):
+    """Sends its head in one piece with what is written first."""
+
+    _send_headers_immediately = False
 
 
 def done() -> web.Response:

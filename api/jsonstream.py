@@ -20,7 +20,7 @@ class JSONStream:
     async def __call__(self, *messages: Message) -> None:
         """Send messages in one piece; waits while the client does not read."""
         if self._response is None:
-            self._response = await self._call.stream(self._content_type)
+            self._response = await self._call.stream(self._content_type, at_once=False)
         lines = b"".join(map(errors.encode, messages))
         await self._response.write(lines.replace(b"\n", b"\r\n"))
 

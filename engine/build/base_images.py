@@ -115,6 +115,10 @@ class BaseImages:
         found = self._shelf.store.by_prefix(text) if text and set(text) <= set("0123456789abcdefsh:") else []
         return self._here(found[0], text) if len(found) == 1 else None
 
+    def has(self, image: str) -> bool:
+        """Whether an image's layers are here, by its id."""
+        return image in self._refs
+
     async def layers(self, image: str, vertex: str) -> Outcome:
         """The layers of an image by its id, held."""
         if image in self._refs:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import errdefs
 from engine.build import finishing
@@ -23,6 +24,7 @@ from engine.build.progress import Finding, Watch
 from engine.build.request import BuildRequest
 from engine.build.results import BuildError, CacheSource, Context, Result
 from engine.build.session import Session
+from engine.build.solver import keys
 from engine.build.solver.solver import Solver
 from engine.build.solver.step import Tools
 from engine.build.solver.work import Outcome, Work
@@ -30,7 +32,7 @@ from engine.build.source import DockerfileError, SourceFile
 from engine.build.steps import Vertex
 from engine.config.builder import BuilderConfig
 from engine.images import platforms
-from engine.images.config import ImageConfig
+from engine.images.config import History, ImageConfig
 
 _log = logging.getLogger(__name__)
 _REST = 1.0  # seconds from a build's end until the disk has to do with it again
@@ -50,6 +52,7 @@ class Planned:
     plans: Sequence[Plan]
     work: Work
     several: bool = False
+    lines: dict[int, History] = field(default_factory=dict)
     findings: Sequence[Finding] = field(default=())
 
     def digest(self, vertex: Vertex) -> str:
@@ -135,6 +138,7 @@ class Builds:
                 sources=inputs,
                 lending=lending,
                 classic=request.classic,
+                digest=keys.Numbers() if request.classic else keys.Digests(),
             )
             stack.enter_context(work.in_use)
             planned = await self._plan(request, inputs, images, work)
@@ -188,7 +192,7 @@ class Builds:
         return Result(images=images, several=planned.several)
 
     def config(self, planned: Planned, step: Step) -> ImageConfig:
-        """The whole config of the image that a step of the classic API makes, once it is done."""
+        """The whole config of the image that a step of the classic API makes, once it and those before are done."""
         return finishing.config_of(
             step.config,
             step.entries,
@@ -196,6 +200,7 @@ class Builds:
             planned.work.outcomes,
             epoch=planned.plans[0].epoch,
             classic=True,
+            lines=planned.lines,
         )
 
     async def _keep(self) -> None:
@@ -233,8 +238,13 @@ class Builds:
 
 async def _parsed(source: SourceFile) -> Dockerfile:
     if len(source.content) <= _SHORT:
-        return parser.parse(source)
+        return _remembered(source)
     return await asyncio.to_thread(parser.parse, source)
+
+
+@lru_cache(maxsize=32)
+def _remembered(source: SourceFile) -> Dockerfile:
+    return parser.parse(source)
 
 
 def _aims(request: BuildRequest) -> list[Aim]:

@@ -23,6 +23,7 @@ from engine.build.steps import ContextSource, Files, Run, Vertex
 from engine.build.telling import Telling
 from engine.ids import short
 from engine.images import config
+from engine.images.config import ImageConfig
 from engine.images.image import Image
 from engine.images.images import Images
 from engine.images.reference import Reference
@@ -127,9 +128,13 @@ class Classic:
                 raise failure from None
             try:
                 result = await self._executed(planned, sources, telling)
+                image_id = await self._kept(result, planned.plans[0].steps, tags)
             except BuildError as failure:
+                await telling.pass_on()
                 raise _worded(failure, planned) from failure
-            image_id = await self._kept(result, planned.plans[0].steps, tags)
+            except (errdefs.WherryError, OSError):
+                await telling.pass_on()
+                raise
         if unused := planned.plans[0].unused:
             telling.say(f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed\n")
         telling.say(f"Successfully built {short(image_id)}\n")
@@ -170,8 +175,8 @@ class Classic:
         elif sources is None:
             sources = self._images.workshop.store.all()
         known = _Known(self._builds, planned, sources)
-        told = asyncio.get_running_loop().create_task(telling.tell(known, steps))
         executed = asyncio.get_running_loop().create_task(self._builds.execute(planned))
+        told = asyncio.get_running_loop().create_task(telling.tell(known, steps))
         try:
             await asyncio.wait([told, executed], return_when=asyncio.FIRST_EXCEPTION)
             if executed.done() and (failure := executed.exception()) is not None:
@@ -191,6 +196,7 @@ class _Known:
         self._builds = builds
         self._planned = planned
         self._images = images
+        self._made: tuple[Step, ImageConfig] | None = None
 
     def digest(self, vertex: Vertex, /) -> str:
         """By which the progress names it."""
@@ -200,17 +206,22 @@ class _Known:
         """The id of the image that a step made; "" of scratch."""
         if not step.entries:
             return step.image
-        return config.digest_of(config.encode(self._builds.config(self._planned, step)))
+        return config.digest_of(config.encode(self._config(step)))
 
     def was_done(self, step: Step, /) -> bool:
         """Whether an image began as this does, up to that step."""
-        made = self._builds.config(self._planned, step)
+        made = self._config(step)
         history = [(each.created_by, each.empty_layer) for each in made.history]
         return any(
             each.config.diff_ids[: len(made.diff_ids)] == made.diff_ids
             and [(one.created_by, one.empty_layer) for one in each.config.history[: len(history)]] == history
             for each in self._images
         )
+
+    def _config(self, step: Step) -> ImageConfig:
+        if self._made is None or self._made[0] is not step:
+            self._made = step, self._builds.config(self._planned, step)
+        return self._made[1]
 
 
 def _worded(failure: BuildError, planned: Planned | None) -> StepError:

@@ -1,14 +1,19 @@
 """Whether what a build of the classic API asks for its steps makes sense: by the rules of containers."""
 
 from engine.build.request import BuildRequest
+from engine.build.steps import Limits
 from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.machinery import Machinery
 from engine.containers.verify import verify
+
+_NONE = Limits()
 
 
 def require_limits(machinery: Machinery, request: BuildRequest) -> None:
     """Pass if steps can have those limits, hosts and networks. InvalidArgument in Docker's words."""
     limits = request.limits
+    if limits == _NONE and request.network == "default" and not request.extra_hosts:
+        return
     verify(
         ContainerConfig(),
         HostConfig(

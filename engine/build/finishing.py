@@ -8,7 +8,7 @@ from engine.build.refs import SCRATCH
 from engine.build.results import Built, CacheStep
 from engine.build.solver.work import Outcome
 from engine.build.steps import Vertex
-from engine.images.config import ImageConfig
+from engine.images.config import History, ImageConfig
 
 Outcomes = Mapping[Vertex, Outcome]
 
@@ -33,8 +33,9 @@ def config_of(
     *,
     epoch: int | None,
     classic: bool,
+    lines: dict[int, History] | None = None,
 ) -> ImageConfig:
-    """The whole config of an image with the files of `root`, of which all steps are done."""
+    """The whole config of an image with the files of `root`, whose steps are done; `lines` as of `whole.Made`."""
     done = {
         entry.vertex: whole.Done(
             changed=outcome.layer is not None, created=outcome.created, contents=outcome.contents
@@ -43,7 +44,8 @@ def config_of(
         if entry.vertex and (outcome := outcomes.get(entry.vertex))
     }
     diff_ids = outcomes[root].ref.diff_ids if root else []
-    made = whole.Made(diff_ids=diff_ids, done=done, epoch=epoch, classic=classic)
+    known = {} if lines is None else lines
+    made = whole.Made(diff_ids=diff_ids, done=done, epoch=epoch, classic=classic, lines=known)
     return whole.config_of(config, entries, made)
 
 

@@ -22,7 +22,7 @@ from engine.build.session import Session, Wanted
 from engine.build.solver import keys
 from engine.build.solver.work import Outcome
 from engine.build.source import SourceFile
-from engine.build.steps import GitSource, UrlSource
+from engine.build.steps import ContextSource, GitSource, ImageSource, Source, UrlSource
 from engine.build.transfer import Transfer
 from runtime.paths import read_in_root
 
@@ -80,6 +80,12 @@ class Inputs:
             async with self._step(f"[internal] load {_IGNORE}") as vertex:
                 self._ignored = await self._ignore_file(MAIN, vertex)
         return Ignore.parse(self._ignored)
+
+    def has(self, source: Source) -> bool:
+        """See `Sources`."""
+        if isinstance(source, ImageSource):
+            return self.images.has(source.image)
+        return isinstance(source, ContextSource) and source.name == MAIN and self.given.tree is not None
 
     async def image(self, image: str, vertex: str) -> Outcome:
         """See `Sources`."""

@@ -153,7 +153,8 @@ class Limits:
     cgroup_parent: str = ""
 
 
-Operation: TypeAlias = ImageSource | ContextSource | UrlSource | GitSource | Files | Run
+Source: TypeAlias = ImageSource | ContextSource | UrlSource | GitSource
+Operation: TypeAlias = Source | Files | Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -77,10 +77,12 @@ class Telling(Saying):
             self._changed.notify_all()
 
     async def tell(self, known: Steps, steps: Sequence[Step]) -> None:
-        """Say all, as it comes; ends with the last step or with the one that failed."""
+        """Say all, as it comes; ends with the last step or with the one that failed.
+
+        What is said of the last one is passed on with what follows: its image, or why there is none.
+        """
         self._telling = True
         await self._tell_steps(known, steps)
-        await self.pass_on()
 
     async def _tell_steps(self, known: Steps, steps: Sequence[Step]) -> None:
         cached = True

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -59,6 +59,15 @@ class BlobHolds:
                 return False
             self.keep(digest, held)
             return True
+
+    async def take_all(self, digests: Collection[str], held: list[str]) -> bool:
+        """Hold those blobs that are there, whoever made them; whether that is all."""
+        async with self._turn:
+            missing = await self._content.missing(each for each in digests if each not in self._held)
+            for digest in digests:
+                if digest not in missing:
+                    self.keep(digest, held)
+            return not missing
 
     def retain(self, digest: str) -> None:
         """A blob that a resumable ingest makes is not to be deleted before `release`."""
@@ -127,6 +136,10 @@ class BlobSession:
     async def take(self, digest: str) -> bool:
         """Hold a blob if it is there."""
         return await self._holds.take(digest, self.digests)
+
+    async def take_all(self, digests: Collection[str]) -> bool:
+        """Hold those blobs that are there; whether that is all."""
+        return await self._holds.take_all(digests, self.digests)
 
     async def finish(self, ingest: Ingest, *, durable: bool = True) -> Descriptor:
         """Make a held blob of what was written; see `Ingest.commit`."""

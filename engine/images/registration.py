@@ -118,7 +118,7 @@ class Registrar:
 
     async def is_whole(self, image: Image, blobs: BlobSession) -> bool:
         """Whether all blobs of an image are here; from now on they are held."""
-        return all([await blobs.take(digest) for digest in image.blobs])
+        return await blobs.take_all(image.blobs)
 
     async def _following(self, made: Image, former: Image, blobs: BlobSession) -> Image:
         """What becomes of an image that is made anew: its manifest and blobs take the place of the former's.

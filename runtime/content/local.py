@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -142,6 +142,11 @@ class LocalContentStore:
         """See ContentStore."""
         return self._blobs / check_digest(digest).removeprefix("sha256:")
 
+    async def missing(self, digests: Iterable[str]) -> set[str]:
+        """See ContentStore."""
+        paths = {digest: self.path(digest) for digest in digests}
+        return await asyncio.to_thread(_missing_of, paths) if paths else set()
+
     async def exists(self, digest: str) -> bool:
         """See ContentStore."""
         return await asyncio.to_thread(self.path(digest).exists)
@@ -234,6 +239,10 @@ def _read(path: Path, digest: str) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise _missing(digest) from None
+
+
+def _missing_of(paths: Mapping[str, Path]) -> set[str]:
+    return {digest for digest, path in paths.items() if not path.exists()}
 
 
 def _missing(digest: str) -> NotFound:

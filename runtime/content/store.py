@@ -23,7 +23,7 @@ bytes, and of blobs that were made of them, until `release` says that nobody wil
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -122,6 +122,9 @@ class ContentStore(Protocol):
 
     def path(self, digest: str) -> Path:
         """Return where the blob's file is, or would be; it must never be written to."""
+
+    async def missing(self, digests: Iterable[str]) -> set[str]:
+        """Those of these blobs that are not there; one look for all."""
 
     async def exists(self, digest: str) -> bool:
         """Tell whether the blob is there."""

@@ -15,6 +15,7 @@ from runtime.mount import Mount, attach, unmount
 
 Open = Callable[[], Awaitable[ContentStore]]
 HELLO = "sha256:" + hashlib.sha256(b"hello").hexdigest()
+OTHER = "sha256:" + hashlib.sha256(b"other").hexdigest()
 
 
 @pytest.fixture(params=[LocalContentStore])
@@ -32,6 +33,8 @@ async def test_a_blob_is_there_after_its_commit_and_not_before(reopen: Open) -> 
         assert await ingest.commit(expected_digest=HELLO, expected_size=5) == Descriptor(digest=HELLO, size=5)
     assert await store.read(HELLO) == b"hello"
     assert await store.size(HELLO) == 5
+    assert await store.missing([HELLO, OTHER]) == {OTHER}
+    assert await store.missing([]) == set()
     assert store.path(HELLO).read_bytes() == b"hello"
     assert await (await reopen()).walk() == {HELLO: 5}
 

@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from engine.build.plan.plan import SOURCES, Entry
-from engine.build.plan.stage import copied
 from engine.build.steps import Copy, Files, Vertex
 from engine.images import timestamps
 from engine.images.config import History, ImageConfig, RootFS
@@ -34,11 +33,14 @@ class Made:
     done: Mapping[Vertex, Done]
     epoch: int | None = None
     classic: bool = False
+    lines: dict[int, History] = field(default_factory=dict)
+    """Of the history, by the `id` of their entries: those that are made, for the next configs of the same build."""
 
 
 def config_of(config: ImageConfig, entries: Sequence[Entry], made: Made) -> ImageConfig:
     """The whole config. `config` has the history of what it stands on; `entries` came since."""
-    own = [_history(entry, made) for entry in entries]
+    own = [made.lines.get(id(entry)) or _history(entry, made) for entry in entries]
+    made.lines.update((id(entry), line) for entry, line in zip(entries, own, strict=True))
     history = _timed([*config.history, *own])
     whole = msgspec.structs.replace(
         config,
@@ -48,7 +50,7 @@ def config_of(config: ImageConfig, entries: Sequence[Entry], made: Made) -> Imag
     )
     if made.classic and entries:
         command = [word.replace(SOURCES, _sources(entries[-1], made)) for word in entries[-1].command]
-        run = msgspec.structs.replace(copied(config.run), cmd=command)
+        run = msgspec.structs.replace(config.run, cmd=command)
         whole = msgspec.structs.replace(whole, docker_version=ENGINE, container_config=run)
     return whole
 

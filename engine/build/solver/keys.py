@@ -7,6 +7,8 @@ the root. Pure.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,7 @@ from engine.build.refs import Output, Ref, Tree
 from engine.build.steps import Action, Copy, Files, Operation, Run, RunMount, Vertex
 
 _VERSION = "wherry.build.v1"
+_PLAIN = (str, int, bool, type(None))
 
 
 def key_of(operation: Files | Run, root: Ref, contents: Sequence[str]) -> str:
@@ -54,6 +57,17 @@ def selector(take: Copy | RunMount, output: Output) -> str:
     return _digest([named, "copy", _plain(kept)])
 
 
+class Numbers:
+    """Vertices' names where none is ever shown, as in the words of Docker's first builder."""
+
+    def __init__(self) -> None:
+        self._known: dict[Vertex, str] = {}
+
+    def __call__(self, vertex: Vertex) -> str:
+        """What names a vertex within one build."""
+        return self._known.setdefault(vertex, f"sha256:{len(self._known):064x}")
+
+
 class Digests:
     """Vertices' names in the progress of one build."""
 
@@ -76,20 +90,25 @@ def named(name: str) -> str:
 
 def _plain(value: object) -> object:
     """A value as JSON has it, with the names of fields, so that no two different ones look the same."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
     if is_dataclass(value) and not isinstance(value, type):
-        return [
-            type(value).__name__,
-            {field.name: _plain(getattr(value, field.name)) for field in fields(value)},
-        ]
+        return [type(value).__name__, {name: _plain(getattr(value, name)) for name in _names(type(value))}]
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
     if isinstance(value, bytes):
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in sorted(value.items())}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
     return value
+
+
+@lru_cache(maxsize=64)
+def _names(kind: type[Any]) -> Sequence[str]:
+    """Of the fields of a dataclass."""
+    return [field.name for field in fields(kind)]
 
 
 def _digest(value: object) -> str:

@@ -61,14 +61,35 @@ class Step:
         self._others = others
         self._work = work
         self._contents: list[str] = []
+        self._key = ""
         self.root = Outcome(output=SCRATCH)
 
     @property
     def _inputs(self) -> list[Outcome]:
         return [self.root, *self._others]
 
+    def is_at_hand(self) -> bool:
+        """Whether it is known what comes of it: nothing has to be fetched, digested or done. All inputs are done."""
+        operation = self._vertex.operation
+        if not isinstance(operation, Files | Run):
+            return self._work.sources.has(operation)
+        if self._vertex.ignore_cache or (self._work.classic and _has_owner(operation)):
+            return False
+        known = self._tools.contents
+        selectors = [self._selector(take) for take in keys.taken(operation)]
+        if any(each not in known for each in selectors):
+            return False
+        self._contents = [known[each] for each in selectors]
+        for each in selectors:
+            known.move_to_end(each)
+        self._key = keys.key_of(operation, self.root.ref, self._contents)
+        return self._tools.store.find(self._key) is not None
+
     async def look(self) -> None:
         """Digest what it takes from its other inputs, for which the root is not needed."""
+        if self._key:
+            return
+        self._contents = []
         async with AsyncExitStack() as stack:
             views = Views(self._tools.workspaces, self._inputs, stack)
             for take in keys.taken(self._vertex.operation):
@@ -94,17 +115,20 @@ class Step:
             operation = await self._tools.owners.numbered(operation, root)
         if len(root.layers) >= config.MAX_LAYERS:
             raise errdefs.InvalidArgument("max depth exceeded")
-        key = keys.key_of(operation, root, self._contents)
+        key = self._key or keys.key_of(operation, root, self._contents)
         if not self._vertex.ignore_cache:
             found = await self._cached(key, root) or await self._imported(key, root)
             if found is not None:
                 return found
         return await self._done(operation, root, key)
 
+    def _selector(self, take: Copy | RunMount) -> str:
+        return keys.selector(take, self._inputs[take.source or 0].output)
+
     async def _content(self, take: Copy | RunMount, views: Views) -> str:
         """The digest of what is copied or mounted; remembered where a name tells what that was."""
         assert take.source is not None
-        selector = keys.selector(take, self._inputs[take.source].output)
+        selector = self._selector(take)
         known = self._tools.contents
         if selector and selector in known:
             known.move_to_end(selector)
@@ -235,6 +259,13 @@ class Step:
             contents=self._contents,
             record=record.id,
         )
+
+
+def _has_owner(operation: Files | Run) -> bool:
+    """Whether the files of the root may have to be asked who that is."""
+    return isinstance(operation, Files) and any(
+        isinstance(action, Copy) and action.owner for action in operation.actions
+    )
 
 
 def _is_own(operation: Files | Run) -> bool:

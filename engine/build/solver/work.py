@@ -13,7 +13,7 @@ from engine.build.results import CacheSource
 from engine.build.session import Session
 from engine.build.solver.keys import Digests
 from engine.build.solver.records import CacheStore
-from engine.build.steps import GitSource, UrlSource, Vertex
+from engine.build.steps import GitSource, Source, UrlSource, Vertex
 from engine.build.workspace import Holds
 
 
@@ -41,6 +41,9 @@ class Outcome:
 class Sources(Protocol):
     """What a build gets from elsewhere. `vertex` is the digest of the vertex that tells how it goes."""
 
+    def has(self, source: Source) -> bool:
+        """Whether it is here already, and nothing is to be waited for."""
+
     async def image(self, image: str, vertex: str) -> Outcome:
         """The layers of an image that the plan names by its id, held; `cached` if they were here."""
 
@@ -63,7 +66,8 @@ class Work:
     classic: bool = False
     """Steps that change nothing make no layer; otherwise they make an empty one, as BuildKit's do."""
     imports: Sequence[CacheSource] = ()
-    digest: Digests = field(default_factory=Digests)
+    digest: Callable[[Vertex], str] = field(default_factory=Digests)
+    """What the progress names a vertex by."""
     outcomes: dict[Vertex, Outcome] = field(default_factory=dict)
     in_use: ExitStack = field(default_factory=ExitStack)
     _states: dict[Vertex, VertexState] = field(default_factory=dict)
@@ -71,11 +75,13 @@ class Work:
     async def told(
         self, vertex: Vertex, *, started: int = 0, completed: int = 0, cached: bool = False, error: str = ""
     ) -> None:
-        """Report a vertex as it is now."""
+        """Report a vertex as it is now; nobody asks when a step of the classic API begins."""
+        if self.classic and not completed:
+            return
         state = VertexState(
             digest=self.digest(vertex),
             name=vertex.name,
-            inputs=[self.digest(each) for each in vertex.inputs if each.name],
+            inputs=[] if self.classic else [self.digest(each) for each in vertex.inputs if each.name],
             started=started,
             completed=completed,
             cached=cached,
@@ -86,7 +92,8 @@ class Work:
 
     async def working(self, vertex: Vertex) -> None:
         """Report that a vertex is not to be had from a cache."""
-        await self.watch(replace(self._states[vertex], working=True))
+        state = self._states.get(vertex) or VertexState(digest=self.digest(vertex), name=vertex.name)
+        await self.watch(replace(state, working=True))
 
     def use(self, store: CacheStore, record: str) -> None:
         """Keep a record, by its id, for as long as the build goes on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.bench.client import Connection
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 
@@ -34,6 +35,17 @@ def test_the_same_archive_again_makes_the_same_image(wherryd: Wherryd) -> None:
     first, again = build(wherryd, "t=known", archive), build(wherryd, "t=known", archive)
     assert image(first) == image(again)
     assert sum(each.get("stream") == " ---> Using cache\n" for each in again) == 2
+
+
+def test_what_is_known_is_told_in_one_piece(wherryd: Wherryd) -> None:
+    archive = context("FROM busybox\nCOPY f /f\nRUN cat /f >/g\nENV A=b\n", {"f": b"known\n"})
+    build(wherryd, "t=known", archive)
+    with Connection(wherryd.socket) as client:
+        client.send("POST", "build?t=known", archive)
+        piece = client.sock.recv(1 << 20)
+    assert piece.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert piece.count(b" ---> Using cache") == 3
+    assert b"Successfully tagged known:latest" in piece
 
 
 def test_a_known_archive_is_unpacked_for_steps_that_run(wherryd: Wherryd) -> None:

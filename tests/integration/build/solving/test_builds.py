@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,25 @@ async def test_a_second_build_comes_from_the_cache_with_the_same_id(builder: Bui
         "[made 4/4] RUN cat greeting > said && echo told",
         "[stage-1 2/2] COPY --from=made /work/said /said",
     ]
+
+
+async def test_what_the_cache_has_takes_no_task(builder: Builder) -> None:
+    chain = "FROM busybox\nWORKDIR /a\nRUN echo made >b\nENV A=b\nRUN cat b >c\n"
+    loop, made = asyncio.get_running_loop(), list[str]()
+
+    def noted(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> "asyncio.Task[Any]":
+        made.append(work.__qualname__)
+        return asyncio.Task(work, loop=loop, **more)
+
+    loop.set_task_factory(noted)
+    counts: list[int] = []
+    for _ in range(2):
+        await builder.build(chain)
+        counts.append(made.count("Solver._vertex"))
+        made.clear()
+    loop.set_task_factory(None)
+    assert counts == [3, 0]  # the base is at hand the first time, too
+    assert builder.seen.cached()[-1] == "[4/4] RUN cat b >c"
 
 
 async def test_the_cache_goes_by_content(builder: Builder) -> None:

@@ -88,12 +88,18 @@ def lines(said: Said) -> list[str]:
     ]
 
 
+async def tell(told: Telling, known: Known, asked: Sequence[Step]) -> None:
+    """All of it, with what waits for the build's end."""
+    await told.tell(known, asked)
+    await told.pass_on()
+
+
 async def test_a_build() -> None:
     said = Said()
     told = telling(said)
     await happens(told, RUN, b"out\n")
     await happens(told, COPY)
-    await told.tell(Known(), steps(("RUN x", RUN), ("COPY a b", COPY), ("CMD c", None)))
+    await tell(told, Known(), steps(("RUN x", RUN), ("COPY a b", COPY), ("CMD c", None)))
     assert lines(said) == [
         *("Step 1/4 : FROM base", " ---> frombase0000"),
         *(
@@ -117,7 +123,7 @@ async def test_a_cached_build() -> None:
     said = Said()
     told = telling(said, names=True)
     await happens(told, RUN, cached=True)
-    await told.tell(Known("ENV a"), steps(("ENV a", None), ("RUN x", RUN)))
+    await tell(told, Known("ENV a"), steps(("ENV a", None), ("RUN x", RUN)))
     assert said.text.count(" ---> Using cache\n") == 2
     assert said.messages[-1].aux == {"ID": "sha256:runx00000000"}
 
@@ -126,7 +132,7 @@ async def test_nothing_is_cached_behind_what_was_not() -> None:
     said = Said()
     told = telling(said)
     await happens(told, RUN)
-    await told.tell(Known("ENV a"), steps(("RUN x", RUN), ("ENV a", None)))
+    await tell(told, Known("ENV a"), steps(("RUN x", RUN), ("ENV a", None)))
     assert "Using cache" not in said.text
 
 
@@ -136,7 +142,7 @@ async def test_the_order_of_the_dockerfile() -> None:
     await happens(told, COPY)
     await told.watch(Log(vertex="run", data=b"late\n"))
     going = asyncio.get_running_loop().create_task(
-        told.tell(Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
+        tell(told, Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
     )
     await asyncio.sleep(0)
     await happens(told, RUN, b"later\n")
@@ -154,7 +160,7 @@ async def test_a_failed_step_is_the_last(remove: bool, force: bool, told_of: boo
     told = telling(said, remove=remove, force=force)
     await happens(told, RUN, b"why\n", error="it failed")
     await told.over("run")
-    await told.tell(Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
+    await tell(told, Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
     assert "why\n" in said.text
     assert "COPY" not in said.text
     assert ("Removed" in said.text) == told_of
@@ -166,7 +172,7 @@ async def test_steps_that_were_given_up_for_the_one_that_failed() -> None:
     await told.watch(VertexState(digest="run", name="", started=1, working=True))
     await happens(told, COPY, error="it failed")
     await told.over("copy")
-    await told.tell(Known(), steps(("RUN x", RUN), ("COPY a b", COPY), ("CMD c", None)))
+    await tell(told, Known(), steps(("RUN x", RUN), ("COPY a b", COPY), ("CMD c", None)))
     assert lines(said)[-1] == "Step 3/4 : COPY a b"
 
 
@@ -179,7 +185,7 @@ async def test_errors_are_red_and_texts_whole() -> None:
     await told.watch(Log(vertex="run", data=euro[:1]))
     await told.watch(Log(vertex="run", data=euro[1:]))
     await told.watch(VertexState(digest="run", name="", started=1, completed=2))
-    await told.tell(Known(), steps(("RUN x", RUN)))
+    await tell(told, Known(), steps(("RUN x", RUN)))
     assert "\x1b[91mbad\x1b[0m€" in said.text
 
 
@@ -187,7 +193,7 @@ async def test_workdir_has_a_container_and_copy_has_none() -> None:
     said = Said()
     told = telling(said)
     await happens(told, WORKDIR)
-    await told.tell(Known(), steps(("WORKDIR /w", WORKDIR)))
+    await tell(told, Known(), steps(("WORKDIR /w", WORKDIR)))
     assert "Running in" in said.text
 
 
@@ -207,7 +213,7 @@ async def test_a_step_whose_turn_has_not_come_waits_with_its_output() -> None:
     await asyncio.sleep(0.05)
     assert 0 < sent < 100
     going = asyncio.get_running_loop().create_task(
-        told.tell(Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
+        tell(told, Known(), steps(("RUN x", RUN), ("COPY a b", COPY)))
     )
     await happens(told, RUN)
     await writing
@@ -222,7 +228,7 @@ async def test_pulls_are_told_before_all_steps() -> None:
     await told.watch(Status(vertex="v", id="Pulling from x", name="Pulling from x"))
     await told.watch(Status(vertex="v", id="abc", name="Downloading", current=1, total=2))
     await told.watch(Status(vertex="v", id="abc", name="Pull complete"))
-    await told.tell(Known(), steps())
+    await tell(told, Known(), steps())
     assert [(each.id, each.status) for each in said.messages[:3]] == [
         *(("", "Pulling from x"), ("abc", "Downloading"), ("abc", "Pull complete"))
     ]
@@ -244,7 +250,7 @@ async def test_triggers_and_arguments_before_all_stages() -> None:
         Step(text="ARG A", position=AT, stage=-1),
         Step(text="FROM on", position=AT, stage=0, root=RUN, entries=entries, triggers=("RUN x", "ENV a")),
     ]
-    await told.tell(Known(), made)
+    await tell(told, Known(), made)
     assert lines(said) == [
         *(
             "Step 1/2 : ARG A",

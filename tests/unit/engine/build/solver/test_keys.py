@@ -7,7 +7,7 @@ import pytest
 
 from engine.build.refs import SCRATCH, Layer, Ref, Tree
 from engine.build.solver import keys
-from engine.build.steps import Copy, Files, Limits, MakeFile, Run, RunMount, Vertex
+from engine.build.steps import Copy, Files, Limits, MakeDirectory, MakeFile, Run, RunMount, Vertex
 
 RUN = Run(args=["make"], env=["A=1"], cwd="/", user="")
 COPY = Files(actions=[Copy(source=1, sources=["a"], destination="/")])
@@ -103,3 +103,21 @@ def test_vertices_that_are_alike_have_one_name() -> None:
     assert digests(one) == digests(two)
     assert digests(Vertex(name="b", operation=RUN)) != digests(one)
     assert digests(Vertex(name="a", operation=RUN, inputs=[one])) != digests(one)
+
+
+def test_what_former_versions_made_is_found() -> None:
+    run = replace(RUN, mounts=[RunMount(kind="bind", target="/t", source=1, mode=7)], extra_hosts=("a:1",))
+    files = replace(
+        COPY,
+        actions=[*COPY.actions, MakeFile(destination="/", name="n", content=b"c"), MakeDirectory(path="/x")],
+        epoch=3,
+    )
+    assert [keys.key_of(run, ref("a"), ["x"]), keys.key_of(files, ref("a"), ["x", "y"])] == [
+        "sha256:c7c0e3b3a1f4403cba6df02e0094a5f4fd1a6f3441addf57015d827f2c32f961",
+        "sha256:2ca9988b3ea84a4f00bd1efd18c7671073d225cef480a10d78a4bb7a7aefbeaa",
+    ]
+    (copy,) = COPY.actions
+    assert isinstance(copy, Copy)
+    assert keys.selector(copy, ref("a")) == (
+        "sha256:cc83d2be036c89384d9f657008f89de2cc2a9b38e3e57e5d8df63d502822cb72"
+    )
