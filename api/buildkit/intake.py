@@ -64,7 +64,7 @@ class Intake:
         self._walk = [_entered(os.open(into, _DIRECTORY), "", None)]
         self._shared: set[int] = set()  # inodes of former files with several names, of which one has come
         self._next_id = 0
-        self._waiting: deque[tuple[int, bytes]] = deque()  # as they came: a message takes ten times as much
+        self._waiting: deque[bytes] = deque()  # as they came: a message takes ten times as much
         self._open: dict[int, tuple[_File, int]] = {}
         self._unwritten: list[bytes] = []  # content of the file with the number `_writes`
         self._writes = -1
@@ -86,7 +86,7 @@ class Intake:
         with _failing(""):
             self._write()
         while self._waiting and len(self._open) < REQUESTED:
-            answers.append(self._request(*self._waiting.popleft()))
+            answers.append(self._request(Packet.FromString(self._waiting.popleft())))
         return answers
 
     def close(self) -> None:
@@ -172,7 +172,7 @@ class Intake:
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         if file.stat.size:
             os.close(fd)
-            self._waiting.append((file.id, file.stat.SerializeToString()))
+            self._waiting.append(Packet(ID=file.id, stat=file.stat).SerializeToString())
         else:
             metadata.finish(fd, file.stat)
             os.close(fd)
@@ -220,9 +220,8 @@ class Intake:
             os.removexattr(fd, key)
         metadata.finish(fd, entry)
 
-    def _request(self, number: int, told: bytes) -> Packet:
-        entry = Stat.FromString(told)
-        file = _File(number, os.fsdecode(entry.path), entry)
+    def _request(self, told: Packet) -> Packet:
+        file = _File(told.ID, os.fsdecode(told.stat.path), told.stat)
         self._open[file.id] = file, self._beneath(file.path, os.O_WRONLY | os.O_NOFOLLOW)
         return Packet(type=Packet.PACKET_REQ, ID=file.id)
 

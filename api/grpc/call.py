@@ -11,9 +11,8 @@ from api.grpc.stream import Stream
 
 T = TypeVar("T", bound=Message)
 
-_MANY: Final = (
-    512  # messages that are received at once: those of entries take far more memory than on the wire
-)
+_MANY: Final = 512  # messages that are received at once: decoded they take up to ten times as much memory
+_MUCH: Final = 1 << 20  # bytes of them
 
 
 class Messages(Generic[T]):
@@ -34,9 +33,11 @@ class Messages(Generic[T]):
     async def receive_many(self) -> list[T]:
         """Messages that have come, at least one, [] at the end. Raises as `receive` does."""
         found: list[T] = []
+        size = 0
         while not found:
-            while len(found) < _MANY and (message := self._unframer.next()) is not None:
+            while len(found) < _MANY and size < _MUCH and (message := self._unframer.next()) is not None:
                 found.append(self._decoded(message))
+                size += len(message)
             if not found and not await self._feed():
                 break
         return found

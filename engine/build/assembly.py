@@ -39,12 +39,17 @@ def assemble(supplies: Supplies, grown: Callable[[], None], stack: AsyncExitStac
     machinery, cache, registry = supplies.machinery, supplies.records, supplies.registry
     config, workshop = machinery.config, machinery.images.workshop
     root = config.data_root / "build"
-    workspaces = Workspaces(
-        machinery.snapshots, workshop.content, workshop.layers, workshop.blobs, config.exec_root / "build"
-    )
-    stack.callback(workspaces.close)
     workers = Workers()
     stack.push_async_callback(workers.close)
+    workspaces = Workspaces(
+        machinery.snapshots,
+        workshop.content,
+        workshop.layers,
+        workshop.blobs,
+        config.exec_root / "build",
+        workers,
+    )
+    stack.callback(workspaces.close)
     local, urls = LocalSources(cache, root / "cache"), UrlFiles(cache, registry, root / "cache")
     contexts = Contexts(root / "contexts", workers, registry, local, urls)
     caches = CacheMounts(cache, root / "cache")

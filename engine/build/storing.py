@@ -11,9 +11,10 @@ from engine import faults
 from engine.images import config
 from engine.images.holds import BlobSession
 from runtime.content.store import ContentStore, Descriptor
+from runtime.copying.workers import Workers
 from runtime.layers.archive import END
+from runtime.layers.digesting import Packed
 from runtime.layers.lower import OVERLAYS
-from runtime.layers.pack import Packed, pack_layer
 from runtime.layers.small import SmallPacker
 
 EMPTY = config.digest_of(END)
@@ -26,8 +27,9 @@ Top = tuple[int, int, int, Mapping[str, bytes]]
 class Storing:
     """Stores them: small ones by a thread, large ones by a process."""
 
-    def __init__(self, content: ContentStore) -> None:
+    def __init__(self, content: ContentStore, workers: Workers) -> None:
         self._content = content
+        self._workers = workers
         self._packer = SmallPacker()
 
     def close(self) -> None:
@@ -46,11 +48,16 @@ class Storing:
             if small is not None:
                 await ingest.write(small)
             else:
-                await ingest.fill(partial(_pack, upper, packed.append))
+                await ingest.fill(partial(self._pack, upper, packed.append))
             faults.hit("build.packed")
             found = await blobs.finish(ingest, durable=False)
         ambiguous = any(each.ambiguous for each in packed) or await asyncio.to_thread(top_of, upper) != top
         return Packed(digest=found.digest, size=found.size, ambiguous=ambiguous)
+
+    async def _pack(self, upper: Path, tell: Callable[[Packed], None], file: int) -> Descriptor:
+        packed = await self._workers.pack(upper, file)
+        tell(packed)
+        return Descriptor(digest=packed.digest, size=packed.size)
 
 
 def top_of(upper: Path) -> Top:
@@ -58,9 +65,3 @@ def top_of(upper: Path) -> Top:
     found = upper.stat()
     xattrs = {name: os.getxattr(upper, name) for name in os.listxattr(upper) if not name.startswith(OVERLAYS)}
     return found.st_mode, found.st_uid, found.st_gid, xattrs
-
-
-async def _pack(upper: Path, tell: Callable[[Packed], None], file: int) -> Descriptor:
-    packed = await pack_layer(upper, file)
-    tell(packed)
-    return Descriptor(digest=packed.digest, size=packed.size)

@@ -23,6 +23,7 @@ from engine.images import config
 from engine.images.holds import BlobHolds, BlobSession
 from engine.images.layers import Layers, LayerSession, Unpacking
 from runtime.content.store import ContentStore
+from runtime.copying.workers import Workers
 from runtime.layers.archive import END
 from runtime.settled import settled, whole
 from runtime.snapshots.snapshotter import Snapshotter
@@ -90,6 +91,7 @@ class Workspaces:
         layers: Layers,
         blobs: BlobHolds,
         directory: Path,
+        workers: Workers,
     ) -> None:
         """Nothing is mounted."""
         self._snapshots = snapshots
@@ -97,7 +99,7 @@ class Workspaces:
         self._layers = layers
         self._blobs = blobs
         self._directory = directory
-        self._storing = Storing(content)
+        self._storing = Storing(content, workers)
         self._keys: dict[Path, str] = {}
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from runtime.archive import writing
 from runtime.copying import changes, digests
 from runtime.copying.order import Selection, decode
 from runtime.layers import confine
+from runtime.layers.digesting import pack_layer
 from runtime.layers.limits import DEFAULT
 from runtime.shim import descriptors
 
@@ -79,6 +80,9 @@ def _do(order: dict[str, Any], data: int, passed: Sequence[int]) -> Any:
         wanted = Selection(*order["selection"])
         confine.enter(os.dup(root))
         return digests.of_selection(root, wanted)
+    elif order["verb"] == "pack":
+        (out,) = sources
+        return pack_layer(root, out)
     elif order["verb"] == "digest path":
         confine.enter(os.dup(root))
         return digests.of_path(root, order["path"])

@@ -17,6 +17,7 @@ from runtime.archive.workers import Copy
 from runtime.copying import digests
 from runtime.copying.listing import Little, TooMuch
 from runtime.copying.order import Action, Selection, encode
+from runtime.layers.digesting import Packed
 
 _PATIENCE = 30.0  # seconds that a server without work stays: steps between two COPY may take that
 _MAX_LINE = 16 << 20
@@ -108,6 +109,11 @@ class Workers(Births):
         quick = await asyncio.to_thread(_quickly, source, partial(digests.of_path, path=path))
         return quick or str(await self._told({"verb": "digest path", "path": path}, [source]))
 
+    async def pack(self, upper: Path, file: int) -> Packed:
+        """Write the layer of an overlay's upper directory, which nobody changes, to an open file."""
+        async with self._worker({"verb": "pack"}, [upper], file) as worker:
+            return Packed(*await worker.answer())
+
     async def unpack(
         self, archive: AsyncIterator[bytes], into: Path, owner: tuple[int, int] | None = None
     ) -> None:
@@ -121,12 +127,12 @@ class Workers(Births):
 
     @asynccontextmanager
     async def _worker(
-        self, order: dict[str, Any], directories: Sequence[Path]
+        self, order: dict[str, Any], directories: Sequence[Path], *passed_on: int
     ) -> AsyncGenerator[_Worker, None]:
         if len(directories) > _MOST:
             raise InvalidArgument(f"a step cannot copy from more than {_MOST - 1} sources")
         with self._at_work(), ExitStack() as passed:
-            fds = [_open(passed, directory) for directory in directories]
+            fds = [*(_open(passed, directory) for directory in directories), *passed_on]
             for _ in range(_ASKED):
                 worker = await self._taken()
                 async with worker.ordered(order, fds):

@@ -1,12 +1,43 @@
-"""A digest that is made by a thread while the caller reads and writes."""
+"""Layers written and digested at the same time, so that nobody has to read them for that."""
 
 import hashlib
+import os
 from queue import SimpleQueue
 from threading import Thread
+from typing import Any, NamedTuple
+
+from errdefs import SystemFailure
+from runtime.layers import confine
+from runtime.layers.packer import Packer
+
+_BUFFER = 1 << 18
 
 
-class Digest:
-    """The sha256 of bytes, taken in order."""
+class Packed(NamedTuple):
+    """What was written. `ambiguous`: whoever unpacks it gets other files than it was made of."""
+
+    digest: str
+    size: int
+    ambiguous: bool
+
+
+def pack_layer(upper: int, out: int) -> Packed:
+    """Write the layer of an overlay's upper directory, open at `upper`, which nobody changes, to a file.
+
+    The directory becomes the process's root for good, see runtime.layers.confine. SystemFailure for the host's faults.
+    """
+    try:
+        confine.enter(upper)
+        packer = _DigestingPacker(out, whiteouts=True)
+        packer.tree("/")
+        packer.end()
+    except OSError as error:
+        raise SystemFailure(f"cannot archive: {error.strerror}") from error
+    return Packed(*packer.written, packer.ambiguous)
+
+
+class _Digest:
+    """A thread makes it while the caller reads and writes: the sha256 of bytes, taken in order."""
 
     def __init__(self) -> None:
         """Of nothing. No thread is there before the first `follow`."""
@@ -44,3 +75,40 @@ class Digest:
         while True:
             self._hash.update(self._wanted.get())
             self._done.put(None)
+
+
+class _DigestingPacker(Packer):
+    """One that writes to a file and digests what it writes.
+
+    While a thread digests what is large, it is written and the next of it is read.
+    """
+
+    def __init__(self, out: int, **options: Any) -> None:
+        """Options as Packer's."""
+        super().__init__(out, **options)
+        self._digest = _Digest()
+        self._size = 0
+        self._buffer, self._other = bytearray(_BUFFER), bytearray(_BUFFER)
+
+    @property
+    def written(self) -> tuple[str, int]:
+        """The digest of what was written, and its bytes."""
+        return f"sha256:{self._digest.hexdigest()}", self._size
+
+    def flush(self) -> None:
+        """See Packer."""
+        for piece in self._pending:
+            self._digest.update(piece)
+            self._size += len(piece)
+        super().flush()
+
+    def _send(self, fd: int, count: int) -> int:
+        self._buffer, self._other = self._other, self._buffer  # of which the thread may still have this one
+        view = memoryview(self._buffer)[:count]
+        view = view[: os.readv(fd, [view])]
+        self._digest.follow(view)
+        self._size += len(view)
+        left = view
+        while left:
+            left = left[os.write(self._out, left) :]
+        return len(view)

@@ -4,9 +4,7 @@ import fcntl
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from errdefs import SystemFailure
 from runtime.layers.process import worker
@@ -48,7 +46,7 @@ async def pack(
         sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
         archive, transport = receive(reading, _CHUNK)
         opened.callback(transport.close)
-        order = _order(whiteouts=whiteouts, leave_out=leave_out, identity=identity)
+        order = {"whiteouts": whiteouts, "leave_out": list(leave_out), "identity": identity.to_lists()}
         async with worker("runtime.layers.packer", order, [source, writing]) as packing:
             sink.close()
             while chunk := await archive.read(_CHUNK):
@@ -61,41 +59,3 @@ async def pack(
             raise SystemFailure(
                 f"the process that archives a directory ended without a word (status {status})"
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packed:
-    """What was written. `ambiguous`: whoever unpacks it gets other files than it was made of."""
-
-    digest: str
-    size: int
-    ambiguous: bool
-
-
-async def pack_layer(upper: Path, file: int) -> Packed:
-    """Write the layer of an overlay's upper directory, which nobody changes, to a file. SystemFailure as `pack`."""
-    with ExitStack() as opened:
-        try:
-            source = os.open(upper, _FLAGS)
-        except OSError as error:
-            raise SystemFailure(f"cannot archive {upper}: {error.strerror}") from error
-        opened.callback(os.close, source)
-        order = _order(whiteouts=True, digest=True)
-        async with worker("runtime.layers.packer", order, [source, file]) as packing:
-            async for message in packing.messages():
-                if "packed" in message:
-                    return Packed(**message["packed"])
-                raise SystemFailure(message["error"]["message"])
-            status = await packing.status()
-            raise SystemFailure(f"the process that archives a layer ended without a word (status {status})")
-
-
-def _order(
-    *, whiteouts: bool, leave_out: Sequence[str] = (), identity: Identity = HOST, digest: bool = False
-) -> dict[str, Any]:
-    return {
-        "whiteouts": whiteouts,
-        "leave_out": list(leave_out),
-        "identity": identity.to_lists(),
-        "digest": digest,
-    }

@@ -1,9 +1,9 @@
 """The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
 
-ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths], "identity": lists, "digest": bool}.
-Descriptors: 3 the directory, 4 a pipe for the archive, or a file of which the digest is told, 5 a pipe for one line
-of JSON, {"packed": {"ambiguous": bool, "digest": str, "size": int}} or {"error": …}. The directory may be the root of
-a running container: it becomes our root, and every object is reached by directory descriptors and through no link.
+ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths], "identity": lists}. Descriptors: 3 the
+directory, 4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": null} or {"error": …}. The directory may
+be the root of a running container: it becomes our root, and every object is reached by directory descriptors and
+through no link.
 """
 
 import errno
@@ -18,7 +18,6 @@ from typing import Any
 from runtime.layers import confine
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, encode_file, padding
-from runtime.layers.digesting import Digest
 from runtime.layers.limits import DEFAULT
 from runtime.layers.lower import OPAQUE, OVERLAYS
 from runtime.spec.identity import HOST, Identity
@@ -26,7 +25,6 @@ from runtime.tree import Cursor
 
 _DIRECTORY, _OUT, _REPORT = 3, 4, 5
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
-_BUFFER = 1 << 18
 _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -246,11 +244,6 @@ class Packer:
             while view:
                 view = view[os.write(self._out, view) :]
 
-    @property
-    def written(self) -> tuple[str, int]:
-        """The digest of the archive and its bytes, "" and 0 where nobody counts them."""
-        return "", 0
-
     def _entry(
         self,
         found: os.stat_result,
@@ -296,43 +289,6 @@ class Packer:
         self.flush()
 
 
-class DigestingPacker(Packer):
-    """One that writes to a file and digests what it writes, so that nobody has to read it for that.
-
-    While a thread digests what is large, it is written and the next of it is read.
-    """
-
-    def __init__(self, out: int, **options: Any) -> None:
-        """Options as Packer's."""
-        super().__init__(out, **options)
-        self._digest = Digest()
-        self._size = 0
-        self._buffer, self._other = bytearray(_BUFFER), bytearray(_BUFFER)
-
-    @property
-    def written(self) -> tuple[str, int]:
-        """See Packer."""
-        return f"sha256:{self._digest.hexdigest()}", self._size
-
-    def flush(self) -> None:
-        """See Packer."""
-        for piece in self._pending:
-            self._digest.update(piece)
-            self._size += len(piece)
-        super().flush()
-
-    def _send(self, fd: int, count: int) -> int:
-        self._buffer, self._other = self._other, self._buffer  # of which the thread may still have this one
-        view = memoryview(self._buffer)[:count]
-        view = view[: os.readv(fd, [view])]
-        self._digest.follow(view)
-        self._size += len(view)
-        left = view
-        while left:
-            left = left[os.write(self._out, left) :]
-        return len(view)
-
-
 def _xattrs(at: int | bytes) -> list[str]:
     try:
         return os.listxattr(at) if isinstance(at, int) else os.listxattr(at, follow_symlinks=False)
@@ -370,8 +326,7 @@ def main() -> None:
         descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         confine.enter(_DIRECTORY)
         identity = Identity.from_lists(order["identity"])
-        kind = DigestingPacker if order["digest"] else Packer
-        packer = kind(
+        packer = Packer(
             _OUT,
             whiteouts=order["whiteouts"],
             leave_out=order["leave_out"],
@@ -380,9 +335,7 @@ def main() -> None:
         )
         packer.tree("/")
         packer.end()
-        digest, size = packer.written
-        packed = {"ambiguous": packer.ambiguous, "digest": digest, "size": size}
-        report: dict[str, dict[str, Any]] = {"packed": packed}
+        report: dict[str, dict[str, Any] | None] = {"packed": None}
     except BrokenPipeError:
         return  # nobody reads any more
     except OSError as error:

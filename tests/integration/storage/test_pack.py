@@ -12,8 +12,9 @@ import pytest
 
 from errdefs import SystemFailure
 from runtime import tree
+from runtime.copying.workers import Workers
 from runtime.layers.apply import apply
-from runtime.layers.pack import pack, pack_layer
+from runtime.layers.pack import pack
 from runtime.layers.packer import Packer
 from runtime.snapshots.overlay import OverlaySnapshotter
 from tests.integration.storage.archives import directory, member, tar
@@ -191,8 +192,12 @@ async def test_the_digest_of_a_layer_is_that_of_what_is_written(tmp_path: Path) 
     upper.mkdir()
     for number, size in enumerate((0, 1, 1 << 16, (1 << 16) + 1, (1 << 18) + 7, (5 << 20) + 513, 512)):
         (upper / f"file-{number}").write_bytes(os.urandom(size))
+    workers = Workers()
     with (tmp_path / "layer").open("w+b") as file:
-        packed = await pack_layer(upper, file.fileno())
+        try:
+            packed = await workers.pack(upper, file.fileno())
+        finally:
+            await workers.close()
         file.seek(0)
         written = file.read()
     assert packed.digest == f"sha256:{hashlib.sha256(written).hexdigest()}"

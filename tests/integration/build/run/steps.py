@@ -21,6 +21,7 @@ from engine.build.workspace import Holds, Workspaces
 from engine.config import load
 from engine.database import Database, Migration
 from engine.engine import Engine
+from runtime.copying.workers import Workers
 from tests.daemon import Wherryd
 
 
@@ -66,8 +67,10 @@ class Steps:
         shop = engine.images.workshop
         machinery = engine._machinery
         self.content = shop.content
+        workers = Workers()
+        self._opened.push_async_callback(workers.close)
         self.workspaces = Workspaces(
-            machinery.snapshots, shop.content, shop.layers, shop.blobs, config.exec_root / "build"
+            machinery.snapshots, shop.content, shop.layers, shop.blobs, config.exec_root / "build", workers
         )
         self._opened.callback(self.workspaces.close)
         database = await Database.open(self.daemon.root / "cache.db", [Migration(1, SCHEMA)])
