@@ -17,7 +17,7 @@ from engine.build.lending import Lending
 from engine.build.plan.plan import Step
 from engine.build.request import BuildRequest
 from engine.build.results import BuildError, Result
-from engine.build.run.failure import StepFailed
+from engine.build.run.failure import StepFailed, alone
 from engine.build.source import DockerfileError
 from engine.build.steps import ContextSource, Files, Run, Vertex
 from engine.build.telling import Telling
@@ -237,7 +237,8 @@ def _worded(failure: BuildError, planned: Planned | None) -> StepError:
         if _copies_from_context(planned, failure.vertex):
             where = "file not found in build context or excluded by .dockerignore: "
         return StepError(f"COPY failed: {where}stat {path}: file does not exist")
-    return StepError(cause.message if isinstance(cause, errdefs.WherryError) else failure.message)
+    message = cause.message if isinstance(cause, errdefs.WherryError) else failure.message
+    return StepError(alone(operation.args, message) if isinstance(operation, Run) else message)
 
 
 def _copies_from_context(planned: Planned, digest: str) -> bool:

@@ -1,6 +1,7 @@
 """Contexts of the classic API: an archive or a remote one, and the Dockerfile in it."""
 
 import asyncio
+import posixpath
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -98,6 +99,8 @@ async def _located(directory: Path, filename: str) -> Context:
 
 
 def _read(directory: Path, filename: str) -> SourceFile:
+    if "\0" in filename or posixpath.normpath(filename.lstrip("/")).split("/")[0] == "..":
+        raise errdefs.SystemFailure(f"forbidden path outside the build context: {filename} ()")
     for name in (filename, filename.lower()) if filename == _DEFAULT else (filename,):
         content = read_in_root(directory, name, _MAX_BYTES)
         if content == b"":

@@ -11,7 +11,7 @@ from pathlib import Path
 import errdefs
 from engine.build.base_images import BaseImages
 from engine.build.contexts import repository
-from engine.build.contexts.contexts import Contexts, hide
+from engine.build.contexts.contexts import Contexts
 from engine.build.ignore import Ignore
 from engine.build.lending import Lending
 from engine.build.progress import VertexState, Watch
@@ -54,7 +54,7 @@ class Inputs:
     async def dockerfile(self) -> SourceFile:
         """The Dockerfile. NotFound in Docker's words, and what fetching a remote context raises."""
         self._directory = self.given.directory
-        if self.request.remote:
+        if self.request.remote and not self.request.classic:  # whose context is here by now
             source = await self._remote()
             if source is not None:
                 return source
@@ -143,13 +143,10 @@ class Inputs:
         for name in self._names():
             content = await asyncio.to_thread(read_in_root, directory, name, _LIMIT)
             if content is not None:
-                if self.request.classic:
-                    await hide(directory, name)
                 return SourceFile(posixpath.basename(name), content)
-        name = self.request.filename
-        if self.request.classic:
-            raise errdefs.InvalidArgument(f"Cannot locate specified Dockerfile: {name}")
-        raise errdefs.NotFound(f"failed to read dockerfile: open {name}: no such file or directory")
+        raise errdefs.NotFound(
+            f"failed to read dockerfile: open {self.request.filename}: no such file or directory"
+        )
 
     async def _ignore_file(self, name: str, vertex: str) -> bytes:
         """The .dockerignore of a client's directory, empty if there is none."""

@@ -85,6 +85,11 @@ RUN true
 REFUSED: dict[str, tuple[Asked, dict[str, bytes]]] = {
     "no Dockerfile": ({}, {"other": b"x"}),
     "not that Dockerfile": ({"dockerfile": "sub/D"}, {"Dockerfile": b"FROM busybox\n"}),
+    **{
+        f"a Dockerfile outside: {path!r}": ({"dockerfile": path}, {"Dockerfile": b"FROM busybox\n"})
+        for path in ("../../x", "/../x", "a/../../x", "..", "x\0y")
+    },
+    "a Dockerfile from above": ({"dockerfile": "/etc/passwd"}, {"Dockerfile": b"FROM busybox\n"}),
     "an empty Dockerfile": ({}, {"Dockerfile": b""}),
     "a Dockerfile of comments": ({}, {"Dockerfile": b"# x\n"}),
     "an unknown instruction": ({}, {"Dockerfile": b"FROM busybox\nFOO bar\n"}),

@@ -12,6 +12,7 @@ from engine.build.request import BuildRequest
 from engine.build.results import BuildError
 from engine.build.source import at
 from engine.build.steps import ImageSource, Vertex
+from engine.build.worded import worded
 from engine.images import platforms, reference
 from engine.images.abreast import abreast
 from engine.images.config import ImageConfig
@@ -94,6 +95,8 @@ class Bases:
                 found = await self._context(named, platform)
                 found.context = found.replaces = True
                 return found
+            if self.request.classic and node.stage is None and node.base == SCRATCH:
+                raise errdefs.InvalidArgument(self._about(node, "'scratch' is a reserved name"))
             if node.below is not None or node.base == SCRATCH:
                 return self._nothing(platform)
             if self.request.classic and (image := self.metadata.local(node.base)) is not None:
@@ -101,9 +104,7 @@ class Bases:
             try:
                 name = reference.parse(node.base).with_default_tag()
             except errdefs.InvalidArgument as error:
-                raise errdefs.InvalidArgument(
-                    f'failed to parse stage name "{node.base}": {error.message}'
-                ) from None
+                raise errdefs.InvalidArgument(self._about(node, error.message)) from None
             if (context := contexts.given(self.request, name.canonical, platform)) is not None:
                 found = await self._context(context, platform)
                 found.context = True
@@ -112,8 +113,9 @@ class Bases:
             try:
                 base = await self.metadata.image(name, platform, label)
             except errdefs.WherryError as error:
+                cause = worded(error, self._about(node, error.message)) if self.request.classic else error
                 message = f"{node.base}: {error.message}"
-                raise BuildError(message, positions=[node.position]) from error
+                raise BuildError(message, positions=[node.position]) from cause
             return self._image(base, platform, f"FROM {base.shown}")
 
     async def _context(self, context: Given, platform: Platform) -> Found:
@@ -135,6 +137,12 @@ class Bases:
         name = reference.parse(context.value).with_default_tag()
         base = await self.metadata.image(name, platform, f"[context {context.shown}]")
         return self._image(base, platform, f"[context {context.shown}] {base.shown}")
+
+    def _about(self, node: Node, message: str) -> str:
+        """What is wrong with a name, as the builder that is asked words it."""
+        if not self.request.classic:
+            return f'failed to parse stage name "{node.base}": {message}'
+        return message if node.stage else f"invalid from flag value {node.base}: {message}"
 
     def _nothing(self, platform: Platform) -> Found:
         return Found(config=of_scratch(platform, classic=self.request.classic), platform=platform)

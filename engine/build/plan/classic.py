@@ -3,9 +3,19 @@
 from collections.abc import Sequence
 
 from engine.build.dockerfile.document import Dockerfile
+from engine.build.plan.graph import Node
 from engine.build.plan.plan import Step
 from engine.build.plan.stage import Stage
-from engine.build.source import Position
+from engine.build.source import DockerfileError, Position
+
+
+def require_names(nodes: Sequence[Node]) -> None:
+    """Pass if no stage has the name of another. DockerfileError in Docker's words."""
+    known: set[str] = set()
+    for node in nodes:
+        if node.stage is not None and node.name in known:
+            raise DockerfileError(f"{node.name} stage name already used", node.position)
+        known |= {node.name} if node.name else set()
 
 
 def global_steps(dockerfile: Dockerfile) -> list[Step]:

@@ -1,6 +1,7 @@
 """The stages of a Dockerfile and what they need of one another. Pure."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from engine.images import platforms
 from engine.images.platforms import Platform
 
 SCRATCH = "scratch"
+_NUMBER = re.compile("[+-]?[0-9]+")
+_MOST = (1 << 63) - 1  # what is larger is no number
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -46,9 +49,15 @@ class Node:
 
 
 class Graph:
-    """All stages. DockerfileError for what cannot be told apart, or needs itself."""
+    """All stages. DockerfileError for what cannot be told apart, or needs itself.
 
-    def __init__(self, dockerfile: Dockerfile, variables: Mapping[str, str | None]) -> None:
+    `classic`: to those of Docker's first builder there is nothing but what came before.
+    """
+
+    def __init__(
+        self, dockerfile: Dockerfile, variables: Mapping[str, str | None], *, classic: bool = False
+    ) -> None:
+        self._classic = classic
         self.nodes: list[Node] = []
         """Stages in their order, then what is taken from outside."""
         self._names: dict[str, Node] = {}
@@ -75,11 +84,14 @@ class Graph:
             raise DockerfileError(did_you_mean(message, name, self._names))
         return found
 
-    def source(self, instruction: Instruction, origin: str) -> Node:
-        """What `--from=` or `from=` of an instruction means."""
+    def source(self, instruction: Instruction, origin: str, stage: Node) -> Node:
+        """What `--from=` or `from=` of an instruction of a stage means."""
         key = (id(instruction), origin)
         if key not in self._sources:
-            self._sources[key] = self._find(instruction, origin)
+            found = (
+                self._before(stage, instruction, origin) if self._classic else self._find(instruction, origin)
+            )
+            self._sources[key] = found or self._outside(instruction, origin)
         return self._sources[key]
 
     def reachable(self, *targets: Node) -> list[Node]:
@@ -126,16 +138,28 @@ class Graph:
     def _connect(self, node: Node) -> None:
         for instruction in node.instructions:
             for origin in _origins(instruction):
-                node.needs.append((self.source(instruction, origin), instruction))
+                node.needs.append((self.source(instruction, origin, node), instruction))
 
-    def _find(self, instruction: Instruction, origin: str) -> Node:
+    def _find(self, instruction: Instruction, origin: str) -> Node | None:
         if isinstance(instruction, Copy) and origin.lstrip("+-").isdecimal():
             number = int(origin)
             if not 0 <= number < len(self.stages):
                 raise DockerfileError(f"invalid stage index {number}", instruction.position)
             return self.nodes[number]
-        if (known := self._names.get(origin.lower())) is not None:
-            return known
+        return self._names.get(origin.lower())
+
+    def _before(self, stage: Node, instruction: Instruction, origin: str) -> Node | None:
+        """The same for Docker's first builder."""
+        before = self.stages[: self.stages.index(stage)]
+        named = next((each for each in before if each.name == origin.lower()), None)
+        if named is not None or not _NUMBER.fullmatch(origin) or abs(int(origin)) > _MOST:
+            return named
+        if 0 <= int(origin) < len(before):
+            return before[int(origin)]
+        why = "refers to current build stage" if int(origin) == len(before) else "index out of bounds"
+        raise DockerfileError(f"invalid from flag value {origin}: {why}", instruction.position)
+
+    def _outside(self, instruction: Instruction, origin: str) -> Node:
         outside = Node(base=origin, position=instruction.position)
         self.nodes.append(outside)
         return outside

@@ -31,11 +31,13 @@ async def plan(
     DockerfileError for what cannot be built as it is written, and what `metadata` raises.
     """
     inherited = variables.global_arguments(dockerfile, request, aim.host, aim.platform)
-    graph = Graph(dockerfile, inherited)
+    graph = Graph(dockerfile, inherited, classic=request.classic)
     target = graph.target(request.target)
     bases = Bases(request, aim, metadata, given)
     nodes = graph.up_to(target) if request.classic else graph.reachable(target)
     _require_few(nodes, _MOST_CLASSIC if request.classic else _MOST)
+    if request.classic:
+        classic.require_names(nodes)
     await bases.resolve(nodes)
     planner = _Planner(dockerfile, request, aim, graph, bases, given, inherited)
     for node in nodes:
@@ -72,6 +74,7 @@ class _Planner:
         inherited: dict[str, str | None],
     ) -> None:
         self.done: dict[Node, Stage] = {}
+        self._images: dict[Node, str] = {}  # those that stages stand on, "" for none
         self._dockerfile = dockerfile
         self._request = request
         self._aim = aim
@@ -89,6 +92,9 @@ class _Planner:
         stage = self._begin(node, found)
         triggers = list(stage.run.on_build or ())
         image = found.source.image if found.source else ""
+        if node.below is not None and not stage.history:  # nothing is done in that stage
+            image = image or self._images[node.below]
+        self._images[node] = image
         if found.replaces:
             self._count(stage, node.text, node, node.position, image=image)
         else:
@@ -171,7 +177,7 @@ class _Planner:
 
     async def _source(self, stage: Stage, instruction: Instruction, origin: str) -> Vertex:
         """What is copied or mounted from; a stage has to come before."""
-        node = self._graph.source(instruction, origin)
+        node = self._graph.source(instruction, origin, stage.node)
         if node.stage is None:
             return await self._bases.files(node) or NOTHING
         if node in self.done:

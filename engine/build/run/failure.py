@@ -28,6 +28,11 @@ def not_started(args: Sequence[str], error: errdefs.WherryError) -> errdefs.Wher
     return type(error)(f"{_unsuccessful(args)}: {error.message}")
 
 
+def alone(args: Sequence[str], message: str) -> str:
+    """What a failure says without telling that it is one of that process."""
+    return message.removeprefix(f"{_unsuccessful(args)}: ")
+
+
 def of_runtime(error: errdefs.WherryError) -> str:
     """What the runtime itself said when it could not start a command; "" if the failure is not its."""
     _, its, cause = error.message.partition(_RUNTIME)

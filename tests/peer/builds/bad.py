@@ -134,6 +134,18 @@ CLASSIC_FAILURES = {
     "c-chown-no-files-user": "FROM scratch\nCOPY --chown=nosuch Dockerfile /\n",
     "c-chown-missing": "FROM busybox\nCOPY --chown=nosuch missing /\n",
     "c-chown-colon": "FROM busybox\nCOPY --chown=: Dockerfile /\n",
+    "c-stages": "FROM busybox AS a\nFROM busybox AS b\nFROM busybox AS A\n",
+    "c-stage-number": "FROM busybox\nCOPY --from=5 /x /\n",
+    "c-stage-later": "FROM busybox\nCOPY --from=1 /x /\nFROM busybox\n",
+    "c-stage-reference": "FROM busybox\nCOPY --from=a:b:c /x /\n",
+    "c-stage-scratch": "FROM busybox\nCOPY --from=scratch /x /\n",
+    "c-stage-itself-name": "FROM busybox AS a\nCOPY --from=a /x /\n",
+    "c-from-name": "FROM UPPER:x:y\n",
+    "c-stage-itself": "FROM busybox\nCOPY --from=0 /x /\n",
+    "c-stage-negative": "FROM busybox\nCOPY --from=-1 /x /\n",
+    "c-stage-name": "FROM busybox\nCOPY --from=Nope:x:y /x /\n",
+    "c-run-user-group": "FROM busybox\nUSER root:nosuchgroup\nRUN true\n",
+    "c-run-user-number": "FROM busybox\nUSER 99999999999\nRUN true\n",
 }
 
 CASES = [

@@ -1,6 +1,6 @@
 """Dockerfiles that are about what images say of themselves, and about variables."""
 
-from tests.peer.builds.case import BUILDKIT, Case
+from tests.peer.builds.case import BUILDKIT, CLASSIC, Case
 
 CASES = [
     Case(
@@ -111,6 +111,7 @@ ENTRYPOINT run  it
     Case(name="entrypoint-empty", dockerfile='FROM busybox\nENTRYPOINT ["a"]\nENTRYPOINT []\n'),
     Case(name="entrypoint-drops-cmd", dockerfile='FROM busybox\nENTRYPOINT ["a"]\n'),
     Case(name="entrypoint-keeps-cmd", dockerfile='FROM busybox\nCMD ["b"]\nENTRYPOINT ["a"]\n'),
+    Case(name="stage-alone", dockerfile="FROM busybox AS a\nFROM a\n", builders=(CLASSIC,)),
     Case(
         name="entrypoint-of-stage",
         dockerfile='FROM busybox AS a\nCMD ["b"]\nFROM a\nENTRYPOINT ["c"]\n',

@@ -13,7 +13,7 @@ OTHER_WORDS = {
     "add-checksum": "says first that no URL is added, as later versions do",
     "c-run-nothing-there": "runc's own words are in the output of the step",
     "c-no-shell": "runc's own words are in the output of the step",
-    "c-run-user": "tells the command, too",
+    "c-stage-itself-name": "asks the registry, whose network is not there, in other words",
     "run-user": "tells the command, too",
 }
 """Refusals that are told otherwise, and why."""

@@ -287,8 +287,10 @@ async def test_aiodocker(aio: Docker) -> None:
 
 class _Files(http.server.BaseHTTPRequestHandler):
     files: dict[str, tuple[str, bytes]]
+    asked: list[str]
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         kind, body = self.files.get(self.path, ("", b""))
         self.send_response(200 if body else 404)
         self.send_header("Content-Type", kind)
@@ -301,9 +303,10 @@ class _Files(http.server.BaseHTTPRequestHandler):
 
 
 @contextmanager
-def served(files: dict[str, tuple[str, bytes]]) -> Iterator[str]:
-    """A web server with files: type and bytes by path."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Files", (_Files,), {"files": files}))
+def served(files: dict[str, tuple[str, bytes]], asked: list[str]) -> Iterator[str]:
+    """A web server with files, type and bytes by path, which notes what is asked for."""
+    handler = type("Files", (_Files,), {"files": files, "asked": asked})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -319,12 +322,14 @@ def test_remote_contexts(wherryd: Wherryd) -> None:
         "/Dockerfile": ("text/plain", b"FROM busybox\nRUN echo remote > /x\n"),
         "/context.tar.gz": ("application/gzip", gzip.compress(context(SIMPLE, f=b"fetched\n"))),
     }
-    with served(files) as url:
+    asked: list[str] = []
+    with served(files, asked) as url:
         build(wherryd, f"t=built:1&remote={quote(url)}/Dockerfile")
         assert run(wherryd, "built:1", "cat", "/x") == "remote\n"
         build(wherryd, f"t=built:2&remote={quote(url)}/context.tar.gz")
         assert run(wherryd, "built:2", "cat", "/f") == "fetched\n"
         assert wherryd.call("POST", f"/build?remote={quote(url)}/nope").status >= 400
+    assert asked == ["/Dockerfile", "/context.tar.gz", "/nope"]
 
 
 def test_steps_are_told_in_order_though_they_run_side_by_side(wherryd: Wherryd) -> None:
