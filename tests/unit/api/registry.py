@@ -63,6 +63,10 @@ class File:
     data: bytes
 
     @property
+    def status(self) -> int:
+        return 200
+
+    @property
     def length(self) -> int:
         return len(self.data)
 
