@@ -9,28 +9,26 @@ from functools import partial
 import errdefs
 from engine.build.layout import Layout
 from engine.build.plan.metadata import Base
-from engine.build.progress import Status, VertexState, Watch
-from engine.build.refs import Layer, Ref
+from engine.build.progress import VertexState, Watch
+from engine.build.pull_lines import PullLines
+from engine.build.refs import Ref
+from engine.build.remote_images import RemoteImages, layer_of
 from engine.build.request import BuildRequest
 from engine.build.session import Session
 from engine.build.solver import keys
-from engine.build.solver.records import CacheStore, Record, new_id
+from engine.build.solver.records import CacheStore
 from engine.build.solver.work import Outcome
 from engine.build.steps import ImageSource
 from engine.build.worded import worded
 from engine.build.workspace import Holds
-from engine.images import config, layouts, manifests, platforms
+from engine.images import platforms
 from engine.images.image import Image
-from engine.images.image import Layer as ImageLayer
 from engine.images.platforms import Platform
 from engine.images.pull import Pulls
 from engine.images.reference import Reference
-from engine.images.registration import Blob, Candidate
 from engine.images.store import ImageStore
-from engine.progress import Message
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
-from engine.registry.origin import Origin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +39,6 @@ class Shelf:
     pulls: Pulls
     registry: Registry
     cache: CacheStore
-
-
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """An image of a registry of which the config alone was fetched."""
-
-    candidate: Candidate
-    origin: Origin
-    manifest: str
-    shown: str
 
 
 class BaseImages:
@@ -69,7 +57,7 @@ class BaseImages:
         self._locks: dict[tuple[str, str, Platform], asyncio.Lock] = {}
         self._bases: dict[tuple[str, str, Platform], Base] = {}
         self._refs: dict[str, Ref] = {}
-        self._remotes: dict[str, _Remote] = {}
+        self._remote = RemoteImages(shelf.pulls, shelf.cache, holds, watch)
 
     async def image(self, name: Reference, platform: Platform, label: str) -> Base:
         """See `Metadata`."""
@@ -80,7 +68,9 @@ class BaseImages:
         if self._session is None:
             raise errdefs.NotFound(f"{name.canonical}: there is no client that has a layout")
         origin = Layout(self._session, store)
-        return await self._once(store, name, platform, label, lambda _: self._there(name, platform, origin))
+        return await self._once(
+            store, name, platform, label, lambda _: self._remote.look(name, platform, origin)
+        )
 
     async def _once(
         self,
@@ -123,14 +113,7 @@ class BaseImages:
         """The layers of an image by its id, held."""
         if image in self._refs:
             return Outcome(output=self._refs[image], cached=True)
-        remote = self._remotes[image]
-        key = f"image {remote.manifest}"
-        record = self._shelf.cache.find(key)
-        if record is not None and all([await self._holds.take(layer) for layer in record.layers]):
-            await self._shelf.cache.touch(record.id)
-            return Outcome(output=Ref(record.layers), cached=True, record=record.id)
-        record = await self._fetch(remote, key, vertex)
-        return Outcome(output=Ref(record.layers), record=record.id)
+        return await self._remote.layers(image, vertex)
 
     async def _told(self, shown: str, find: Callable[[str], Awaitable[Base]]) -> Base:
         vertex, started = keys.named(shown), time.time_ns()
@@ -155,7 +138,7 @@ class BaseImages:
             return await self._pulled(name, platform, vertex)
         try:
             repository = self._shelf.registry.repository(name, await self._credentials(name))
-            return await self._there(name, platform, repository)
+            return await self._remote.look(name, platform, repository)
         except errdefs.WherryError as error:
             raise worded(
                 error, f"failed to resolve source metadata for {name.canonical}: {error.message}"
@@ -167,7 +150,7 @@ class BaseImages:
             self._holds.blobs.keep(digest)
         for layer in image.layers:
             self._holds.layers.hold(layer.chain_id)
-        self._refs[image.id] = Ref(tuple(map(_layer, image.layers)))
+        self._refs[image.id] = Ref(tuple(map(layer_of, image.layers)))
         source = ImageSource(image=image.id, shown=shown) if image.layers else None
         return Base(source=source, shown=shown, config=image.config)
 
@@ -175,52 +158,16 @@ class BaseImages:
         asked = "" if platform == platforms.host() else platforms.render(platform)
         credentials = await self._credentials(name)
         await self._shelf.pulls.pull(
-            name.canonical, "", platform=asked, credentials=credentials, progress=_Lines(self._watch, vertex)
+            name.canonical,
+            "",
+            platform=asked,
+            credentials=credentials,
+            progress=PullLines(self._watch, vertex),
         )
         image = self._shelf.store.named(name)
         if image is None:
             raise errdefs.NotFound(f"No such image: {name.familiar}")
         return self._here(image, name.canonical)
-
-    async def _there(self, name: Reference, platform: Platform, origin: Origin) -> Base:
-        digest = await manifests.digest_of(origin, name)
-        found = await manifests.look_up(origin, digest)
-        chosen = await manifests.for_platform(origin, found, platform, name)
-        manifest = layouts.manifest(chosen.raw, "image manifest")
-        raw = await manifests.config_of(origin, manifest.config)
-        parsed = await asyncio.to_thread(config.parse, raw)
-        shown = f"{name.canonical.partition('@')[0]}@{digest}"
-        image = manifest.config.digest
-        candidate = Candidate(
-            raw_config=raw,
-            config=parsed,
-            blobs=[Blob(digest=layer.digest, size=layer.size) for layer in manifest.layers],
-            manifest=chosen.raw,
-        )
-        self._remotes[image] = _Remote(candidate, origin, config.digest_of(chosen.raw), shown)
-        source = ImageSource(image=image, shown=shown) if parsed.diff_ids else None
-        return Base(source=source, shown=shown, config=parsed)
-
-    async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Record:
-        layers = await self._shelf.pulls.fetch(
-            remote.candidate,
-            remote.origin,
-            self._holds.blobs,
-            self._holds.layers,
-            _Lines(self._watch, vertex),
-        )
-        now = time.time_ns()
-        record = Record(
-            id=new_id(),
-            key=key,
-            description=f"pulled from {remote.shown}",
-            layers=tuple(map(_layer, layers)),
-            size=sum(layer.blob_size for layer in layers),
-            created=now,
-            used=now,
-        )
-        self._shelf.cache.add(record)
-        return record
 
     async def _credentials(self, name: Reference) -> Credentials | None:
         given = await self._session.credentials(name.domain) if self._session else None
@@ -231,36 +178,6 @@ class BaseImages:
         return Credentials(username=given.username, password=given.secret)
 
 
-class _Lines:
-    """Progress of a pull, told of a vertex."""
-
-    def __init__(self, watch: Watch, vertex: str) -> None:
-        self._watch = watch
-        self._vertex = vertex
-        self._started: dict[str, int] = {}
-
-    async def __call__(self, message: Message) -> None:
-        now = time.time_ns()
-        line = message.id or message.status
-        detail = message.progress_detail
-        done = message.status in ("Pull complete", "Already exists") or not message.id
-        status = Status(
-            vertex=self._vertex,
-            id=line,
-            name=message.status,
-            current=detail.current if detail else 0,
-            total=detail.total if detail else 0,
-            timestamp=now,
-            started=self._started.setdefault(line, now),
-            completed=now if done else 0,
-        )
-        await self._watch(status)
-
-
 def _serves(image: Image, platform: Platform) -> bool:
     served = platforms.rank(image.platform, platform) is not None
     return served or platforms.matches(image.platform, platform)
-
-
-def _layer(layer: ImageLayer) -> Layer:
-    return Layer(diff_id=layer.diff_id, chain_id=layer.chain_id, blob=layer.blob, size=layer.blob_size)

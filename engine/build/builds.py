@@ -1,15 +1,15 @@
 """Builds: the door through which both APIs plan and execute them."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import errdefs
 from engine.build import finishing
 from engine.build.base_images import BaseImages, Shelf
+from engine.build.cache_writing import CacheWriting
 from engine.build.contexts.contexts import Contexts
 from engine.build.dockerfile import parser
 from engine.build.dockerfile.checks import Scene, check
@@ -34,8 +34,6 @@ from engine.config.builder import BuilderConfig
 from engine.images import platforms
 from engine.images.config import History, ImageConfig
 
-_log = logging.getLogger(__name__)
-_REST = 1.0  # seconds from a build's end until the disk has to do with it again
 _SHORT = 4096  # bytes of a Dockerfile that is parsed in less time than a thread takes to begin
 
 
@@ -72,13 +70,11 @@ class Builds:
     ) -> None:
         """`grown` is told of the cache."""
         self._config = config
-        self._grown = grown
         self._tools = tools
         self._shelf = shelf
         self._contexts = contexts
         self._solver = Solver(tools)
-        self._flushing: set[asyncio.Task[None]] = set()
-        self._closing = asyncio.Event()
+        self._writing = CacheWriting(tools.store, self._settle, grown)
 
     def configure(self, config: BuilderConfig) -> None:
         """Grant what this says from now on."""
@@ -96,9 +92,11 @@ class Builds:
 
     async def close(self) -> None:
         """When no build goes on any more: write down what the cache got."""
-        self._closing.set()
-        await asyncio.gather(*self._flushing)
-        await self._flush()
+        await self._writing.close()
+
+    async def _settle(self) -> None:
+        await self._tools.workspaces.settle()
+        await self._contexts.local.settle()
 
     @asynccontextmanager
     async def plan(
@@ -116,7 +114,7 @@ class Builds:
         InvalidArgument and NotFound for what is asked for.
         """
         async with AsyncExitStack() as stack:
-            stack.callback(self._note)
+            stack.callback(self._writing.note)
             lending = lending or Lending()
             await stack.enter_async_context(lending.needed())
             holds = await stack.enter_async_context(self._tools.workspaces.holds())
@@ -185,7 +183,7 @@ class Builds:
             error.source = planned.source
             raise
         finally:
-            await self._keep()
+            await self._writing.keep()
         images = [
             finishing.built(plan, work.outcomes, classic=planned.request.classic) for plan in planned.plans
         ]
@@ -202,38 +200,6 @@ class Builds:
             classic=True,
             lines=planned.lines,
         )
-
-    async def _keep(self) -> None:
-        """Have the daemon's death, from the answer on, take nothing of the cache."""
-        try:
-            await self._tools.store.keep()
-        except errdefs.WherryError as error:
-            _log.warning("the build cache could not be written down yet: %s", error)
-
-    def _note(self) -> None:
-        """Have the cache written down, which nobody waits for: not the next build either, if that follows at once."""
-        task = asyncio.get_running_loop().create_task(self._flush_later())
-        self._flushing.add(task)
-        task.add_done_callback(self._flushing.discard)
-
-    async def _flush_later(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_REST):
-                await self._closing.wait()
-        await self._flush()
-
-    async def _flush(self) -> None:
-        try:
-            if await self._tools.store.flush(self._settle):
-                self._grown()
-        except errdefs.WherryError as error:
-            _log.warning(
-                "the build cache could not be written down, and is lost at the next start: %s", error
-            )
-
-    async def _settle(self) -> None:
-        await self._tools.workspaces.settle()
-        await self._contexts.local.settle()
 
 
 async def _parsed(source: SourceFile) -> Dockerfile:
