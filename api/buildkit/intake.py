@@ -11,7 +11,6 @@ made anew, and what was not named is removed, when the walk leaves the directory
 
 import os
 import stat
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +19,10 @@ from typing import Final
 
 import errdefs
 from api.buildkit import filemode, former, metadata
+from api.buildkit.incoming import Incoming
 from api.buildkit.protos.session_pb2 import Packet, Stat
 from runtime.paths import open_beneath
 
-REQUESTED: Final = 64  # files that are under way at a time: their descriptors are open
-_AT_ONCE: Final = 256  # pieces of a file that are written with one call: less than IOV_MAX
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -43,20 +41,10 @@ class _Directory:
     former: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _File:
-    """A regular file whose content is to come."""
-
-    id: int
-    path: str
-    stat: Stat = field(repr=False)
-
-
 class Intake:
     """Makes a directory what the client has. All of it blocks; one thread at a time.
 
-    `complete`: nothing more is to come. `received` counts bytes of content. `changed`: the directory is not what it
-    was before, but for times of directories.
+    `changed`: the directory is not what it was before, but for times of directories.
     """
 
     def __init__(self, into: Path) -> None:
@@ -64,36 +52,32 @@ class Intake:
         self._walk = [_entered(os.open(into, _DIRECTORY), "", None)]
         self._shared: set[int] = set()  # inodes of former files with several names, of which one has come
         self._next_id = 0
-        self._waiting: deque[bytes] = deque()  # as they came: a message takes ten times as much
-        self._open: dict[int, tuple[_File, int]] = {}
-        self._unwritten: list[bytes] = []  # content of the file with the number `_writes`
-        self._writes = -1
+        self._incoming = Incoming()
         self._listed = False
-        self.received = 0
         self.changed = False
 
     @property
     def complete(self) -> bool:
         """Whether all that was asked for is here."""
-        return self._listed and not self._open and not self._waiting
+        return self._listed and self._incoming.complete
+
+    @property
+    def received(self) -> int:
+        """How many bytes of content."""
+        return self._incoming.received
 
     def take(self, packets: Sequence[Packet]) -> list[Packet]:
         """Do what they say, and return what is to be sent. InvalidArgument for what no honest client sends."""
-        answers: list[Packet] = []
         for packet in packets:
             with _failing(_shown(packet.stat.path)):
                 self._take(packet)
         with _failing(""):
-            self._write()
-        while self._waiting and len(self._open) < REQUESTED:
-            answers.append(self._request(Packet.FromString(self._waiting.popleft())))
-        return answers
+            self._incoming.flush()
+        return self._incoming.requests(self._reopened)
 
     def close(self) -> None:
         """Let go of what is open. What has come stays."""
-        for _, fd in self._open.values():
-            os.close(fd)
-        self._open.clear()
+        self._incoming.close()
         while self._walk:
             os.close(self._walk.pop().fd)
 
@@ -107,7 +91,7 @@ class Intake:
                     self._leave()
                 self._clear(self._walk[0])
             case Packet.PACKET_DATA:
-                self._content(packet.ID, packet.data)
+                self._incoming.take(packet.ID, packet.data)
             case Packet.PACKET_ERR:
                 raise errdefs.InvalidArgument(f"error from sender: {packet.data.decode(errors='replace')}")
 
@@ -131,7 +115,7 @@ class Intake:
         elif kind:
             metadata.make_node(entry, name, parent.fd)
         elif not kind:
-            self._regular(_File(number, path, entry), name, parent.fd)
+            self._regular(number, entry, name, parent.fd)
 
     def _stays(self, entry: Stat, name: str, parent: _Directory, path: str) -> bool:
         """Whether what is there of an earlier time is this entry; it is gone if not."""
@@ -165,24 +149,24 @@ class Intake:
             self.changed = True
         directory.former.clear()
 
-    def _regular(self, file: _File, name: str, parent: int) -> None:
-        if file.stat.linkname:
-            self._link(file, name, parent)
+    def _regular(self, number: int, entry: Stat, name: str, parent: int) -> None:
+        if entry.linkname:
+            self._link(entry, name, parent)
             return
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
-        if file.stat.size:
+        if entry.size:
             os.close(fd)
-            self._waiting.append(Packet(ID=file.id, stat=file.stat).SerializeToString())
+            self._incoming.expect(number, entry)
         else:
-            metadata.finish(fd, file.stat)
+            metadata.finish(fd, entry)
             os.close(fd)
 
-    def _link(self, file: _File, name: str, parent: int) -> None:
+    def _link(self, entry: Stat, name: str, parent: int) -> None:
         """A further name of a file that has come before."""
-        target = self._beneath(os.fsdecode(file.stat.linkname), os.O_PATH | os.O_NOFOLLOW)
+        target = self._beneath(os.fsdecode(entry.linkname), os.O_PATH | os.O_NOFOLLOW)
         try:
             if not stat.S_ISREG(os.fstat(target).st_mode):
-                raise errdefs.InvalidArgument(f"{file.path!r}: a hard link to what is no file")
+                raise errdefs.InvalidArgument(f"{os.fsdecode(entry.path)!r}: a hard link to what is no file")
             os.link(f"/proc/self/fd/{target}", name, dst_dir_fd=parent, follow_symlinks=True)
         finally:
             os.close(target)
@@ -220,39 +204,8 @@ class Intake:
             os.removexattr(fd, key)
         metadata.finish(fd, entry)
 
-    def _request(self, told: Packet) -> Packet:
-        file = _File(told.ID, os.fsdecode(told.stat.path), told.stat)
-        self._open[file.id] = file, self._beneath(file.path, os.O_WRONLY | os.O_NOFOLLOW)
-        return Packet(type=Packet.PACKET_REQ, ID=file.id)
-
-    def _content(self, number: int, data: bytes) -> None:
-        if number not in self._open:
-            raise errdefs.InvalidArgument(f"invalid file request {number}")
-        self.received += len(data)
-        if number != self._writes or len(self._unwritten) == _AT_ONCE:
-            self._write()
-            self._writes = number
-        if data:
-            self._unwritten.append(data)
-            return
-        self._write()
-        file, fd = self._open.pop(number)
-        try:
-            metadata.finish(fd, file.stat)
-        finally:
-            os.close(fd)
-
-    def _write(self) -> None:
-        """Write what has come of a file: at once, for each call waits until the interpreter is free again."""
-        pieces, self._unwritten = self._unwritten, []
-        if not pieces:
-            return
-        _, fd = self._open[self._writes]
-        written = os.writev(fd, pieces)
-        if written < sum(map(len, pieces)):
-            left = memoryview(b"".join(pieces))[written:]
-            while left:
-                left = left[os.write(fd, left) :]
+    def _reopened(self, path: str) -> int:
+        return self._beneath(path, os.O_WRONLY | os.O_NOFOLLOW)
 
     def _beneath(self, path: str, flags: int) -> int:
         """What is there already, reached without a link."""

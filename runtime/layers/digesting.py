@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from errdefs import SystemFailure
 from runtime.layers import confine
 from runtime.layers.packer import Packer
+from runtime.writeback import Ahead
 
 _BUFFER = 1 << 18
 
@@ -88,6 +89,7 @@ class _DigestingPacker(Packer):
         super().__init__(out, **options)
         self._digest = _Digest()
         self._size = 0
+        self._ahead = Ahead(out)
         self._buffer, self._other = bytearray(_BUFFER), bytearray(_BUFFER)
 
     @property
@@ -111,4 +113,5 @@ class _DigestingPacker(Packer):
         left = view
         while left:
             left = left[os.write(self._out, left) :]
+        self._ahead.reached(self._size)
         return len(view)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import errdefs
 from api.buildkit import filemode
-from api.buildkit.intake import REQUESTED, Intake
+from api.buildkit.incoming import REQUESTED
+from api.buildkit.intake import Intake
 from api.buildkit.outflow import Outflow
 from api.buildkit.protos.session_pb2 import Packet, Stat
 
@@ -146,6 +147,21 @@ def test_asks_for_some_files_at_a_time(intake: Intake, tmp_path: Path) -> None:
     assert got == number
     assert intake.complete
     assert all(each.read_bytes() == b"x" for each in (tmp_path / "into").iterdir())
+
+
+def test_content_comes_in_any_order_and_many_pieces(intake: Intake, tmp_path: Path) -> None:
+    """More pieces than one call writes, and files in between."""
+    intake.take([*(entry(name, size=9000) for name in "abc"), END])
+    contents = [os.urandom(9000) for _ in "abc"]
+    first, second, third = (data(number, content) for number, content in enumerate(contents))
+    mixed = [packet for both in zip(first, second, strict=True) for packet in both]
+    for at in range(0, len(mixed), 1001):
+        intake.take(mixed[at : at + 1001])
+    assert intake.received == 18_000
+    intake.take(third)
+    assert intake.complete
+    assert intake.received == 27_000
+    assert [(tmp_path / "into" / name).read_bytes() for name in "abc"] == contents
 
 
 @pytest.mark.parametrize("number", [1, 7])
