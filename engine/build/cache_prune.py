@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import errdefs
-from engine.build import cache_filters
+from engine.build import cache_filters, leftovers
 from engine.build.cache_filters import Usage
 from engine.build.cache_sizes import Sizes
 from engine.build.solver.records import CacheStore, Record
 from engine.filters import Filters
 from engine.images.workshop import Workshop
-from runtime import tree
 
 _HIDDEN = frozenset({"internal", "frontend"})
 """Kinds that only `all` takes."""
@@ -103,7 +102,7 @@ class BuildCache:
                 await self._workshop.layers.release(record.layers[-1].chain_id)
             await self._workshop.blobs.drop([*record.blobs, *(layer.blob for layer in record.layers)])
             if record.directory and not self._cache.in_use(record.id):  # else its last user removes it
-                await asyncio.to_thread(tree.remove, self._directory / record.directory)
+                await asyncio.to_thread(leftovers.remove, self._directory / record.directory)
 
 
 def select(candidates: Sequence[Usage], wanted: Wanted, now: int, total: int, free: int) -> list[Usage]:

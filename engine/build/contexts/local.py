@@ -1,8 +1,8 @@
 """Directories of clients as they were last sent, so that the next build is sent what has changed alone.
 
 Each is found again by what the client calls itself and the directory, belongs to one build at a time, and is a record
-of the cache, which goes with the others. While one changes no record of it is in the database, so a daemon that is
-killed then leaves nothing that the next one takes for whole.
+of the cache, which goes with the others. While one may change, and until that is on the disk, there is a mark beside
+it, so that a start takes it for nothing. No mark waits for the disk: file systems keep the order of such changes.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ import msgspec
 
 import errdefs
 from engine import faults
+from engine.build import leftovers
 from engine.build.solver.records import LOCAL, CacheStore, Record, new_id
 from engine.volumes.copy_up import size_of
-from runtime import tree
 from runtime.settled import settled, whole
 from runtime.unsettled import sync_filesystem
 
@@ -47,7 +47,8 @@ class LocalSources:
         self._directory = directory
         self._lent: set[str] = set()
         self._contents: dict[str, str] = {}  # by the directory's name
-        self._unsettled = False
+        self._unsettled: set[str] = set()  # directories that were kept, and are not on the disk
+        self._settling: set[str] = set()
 
     @asynccontextmanager
     async def lend(self, shared_key: str, name: str) -> AsyncGenerator[Lent, None]:
@@ -59,7 +60,7 @@ class LocalSources:
         try:
             with self._store.using([lent.record.id]):
                 if lent.record.uses:
-                    await self._store.withdraw(lent.record.id)
+                    await settled(leftovers.mark, lent.path)
                 else:
                     await settled(_make, lent.path)
                 faults.hit("local.lent")
@@ -73,25 +74,34 @@ class LocalSources:
         if changed or not record.uses:
             size = await asyncio.to_thread(size_of, str(lent.path))
             record = msgspec.structs.replace(record, size=size)
-            self._unsettled = True
+            self._unsettled.add(record.directory)
+        elif record.directory not in self._unsettled | self._settling:
+            await settled(leftovers.unmark, lent.path)
         if changed or record.directory not in self._contents:
             self._contents[record.directory] = secrets.token_hex(16)
         lent.content = self._contents[record.directory]
         lent.record = msgspec.structs.replace(record, used=time.time_ns(), uses=record.uses + 1)
         lent.kept = True
-        self._store.add(lent.record)
+        if changed or not record.uses:
+            self._store.add(lent.record)
+        else:
+            await self._store.touch(record.id)
         faults.hit("local.kept")
 
     async def settle(self) -> None:
         """Make durable what was kept. SystemFailure when the disk refuses."""
         if not self._unsettled:
             return
-        self._unsettled = False
+        self._settling, self._unsettled = self._unsettled, set()
         try:
             await settled(sync_filesystem, self._directory)
         except OSError as error:
-            self._unsettled = True
+            self._unsettled |= self._settling
             raise errdefs.SystemFailure(f"cannot write contexts to the disk: {error.strerror}") from error
+        finally:
+            whole_again, self._settling = self._settling - self._unsettled - self._lent, set()
+        for name in whole_again:
+            await settled(leftovers.unmark, self._directory / name)
 
     def _claim(self, shared_key: str, name: str) -> Lent:
         """The one that was used last of those that nobody has, or a new one."""
@@ -114,7 +124,7 @@ class LocalSources:
                 self._contents.pop(record.directory, None)
                 if record.uses:
                     await self._store.remove([record.id])
-                await settled(tree.remove, lent.path)
+                await settled(leftovers.remove, lent.path)
         finally:
             self._lent.discard(record.directory)
 

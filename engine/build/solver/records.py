@@ -90,7 +90,6 @@ class CacheStore:
         self._using: Counter[str] = Counter()
         self._unwritten: dict[str, Record | None] = {}  # None is the end of a record
         self._unkept: dict[str, Record | None] = {}
-        self._changing: set[str] = set()
         self._noted: dict[str, int] = {}  # record id: its use as the database has it
 
     async def load(self, whole: Callable[[Record], bool] = lambda _: True) -> None:
@@ -136,7 +135,6 @@ class CacheStore:
             self._records.pop(str(former))
             self._unwritten[str(former)] = self._unkept[str(former)] = None
         self._publish(record)
-        self._changing.discard(record.id)
         self._unwritten[record.id] = record
         if not record.directory:  # whose content nothing marks as not durable
             self._unkept[record.id] = record
@@ -149,13 +147,6 @@ class CacheStore:
         unkept, self._unkept = self._unkept, {}
         if unkept:
             await self._write(unkept, durable=False)
-
-    async def withdraw(self, record_id: str) -> None:
-        """Have no record in the database of what is about to change, until it is added and flushed again."""
-        self._changing.add(record_id)
-        self._unwritten.pop(record_id, None)
-        self._unkept.pop(record_id, None)
-        await self._write({record_id: None})
 
     async def save(self, record: Record) -> None:
         """Commit a record that refers to nothing which is not durable."""
@@ -171,7 +162,7 @@ class CacheStore:
             return False
         try:
             await settle()
-            await self._write({each: unwritten[each] for each in unwritten.keys() - self._changing})
+            await self._write(unwritten)
         except errdefs.WherryError:
             self._unwritten = {**unwritten, **self._unwritten}
             raise
@@ -207,7 +198,6 @@ class CacheStore:
             self._needed.changed()
             self._unwritten.pop(record_id, None)
             self._unkept.pop(record_id, None)
-            self._changing.discard(record_id)
             self._noted.pop(record_id, None)
             if record is not None and self._keys.get(record.key) == record_id:
                 del self._keys[record.key]

@@ -134,7 +134,7 @@ def test_a_kept_context_is_counted_and_pruned(wherryd: Wherryd, build: Build, ma
     assert "Mutable:\ttrue" in shown
     assert "Size:\t\t1.049MB" in shown
     caches = wherryd.data_root / "build/cache"
-    assert len(list(caches.iterdir())) == 1
+    assert len([each for each in caches.iterdir() if not each.is_symlink()]) == 1  # beside its mark
     assert caches.stat().st_mode & 0o777 == 0o700
     pruned = wherryd.docker("builder", "prune", "--force", "--filter", "type=source.local").stdout
     assert "1.049MB" in pruned

@@ -24,6 +24,14 @@ def records(cache: CacheStore) -> list[Record]:
     return sorted(cache.all(), key=lambda each: each.created)
 
 
+def directories(path: Path) -> list[Path]:
+    return [each for each in (path / "cache").iterdir() if not each.is_symlink()]
+
+
+def marks(path: Path) -> list[str]:
+    return [each.name for each in (path / "cache").iterdir() if each.is_symlink()]
+
+
 async def flushed(cache: CacheStore, local: LocalSources, path: Path) -> list[Record]:
     """What a daemon that starts now knows."""
     await cache.flush(local.settle)
@@ -57,7 +65,7 @@ async def test_other_keys_and_names_have_others(
         async with local.lend(key, name) as lent:
             assert os.listdir(lent.path) == []
         await build(local, f"{key} {name}", key, name)
-    assert len(records(cache)) == len(os.listdir(tmp_path / "cache")) == 3
+    assert len(records(cache)) == len(directories(tmp_path)) == 3
 
 
 async def test_two_at_once_have_each_their_own(
@@ -73,7 +81,7 @@ async def test_two_at_once_have_each_their_own(
         assert (one.path / "f").read_text() == "before"
         await local.keep(one, changed=False)
     assert not cache.in_use(two.record.id)
-    assert len(records(cache)) == len(os.listdir(tmp_path / "cache")) == 2
+    assert len(records(cache)) == len(directories(tmp_path)) == 2
 
 
 async def test_what_failed_is_not_kept(cache: CacheStore, local: LocalSources, tmp_path: Path) -> None:
@@ -101,6 +109,35 @@ async def test_a_start_knows_nothing_of_what_was_changing(
         ]
         assert not lent.path.exists()
         lent.path.mkdir()
+
+
+async def test_a_mark_goes_when_all_is_on_the_disk(
+    cache: CacheStore, local: LocalSources, tmp_path: Path
+) -> None:
+    await build(local, "before")
+    await build(local, None)
+    assert len(marks(tmp_path)) == 1, "what was kept is not settled yet"
+    await cache.flush(local.settle)
+    assert marks(tmp_path) == []
+    await build(local, None)
+    assert marks(tmp_path) == []
+    assert not await cache.flush(local.settle), "nothing has changed"
+    await build(local, "after")
+    async with local.lend("key", "context") as lent:
+        await cache.flush(local.settle)
+        assert len(marks(tmp_path)) == 1, "somebody may change it again"
+        await local.keep(lent, changed=False)
+    assert marks(tmp_path) == []
+
+
+async def test_to_lend_a_directory_waits_for_no_disk(
+    cache: CacheStore, local: LocalSources, tmp_path: Path
+) -> None:
+    await build(local, "before")
+    await cache.flush(local.settle)
+    before = await cache._database.read(lambda view: view.execute("PRAGMA data_version").fetchone())
+    await build(local, None)
+    assert await cache._database.read(lambda view: view.execute("PRAGMA data_version").fetchone()) == before
 
 
 async def test_what_was_pruned_meanwhile_goes_with_its_build(

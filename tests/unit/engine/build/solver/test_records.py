@@ -55,32 +55,6 @@ async def test_what_is_added_is_there_at_once_and_kept_after_a_flush(tmp_path: P
         assert [each.layers for each in store.all()] == [(LAYER,)]
 
 
-async def test_what_is_withdrawn_is_in_memory_alone_until_it_is_added_again(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        store.add(record("one"))
-        await store.withdraw("one")
-        store.add(record("two"))
-        assert await store.flush(settled)
-        assert store.get("one") is not None
-    async with opened(tmp_path) as store:
-        assert [each.id for each in store.all()] == ["two"]
-        store.add(record("one"))
-        await store.flush(settled)
-        await store.withdraw("one")
-        store.add(record("one", size=5))
-        await store.flush(settled)
-    async with opened(tmp_path) as store:
-        assert sorted((each.id, each.size) for each in store.all()) == [("one", 5), ("two", 0)]
-
-
-async def test_what_is_withdrawn_while_a_flush_goes_on_is_not_written(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
-        store.add(record("one"))
-        await store.flush(lambda: store.withdraw("one"))
-    async with opened(tmp_path) as store:
-        assert store.all() == []
-
-
 async def test_a_flush_comes_after_what_it_refers_to_is_durable(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         store.add(record("one", "key"))
