@@ -11,6 +11,7 @@ from api.buildkit.protos.session_pb2 import Packet, Stat
 from runtime.writeback import Ahead
 
 REQUESTED: Final = 64  # files that are under way at a time: their descriptors are open
+_NUMBER: Final = 8  # bytes
 _AT_ONCE: Final = 256  # pieces of a file that are written with one call: less than IOV_MAX
 
 
@@ -19,7 +20,9 @@ class Incoming:
 
     def __init__(self) -> None:
         """Nothing is expected yet."""
-        self._waiting: deque[bytes] = deque()  # as they came: a message takes ten times as much
+        self._waiting: deque[bytes] = (
+            deque()
+        )  # number and entry as they came: a message takes ten times as much
         self._open: dict[int, _File] = {}
         self._unwritten: list[bytes] = []  # content of the file with the number `_writes`
         self._writes = -1
@@ -32,15 +35,16 @@ class Incoming:
 
     def expect(self, number: int, entry: Stat) -> None:
         """A file by its number in the client's walk."""
-        self._waiting.append(Packet(ID=number, stat=entry).SerializeToString())
+        self._waiting.append(number.to_bytes(_NUMBER) + entry.SerializeToString())
 
     def requests(self, opened: Callable[[str], int]) -> list[Packet]:
         """What is to be asked for now; `opened` opens the path of a file that was expected, for writing."""
         asked: list[Packet] = []
         while self._waiting and len(self._open) < REQUESTED:
-            told = Packet.FromString(self._waiting.popleft())
-            self._open[told.ID] = _File(told.stat, opened(os.fsdecode(told.stat.path)))
-            asked.append(Packet(type=Packet.PACKET_REQ, ID=told.ID))
+            told = self._waiting.popleft()
+            number, entry = int.from_bytes(told[:_NUMBER]), Stat.FromString(told[_NUMBER:])
+            self._open[number] = _File(entry, opened(os.fsdecode(entry.path)))
+            asked.append(Packet(type=Packet.PACKET_REQ, ID=number))
         return asked
 
     def take(self, number: int, data: bytes) -> None:

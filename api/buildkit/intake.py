@@ -11,8 +11,7 @@ made anew, and what was not named is removed, when the walk leaves the directory
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -68,11 +67,18 @@ class Intake:
 
     def take(self, packets: Sequence[Packet]) -> list[Packet]:
         """Do what they say, and return what is to be sent. InvalidArgument for what no honest client sends."""
-        for packet in packets:
-            with _failing(_shown(packet.stat.path)):
+        path = b""
+        try:
+            for packet in packets:
+                path = packet.stat.path
                 self._take(packet)
-        with _failing(""):
+            path = b""  # of content it is not known
             self._incoming.flush()
+        except OSError as error:
+            what = _shown(path) or "a file"
+            raise errdefs.SystemFailure(f"cannot write {what} of the client: {error.strerror}") from error
+        except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
+            raise errdefs.InvalidArgument(f"{_shown(path)}: metadata that no file can have") from None
         return self._incoming.requests(self._reopened)
 
     def close(self) -> None:
@@ -218,19 +224,6 @@ class Intake:
 def _entered(fd: int, path: str, entry: Stat | None) -> _Directory:
     """A directory that may have been there before."""
     return _Directory(fd, path, entry, former=set(os.listdir(fd)))
-
-
-@contextmanager
-def _failing(path: str) -> Iterator[None]:
-    """What goes wrong with an entry, or with the content of a file if that has no path."""
-    try:
-        yield
-    except OSError as error:
-        raise errdefs.SystemFailure(
-            f"cannot write {path or 'a file'} of the client: {error.strerror}"
-        ) from error
-    except (OverflowError, ValueError):  # beyond the kernel's numbers, or a NUL
-        raise errdefs.InvalidArgument(f"{path}: metadata that no file can have") from None
 
 
 def _shown(name: bytes) -> str:
