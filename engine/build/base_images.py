@@ -57,6 +57,7 @@ class BaseImages:
         self._locks: dict[tuple[str, str, Platform], asyncio.Lock] = {}
         self._bases: dict[tuple[str, str, Platform], Base] = {}
         self._refs: dict[str, Ref] = {}
+        self._shown: dict[str, str] = {}  # what images that are here are called
         self._remote = RemoteImages(shelf.pulls, shelf.cache, holds, watch)
 
     async def image(self, name: Reference, platform: Platform, label: str) -> Base:
@@ -112,8 +113,18 @@ class BaseImages:
     async def layers(self, image: str, vertex: str) -> Outcome:
         """The layers of an image by its id, held."""
         if image in self._refs:
-            return Outcome(output=self._refs[image], cached=True)
+            return Outcome(output=self._refs[image], cached=True, record=await self._recorded(image))
         return await self._remote.layers(image, vertex)
+
+    async def _recorded(self, image: str) -> str:
+        """The record by which the cache has the layers of a registry's image, also when the image goes; "" for others.
+
+        Without it they would have to be fetched again for steps that the cache still has.
+        """
+        found = None if self._kept else self._shelf.store.find(image)
+        if found is None or not found.digests:
+            return ""
+        return await self._remote.recorded(found, self._shown[image])
 
     async def _told(self, shown: str, find: Callable[[str], Awaitable[Base]]) -> Base:
         vertex, started = keys.named(shown), time.time_ns()
@@ -150,6 +161,7 @@ class BaseImages:
             self._holds.blobs.keep(digest)
         for layer in image.layers:
             self._holds.layers.hold(layer.chain_id)
+        self._shown[image.id] = shown
         self._refs[image.id] = Ref(tuple(map(layer_of, image.layers)))
         source = ImageSource(image=image.id, shown=shown) if image.layers else None
         return Base(source=source, shown=shown, config=image.config)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.build.plan.metadata import Base
@@ -13,6 +14,7 @@ from engine.build.solver.work import Outcome
 from engine.build.steps import ImageSource
 from engine.build.workspace import Holds
 from engine.images import config, layouts, manifests
+from engine.images.image import Image
 from engine.images.image import Layer as ImageLayer
 from engine.images.platforms import Platform
 from engine.images.pull import Pulls
@@ -72,6 +74,18 @@ class RemoteImages:
         record = await self._fetch(remote, key, vertex)
         return Outcome(output=Ref(record.layers), record=record.id)
 
+    async def recorded(self, image: Image, shown: str) -> str:
+        """The id of the record of an image that is here and held, as if it had been fetched for the build."""
+        key = f"image {image.manifest}"
+        record = self._cache.find(key)
+        if record is None or [each.chain_id for each in record.layers] != [
+            each.chain_id for each in image.layers
+        ]:
+            record = self._add(key, f"from local {shown}", image.layers)
+        else:
+            await self._cache.touch(record.id)
+        return record.id
+
     async def _fetch(self, remote: _Remote, key: str, vertex: str) -> Record:
         layers = await self._pulls.fetch(
             remote.candidate,
@@ -80,11 +94,14 @@ class RemoteImages:
             self._holds.layers,
             PullLines(self._watch, vertex),
         )
+        return self._add(key, f"pulled from {remote.shown}", layers)
+
+    def _add(self, key: str, description: str, layers: Sequence[ImageLayer]) -> Record:
         now = time.time_ns()
         record = Record(
             id=new_id(),
             key=key,
-            description=f"pulled from {remote.shown}",
+            description=description,
             layers=tuple(map(layer_of, layers)),
             size=sum(layer.blob_size for layer in layers),
             created=now,

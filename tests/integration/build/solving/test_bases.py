@@ -8,6 +8,7 @@ import pytest
 from engine.build.request import BuildRequest
 from engine.build.results import Context
 from engine.filters import Filters
+from engine.progress import Message
 from tests.integration.build.solving.builder import Builder, Seen
 from tests.integration.one_image_registry import MANIFEST, digest_of, one_image_registry
 
@@ -17,6 +18,13 @@ def registry() -> Iterator[str]:
     """A registry with an image, by its address."""
     with one_image_registry() as server:
         yield server
+
+
+async def pull(builder: Builder, name: str) -> None:
+    async def unheard(_: Message) -> None:
+        """Nobody looks."""
+
+    await builder.engine.pulls.pull(name, "", platform="", credentials=None, progress=unheard)
 
 
 def _names(builder: Builder) -> list[str]:
@@ -59,6 +67,25 @@ async def test_an_image_that_is_here_is_taken_unless_it_is_asked_for_anew(
     there = await builder.build(text, pull=True)
     assert here.only.ref != there.only.ref
     assert f"[1/1] FROM {registry}/one:1" not in builder.seen.names()
+
+
+async def test_what_steps_stand_on_stays_when_the_image_goes(builder: Builder, registry: str) -> None:
+    """It would be fetched again otherwise, with all steps in the cache."""
+    name, text = f"{registry}/one:1", f"FROM {registry}/one:1\nCOPY Dockerfile /\n"
+    await pull(builder, name)
+    first = await builder.build(text)
+    (kept, _step) = await builder.engine.build_cache.usage()
+    assert (kept.record.description, kept.shared, kept.own) == (f"from local {name}", True, 0)
+    await builder.engine.images.remove(name)
+    (kept, step) = await builder.engine.build_cache.usage()
+    assert not kept.shared
+    assert kept.own > 0
+    assert step.record.parent == kept.record.id
+    again = await builder.build(text)
+    assert again.only.ref == first.only.ref
+    shown = f"[1/2] FROM {name}@{digest_of(MANIFEST)}"
+    assert builder.seen.cached() == [shown, "[2/2] COPY Dockerfile /"]
+    assert len(await builder.engine.build_cache.usage()) == 2
 
 
 async def test_the_classic_builder_keeps_what_it_pulls(builder: Builder, registry: str) -> None:
