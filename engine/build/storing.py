@@ -41,7 +41,9 @@ class Storing:
         no changes. `top` is what the directory was like as it was made. SystemFailure when the host fails.
         """
         async with await self._content.ingest(f"build-{secrets.token_hex(8)}") as ingest:
-            small = await self._packer.pack(upper)
+            small, found_top = await asyncio.gather(
+                self._packer.pack(upper), asyncio.to_thread(top_of, upper)
+            )
             if small == END:
                 return Packed(digest=EMPTY, size=len(END), ambiguous=False)
             packed: list[Packed] = []
@@ -51,7 +53,7 @@ class Storing:
                 await ingest.fill(partial(self._pack, upper, packed.append))
             faults.hit("build.packed")
             found = await blobs.finish(ingest, durable=False)
-        ambiguous = any(each.ambiguous for each in packed) or await asyncio.to_thread(top_of, upper) != top
+        ambiguous = any(each.ambiguous for each in packed) or found_top != top
         return Packed(digest=found.digest, size=found.size, ambiguous=ambiguous)
 
     async def _pack(self, upper: Path, tell: Callable[[Packed], None], file: int) -> Descriptor:

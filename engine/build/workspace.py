@@ -101,6 +101,7 @@ class Workspaces:
         self._directory = directory
         self._storing = Storing(content, workers)
         self._keys: dict[Path, str] = {}
+        self._unmounted: set[Path] = set()
 
     def close(self) -> None:
         """When no work goes on any more."""
@@ -204,6 +205,7 @@ class Workspaces:
         tidy: Callable[[], None] | None = None,
     ) -> Layer | None:
         await self._snapshots.unmount(root)
+        self._unmounted.add(root)
         if tidy is not None:
             await settled(tidy)
         stored = await self._storing.store(self._snapshots.upper(key), top, holds.blobs)
@@ -230,7 +232,9 @@ class Workspaces:
             await whole(self._unmount(root))
 
     async def _unmount(self, root: Path) -> None:
-        await self._snapshots.unmount(root)
+        if root not in self._unmounted:
+            await self._snapshots.unmount(root)
+        self._unmounted.discard(root)
         with suppress(FileNotFoundError):
             await asyncio.to_thread(root.rmdir)
 

@@ -156,6 +156,6 @@ class BlobSession:
         """Hold a blob that an image refers to, or other work holds, at this moment, whatever happens to that."""
         self._holds.keep(digest, self.digests)
 
-    async def put(self, content: ContentStore, data: bytes) -> str:
-        """Make a held blob of a few bytes; its digest."""
-        return await self._holds.hold(content.put(data), self.digests)
+    async def put(self, content: ContentStore, data: bytes, *, durable: bool = True) -> str:
+        """Make a held blob of a few bytes; its digest. See `Ingest.commit`."""
+        return await self._holds.hold(content.put(data, durable=durable), self.digests)

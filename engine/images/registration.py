@@ -110,8 +110,7 @@ class Registrar:
         async with self._store.lock(made.id):
             former = self._store.recorded(made.id)
             image = await self._following(made, former, blobs) if former else made
-            await self._layers.settle()
-            await self._content.settle()
+            await asyncio.gather(self._layers.settle(), self._content.settle())
             image = await self._store.save(image, names)
         faults.hit(f"{verb}.save")
         return image
@@ -201,14 +200,17 @@ class Registrar:
         return await _describe(unpacking, blob, await self._layers.verify(unpacking))
 
     async def documents(self, candidate: Candidate, unpacked: list[Layer], blobs: BlobSession) -> Image:
-        """The image of layers that are there and held, unrecorded: config and manifest are stored, and held."""
-        image_id = await blobs.put(self._content, candidate.raw_config)
+        """The image of layers that are there and held, unrecorded: config and manifest are stored, and held.
+
+        They are durable once the content is settled.
+        """
+        image_id = await blobs.put(self._content, candidate.raw_config, durable=False)
         manifest = candidate.manifest or own_manifest(image_id, len(candidate.raw_config), unpacked)
         return Image(
             id=image_id,
             config=candidate.config,
             layers=unpacked,
-            manifest=await blobs.put(self._content, manifest),
+            manifest=await blobs.put(self._content, manifest, durable=False),
             manifest_type=layouts.media_type(layouts.manifest(manifest, "image manifest")),
             manifest_size=len(manifest),
             config_size=len(candidate.raw_config),

@@ -122,11 +122,11 @@ class LocalContentStore:
         (self._retained / (name + WHOLE)).unlink(missing_ok=True)
         return _remove(self._retained / name) or 0
 
-    async def put(self, data: bytes) -> str:
+    async def put(self, data: bytes, *, durable: bool = True) -> str:
         """See ContentStore."""
         async with await self.ingest(f"put-{secrets.token_hex(8)}") as ingest:
             await ingest.write(data)
-            return (await ingest.commit()).digest
+            return (await ingest.commit(durable=durable)).digest
 
     async def read(self, digest: str, limit: int = 4 << 20) -> bytes:
         """See ContentStore."""

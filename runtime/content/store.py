@@ -114,8 +114,8 @@ class ContentStore(Protocol):
         Return the bytes that were dropped.
         """
 
-    async def put(self, data: bytes) -> str:
-        """Store a small blob and return its digest."""
+    async def put(self, data: bytes, *, durable: bool = True) -> str:
+        """Store a small blob and return its digest; see `Ingest.commit`."""
 
     async def read(self, digest: str, limit: int = 4 << 20) -> bytes:
         """Return a blob's bytes; InvalidArgument when there are more than `limit`."""

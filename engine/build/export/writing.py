@@ -8,6 +8,7 @@ import errdefs
 from engine.build import refs
 from engine.build.results import Built
 from engine.images import config
+from engine.images.abreast import abreast
 from engine.images.holds import BlobSession
 from engine.images.image import Image, Layer
 from engine.images.reference import Reference
@@ -28,7 +29,8 @@ class ImageWriter:
 
     async def layers(self, ref: refs.Ref, held: BlobSession) -> list[Layer]:
         """The layers as an image has them; their blobs are held. SystemFailure if one is lost."""
-        return [await self._layer(layer, held) for layer in ref.layers]
+        async with abreast([self._layer(layer, held) for layer in ref.layers]) as coming:
+            return [await each for each in coming]
 
     async def _layer(self, layer: refs.Layer, held: BlobSession) -> Layer:
         if not await held.take(layer.blob):
