@@ -79,8 +79,7 @@ class Control:
         job = Job(request, self._builds, self._exporters, self._sessions, self._results)
         with self._jobs.begun(request.Ref, job):
             async with self._recorded(job) as answers:
-                self._require_served(request)
-                answers |= await job.run()
+                answers |= await job.run(lambda: self._require_served(request))
         return control_pb2.SolveResponse(ExporterResponse=answers)
 
     async def status(self, call: Call, request: control_pb2.StatusRequest) -> None:

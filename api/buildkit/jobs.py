@@ -5,7 +5,7 @@ All work is done in the task of the call that lasts, which so owns what the buil
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -59,9 +59,13 @@ class Job:
         self.entry = Entry.of(solve, self.progress)
         self.products: dict[str, Product] = {}
 
-    async def run(self) -> dict[str, str]:
-        """Build until the client returns a result; what it is told of the exports. RpcError when it failed."""
+    async def run(self, require: Callable[[], None]) -> dict[str, str]:
+        """Build until the client returns a result; what it is told of the exports. RpcError when it failed.
+
+        `require` raises for what is not built: its client may have ordered something by then, which is answered.
+        """
         try:
+            require()
             async with contextlib.AsyncExitStack() as held:
                 if self._solve.Frontend:
                     order = _Order(
