@@ -5,6 +5,7 @@ All work is done in the task of the call that lasts, which so owns what the buil
 
 import asyncio
 import contextlib
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,7 @@ from api.grpc.status import RpcError
 from engine.build.results import Context, Result
 
 _PATIENCE: Final = 10.0  # seconds that a call about a build waits for the build
+_REMEMBERED: Final = 256  # builds that are over, of which calls are answered at once
 
 
 @dataclass(slots=True)
@@ -187,6 +189,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
+        self._over: OrderedDict[str, None] = OrderedDict()
         self._begun = asyncio.Event()
 
     @contextlib.contextmanager
@@ -195,21 +198,25 @@ class Jobs:
         if ref in self._jobs:
             raise errdefs.Conflict(f"job ID {ref} exists")
         self._jobs[ref] = job
+        self._over.pop(ref, None)
         self._begun.set()
         self._begun = asyncio.Event()
         try:
             yield
         finally:
             del self._jobs[ref]
+            self._over[ref] = None
+            while len(self._over) > _REMEMBERED:
+                self._over.popitem(last=False)
 
     async def get(self, ref: str) -> Job:
-        """The build of that reference, which may be about to begin. NotFound if it does not."""
-        try:
+        """The build of that reference, which may be about to begin. NotFound if it does not, or is over."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE):
-                while ref not in self._jobs:
+                while ref not in self._jobs and ref not in self._over:
                     await self._begun.wait()
-        except TimeoutError:
-            raise errdefs.NotFound(f"no such job {ref[:80]}") from None
+        if ref not in self._jobs:
+            raise errdefs.NotFound(f"no such job {ref[:80]}")
         return self._jobs[ref]
 
 
