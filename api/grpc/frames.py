@@ -26,18 +26,34 @@ class Frames:
 
     def __init__(self, preface: int = 0) -> None:
         self._rest = preface  # bytes of h2's until the next frame begins
-        self._begun = (
-            b""  # of a frame of which it is not known yet whose it is, or that is data and not whole
-        )
+        self._begun = b""  # part of a header, or of a frame of plain data
         self._in_headers = False
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Yield, in order, whole DATA frames that have data and no flags, as (stream, data), and all else as (0, bytes)
         for h2. TooLarge.
         """
-        data = self._begun + data
-        start, at = 0, min(self._rest, len(data))
-        self._rest -= at
+        at = 0
+        # What has begun is completed by itself: all that came, copied behind it, takes new pages from the kernel.
+        while self._begun and at < len(data):
+            end = at + self._missing()
+            begun = self._begun + data[at:end]
+            at = min(end, len(data))
+            yield from self._taken(begun, 0)
+        if at < len(data):
+            yield from self._taken(data, at)
+
+    def _missing(self) -> int:
+        """How many bytes of what has begun are not here; of a header first."""
+        size = _HEADER.size
+        if len(self._begun) >= size:
+            size += int.from_bytes(self._begun[:3])
+        return size - len(self._begun)
+
+    def _taken(self, data: bytes, at: int) -> Iterator[tuple[int, bytes]]:
+        """The frames from there on; what is left over has begun."""
+        start, at = at, at + min(self._rest, len(data) - at)
+        self._rest -= at - start
         while len(data) - at >= _HEADER.size:
             upper, lower, kind, flags, stream = _HEADER.unpack_from(data, at)
             length = upper << 8 | lower
