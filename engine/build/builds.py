@@ -185,7 +185,8 @@ class Builds:
         finally:
             await self._writing.keep()
         images = [
-            finishing.built(plan, work.outcomes, classic=planned.request.classic) for plan in planned.plans
+            finishing.built(plan, work.outcomes, classic=planned.request.classic, lines=planned.lines)
+            for plan in planned.plans
         ]
         return Result(images=images, several=planned.several)
 

@@ -13,15 +13,17 @@ from engine.images.config import History, ImageConfig
 Outcomes = Mapping[Vertex, Outcome]
 
 
-def built(plan: Plan, outcomes: Outcomes, *, classic: bool) -> Built:
-    """The result of a plan that was carried out."""
+def built(plan: Plan, outcomes: Outcomes, *, classic: bool, lines: dict[int, History]) -> Built:
+    """The result of a plan that was carried out; `lines` as of `whole.Made`. The classic API exports no caches."""
     return Built(
         platform=plan.platform,
         ref=outcomes[plan.root].ref if plan.root else SCRATCH,
-        config=config_of(plan.config, plan.entries, plan.root, outcomes, epoch=plan.epoch, classic=classic),
+        config=config_of(
+            plan.config, plan.entries, plan.root, outcomes, epoch=plan.epoch, classic=classic, lines=lines
+        ),
         base=plan.base,
-        cache=_cache(plan.chain(), outcomes),
-        all_cache=_cache(plan.vertices, outcomes),
+        cache=[] if classic else _cache(plan.chain(), outcomes),
+        all_cache=[] if classic else _cache(plan.vertices, outcomes),
     )
 
 
@@ -33,7 +35,7 @@ def config_of(
     *,
     epoch: int | None,
     classic: bool,
-    lines: dict[int, History] | None = None,
+    lines: dict[int, History],
 ) -> ImageConfig:
     """The whole config of an image with the files of `root`, whose steps are done; `lines` as of `whole.Made`."""
     done = {
@@ -44,8 +46,7 @@ def config_of(
         if entry.vertex and (outcome := outcomes.get(entry.vertex))
     }
     diff_ids = outcomes[root].ref.diff_ids if root else []
-    known = {} if lines is None else lines
-    made = whole.Made(diff_ids=diff_ids, done=done, epoch=epoch, classic=classic, lines=known)
+    made = whole.Made(diff_ids=diff_ids, done=done, epoch=epoch, classic=classic, lines=lines)
     return whole.config_of(config, entries, made)
 
 

@@ -210,8 +210,10 @@ class CacheStore:
         try:
             yield
         finally:
-            self._using.subtract(record_ids)
-            self._using += Counter()
+            for each in record_ids:
+                self._using[each] -= 1
+                if not self._using[each]:
+                    del self._using[each]
 
     def in_use(self, record_id: str) -> bool:
         """Whether a build works with it."""
