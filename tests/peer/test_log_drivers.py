@@ -35,6 +35,8 @@ BODY: dict[str, Any] = {
 MASKS = (
     (re.compile(rb"\b[0-9a-f]{64}\b"), b"<id>"),
     (re.compile(rb"\b[0-9a-f]{12}\b"), b"<id>"),
+    # Of nanoseconds those at the end are left out that are 0: now and then there are six digits, as of microseconds.
+    (re.compile(rb"(?<=SYSLOG_TIMESTAMP=)[-T:\d]+(\.\d+)?Z"), b"<fine time>"),
     (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), b"<time>"),
     (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), b"<fine time>"),
     (re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"), b"<stamp>"),
