@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 CANDIDATES = (tempfile.gettempdir(), "/var/tmp", "/dev/shm")
@@ -24,3 +26,16 @@ def make_root(prefix: str = "wherry-") -> Path:
         if os.access(candidate, os.W_OK) and filesystem(Path(candidate)) != "overlay":
             return Path(tempfile.mkdtemp(prefix=prefix, dir=candidate))
     raise RuntimeError(f"all of {', '.join(CANDIDATES)} are on overlayfs, where a data root cannot be")
+
+
+def holding(root: Path, content: bytes) -> list[Path]:
+    """The regular files below a root in which something is; what goes while a daemon works there does not matter."""
+    return [path for path, held in _contents(root) if content in held]
+
+
+def _contents(root: Path) -> Iterator[tuple[Path, bytes]]:
+    for directory, _, names in os.walk(root):  # which goes on where a directory goes meanwhile
+        for path in (Path(directory, name) for name in names):
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.read_bytes()

@@ -13,7 +13,7 @@ from engine.build.contexts import local, url_files
 from engine.build.run import runner
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
-from tests.roots import make_root
+from tests.roots import holding, make_root
 
 pytestmark = pytest.mark.root
 
@@ -67,10 +67,6 @@ def kept(mortal: Wherryd) -> set[str]:
     return {str(path.relative_to(mortal.data_root)) for path in (*paths, *blobs)}
 
 
-def holding_secret(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.is_file() and SECRET in path.read_bytes()]
-
-
 @pytest.mark.parametrize("point", POINTS)
 def test_killed(mortal: Wherryd, context: Path, point: str) -> None:
     before = kept(mortal)
@@ -78,7 +74,7 @@ def test_killed(mortal: Wherryd, context: Path, point: str) -> None:
     is_killed_by(mortal, lambda: build(mortal, context))
     assert kept(mortal) == before
     assert not list((mortal.exec_root / "build").glob("*"))
-    assert not holding_secret(mortal.root)
+    assert not holding(mortal.root, SECRET)
     build(mortal, context)
     assert mortal.docker("run", "--rm", "made", "cat", "/told", "/copied").stdout == f"{len(SECRET)}\nmarker"
     mortal.docker("rmi", "made")
