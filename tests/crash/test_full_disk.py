@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_everything_on_a_full_disk(mortal: SmallDisk) -> None:
 
 def whole(mortal: Wherryd) -> None:
     """The database is; nothing is stored for containers that are not."""
-    with sqlite3.connect(mortal.data_root / "state.db") as database:
+    with closing(sqlite3.connect(mortal.data_root / "state.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert os.listdir(mortal.data_root / "containers") == []
     for place in ("snapshots/active", "snapshots/tmp", "content/ingests"):

@@ -5,6 +5,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -142,5 +143,5 @@ def test_creates_and_starts(mortal: SmallDisk) -> None:
         assert stored(mortal) == empty
     assert made > 2
     mortal.free()
-    with sqlite3.connect(mortal.data_root / "state.db") as database:
+    with closing(sqlite3.connect(mortal.data_root / "state.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from typing import Any
 
 import aiohttp
@@ -73,7 +74,7 @@ async def test_the_daemon_killed_in_a_storm(mortal: Wherryd) -> None:
             await crowd.remove([each["Id"] for each in found.values()])
             for volume in (await crowd.done("GET", "volumes"))["Volumes"] or []:
                 await crowd.done("DELETE", f"volumes/{volume['Name']}")
-    with sqlite3.connect(mortal.data_root / "state.db") as database:
+    with closing(sqlite3.connect(mortal.data_root / "state.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for place in ("containers", "snapshots/active", "snapshots/tmp", "volumes"):
         assert os.listdir(mortal.data_root / place) == []
