@@ -76,6 +76,15 @@ class Unsettled:
             self.forget(name)
 
 
+def sync_directory(directory: Path) -> None:
+    """Have it on the disk which names a directory holds. OSError when the disk refuses."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_filesystem(directory: Path) -> None:
     """Write to the disk all that its file system has in memory. OSError when the disk refuses."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

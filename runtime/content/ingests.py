@@ -9,7 +9,7 @@ from typing import Self
 
 from errdefs import InvalidArgument, SystemFailure
 from runtime.content.store import Descriptor, check_digest
-from runtime.unsettled import Unsettled
+from runtime.unsettled import Unsettled, sync_directory
 
 WHOLE = ".whole"
 """Ends the name of the mark of a blob that is there and retained."""
@@ -98,7 +98,7 @@ class LocalIngest:
         try:
             os.fsync(self._fd)
             os.rename(self._path, self._blobs / name)
-            _sync_directory(self._blobs)
+            sync_directory(self._blobs)
             if self._unsettled.has(name):
                 self._unsettled.forget(name)
         except OSError as error:
@@ -245,11 +245,3 @@ class LocalResumableIngest(LocalIngest):
     async def __aexit__(self, *error: object) -> None:
         """Suspend unless committed."""
         await self.suspend()
-
-
-def _sync_directory(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -31,7 +31,7 @@ from runtime.settled import settled
 from runtime.snapshots.found import parents, read_meta, take_stock, write_meta
 from runtime.snapshots.snapshotter import Info, Kind, Usage
 from runtime.spec.identity import HOST, Identity
-from runtime.unsettled import Unsettled, sync_filesystem
+from runtime.unsettled import Unsettled, sync_directory, sync_filesystem
 from runtime.userns import UserNamespaces
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class DirectorySnapshotter(ABC):
             write_meta(staging / "meta", info)
             os.rename(staging, self._path(info))
             if durable:
-                _fsync(self._path(info).parent)
+                sync_directory(self._path(info).parent)
         except (OSError, SystemFailure) as error:
             self._clear(staging)
             if isinstance(error, SystemFailure):
@@ -200,7 +200,7 @@ class DirectorySnapshotter(ABC):
         try:
             sync_filesystem(self._path(info))
             os.rename(self._path(info), self._path(committed))
-            _fsync(self._path(committed).parent)
+            sync_directory(self._path(committed).parent)
         except OSError as error:
             raise SystemFailure(f"cannot commit snapshot {info.name}: {error.strerror}") from error
 
@@ -374,11 +374,3 @@ class DirectorySnapshotter(ABC):
             raise InvalidArgument(f"invalid name of a snapshot: {name!r}")
         if name in self._index or name in self._busy:
             raise Conflict(f"snapshot {name} exists already")
-
-
-def _fsync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -21,6 +21,7 @@ from runtime.copying.workers import Workers
 from runtime.layers.decompress import detect
 from runtime.layers.header import BLOCK, Header
 from runtime.settled import settled
+from runtime.unsettled import sync_directory
 
 _UNNAMED = "__unnamed__"
 _MODE = 0o600  # as BuildKit makes them
@@ -107,17 +108,9 @@ def _finish(file: FileIO, path: Path, modified: int) -> None:
         os.utime(file.fileno(), ns=(modified, modified))
         os.fsync(file.fileno())
         for directory in (path.parent, path.parent.parent):
-            _sync(directory)
+            sync_directory(directory)
     except OSError as error:
         raise errdefs.SystemFailure(f"cannot write what is fetched to the disk: {error.strerror}") from error
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _require_room(directory: Path, size: int, url: str) -> None:
