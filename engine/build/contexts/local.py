@@ -49,6 +49,8 @@ class LocalSources:
         self._contents: dict[str, str] = {}  # by the directory's name
         self._unsettled: set[str] = set()  # directories that were kept, and are not on the disk
         self._settling: set[str] = set()
+        self._one_settles = asyncio.Lock()
+        self._marking = asyncio.Lock()  # a mark of who has a directory now is not taken away for who had it
 
     @asynccontextmanager
     async def lend(self, shared_key: str, name: str) -> AsyncGenerator[Lent, None]:
@@ -60,7 +62,8 @@ class LocalSources:
         try:
             with self._store.using([lent.record.id]):
                 if lent.record.uses:
-                    await settled(leftovers.mark, lent.path)
+                    async with self._marking:
+                        await settled(leftovers.mark, lent.path)
                 else:
                     await settled(_make, lent.path)
                 faults.hit("local.lent")
@@ -90,18 +93,21 @@ class LocalSources:
 
     async def settle(self) -> None:
         """Make durable what was kept. SystemFailure when the disk refuses."""
-        if not self._unsettled:
-            return
-        self._settling, self._unsettled = self._unsettled, set()
-        try:
-            await settled(sync_filesystem, self._directory)
-        except OSError as error:
-            self._unsettled |= self._settling
-            raise errdefs.SystemFailure(f"cannot write contexts to the disk: {error.strerror}") from error
-        finally:
-            whole_again, self._settling = self._settling - self._unsettled - self._lent, set()
-        for name in whole_again:
-            await settled(leftovers.unmark, self._directory / name)
+        async with self._one_settles:
+            if not self._unsettled:
+                return
+            self._settling, self._unsettled = self._unsettled, set()
+            try:
+                await settled(sync_filesystem, self._directory)
+            except OSError as error:
+                self._unsettled |= self._settling
+                raise errdefs.SystemFailure(f"cannot write contexts to the disk: {error.strerror}") from error
+            finally:
+                whole_again, self._settling = self._settling - self._unsettled, set()
+            for name in whole_again:
+                async with self._marking:
+                    if name not in self._lent | self._unsettled:
+                        await settled(leftovers.unmark, self._directory / name)
 
     def _claim(self, shared_key: str, name: str) -> Lent:
         """The one that was used last of those that nobody has, or a new one."""
