@@ -71,8 +71,11 @@ class Load:
             candidate = await self._archived(entry, spool)
             if candidate is None:
                 continue
-            found = [await spool.blob(path, "layer") for path in entry.layers]
-            candidate.blobs = [Blob(digest=each.digest, size=each.size) for each in found]
+            chain_ids = config.chain_ids(candidate.config.diff_ids)
+            candidate.blobs = [
+                await self._layer(path, chain_id, spool, blobs)
+                for path, chain_id in zip(entry.layers, chain_ids, strict=True)
+            ]
             made.append((await self._make(candidate, names, blobs, layers, self._meter), entry.parent))
         await self._set_parents(made)
 
@@ -84,6 +87,14 @@ class Load:
             return None
         _require_as_many(len(entry.layers), candidate)
         return candidate
+
+    async def _layer(self, path: str, chain_id: str, spool: Spool, blobs: BlobSession) -> Blob:
+        """A layer's blob; an archive may lack what an image has here, as in Docker: who knows sends it not again."""
+        known = None if spool.has(path) else self._store.layer(chain_id)
+        if known is not None and await blobs.take(known.blob):
+            return Blob(digest=known.blob, size=known.blob_size)
+        found = await spool.blob(path, "layer")
+        return Blob(digest=found.digest, size=found.size)
 
     async def _oci_layout(self, spool: Spool, blobs: BlobSession, layers: LayerSession) -> None:
         raw = await spool.document(layouts.INDEX, "index")

@@ -62,6 +62,10 @@ class Spool:
     def __contains__(self, path: str) -> bool:
         return path in self._entries
 
+    def has(self, path: str) -> bool:
+        """Whether there is a member at a path as a document writes it. InvalidArgument for one that leads out."""
+        return layouts.member_path(path) in self._entries
+
     @property
     def paths(self) -> Collection[str]:
         """The members that are files or links."""

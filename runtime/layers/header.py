@@ -29,7 +29,7 @@ _XATTR = b"SCHILY.xattr."
 _SPARSE = b"GNU.sparse."
 _HEEDED = frozenset((b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"))
 _MAX_ID = (1 << 32) - 2  # (uid_t)-1 means "leave it" to chown
-_MAX_SECONDS = 1 << 33
+_MAX_SECONDS = (1 << 63) // 10**9 - 1  # nanoseconds have 64 bits in dockerd, too
 
 _fields = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x").unpack
 

@@ -146,6 +146,32 @@ async def test_what_docker_writes_today(place: Place) -> None:
     assert place.images.get("made").id == made.id
 
 
+async def test_layers_that_are_here_need_not_come_again(place: Place) -> None:
+    """Bazel's incremental loader, among others, leaves out what it finds in the daemon."""
+    await place.load(docker_archive(Made(layers=TWO[:1], tags=["base:1"])))
+    made = Made(layers=TWO)
+    files = docker_files(made)
+    del files[f"{digest(TWO[0])[7:]}/layer.tar"]
+    await place.load(tar(files))
+    assert [layer.diff_id for layer in place.images.get("made").layers] == [digest(layer) for layer in TWO]
+    await place.images.remove("base:1")
+    assert place.layer_file("made", "etc/hello", layer=0) == b"hello\n"
+    assert {*place.images.get("made").blobs} <= await place.files()
+    await place.images.remove("made")
+    with pytest.raises(errdefs.InvalidArgument, match="is missing"):
+        await place.load(tar(files))
+    assert await place.files() == set()
+
+
+async def test_a_layer_is_known_on_what_it_stands_on_alone(place: Place) -> None:
+    """The same layer on another one is another layer, which the archive has to have."""
+    await place.load(docker_archive(Made(layers=TWO)))
+    files = docker_files(Made(layers=[TWO[1]], tags=["alone:1"]))
+    del files[f"{digest(TWO[1])[7:]}/layer.tar"]
+    with pytest.raises(errdefs.InvalidArgument, match="is missing"):
+        await place.load(tar(files))
+
+
 async def test_wanted_platforms_alone(place: Place) -> None:
     arm = Made(said={"architecture": "arm64"}, tags=["arm:1"])
     host = Made(tags=["host:1"])

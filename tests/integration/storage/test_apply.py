@@ -161,6 +161,8 @@ async def test_long_names_large_numbers_and_bytes_that_are_no_text(target: Path,
                 member("big-ids", uid=3_000_000_000, gid=0xFFFFFFFE),
                 member("bytes-\udcff\udcfe", data=b"2"),
                 member("before-1970", mtime=-5),
+                member("in-2255", mtime=9_000_000_000),
+                member("never", mtime=10_000_000_000),
             ],
             form,
         ),
@@ -172,6 +174,8 @@ async def test_long_names_large_numbers_and_bytes_that_are_no_text(target: Path,
     assert os.stat(target / "big-ids").st_gid == 0xFFFFFFFE
     assert b"bytes-\xff\xfe" in os.listdir(os.fsencode(target))
     assert os.stat(target / "before-1970").st_mtime == -5
+    assert os.stat(target / "in-2255").st_mtime == 9_000_000_000
+    assert os.stat(target / "never").st_mtime == 0
 
 
 async def test_ustar_prefixes_and_directories_from_before_posix(target: Path) -> None:
