@@ -7,9 +7,9 @@ import asyncio
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from aiohttp import web
 
 import errdefs
@@ -77,8 +77,7 @@ class Engine(Protocol):
         """Networks."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Served:
+class _Served(msgspec.Struct, frozen=True):
     classic: "build.BuildRoutes"
     buildkit: "BuildKit"
 

@@ -3,9 +3,9 @@
 import asyncio
 import email.message
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
 import errdefs
@@ -21,8 +21,7 @@ _CHUNK = 256 * 1024
 _JSON_TYPE = "application/json"
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
+class Call(msgspec.Struct, kw_only=True):
     """What a route is given. `variables` are the parts of the path, decoded."""
 
     request: web.BaseRequest
@@ -30,8 +29,8 @@ class Call:
     query: Query
     variables: Mapping[str, str]
     headers: Mapping[str, str]  # Docker's, on every answer
-    started: web.StreamResponse | None = field(default=None, init=False)
-    _kept: bytes | None = field(default=None, init=False)
+    started: web.StreamResponse | None = None
+    _kept: bytes | None = None
 
     @property
     def name(self) -> str:

@@ -9,7 +9,6 @@ import re
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
@@ -41,8 +40,7 @@ class _Mismatch(Exception):  # noqa: N818 - a signal inside this module, never s
         self.path: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """How a type is read: from a value that is not null, and what null is."""
 
     convert: Callable[[Any], Any]

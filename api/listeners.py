@@ -8,7 +8,8 @@ import socket
 import stat
 import urllib.parse
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from api import systemd
@@ -23,8 +24,7 @@ _DEFAULT_PORT = 2375
 _PROBE_TIMEOUT = 1.0  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(msgspec.Struct, frozen=True):
     """A bound, listening socket. `path` is the socket file that this daemon made, and removes; else empty."""
 
     socket: socket.socket

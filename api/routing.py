@@ -7,10 +7,10 @@ methods that a path does not have are "page not found" too.
 import posixpath
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote, unquote
 
+import msgspec
 from aiohttp import web
 
 from api.call import Call
@@ -22,8 +22,7 @@ _VARIABLE = re.compile(r"\{(\w+)\}")
 _SAFE = "/:@!$&'()*+,;=~"
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(msgspec.Struct, frozen=True, dict=True):
     """A method and a path without its version.
 
     `{name}` stands for any text, slashes included, `{id}` for a text without any, as in Docker's routes.
@@ -54,8 +53,7 @@ def _pattern_of(variable: str) -> str:
     return "([^/]+)" if variable == "id" else "(.*)"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A request target taken apart. `version` is None if the path has none; `location` is the clean target."""
 
     path: str

@@ -1,7 +1,8 @@
 """API versions: what is accepted, how two compare, and the negotiation errors."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 import errdefs
 from engine import version as engine_version
@@ -10,8 +11,7 @@ MAXIMUM = engine_version.API
 MINIMUM = engine_version.MIN_API
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """The version that a request is served in. `text` is as the client wrote it ("1.44", also "1.44.0")."""
 
     text: str

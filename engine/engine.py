@@ -2,7 +2,8 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine import faults, parts, userns_remap
@@ -67,8 +68,7 @@ MIGRATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
+class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that the API serves. `open` it, and `shutdown` it."""
 
     containers: Containers

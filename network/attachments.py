@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network import routes
@@ -20,16 +21,15 @@ from network.sandbox import Sandbox
 DEFAULT_PREFIX: Final = "eth"
 
 
-@dataclass(slots=True)
-class Attachment:
+class Attachment(msgspec.Struct):
     """All that one container has. `published`: where its ports lead; `given`: those that it had last."""
 
     sandbox: Sandbox
-    endpoints: list[Endpoint] = field(default_factory=list)
-    publications: list[Publication] = field(default_factory=list)
+    endpoints: list[Endpoint] = msgspec.field(default_factory=list)
+    publications: list[Publication] = msgspec.field(default_factory=list)
     links: Sequence[Link] = ()
-    published: Gateways = field(default_factory=Gateways)
-    given: list[PortBinding] = field(default_factory=list)
+    published: Gateways = msgspec.field(default_factory=Gateways)
+    given: list[PortBinding] = msgspec.field(default_factory=list)
 
     @property
     def bindings(self) -> list[PortBinding]:

@@ -1,13 +1,13 @@
 """What went through the interfaces of a container, as the kernel counts it."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _FIELDS = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counters:
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
     """One interface, since it was made."""
 
     rx_bytes: int

@@ -10,8 +10,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 _DEFAULT: Final = "unix:path=/run/dbus/system_bus_socket"
 _CALL, _RETURN, _ERROR = 1, 2, 3
@@ -24,8 +25,7 @@ class BusError(Exception):
     """No bus, nobody of that name, or what was called refuses; the text begins with the error's name if it has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """What to call, and where."""
 
     destination: str
@@ -34,8 +34,7 @@ class Method:
     member: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """The answer to the call of that serial; `error` is "" for success, `text` the first string of the body, or ""."""
 
     serial: int

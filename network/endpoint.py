@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.ports import PortRequest
@@ -18,8 +19,7 @@ _MULTICAST: Final = 1
 _NO_MAC: Final = "00:00:00:00:00:00"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndpointRequest:
+class EndpointRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Attach a container to a network. Addresses are wishes; without them the driver chooses.
 
     `network` is the name. `names` are what other containers of the network may ask the embedded DNS for, the first
@@ -38,14 +38,13 @@ class EndpointRequest:
     names: tuple[str, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     gateway_priority: int = 0
-    options: Mapping[str, str] = field(default_factory=dict)
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    sysctls: Mapping[str, str] = msgspec.field(default_factory=dict)
     exposed: tuple[tuple[str, int], ...] = ()
     published: tuple[PortRequest, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An attachment, as it is stored and shown: "" and 0 where the network gives no such thing (host, none).
 
     `dns` holds the nameservers of the host at that time, for the container's resolv.conf. `interface` is the name

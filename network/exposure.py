@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
+
+import msgspec
 
 from network.attachments import Attachment
 from network.ports import PortBinding, PortRequest
@@ -78,7 +79,9 @@ def again(wanted: Sequence[PortRequest], given: Sequence[PortBinding]) -> list[P
         for key in [key for key in left if key[:2] == (fits.proto, fits.container_port)]:
             if key[3] == fits.host_port and request.host_ip in ("", key[2]):
                 del left[key]
-        requests.append(replace(request, host_port_start=fits.host_port, host_port_end=fits.host_port))
+        requests.append(
+            msgspec.structs.replace(request, host_port_start=fits.host_port, host_port_end=fits.host_port)
+        )
     return requests
 
 

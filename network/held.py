@@ -13,9 +13,10 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 import errdefs
 from plugins.client import PluginAway, PluginFailure
@@ -31,8 +32,7 @@ RELEASE_POOL: Final = "IpamDriver.ReleasePool"
 _IN_ORDER: Final = (DELETE_ENDPOINT, RELEASE_ADDRESS, DELETE_NETWORK, RELEASE_POOL)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call of a plugin, "Subsystem.Method"."""
 
     plugin: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from ipaddress import ip_address
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network import changes, links, netlink, sysctl
@@ -31,10 +32,10 @@ def set_up(endpoint: Endpoint, sysctls: Mapping[str, str], finish: Finish) -> En
     for key, value in sysctls.items():
         _write(key, name, value)
     if endpoint.ipv6 and sysctl.read(f"ipv6/conf/{name}/disable_ipv6") == "1":
-        endpoint = replace(endpoint, ipv6="", ipv6_prefix_len=0, ipv6_gateway="")
+        endpoint = msgspec.structs.replace(endpoint, ipv6="", ipv6_prefix_len=0, ipv6_gateway="")
     with Rtnetlink() as rtnl:
         found = links.find(rtnl, name=name)
-        endpoint = replace(endpoint, mac=found.mac)
+        endpoint = msgspec.structs.replace(endpoint, mac=found.mac)
         rtnl.batch(
             [
                 (netlink.RTM_SETLINK, 0, changes.up(found.index)),

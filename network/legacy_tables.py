@@ -10,9 +10,10 @@ import ctypes
 import os
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from network.nftables.element import Family
 
@@ -27,8 +28,7 @@ _ACCEPT: Final = -2
 _MAX_BYTES: Final = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(msgspec.Struct, frozen=True):
     level: int
     names: str
     address_family: socket.AddressFamily
@@ -41,8 +41,7 @@ _LAYOUTS: Final[dict[Family, _Layout]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Forward:
+class Forward(msgspec.Struct, frozen=True):
     """The FORWARD chain: the bytes of its rules, and whether its policy lets packets through."""
 
     rules: bytes

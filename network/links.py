@@ -9,8 +9,9 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 from network import netlink
 from network.netlink import Rtnetlink, attribute, attributes, nested
@@ -48,8 +49,7 @@ class Settings(NamedTuple):
     disable_ipv6: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, kw_only=True):
     """An interface. `up`: it is to be. `other`: index of a pair's other end, or of what it is made on, or 0."""
 
     index: int

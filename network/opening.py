@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.drivers.default_bridge import DefaultBridge
@@ -23,8 +24,7 @@ _MAX_NAME: Final = 15
 _DRIVERS: Final = {"host": "host", "none": "null"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkConfig:
+class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`instance`: 8 hex digits that mark all that is ours. `mark`: one bit of the packet mark for forwarded packets.
 
     `address_pools` are those of networks that ask for no subnet, () for Docker's. `ip_forward`: switch forwarding on,
@@ -37,7 +37,7 @@ class NetworkConfig:
     instance: str
     exec_root: Path
     bridge: str = "wherry0"
-    default_bridge: DefaultBridge = field(default_factory=DefaultBridge)
+    default_bridge: DefaultBridge = msgspec.field(default_factory=DefaultBridge)
     address_pools: tuple[AddressPool, ...] = ()
     ip_forward: bool = True
     ip_forward_no_drop: bool = False

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from itertools import product
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.endpoint import Endpoint
@@ -17,8 +18,7 @@ from network.ports import WILDCARD4, WILDCARD6, Group, PortRequest, overlap
 _ORDER: Final = ("tcp", "udp", "sctp")
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """How one family of host addresses leads to the container: by `endpoint`, to `address`, behind `bridge`.
 
     `address` is of the other family where a proxy alone can carry it.
@@ -35,8 +35,7 @@ class Side:
         return self.bridge.mode(self.family) == "routed"
 
 
-@dataclass(frozen=True, slots=True)
-class Sides:
+class Sides(msgspec.Struct, frozen=True):
     """`ipv6` is None where the host has no IPv6 or nothing leads from it to the container."""
 
     ipv4: Side | None = None
@@ -118,5 +117,5 @@ def _checked(request: PortRequest) -> PortRequest:
     except ValueError:
         raise errdefs.InvalidArgument(f"invalid host IP address: {request.host_ip}") from None
     if isinstance(host, IPv6Address) and host.ipv4_mapped is not None:
-        return replace(request, host_ip=str(host.ipv4_mapped))
-    return replace(request, host_ip=str(host))
+        return msgspec.structs.replace(request, host_ip=str(host.ipv4_mapped))
+    return msgspec.structs.replace(request, host_ip=str(host))

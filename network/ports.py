@@ -10,8 +10,9 @@ import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+import msgspec
 
 import errdefs
 from network.nftables.element import NUMBERS, Protocol, address
@@ -40,8 +41,7 @@ class CannotBind(PortInUse):
     """No port of this address can be had: the host does not have it, or forbids it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortRequest:
+class PortRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Publish a container's port. `host_ip` "" is every address; ports 0 to 0: an ephemeral one, else any of them."""
 
     proto: Protocol
@@ -51,8 +51,7 @@ class PortRequest:
     host_port_end: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """One port of the host at several addresses; `start` 0 is an ephemeral one.
 
     `routed` are the wildcards of families for which the host holds nothing.
@@ -66,8 +65,7 @@ class Group:
     routed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortBinding:
+class PortBinding(msgspec.Struct, frozen=True, kw_only=True):
     """A published port: one per address family for a request without host address.
 
     `host_port` 0: the container's port is opened at its own address (routed networks); the host has none for it.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network import port_groups, portproxy, ports
@@ -27,15 +28,14 @@ _AT_ONCE: Final = 100  # sockets: two milliseconds of the worker's thread
 _PAUSE_SECONDS: Final = 0.01
 
 
-@dataclass(slots=True)
-class Publication:
+class Publication(msgspec.Struct):
     """What is published for one container (`bindings`, in Docker's order), and where it leads."""
 
     sides: Sides
-    bindings: list[PortBinding] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    proxies: list[Proxy] = field(default_factory=list)
+    bindings: list[PortBinding] = msgspec.field(default_factory=list)
+    held: list[Held] = msgspec.field(default_factory=list)
+    entries: list[Entry] = msgspec.field(default_factory=list)
+    proxies: list[Proxy] = msgspec.field(default_factory=list)
     ended: bool = False
 
     def unserve(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 PATH: Final = "/etc/resolv.conf"
 SYSTEMD_PATH: Final = "/run/systemd/resolve/resolv.conf"
@@ -21,15 +22,14 @@ _HEADER: Final = (
 )
 
 
-@dataclass(slots=True)
-class Parsed:
+class Parsed(msgspec.Struct):
     """What a resolv.conf says; `other` holds unknown directives as whole lines."""
 
-    nameservers: list[str] = field(default_factory=list)
-    search: list[str] = field(default_factory=list)
-    options: list[str] = field(default_factory=list)
-    other: list[str] = field(default_factory=list)
-    invalid: list[str] = field(default_factory=list)
+    nameservers: list[str] = msgspec.field(default_factory=list)
+    search: list[str] = msgspec.field(default_factory=list)
+    options: list[str] = msgspec.field(default_factory=list)
+    other: list[str] = msgspec.field(default_factory=list)
+    invalid: list[str] = msgspec.field(default_factory=list)
 
 
 def build(
@@ -139,8 +139,7 @@ def _read(path: str) -> bytes:
         return b""
 
 
-@dataclass(slots=True)
-class _Closing:
+class _Closing(msgspec.Struct):
     """What the closing comment says of where the file's content is from."""
 
     path: str
@@ -148,7 +147,7 @@ class _Closing:
     ndots: str
     transform: str = ""
     is_fallback: bool = False
-    external: list[str] = field(default_factory=list)
+    external: list[str] = msgspec.field(default_factory=list)
 
 
 def _overridden(

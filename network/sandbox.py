@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from network import changes, netlink, netns
 from network.endpoint import new_id
@@ -17,8 +18,7 @@ from network.endpoint import new_id
 LOOPBACK = 1
 
 
-@dataclass(slots=True)
-class Sandbox:
+class Sandbox(msgspec.Struct):
     """`fd` is -1 for the host's own stack and after close(). `path` is what the OCI spec gets as namespace path."""
 
     id: str
@@ -27,7 +27,7 @@ class Sandbox:
     path: str
     key: Path
     pid: int | None = None
-    host: bool = field(default=False)
+    host: bool = False
 
     def follow(self, pid: int) -> None:
         """Let `key` lead to the container's process, so that it is of use while no daemon runs."""

@@ -7,8 +7,9 @@ import contextlib
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 _DATAGRAM: Final = 65535
 _DATAGRAMS_A_TURN: Final = 64
@@ -22,14 +23,13 @@ Refuses = Callable[[tuple[Any, ...]], bool]
 """Whether who speaks from that socket address is not to be carried."""
 
 
-@dataclass(slots=True)
-class _Flow:
+class _Flow(msgspec.Struct):
     """A client, the control message that makes answers leave from the address it spoke to, and our socket for it."""
 
     client: Any
     control: Control
     socket: socket.socket
-    used: float = field(default=0.0)
+    used: float = 0.0
 
 
 class UdpProxy:

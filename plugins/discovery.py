@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+import msgspec
 
 import errdefs
 
 _MAX_SPEC: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Folders that are looked into, the sockets' first, then those of *.spec and *.json files in this order."""
 
     sockets: Path = Path("/run/docker/plugins")
     specs: tuple[Path, ...] = (Path("/etc/docker/plugins"), Path("/usr/lib/docker/plugins"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
     """How a plugin at an https address is known, and how we show ourselves; "" for no such file."""
 
     verify: bool = True
@@ -32,8 +31,7 @@ class Tls:
     key_file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """A URL: unix:///path, tcp://, http:// or https://host:port."""
 
     url: str

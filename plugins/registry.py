@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 import errdefs
 from plugins.client import AWAY, PATIENCE, Client, PluginFailure
@@ -21,8 +22,7 @@ _SCOPES: Final = ("local", "global")
 _GLANCE: Final = 2.0  # seconds that those get which nobody named
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
+class Plugin(msgspec.Struct, frozen=True, kw_only=True):
     """An activated plugin and what it told of itself. `scope` is "" when it is no network driver."""
 
     name: str

@@ -9,8 +9,9 @@ import select
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from errdefs import NotFound, SystemFailure
 from runtime import cgroups
@@ -22,8 +23,7 @@ _PAUSE = 0.01
 _DELETED = " (deleted)"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundShim:
+class FoundShim(msgspec.Struct, frozen=True):
     """A living shim, recognised by its name and by the state directory that it holds open."""
 
     pid: int

@@ -9,8 +9,8 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from errdefs import SystemFailure
 from runtime import mount_calls
@@ -50,8 +50,7 @@ _MAX_STRING = 255  # fsconfig(2) takes no longer value
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(NamedTuple):
     """One mount: `type` and `source` as for mount(8), `options` as in fstab.
 
     Flags and propagation ("ro", "rbind", "rslave", …) are told from filesystem options by their names. Of
@@ -230,8 +229,7 @@ def _closing(fd: int) -> Iterator[int]:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountEntry:
+class MountEntry(NamedTuple):
     """One line of mountinfo (proc_pid_mountinfo(5)), octal escapes undone."""
 
     id: int

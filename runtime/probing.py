@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from runtime.shim import entry
 from runtime.spec.capabilities import ALL
@@ -23,8 +24,7 @@ _LIMITS = (
 _INFINITY = 1 << 63
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeRequest:
+class ProbeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A probe to run: `process` is the OCI process object, `timeout` seconds from its start.
 
     `seccomp`: the container has a filter. `foreign`: it has a user namespace or a security label of its own.
@@ -37,8 +37,7 @@ class ProbeRequest:
     foreign: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeResult:
+class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a probe ended: its exit code 0..255 (128+n for signal n), when (unix ns), whether it was killed for
     taking long, and the beginning of its output.
     """

@@ -13,7 +13,8 @@ import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+
+import msgspec
 
 from runtime.settled import whole
 
@@ -23,8 +24,7 @@ _CHUNK = 1 << 16
 _POLL = 0.01  # seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """How a child ended: 0..255, or the negative number of the signal that ended it; and what it said."""
 
     returncode: int

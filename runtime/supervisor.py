@@ -16,10 +16,11 @@ import struct
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from socket import SO_PEERCRED, SOL_SOCKET, socket
 from typing import Any
+
+import msgspec
 
 from errdefs import SystemFailure, WherryError
 from runtime import leftovers, runc
@@ -44,8 +45,7 @@ _REHEARSAL = "rehearsal-"
 _DEFAULT_RUNTIME = Runtime(name="runc", path="runc")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(msgspec.Struct, frozen=True):
     """One start of one container: where its state is, and by which runtime."""
 
     id: str

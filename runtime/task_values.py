@@ -1,12 +1,12 @@
 """What is asked of a task and of its execs, and how they end."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """An OCI runtime with runc's command line: `path` is absolute or looked up in PATH; `args` are global
     options.
     """
@@ -16,8 +16,7 @@ class Runtime:
     args: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogFile:
+class LogFile(msgspec.Struct, frozen=True, kw_only=True):
     """A json-file log: rotated at `max_size` bytes (None: never), `max_files` kept including the current one.
 
     `attrs` is an encoded JSON object put into each record, b"" for none. `numbered`: beside it, `path`.index tells
@@ -31,8 +30,7 @@ class LogFile:
     numbered: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskRequest:
+class TaskRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to create: the bundle's config.json says the rest, and must agree on `terminal`.
 
     `stdin_once`: the first client's end of stdin closes it. `console_size` is (height, width). `plain`: the spec has
@@ -52,8 +50,7 @@ class TaskRequest:
     owner: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exit:
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """How a process ended: `code` 0..255, 128+n for signal n; `at` in unix ns; `oom`: the kernel killed for
     memory.
 
@@ -66,8 +63,7 @@ class Exit:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attach:
+class Attach(msgspec.Struct, frozen=True, kw_only=True):
     """Which streams a client takes part in."""
 
     stdin: bool = False
@@ -80,8 +76,7 @@ class Attach:
         return "i" * self.stdin + "o" * self.stdout + "e" * self.stderr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecRequest:
+class ExecRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A process to run in the container: `process` is the OCI process object, and must agree on `terminal`.
 
     `id` is new, of letters and digits. Without `attach` its output is dropped.

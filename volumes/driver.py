@@ -15,14 +15,14 @@ as it is; `find` tells of it beforehand.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from volumes.volume import Volume
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """What a driver tells of a volume: where its data is, "" if nowhere now; when it was made (RFC 3339), "" if it does
     not say; and whatever else it has to say.
     """

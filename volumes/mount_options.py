@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+import msgspec
 
 import errdefs
 
@@ -15,8 +16,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([kmgtp])?i?b?)", re.IGNORECASE)
 _UNITS = {unit: 1024**power for power, unit in enumerate("kmgtp", 1)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountOptions:
+class MountOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What mount(2) is given: `options` as in fstab."""
 
     type: str

@@ -8,8 +8,9 @@ destination, one mount.
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+import msgspec
 
 import errdefs
 from volumes import modes
@@ -30,8 +31,7 @@ _SUFFIXES = (("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10))
 SourceExists = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountPoint:
+class MountPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A mount of a container.
 
     `source` is a host path for a bind, an image's reference for an image, or where it is mounted once it is found, ""
@@ -57,8 +57,8 @@ class MountPoint:
     subpath: str = ""  # of the volume or image
     image: str = ""  # the ID of an image that is mounted, whose reference is `name`
     snapshot: str = ""  # of that image, for this container alone
-    driver_options: Mapping[str, str] = field(default_factory=dict)  # for a volume that is made
-    labels: Mapping[str, str] = field(default_factory=dict)
+    driver_options: Mapping[str, str] = msgspec.field(default_factory=dict)  # for a volume that is made
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class VolumesFrom(NamedTuple):
@@ -123,7 +123,7 @@ def parse_bind(raw: str, volume_driver: str = "") -> MountPoint:
         _require_bind_mode(kind, mode)
         _require_target(kind, destination)
         if kind == BIND:
-            return replace(_bind_point(source, destination, mode), create_source=True)
+            return msgspec.structs.replace(_bind_point(source, destination, mode), create_source=True)
     except errdefs.InvalidArgument as error:
         raise errdefs.InvalidArgument(f"invalid volume specification: '{raw}': {error.message}") from error
     return MountPoint(
@@ -200,7 +200,7 @@ def _following(point: MountPoint, roots: tuple[str, ...], asked: str) -> MountPo
             f' within the daemon root, daemon root: "{near[0]}", bind mount source: "{point.source}",'
             f' propagation: "{asked}"'
         )
-    return replace(point, propagation="rslave", options=(*point.options[:-1], "rslave"))
+    return msgspec.structs.replace(point, propagation="rslave", options=(*point.options[:-1], "rslave"))
 
 
 def _is_within(path: str, directory: str) -> bool:

@@ -1,8 +1,9 @@
 """A volume: its record, and what its name may be."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 import errdefs
 
@@ -29,8 +30,7 @@ class Phase(Enum):
     REMOVING = "removing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
     """A volume's record. `labels` and `options` are None where none were given, which clients are shown."""
 
     name: str

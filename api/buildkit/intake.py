@@ -12,9 +12,10 @@ made anew, and what was not named is removed, when the walk leaves the directory
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 import errdefs
 from api.buildkit import filemode, former, metadata
@@ -26,8 +27,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(slots=True)
-class _Directory:
+class _Directory(msgspec.Struct):
     """A directory in which the client's walk is: entries come in order, and each once.
 
     `former` are names that are there of an earlier time, and have not come yet.
@@ -37,7 +37,7 @@ class _Directory:
     path: str
     stat: Stat | None
     last: bytes = b""
-    former: set[str] = field(default_factory=set)
+    former: set[str] = msgspec.field(default_factory=set)
 
 
 class Intake:

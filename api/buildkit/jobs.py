@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 import errdefs
 from api.buildkit import failures, request
@@ -26,16 +27,17 @@ _PATIENCE: Final = 10.0  # seconds that a call about a build waits for the build
 _REMEMBERED: Final = 256  # builds that are over, of which calls are answered at once
 
 
-@dataclass(slots=True)
-class _Order:
+class _Order(msgspec.Struct):
     """Something that the client wants of a build; `done` tells it when it is."""
 
     frontend: str = ""
-    options: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, Definition] = field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    inputs: Mapping[str, Definition] = msgspec.field(default_factory=dict)
     evaluate: str = ""
     answer: str | RpcError | None = None
-    done: "asyncio.Future[str]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    done: "asyncio.Future[str]" = msgspec.field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
 
 class Job:

@@ -9,9 +9,9 @@ import contextlib
 import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from google.protobuf.message import DecodeError
 
 import errdefs
@@ -25,15 +25,14 @@ _SCHEME: Final = "wherry-result://"
 _KEPT: Final = 64  # results of builds that have ended; their layers are in the cache
 
 
-@dataclass(slots=True, kw_only=True)
-class Product:
+class Product(msgspec.Struct, kw_only=True):
     """A build that is planned; `result` is there once it has been executed, its failure when that failed."""
 
     request: BuildRequest
     planned: Planned
     session: Session | None
-    ref: str = field(default_factory=lambda: secrets.token_hex(12))
-    result: "asyncio.Future[Result]" = field(
+    ref: str = msgspec.field(default_factory=lambda: secrets.token_hex(12))
+    result: "asyncio.Future[Result]" = msgspec.field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 

@@ -1,9 +1,9 @@
 """The one worker, as clients see it: what it builds for, and by its labels what they may ask of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from api.buildkit.protos.common_pb2 import BuildkitVersion, Platform, WorkerRecord
@@ -34,8 +34,7 @@ class Networks(Protocol):
         """All of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True):
     """`id` is the engine's, `gateway` the address that host-gateway stands for ("" for none)."""
 
     id: str

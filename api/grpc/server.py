@@ -4,9 +4,9 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
 from google.protobuf.message import Message
 
 import errdefs
@@ -26,13 +26,12 @@ _RESPONSE: Final = [(":status", "200"), ("content-type", "application/grpc")]
 _NOT_GRPC: Final = [(":status", "415")]
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """A call as its handler sees it. `messages` are those after the request."""
 
     metadata: Mapping[str, list[str]]
     messages: Messages[Any]
-    _stream: Stream = field(repr=False)
+    _stream: Stream
     _begun: bool = False
 
     async def send(self, message: Message) -> None:
@@ -52,8 +51,7 @@ class Call:
         self._stream.send_headers(trailers if self._begun else [*_RESPONSE, *trailers], end=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """What answers a path. The handler sends messages itself or returns the only one.
 
     Where `streams`, the client's messages are the handler's to receive, and its request is an empty one.

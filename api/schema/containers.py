@@ -1,7 +1,6 @@
 """Containers as inspect and list show them, by API version."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +32,7 @@ _NUMBERS = frozenset({"GlobalIPv6PrefixLen", "IPPrefixLen"})
 _shapes = Shapes()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer tells beyond the record: places, the snapshotter, and what containers are called now.
 
     `called` gives the name of a container by its ID, "" for one that is gone.

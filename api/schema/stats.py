@@ -1,7 +1,8 @@
 """Statistics as Docker shows them; what is zero is left out where Go's `omitempty` says so."""
 
-from dataclasses import asdict
 from typing import Any
+
+import msgspec
 
 from api.schema.times import go_time
 from api.versions import Version
@@ -28,7 +29,7 @@ def stats(sample: Sample, previous: Sample | None, version: Version) -> dict[str
         "memory_stats": _memory(usage.memory, sample.machine_memory) if usage else {},
     }
     if sample.interfaces:
-        shown["networks"] = {name: asdict(each) for name, each in sample.interfaces.items()}
+        shown["networks"] = {name: msgspec.structs.asdict(each) for name, each in sample.interfaces.items()}
     if not version.before("1.52"):
         shown["os_type"] = "linux"
     return shown
@@ -71,7 +72,7 @@ def _memory(memory: MemoryUsage, machine: int) -> dict[str, Any]:
 def _block(sample: Sample) -> dict[str, Any]:
     block = sample.usage.block if sample.usage else {}
     return {
-        kind: None if (found := block.get(kind)) is None else [asdict(each) for each in found]
+        kind: None if (found := block.get(kind)) is None else [msgspec.structs.asdict(each) for each in found]
         for kind in BLOCK_KINDS
     }
 

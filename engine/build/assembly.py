@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from engine.build.base_images import Shelf
 from engine.build.building import Supplies
@@ -24,8 +25,7 @@ from engine.build.workspace import Workspaces
 from runtime.copying.workers import Workers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doors:
+class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """The doors to builds."""
 
     builds: Builds

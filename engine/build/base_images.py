@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 import errdefs
 from engine.build.layout import Layout
@@ -31,8 +32,7 @@ from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """Where images come from."""
 
     store: ImageStore

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.build import leftovers
 from engine.build.cache_prune import BuildCache
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from engine.build.assembly import Doors
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Supplies:
+class Supplies(msgspec.Struct, frozen=True, kw_only=True):
     """What of the engine builds need."""
 
     machinery: Machinery

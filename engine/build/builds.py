@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import lru_cache
+
+import msgspec
 
 import errdefs
 from engine.build import finishing
@@ -37,8 +38,7 @@ from engine.images.config import History, ImageConfig
 _SHORT = 4096  # bytes of a Dockerfile that is parsed in less time than a thread takes to begin
 
 
-@dataclass(slots=True, kw_only=True)
-class Planned:
+class Planned(msgspec.Struct, kw_only=True):
     """A build that can be executed: a plan for each platform. `several`: it was asked for more than one.
 
     `findings` are what `docker build --check` tells.
@@ -50,8 +50,8 @@ class Planned:
     plans: Sequence[Plan]
     work: Work
     several: bool = False
-    lines: dict[int, History] = field(default_factory=dict)
-    findings: Sequence[Finding] = field(default=())
+    lines: dict[int, History] = msgspec.field(default_factory=dict)
+    findings: Sequence[Finding] = ()
 
     def digest(self, vertex: Vertex) -> str:
         """What the progress names a vertex by."""

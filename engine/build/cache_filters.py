@@ -3,7 +3,8 @@
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.build.solver.records import Record
@@ -19,8 +20,7 @@ _KNOWN = frozenset((*_SINGLE, *_AGES, "label", "label!"))
 _TERM = re.compile(r'([a-z.]+)(?:(==|!=|~=)("(?:[^"\\]|\\.)*"|[^,]*))?(?:,|$)')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """A record as it is now. `shared`: an image has its layers as well, so that they stay if it goes.
 
     `size` are the bytes of all that it has, `own` of what neither an image nor an older record has as well.

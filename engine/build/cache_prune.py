@@ -6,8 +6,9 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build import cache_filters, leftovers
@@ -21,8 +22,7 @@ _HIDDEN = frozenset({"internal", "frontend"})
 """Kinds that only `all` takes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which records are to go: BuildKit's filters, of no use for so many nanoseconds, also shared ones with `all`.
 
     With sizes in bytes, those that were not used for the longest go until the cache is as small as that: no larger
@@ -37,11 +37,10 @@ class Wanted:
     min_free: int = 0
 
 
-@dataclass(slots=True)
-class Pruned:
+class Pruned(msgspec.Struct):
     """What went, and the bytes that it took."""
 
-    records: list[Usage] = field(default_factory=list)
+    records: list[Usage] = msgspec.field(default_factory=list)
 
     @property
     def ids(self) -> list[str]:
@@ -73,7 +72,7 @@ class BuildCache:
         """Remove what Docker's filters mean, and the rest of `wanted`. InvalidArgument in Docker's words."""
         try:
             terms, unused = cache_filters.of_docker(filters)
-            return await self.prune(replace(wanted, filters=terms, unused=unused))
+            return await self.prune(msgspec.structs.replace(wanted, filters=terms, unused=unused))
         except errdefs.InvalidArgument as error:
             raise errdefs.InvalidArgument(f"failed to prune build cache: {error.message}") from None
 

@@ -4,7 +4,8 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 import errdefs
 from engine.build.builds import Builds, Planned
@@ -42,8 +43,7 @@ class StepError(errdefs.WherryError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassicBuild:
+class ClassicBuild(msgspec.Struct, frozen=True, kw_only=True):
     """One request. `tags` are names for the image, `cache_from` names of images that alone may be taken for a cache.
 
     `remove` and `force_remove` are about containers of steps, of failed ones as well. `names_images`: ids are told by
@@ -56,7 +56,7 @@ class ClassicBuild:
     remove: bool = True
     force_remove: bool = False
     names_images: bool = True
-    credentials: Mapping[str, Credentials] = field(default_factory=dict)
+    credentials: Mapping[str, Credentials] = msgspec.field(default_factory=dict)
 
 
 class Classic:
@@ -166,7 +166,9 @@ class Classic:
                 sources.append(self._images.get(name))
             except errdefs.WherryError:
                 continue  # as Docker does
-        return asked.request if sources else replace(asked.request, no_cache_stages=()), sources
+        return asked.request if sources else msgspec.structs.replace(
+            asked.request, no_cache_stages=()
+        ), sources
 
     async def _executed(self, planned: Planned, sources: list[Image] | None, telling: Telling) -> Result:
         steps = planned.plans[0].steps

@@ -5,8 +5,9 @@ import posixpath
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.contexts import repository
@@ -61,7 +62,9 @@ async def _from_archive(
         context = await _located(directory, filename)
         if archive and context.dockerfile:
             contexts.dockerfiles.add(digest, filename, context.dockerfile)
-            context = replace(context, tree=Tree(directory, _content(digest, context.dockerfile)))
+            context = msgspec.structs.replace(
+                context, tree=Tree(directory, _content(digest, context.dockerfile))
+            )
         yield context
 
 

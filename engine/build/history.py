@@ -6,7 +6,8 @@ Both are the API's own words, of which only the reference and the size mean some
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.database import Database
 
@@ -20,8 +21,7 @@ _UPDATE = "UPDATE build_history SET record = ? WHERE ref = ?"
 _DELETE = "DELETE FROM build_history WHERE ref = ?"
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """A record, and the bytes that it takes with what the build told."""
 
     record: bytes

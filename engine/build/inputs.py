@@ -5,8 +5,9 @@ import posixpath
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.base_images import BaseImages
@@ -34,8 +35,7 @@ _LIMIT = 8 << 20
 _UPLOADED = "http://buildkit-session/"
 
 
-@dataclass(slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, kw_only=True):
     """Those of one build; each context is brought once."""
 
     request: BuildRequest
@@ -103,7 +103,9 @@ class Inputs:
         else:
             ignore = Ignore.parse(await self._ignore_file(name, vertex))
         if ignore is not None:
-            wanted = replace(wanted, exclude=[f"{'!' * each.negated}{each.text}" for each in ignore.patterns])
+            wanted = msgspec.structs.replace(
+                wanted, exclude=[f"{'!' * each.negated}{each.text}" for each in ignore.patterns]
+            )
         return await self._local(name, wanted, vertex)
 
     async def fetch(self, source: UrlSource | GitSource, vertex: str) -> Tree:
@@ -179,11 +181,11 @@ class Inputs:
         """A vertex that is told of while the block lasts, by its digest."""
         vertex = VertexState(digest=keys.named(name), name=name)
         await self.watch(vertex)
-        vertex = replace(vertex, started=time.time_ns())
+        vertex = msgspec.structs.replace(vertex, started=time.time_ns())
         await self.watch(vertex)
         try:
             yield vertex.digest
         except errdefs.WherryError as error:
-            await self.watch(replace(vertex, completed=time.time_ns(), error=error.message))
+            await self.watch(msgspec.structs.replace(vertex, completed=time.time_ns(), error=error.message))
             raise
-        await self.watch(replace(vertex, completed=time.time_ns()))
+        await self.watch(msgspec.structs.replace(vertex, completed=time.time_ns()))

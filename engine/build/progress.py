@@ -4,14 +4,14 @@ A vertex is told without `started`, again with it, and once more with `completed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
+
+import msgspec
 
 STDOUT, STDERR = 1, 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VertexState:
+class VertexState(msgspec.Struct, frozen=True, kw_only=True):
     """A step: `digest` identifies it in one build; times in Unix nanoseconds, 0 for not yet.
 
     `working`: no cache has it, and it is really done now.
@@ -27,8 +27,7 @@ class VertexState:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is counted within a vertex, such as the bytes of a transfer; `total` 0 is unknown."""
 
     vertex: str
@@ -41,8 +40,7 @@ class Status:
     completed: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class Log(msgspec.Struct, frozen=True, kw_only=True):
     """Output of a vertex."""
 
     vertex: str
@@ -51,8 +49,7 @@ class Log:
     timestamp: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """A rule of `docker build --check` that the Dockerfile breaks; `lines` are (first, last), from 1."""
 
     vertex: str

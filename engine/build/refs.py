@@ -1,13 +1,13 @@
 """What steps of a build work on: file systems made of layers, and directories that came from outside."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """A layer as an image has it: `blob` is the digest of its archive with `size` bytes, compressed or not.
 
     `chain_id` names its snapshot, so that the same content on the same content is the same layer, whoever made it.
@@ -19,8 +19,7 @@ class Layer:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(msgspec.Struct, frozen=True):
     """A file system: its layers from the lowest up. Without any it is `scratch`."""
 
     layers: tuple[Layer, ...] = ()
@@ -40,8 +39,7 @@ class Ref:
         return self if layer is None else Ref((*self.layers, layer))
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """A directory of the host with a build's context or something fetched; it does not change while the build lasts.
 
     `path` may be what puts it there, once it is needed. `content` names what is in it, "" where nothing does.

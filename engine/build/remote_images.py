@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.build.plan.metadata import Base
 from engine.build.progress import Watch
@@ -23,8 +24,7 @@ from engine.images.registration import Blob, Candidate
 from engine.registry.origin import Origin
 
 
-@dataclass(frozen=True, slots=True)
-class _Remote:
+class _Remote(msgspec.Struct, frozen=True):
     """An image of which the config alone was fetched."""
 
     candidate: Candidate

@@ -1,8 +1,9 @@
 """What a client asks of a build, whichever API it came by."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.build.steps import Limits
 
@@ -10,17 +11,15 @@ if TYPE_CHECKING:
     from engine.build.results import Built
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """An exporter, a cache source or a cache destination: `kind` is its type ("image", "local", "inline", …)."""
 
     kind: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildRequest:
+class BuildRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One build. `arguments` and `labels` are as given; a None argument has no value and is taken for undefined.
 
     `contexts` maps named contexts to what they are ("docker-image://…", "oci-layout://…", "https://…", "local:name",
@@ -30,11 +29,11 @@ class BuildRequest:
     id: str
     filename: str = "Dockerfile"
     target: str = ""
-    arguments: Mapping[str, str | None] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str | None] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     platforms: Sequence[str] = ()
-    contexts: Mapping[str, str] = field(default_factory=dict)
-    inputs: "Mapping[str, Callable[[], Awaitable[Built]]]" = field(default_factory=dict)
+    contexts: Mapping[str, str] = msgspec.field(default_factory=dict)
+    inputs: "Mapping[str, Callable[[], Awaitable[Built]]]" = msgspec.field(default_factory=dict)
     """Results of other builds that contexts name, "input:name"; held for as long as this build goes on."""
     remote: str = ""
     """A context that the daemon fetches itself: a URL or a git repository."""
@@ -44,7 +43,7 @@ class BuildRequest:
     pull: bool = False
     network: str = "default"
     extra_hosts: Sequence[str] = ()
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
     insecure: bool = False
     """Whether the entitlement security.insecure was granted."""
     host_network: bool = True

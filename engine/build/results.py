@@ -1,9 +1,10 @@
 """What goes into a build and what comes out of it, as those who serve it and those who export it see it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 import errdefs
 from engine.build.refs import Layer, Ref, Tree
@@ -13,8 +14,7 @@ from engine.images.config import ImageConfig
 from engine.images.platforms import Platform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Where a build's files are.
 
     `directory` is the whole context, .dockerignore applied; None if the session has it, or `BuildRequest.remote`
@@ -27,8 +27,7 @@ class Context:
     dockerfile: SourceFile | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheStep:
+class CacheStep(msgspec.Struct, frozen=True, kw_only=True):
     """A step that can be found again by `key`: `layer` is what it adds to its root, None for nothing.
 
     `parent` is the key of the step that made its root, "" where that is an image or scratch; `root` is the chain id
@@ -43,8 +42,7 @@ class CacheStep:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Built:
+class Built(msgspec.Struct, frozen=True, kw_only=True):
     """The result for one platform. `config` is whole: layers, history, times.
 
     `base` is the config of the image that it stands on. `cache` are the steps that this result is made of, and
@@ -59,8 +57,7 @@ class Built:
     all_cache: Sequence[CacheStep] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a build made, held until its Planned is left: one for each platform in the order asked for.
 
     `several`: platforms were asked for, so that the result is of that many even if it is one.
@@ -79,8 +76,7 @@ class Result:
         return self.images[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brought:
+class Brought(msgspec.Struct, frozen=True, kw_only=True):
     """What a cache elsewhere has for a key: the layer on the root that was asked for, None for no change."""
 
     layer: Layer | None

@@ -4,16 +4,18 @@ buildx serves this over its session. Builds of the classic API have no session: 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
+
+from engine.veiled import Veiled
 
 Meter = Callable[[int], Awaitable[None]]
 """Told how many bytes have come so far."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which files of a client's directory: patterns of .dockerignore's kind, and paths whose links are followed."""
 
     include: Sequence[str] = ()
@@ -21,12 +23,11 @@ class Wanted:
     follow: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Veiled, frozen=True, kw_only=True):
     """Of a registry; a `username` "" with a secret is an identity token."""
 
     username: str = ""
-    secret: str = field(default="", repr=False)
+    secret: str = ""
 
 
 class Session(Protocol):

@@ -1,46 +1,42 @@
 """The steps that a build is made of: a graph of vertices, each with one operation on the outputs of others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from engine.build.source import Position
 from engine.containers.config import Ulimit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSource:
+class ImageSource(msgspec.Struct, frozen=True, kw_only=True):
     """The layers of an image whose config is known already: `image` is its id, held by the build."""
 
     image: str
     shown: str  # as people know it: "docker.io/library/busybox:latest@sha256:…"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContextSource:
+class ContextSource(msgspec.Struct, frozen=True, kw_only=True):
     """The build's context ("context") or a named one, as far as any step needs it."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UrlSource:
+class UrlSource(msgspec.Struct, frozen=True, kw_only=True):
     """A file fetched by HTTP: alone in its Tree, under its own name. `checksum` "" is unchecked."""
 
     url: str
     checksum: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitSource:
+class GitSource(msgspec.Struct, frozen=True, kw_only=True):
     """A repository at a commit; `url` as git clients know it, with Docker's `#ref:subdirectory`."""
 
     url: str
     keep_git_dir: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
     """COPY or ADD: `sources` are patterns in the Tree or Ref that input `source` gives, `destination` is absolute.
 
     `owner` is "user[:group]" in names or numbers of the root's own files, "" to keep; `mode` is octal or symbolic,
@@ -61,8 +57,7 @@ class Copy:
     several: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeFile:
+class MakeFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of a heredoc, under its `name` where `destination` ends in "/" or is a directory."""
 
     destination: str
@@ -72,8 +67,7 @@ class MakeFile:
     mode: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MakeDirectory:
+class MakeDirectory(msgspec.Struct, frozen=True, kw_only=True):
     """WORKDIR: a directory with those above it, each 0755 and owned by `owner`, unless it is there."""
 
     path: str
@@ -83,8 +77,7 @@ class MakeDirectory:
 Action: TypeAlias = Copy | MakeFile | MakeDirectory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Files:
+class Files(msgspec.Struct, frozen=True, kw_only=True):
     """Changes of files: input 0 is the root, the others are what is copied from.
 
     `link`: the layer does not depend on the root, and can be put on another.
@@ -95,8 +88,7 @@ class Files:
     epoch: int | None = None  # SOURCE_DATE_EPOCH, for what has no time of its own
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunMount:
+class RunMount(msgspec.Struct, frozen=True, kw_only=True):
     """`RUN --mount`: `kind` is bind, cache, tmpfs, secret or ssh. `source` is the number of an input, None for none;
     `path` where in it. For `cache`: `id`, `sharing` (shared, private, locked) and what an empty one has.
     """
@@ -116,8 +108,7 @@ class RunMount:
     env: str = ""  # a secret that is given as a variable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """RUN: input 0 is the root, the others are mounted. `args` is the whole command line.
 
     `proxy` are variables that the step has but that its cache key has not.
@@ -132,13 +123,12 @@ class Run:
     security: str = "sandbox"  # sandbox or insecure
     hostname: str = ""
     extra_hosts: Sequence[str] = ()
-    proxy: Mapping[str, str] = field(default_factory=dict)
+    proxy: Mapping[str, str] = msgspec.field(default_factory=dict)
     platform: str = ""  # "linux/arm64": what its programs are for; "" is the host's
-    limits: "Limits" = field(default_factory=lambda: Limits())
+    limits: "Limits" = msgspec.field(default_factory=lambda: Limits())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Of the processes of RUN; 0 and "" are unlimited. Not part of any cache key."""
 
     memory: int = 0
@@ -157,8 +147,7 @@ Source: TypeAlias = ImageSource | ContextSource | UrlSource | GitSource
 Operation: TypeAlias = Source | Files | Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Vertex:
+class Vertex(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A step as people see it: `name` is "[stage 2/3] RUN make"; `position` where the Dockerfile has it."""
 
     name: str

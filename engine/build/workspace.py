@@ -10,10 +10,11 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -61,8 +62,7 @@ class Holds:
                 raise errdefs.NotFound(f"layer {layer.chain_id} does not exist")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workspace:
+class Workspace(msgspec.Struct, frozen=True, kw_only=True):
     """A file system that can be written, mounted at `root`; its changes alone are in `upper`, on top of `below`."""
 
     root: Path
@@ -181,7 +181,7 @@ class Workspaces:
             blob=self._content.path(layer.blob),
         )
         await self._layers.ensure(holds.layers, unpacking, None)
-        return replace(layer, chain_id=chain_id)
+        return msgspec.structs.replace(layer, chain_id=chain_id)
 
     async def unchanged(self, ref: Ref, holds: Holds) -> Layer:
         """A layer that changes nothing, held. Ref's layers must be held."""

@@ -1,8 +1,9 @@
 """The setting `builder`: how large the build cache may become, and what builds may ask for."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.images.durations import parse_duration
@@ -14,8 +15,7 @@ _AGES = ("until", "unused-for")
 Size = Callable[[str], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """What goes of the cache: what these filters of `docker builder prune` mean ("key=value"), and was of no use for
     `unused` nanoseconds, until the cache has `keep` bytes; 0 is as much as the whole cache may have. `all`: what
     images have as well, too.
@@ -27,8 +27,7 @@ class Policy:
     all: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuilderConfig:
+class BuilderConfig(msgspec.Struct, frozen=True, kw_only=True):
     """`keep`: bytes that the cache may have, 0 for a tenth of the disk. `policies` None are the usual ones.
 
     `insecure` and `host_network`: whether builds may be granted `security.insecure` and `network.host`.

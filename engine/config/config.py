@@ -1,7 +1,6 @@
 """The configuration of the daemon, complete and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +8,12 @@ from engine.config.builder import BuilderConfig
 from engine.config.image_gc import ImageGC
 from engine.config.values import RuntimePath
 from engine.containers.config import Ulimit
+from engine.veiled import Veiled
 from network.drivers.default_bridge import DefaultBridge
 from network.ipam.pools import AddressPool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Veiled, frozen=True, kw_only=True):
     """What the daemon was told, with defaults filled in. Sizes are bytes, times seconds, paths absolute."""
 
     data_root: Path
@@ -53,8 +52,8 @@ class Config:
     max_download_attempts: int
     builder: BuilderConfig
     image_gc: ImageGC | None  # None: images go only when somebody removes them
-    http_proxy: str = field(repr=False)  # "" for none; may have a password
-    https_proxy: str = field(repr=False)
+    http_proxy: str  # "" for none; may have a password
+    https_proxy: str
     no_proxy: str  # names and networks, separated by commas
 
     cdi_spec_dirs: tuple[str, ...]  # () where there are no devices by CDI; the last one goes first

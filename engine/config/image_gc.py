@@ -1,8 +1,9 @@
 """The setting `image-gc`: when images that nobody uses make room by themselves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.images.durations import parse_duration
@@ -10,8 +11,7 @@ from engine.images.durations import parse_duration
 _DEFAULTS: Mapping[str, Any] = {"high-watermark": 85, "low-watermark": 80, "min-age": "24h", "keep": []}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageGC:
+class ImageGC(msgspec.Struct, frozen=True, kw_only=True):
     """Once `high` percent of the data root's filesystem are used, images go until it is `low`.
 
     None goes that was used in the last `min_age` seconds, or that `keep` names: `label=name`, `label=name=value`, or

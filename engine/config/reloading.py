@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+
+import msgspec
 
 from engine.config.config import Config
 from engine.config.loading import load
@@ -17,8 +18,7 @@ RELOADABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reloaded:
+class Reloaded(msgspec.Struct, frozen=True):
     """The configuration from now on; `attributes` are those of the `reload` event.
 
     `changed` names what is different now; `pending` what the file says differently, but only a restart
@@ -34,11 +34,9 @@ class Reloaded:
 def reload(current: Config, argv: Sequence[str]) -> Reloaded:
     """Read the configuration again. Errors as of `load`: then nothing is changed. Not on the loop."""
     wanted = load(argv)
-    different = [
-        field.name for field in fields(Config) if getattr(wanted, field.name) != getattr(current, field.name)
-    ]
+    different = [name for name in Config.__struct_fields__ if getattr(wanted, name) != getattr(current, name)]
     changed = tuple(name for name in different if name in RELOADABLE)
-    config = replace(current, **{name: getattr(wanted, name) for name in changed})
+    config = msgspec.structs.replace(current, **{name: getattr(wanted, name) for name in changed})
     pending = tuple(name for name in different if name not in RELOADABLE)
     return Reloaded(config, changed, pending, _attributes(config))
 

@@ -4,9 +4,10 @@ A flag and the key in daemon.json mean the same; where a flag may be given more 
 plural.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
+
+import msgspec
 
 
 class Kind(Enum):
@@ -36,8 +37,7 @@ class Standing(Enum):
     REFUSED = auto()  # not built yet, and would change behaviour
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """A setting; `key` is "" if daemon.json must not say it, `flag` is "" if only daemon.json may.
 
     `harmless` are the values by which a refused setting changes nothing, () for the empty one; `note` is

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.config import builder, image_gc, networking
@@ -40,8 +41,7 @@ EMPTY: dict[Kind, Any] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimePath:
+class RuntimePath(msgspec.Struct, frozen=True):
     """An OCI runtime: its executable (a path, or a name to be found in PATH) and arguments in front."""
 
     path: str

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 import errdefs
 
@@ -36,8 +37,7 @@ class ByteStream(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttachRequest:
+class AttachRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a client wants of a container's stdio; `logs` replays what was written before."""
 
     stdin: bool = False

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.containers.changes import own_files
 from engine.containers.config import ContainerConfig
@@ -14,8 +15,7 @@ from runtime.layers.pack import pack
 from runtime.snapshots.snapshotter import Snapshotter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitRequest:
+class CommitRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked. `config` None is the container's own; what it leaves open comes from there, too."""
 
     container: str

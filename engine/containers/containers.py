@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, suppress
-from dataclasses import dataclass
 
 import msgspec
 
@@ -44,8 +43,7 @@ def _allocating(name: str, store: ContainerStore) -> AbstractContextManager[obje
         raise type(error)(f"Error when allocating new name: {error.message}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(msgspec.Struct, frozen=True):
     """Bytes: of the container's own changes, and of its whole root."""
 
     rw: int

@@ -5,7 +5,6 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,8 +35,7 @@ from volumes.mount_point import VOLUME
 STEPS = ("snapshot", "directory", "images", "volumes", "filled", "save")
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(msgspec.Struct, frozen=True):
     """The answer to a create request."""
 
     id: str

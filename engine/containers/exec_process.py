@@ -3,8 +3,9 @@
 import asyncio
 import os
 import time
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.containers.container import Container
@@ -54,22 +55,21 @@ def verify(config: ExecConfig) -> None:
         raise errdefs.InvalidArgument("invalid exec: command, user or working directory contains a NUL byte")
 
 
-@dataclass(slots=True)
-class Exec:
+class Exec(msgspec.Struct):
     """An exec: asked, running or over. A probe of its container's health is one as long as it runs."""
 
     id: str
     container_id: str
     config: ExecConfig
-    created: float = field(default_factory=time.monotonic)
+    created: float = msgspec.field(default_factory=time.monotonic)
     running: bool = False
     exit_code: int | None = None
     pid: int = 0
     process: ExecProcess | None = None
     ended_at: float = 0.0
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set once the process is there, or has failed to come."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
 
     @property
     def command(self) -> str:

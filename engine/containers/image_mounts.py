@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.containers.container import Container
@@ -25,7 +26,7 @@ def known(points: Iterable[MountPoint], container_id: str, machinery: Machinery)
     """The mount points with their images by ID; NotFound for one that is not there: nothing is pulled."""
     bound = machinery.bound(container_id)
     return [
-        replace(
+        msgspec.structs.replace(
             point,
             name=point.source,
             source=str(place(bound, number)),

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.containers import links
@@ -20,8 +21,7 @@ _log = logging.getLogger(__name__)
 BRIDGE = "bridge"
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(msgspec.Struct, frozen=True):
     """The other end of a link."""
 
     link: Link

@@ -1,7 +1,8 @@
 """Listing containers: Docker's filters as a pure decision."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.containers import port_filter
@@ -20,13 +21,12 @@ PortRange = tuple[int, int, str]
 _HEALTH = ("starting", "healthy", "unhealthy", "none")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListQuery:
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What to list. `limit` counts the newest, stopped ones as well; 0 or less is no limit."""
 
     all: bool = False
     limit: int = 0
-    filters: Filters = field(default_factory=Filters)
+    filters: Filters = msgspec.field(default_factory=Filters)
 
 
 def select(

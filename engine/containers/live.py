@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from engine.containers.attach import Parked
 from engine.containers.container import Container
@@ -13,15 +14,14 @@ from engine.containers.wait import Waits
 from runtime.task import Task
 
 
-@dataclass(slots=True)
-class Live:
+class Live(msgspec.Struct):
     """One container's living half. `lock` is held by whoever changes its record."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     task: Task | None = None
-    parked: list[Parked] = field(default_factory=list)
-    waits: Waits = field(default_factory=Waits)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    parked: list[Parked] = msgspec.field(default_factory=list)
+    waits: Waits = msgspec.field(default_factory=Waits)
+    ended: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set while no process runs: what follows the log stops then."""
     restarting_by_user: int = 0
     """Restarts that are between their two halves: neither auto-remove nor the restart policy may act."""

@@ -6,9 +6,10 @@ import logging
 import os
 from collections.abc import Coroutine
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.containers import log_attributes
@@ -33,8 +34,7 @@ _FAILED = "failed to create task for container: failed to initialize logging dri
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(msgspec.Struct):
     """What is at work for one container's log."""
 
     forwarder: Forwarder | None = None

@@ -1,8 +1,9 @@
 """`HostConfig.LogConfig` as values: pure, but for the files that an address names."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 import errdefs
 from engine.containers import log_attributes
@@ -28,8 +29,7 @@ _MODES = ("", "blocking", "non-blocking")
 _ELSEWHERE = ("awslogs", "gcplogs", "splunk", "etwlogs")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogOptions:
+class LogOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the output is kept on disk, and how it is sent where the driver sends it.
 
     `max_size` is bytes; `max_files` counts the current one. `readable`: `docker logs` gives it. `limit`: bytes that

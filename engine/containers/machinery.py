@@ -1,7 +1,8 @@
 """What brings a container to life: the collaborators of `start`, and the places where its files are."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from engine.config import Config
 from engine.containers.log_keeping import LogKeeping
@@ -15,8 +16,7 @@ from runtime.spec.identity import HOST, Identity
 from runtime.supervisor import Supervisor
 
 
-@dataclass(slots=True, kw_only=True)
-class Machinery:
+class Machinery(msgspec.Struct, kw_only=True):
     """The runtime, snapshots and network of this daemon. `config` is replaced when it is reloaded."""
 
     config: Config

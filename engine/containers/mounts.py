@@ -4,9 +4,10 @@ import asyncio
 import os
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine import ids
@@ -77,7 +78,9 @@ def _leaving_below(point: MountPoint) -> MountPoint:
     """A read-only bind that leaves the mounts below it as they are."""
     if point.type != BIND:
         return point
-    return replace(point, options=tuple("ro" if word == "rro" else word for word in point.options))
+    return msgspec.structs.replace(
+        point, options=tuple("ro" if word == "rro" else word for word in point.options)
+    )
 
 
 def _possible(following: MountPoint, asked: MountPoint, mountinfo: str) -> MountPoint:
@@ -109,7 +112,9 @@ def taken_over(host: HostConfig, other: Callable[[str], Container]) -> Iterator[
         for point in container.mounts:
             if point.type in (BIND, VOLUME):
                 rw = point.rw and writable
-                yield replace(point, rw=rw, mode="", copy_up=False, options=_options(point, rw=rw))
+                yield msgspec.structs.replace(
+                    point, rw=rw, mode="", copy_up=False, options=_options(point, rw=rw)
+                )
 
 
 def _options(point: MountPoint, *, rw: bool) -> tuple[str, ...]:
@@ -126,7 +131,7 @@ def _as_kept(point: MountPoint) -> MountPoint:
     name = point.name or ids.new_id()
     mode = point.mode or (_LABELLED if point.driver in ("", LOCAL) else "")
     options = _options(point, rw=point.rw)
-    return replace(point, name=name, mode=mode, anonymous=not point.name, options=options)
+    return msgspec.structs.replace(point, name=name, mode=mode, anonymous=not point.name, options=options)
 
 
 def _destination(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -24,8 +23,7 @@ from network.sandbox import Sandbox
 from runtime.spec.namespaces import HOST, NEW
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugged:
+class Plugged(msgspec.Struct, frozen=True, kw_only=True):
     """What a start got of the network. `namespace` is as the spec wants it: a path, HOST, or NEW while there is none.
 
     `users` is the path of the user namespace that it belongs to, "" for the container's own.
@@ -35,9 +33,9 @@ class Plugged:
     users: str = ""
     own: bool = True
     sandbox: Sandbox | None = None
-    places: list[Place] = field(default_factory=list)
-    endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    ports: list[PortBinding] = field(default_factory=list)
+    places: list[Place] = msgspec.field(default_factory=list)
+    endpoints: dict[str, Endpoint] = msgspec.field(default_factory=dict)
+    ports: list[PortBinding] = msgspec.field(default_factory=list)
 
     @classmethod
     def later(cls) -> "Plugged":
@@ -153,7 +151,7 @@ def renamed(container: Container, name: str) -> Container:
     """The container by another name, which its endpoints and the embedded DNS know it by, too."""
     container = msgspec.structs.replace(container, name=name)
     endpoints = {
-        network: replace(
+        network: msgspec.structs.replace(
             endpoint,
             name=name,
             names=places.names(container, network, container.networks[network]),

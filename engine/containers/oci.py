@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
 
 from engine.containers import security
 from engine.containers.config import HostConfig, Ulimit
@@ -24,8 +25,7 @@ UNCONFINED = b"unconfined"
 """The daemon's default profile where it gives none."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What a start has prepared: the record alone does not know it.
 
     `network` is NEW, HOST or a path; `joined` maps "ipc", "pid" and "user" to the path of a namespace that is
@@ -41,8 +41,8 @@ class Surroundings:
     joined: dict[str, str]
     files: dict[str, str]
     shm: str = ""
-    sources: Mapping[str, str] = field(default_factory=dict)
-    ulimits: Mapping[str, Ulimit] = field(default_factory=dict)
+    sources: Mapping[str, str] = msgspec.field(default_factory=dict)
+    ulimits: Mapping[str, Ulimit] = msgspec.field(default_factory=dict)
     cgroups_path: str
     init_path: str
     seccomp_profile: bytes | None = None
@@ -59,7 +59,7 @@ def spec_options(container: Container, around: Surroundings) -> SpecOptions:
     asked = security.parse(host.security_opt)
     process = process_options(container, around)
     nodes, rules = _devices(host)
-    return replace(
+    return msgspec.structs.replace(
         process,
         hostname=config.hostname,
         domainname=config.domainname,

@@ -1,7 +1,6 @@
 """The networks that a container is to be in: which, in what order, and by what names. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -31,8 +30,7 @@ _NONE_AND_MORE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A network, and what the container asked of it."""
 
     info: NetworkInfo

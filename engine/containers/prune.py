@@ -1,7 +1,8 @@
 """Removing all containers that do not run."""
 
 import logging
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.containers.container import Container
@@ -18,11 +19,10 @@ FILTERS = frozenset(("label", "label!", "until"))
 _IDLE = (Status.CREATED, Status.EXITED, Status.DEAD)
 
 
-@dataclass(slots=True)
-class Pruned:
+class Pruned(msgspec.Struct):
     """What went: IDs, and the bytes that it took."""
 
-    ids: list[str] = field(default_factory=list)
+    ids: list[str] = msgspec.field(default_factory=list)
     reclaimed: int = 0
 
 

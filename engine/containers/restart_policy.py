@@ -1,6 +1,6 @@
 """Whether and when a container that ended starts again: a decision, nothing is done here."""
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.containers.config import RestartPolicy
 
@@ -11,8 +11,7 @@ STEADY = 10.0
 """Seconds of running after which the delay begins anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """A run that is over. `ran` and `last_delay` are seconds; `asked` tells that a user stopped it."""
 
     exit_code: int

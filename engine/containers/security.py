@@ -1,6 +1,6 @@
 """`HostConfig.SecurityOpt` as values: pure."""
 
-from dataclasses import dataclass
+import msgspec
 
 import errdefs
 
@@ -8,8 +8,7 @@ _TRUE = ("1", "t", "true")
 _FALSE = ("0", "f", "false")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Security:
+class Security(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked of the kernel's guards, None where nothing was; `seccomp` is "", "unconfined", "builtin" or a
     profile as JSON.
     """

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -103,13 +102,15 @@ async def _start(
         who = await asyncio.to_thread(_write_files, at, container, neighbours, machinery)
         around = _surroundings(container, plugged, who, machinery)
         joined = {**joined, "user": plugged.users} if plugged.users else joined
-        around = replace(around, joined=joined, shm=shm, files=files.of_directory(at))
+        around = msgspec.structs.replace(around, joined=joined, shm=shm, files=files.of_directory(at))
         undo.step("files")
         if container.mounts:
             await starting.part(mounts.make_sources(container))
         undo.step("sources", partial(sources.give_back, container.id, machinery))
         if container.mounts:
-            around = replace(around, sources=await starting.part(sources.provide(container, machinery)))
+            around = msgspec.structs.replace(
+                around, sources=await starting.part(sources.provide(container, machinery))
+            )
         live.got = msgspec.structs.replace(live.got, mounts=container.mounts)
         spec = await _spec(container, around)
         if requests := container.host_config.device_requests:

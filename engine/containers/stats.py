@@ -9,7 +9,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.containers.container import Container
@@ -26,8 +27,7 @@ BACKLOG = 8
 """Samples kept for a client that does not read; older ones are dropped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of a container. `usage` is None, and all else empty, while it does not run.
 
     Times are nanoseconds; `machine_memory` is bytes: what a limit above it means. `interfaces` is by name.
@@ -37,7 +37,7 @@ class Sample:
     name: str
     read_at: int = 0
     usage: Usage | None = None
-    interfaces: Mapping[str, Counters] = field(default_factory=dict)
+    interfaces: Mapping[str, Counters] = msgspec.field(default_factory=dict)
     system_cpu: int = 0
     online_cpus: int = 0
     machine_memory: int = 0

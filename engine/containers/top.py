@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from runtime import spawn
@@ -11,8 +12,7 @@ DEFAULT_ARGUMENTS = "-ef"
 _ALIASED_PID = re.compile(r"\s+(?:\w+,)*pid\s*=\s*(\S*)")
 
 
-@dataclass(frozen=True, slots=True)
-class Top:
+class Top(msgspec.Struct, frozen=True):
     """A table: the titles of its columns and a row a process."""
 
     titles: list[str]

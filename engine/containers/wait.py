@@ -1,7 +1,8 @@
 """Waiting for a container: until it does not run, until its next exit, until it is removed (API `/wait`)."""
 
 import asyncio
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.containers.container import Container
@@ -13,8 +14,7 @@ REMOVED = "removed"
 CONDITIONS = (NOT_RUNNING, NEXT_EXIT, REMOVED)
 
 
-@dataclass(frozen=True, slots=True)
-class WaitResult:
+class WaitResult(msgspec.Struct, frozen=True):
     """The exit code, 0 to 255, and what went wrong with the waiting or the removal."""
 
     code: int
@@ -46,11 +46,10 @@ class Waiting:
         self._waits.discard(self)
 
 
-@dataclass(slots=True)
-class Waits:
+class Waits(msgspec.Struct):
     """Those who wait for one container."""
 
-    waiting: set[Waiting] = field(default_factory=set)
+    waiting: set[Waiting] = msgspec.field(default_factory=set)
 
     def discard(self, waiting: Waiting) -> None:
         """Forget one of them."""

@@ -5,8 +5,9 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 import errdefs
 from engine.database.reserve import Reserve
@@ -15,8 +16,7 @@ _GROUP_LIMIT = 256  # verbs in one transaction: bounds how long the first waits 
 _SLICES = 8  # of the reserve for one verb, at most: others may take what was given back
 
 
-@dataclass(slots=True, eq=False)
-class Verb:
+class Verb(msgspec.Struct, eq=False):
     """A queued change and where its outcome goes. One that `removes` may take of the reserve."""
 
     change: Callable[[sqlite3.Connection], Any]

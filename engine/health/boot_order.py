@@ -1,7 +1,8 @@
 """In which order containers start at boot: after those that compose's labels say they depend on. Decisions alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.containers.container import Container
 from engine.containers.own_labels import DEPENDS_ON, PROJECT, SERVICE
@@ -14,8 +15,7 @@ LONGEST = 300.0
 _START = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(msgspec.Struct, frozen=True):
     """That a container has come up, in the words of compose."""
 
     container_id: str

@@ -3,7 +3,6 @@
 Times are Unix nanoseconds, durations nanoseconds as in the API.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -45,8 +44,7 @@ class Health(msgspec.Struct, frozen=True):
     log: tuple[Result, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(msgspec.Struct, frozen=True, kw_only=True):
     """How a container is probed, Docker's defaults filled in."""
 
     command: tuple[str, ...]

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,7 @@ _START_PATIENCE = 30.0
 """Seconds that a probe gets to start, which do not count as the probe's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(msgspec.Struct, frozen=True):
     """What the container's spec says of the ways into it; see ProbeRequest."""
 
     seccomp: bool

@@ -5,7 +5,6 @@ repositories for tools from before both.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,8 +17,7 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
+class Saved(msgspec.Struct, frozen=True):
     """An image in the archive: the names it goes by there, and the document that its manifest is."""
 
     image: Image

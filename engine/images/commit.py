@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.containers.config import ContainerConfig
 from engine.images import config, platforms, timestamps
@@ -27,8 +28,7 @@ _EMPTY = config.digest_of(END)
 """The layer of a container that changed nothing: Docker keeps none for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """What the image is to say: of whom it is (`parent` is an image's id, `container` a container's), and what it
     gives to its own containers (`config`).
     """

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.config.image_gc import ImageGC
@@ -11,8 +12,7 @@ from engine.images import listing, reference
 from engine.images.image import Image
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
+class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """A filesystem: bytes that are used, and bytes that are to be had."""
 
     used: int
@@ -30,8 +30,7 @@ class Disk:
         return self.used - (self.used + self.free) * policy.low // 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """An image to be removed, and the bytes that are free then, if those before it were removed."""
 
     image: Image

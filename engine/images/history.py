@@ -1,6 +1,6 @@
 """The steps by which an image came to be."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from engine.images import timestamps
 from engine.images.image import Image
@@ -9,8 +9,7 @@ from engine.images.store import ImageStore
 _MISSING = "<missing>"
 
 
-@dataclass(slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, kw_only=True):
     """A step of an image, `created` in Unix seconds; `id` is an image's where one is known for the step."""
 
     id: str = _MISSING
@@ -18,7 +17,7 @@ class Step:
     created_by: str
     comment: str
     size: int
-    tags: list[str] | None = field(default=None)
+    tags: list[str] | None = None
 
 
 def history(image: Image, store: ImageStore) -> list[Step]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 
@@ -10,8 +11,7 @@ _SPACE = re.compile(r"[\t\v\f\r ]+")
 _CONTINUED = re.compile(r"((?:^|[^\\]))\\[ \t]*$")
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
+class Instruction(msgspec.Struct, frozen=True):
     """An instruction: its `name` in capitals, its `--flags`, and the `rest` of its logical line."""
 
     name: str

@@ -11,9 +11,10 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
+
+import msgspec
 
 import errdefs
 from engine.images import config
@@ -27,8 +28,7 @@ _NAMED = "sha256:"  # begins the names of layers; others' snapshots are left alo
 _AT_ONCE = min(4, len(os.sched_getaffinity(0)))  # workers that unpack: each keeps a CPU busy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unpacking:
+class Unpacking(msgspec.Struct, frozen=True, kw_only=True):
     """A layer to be made: from this file, on that parent ("" for none)."""
 
     position: int  # in its image, from 0

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.images import config, legacy_archive
 from engine.images.config import ImageConfig
@@ -16,8 +17,7 @@ from engine.progress import Progress
 from runtime.content.store import ContentStore
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(msgspec.Struct, frozen=True):
     """An image of the archive, by its old id there; `is_top` if no other one stands on it."""
 
     old: str
@@ -26,8 +26,7 @@ class Planned:
     is_top: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(msgspec.Struct, frozen=True):
     image: str
     parent: str
     diff_id: str

@@ -3,7 +3,8 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.filters import Filters
@@ -18,8 +19,7 @@ FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "referenc
 Lookup = Callable[[str], Image]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """An image in a list. `references` and `digests` are those that the filter lets through.
 
     `users` are the ids of all its containers; `shared_size` the bytes of layers that other images have too.

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -20,11 +21,10 @@ STEPS = ("image", "collected")  # where the crash tests kill it
 FILTERS = frozenset(("dangling", "label", "label!", "until"))
 
 
-@dataclass(slots=True)
-class Pruned:
+class Pruned(msgspec.Struct):
     """What went, in Docker's order, and the bytes that are free again: of layers, blobs, and what pulls left."""
 
-    removed: list[Removed] = field(default_factory=list)
+    removed: list[Removed] = msgspec.field(default_factory=list)
     reclaimed: int = 0
 
 

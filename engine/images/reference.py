@@ -5,7 +5,8 @@ A *familiar* form is what people type (`busybox`), a *canonical* one what is mea
 """
 
 import re
-from dataclasses import dataclass, replace
+
+import msgspec
 
 import errdefs
 
@@ -30,8 +31,7 @@ _DIGEST_SHAPE = re.compile(r"[a-z0-9]+(?:[.+_-][a-z0-9]+)*:[a-zA-Z0-9=_-]+")
 _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """A repository (`domain`/`path`), with a tag, a digest, both or neither ("" where absent)."""
 
     domain: str
@@ -68,13 +68,13 @@ class Reference:
 
     def with_default_tag(self) -> "Reference":
         """Itself, or tagged `latest` where it has neither tag nor digest."""
-        return self if self.tag or self.digest else replace(self, tag=DEFAULT_TAG)
+        return self if self.tag or self.digest else msgspec.structs.replace(self, tag=DEFAULT_TAG)
 
     def with_tag(self, tag: str) -> "Reference":
         """The repository under this tag. InvalidArgument: "invalid tag format"."""
         if not _TAG_ONLY.fullmatch(tag):
             raise errdefs.InvalidArgument("invalid tag format")
-        return replace(self, tag=tag)
+        return msgspec.structs.replace(self, tag=tag)
 
     def with_digest(self, digest: str) -> "Reference":
         """The repository at this digest, without a tag."""
@@ -82,7 +82,7 @@ class Reference:
 
     def stored(self) -> "Reference":
         """The form under which a store keeps it: a digest wins over a tag, no tag is `latest`."""
-        return replace(self, tag="") if self.digest else self.with_default_tag()
+        return msgspec.structs.replace(self, tag="") if self.digest else self.with_default_tag()
 
 
 def parse(text: str) -> Reference:

@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -35,16 +34,14 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 _SUFFIXES = {"": "", "gzip": "+gzip", "zstd": "+zstd", "bzip2": "+bzip2", "xz": "+xz"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blob:
+class Blob(msgspec.Struct, frozen=True, kw_only=True):
     """A layer as it came: digest and bytes of its file, compressed or not."""
 
     digest: str
     size: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, kw_only=True):
     """What is to become an image: its config as it came, and a blob for each layer from the lowest up.
 
     `manifest` is the one it came with, None if it came without; `tagged` when its names were asked for

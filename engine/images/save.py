@@ -3,9 +3,9 @@
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 import aiofiles
+import msgspec
 
 import errdefs
 from engine.events import Events
@@ -24,12 +24,11 @@ from runtime.layers.header import DIRECTORY
 _CHUNK = 1 << 20
 
 
-@dataclass(slots=True)
-class Choice:
+class Choice(msgspec.Struct):
     """An image to save, with the names to save it under; none if it was asked for by its id."""
 
     image: Image
-    names: list[Reference] = field(default_factory=list)
+    names: list[Reference] = msgspec.field(default_factory=list)
 
 
 def choose(store: ImageStore, names: Sequence[str], wanted: Sequence[Platform] = ()) -> list[Choice]:

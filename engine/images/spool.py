@@ -7,7 +7,8 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.images import documents, layouts
@@ -23,8 +24,7 @@ _ENTRY = 350  # bytes beside a name
 _MAX_LINKS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(msgspec.Struct, frozen=True):
     target: str
 
 

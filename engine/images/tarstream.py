@@ -1,7 +1,8 @@
 """A tar archive as it flows by: bytes in, members and their data out; no file is touched, nothing is kept."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from runtime.layers import sparse
@@ -16,8 +17,7 @@ _ZEROS = bytes(BLOCK)
 _HOLE = memoryview(bytes(256 << 10))
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """The head of a member. `size` bytes of data follow it, 0 unless it is a regular file; holes come as zeros."""
 
     name: str

@@ -4,7 +4,8 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -24,8 +25,7 @@ _CHUNK = 1 << 20  # bytes read at once
 _SLICE = 128 << 10  # bytes given on at once: each has a minute to be taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A repository that is pushed to, by whom, and its write side."""
 
     name: Reference
@@ -33,8 +33,7 @@ class Destination:
     uploads: Uploads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parcel:
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
     """A blob to be sent, and the repositories of the registry that have it. `shown` names its line of progress."""
 
     shown: str

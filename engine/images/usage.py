@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.images.image import Image
@@ -12,15 +13,14 @@ from runtime.content.store import ContentStore
 from runtime.snapshots.snapshotter import Kind, Snapshotter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of files by chain id, of blobs by digest, and of downloads and archives that are no blobs yet.
 
     Layers that no image has are those of images that were removed by force, on which containers stand.
     """
 
-    layers: dict[str, int] = field(default_factory=dict)
-    blobs: dict[str, int] = field(default_factory=dict)
+    layers: dict[str, int] = msgspec.field(default_factory=dict)
+    blobs: dict[str, int] = msgspec.field(default_factory=dict)
     unfinished: int = 0
 
     @property

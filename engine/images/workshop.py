@@ -1,7 +1,8 @@
 """What it takes to make images, for the parts of the engine that make some."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from engine.events import Events
 from engine.images.holds import BlobHolds
@@ -33,8 +34,7 @@ class Nobody:
         return set()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
+class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     """The stores that images lie in, and who registers what was made."""
 
     store: ImageStore

@@ -6,7 +6,8 @@ compressed. Everything here blocks.
 """
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.logs.rotated import Name, inflated, names, open_name
 
@@ -21,8 +22,7 @@ _RETRIES = 100
 _INDEX = ".index"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A place that outlives its reader: the inode of the (once) plain file, an offset, and what stands before it."""
 
     inode: int
@@ -256,8 +256,7 @@ class _File:
         os.close(self.fd)
 
 
-@dataclass(frozen=True, slots=True)
-class _Goal:
+class _Goal(msgspec.Struct, frozen=True):
     """The end of a log as it was: a file, its size, and the inodes of the compressed files of that time."""
 
     name: Name

@@ -1,7 +1,6 @@
 """How far a log was sent, kept in a file beside it, so that another daemon goes on there."""
 
 import os
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -19,15 +18,14 @@ class _Kept(msgspec.Struct):
     dropped: int = 0
 
 
-@dataclass(slots=True)
-class Progress:
+class Progress(msgspec.Struct):
     """`records` counts those that are behind `place`, sent or `dropped`."""
 
     path: str
     place: Place | None = None
     records: int = 0
     dropped: int = 0
-    _fd: int = field(default=-1, repr=False)
+    _fd: int = -1
 
     @classmethod
     def load(cls, log: str) -> "Progress":

@@ -1,7 +1,6 @@
 """From records to what a client reads: chosen by stream and time, prefixed, framed."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 from urllib.parse import quote_plus
 
@@ -13,8 +12,7 @@ _STREAMS = {"stdout": 1, "stderr": 2}
 _frame = Struct(">BxxxI").pack  # stdcopy's header: stream, length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogQuery:
+class LogQuery(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a log. Times are Unix nanoseconds; `tail` None is all of it, and counts records.
 
     `multiplexed` frames each record for its stream (stdcopy); without, the bytes come as they are (a

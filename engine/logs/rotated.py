@@ -11,8 +11,8 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
+import msgspec
 from isal import isal_zlib
 
 SUFFIX = ".gz"
@@ -27,8 +27,7 @@ _LEVEL = 1  # isal's: half the time of its next for a few percent
 _GZIP = 31  # zlib's code for a stream with gzip's header
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(msgspec.Struct, frozen=True):
     """A name of the log as it was found. `origin` is the inode of the plain file, `inode` of what is there now."""
 
     path: str

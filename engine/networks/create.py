@@ -1,8 +1,9 @@
 """What a new network is asked to be: checked in dockerd's order, with its texts. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+import msgspec
 
 import errdefs
 from engine import ids
@@ -32,8 +33,7 @@ _OPERATORS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateRequest:
+class CreateRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`None` is what the client did not say."""
 
     name: str
@@ -49,8 +49,8 @@ class CreateRequest:
     pools: tuple[Pool, ...] = ()
     ipam_driver: str = ""
     ipam_options: Mapping[str, str] | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 DefaultOptions = Mapping[str, Mapping[str, str]]
@@ -73,7 +73,7 @@ def compose(
     require_free(request.name, existing)
     if request.config_only:
         _require_configuration(request)
-        return replace(wanted, driver=CONFIG_DRIVER)
+        return msgspec.structs.replace(wanted, driver=CONFIG_DRIVER)
     if request.config_from:
         _require_bare(request, wanted)
     if request.ingress:
@@ -162,7 +162,7 @@ def _configured(wanted: NetworkInfo, existing: Iterable[NetworkInfo]) -> Network
     """The same with all that its configuration network says."""
     for each in existing:
         if each.config_only and each.name == wanted.config_from:
-            return replace(
+            return msgspec.structs.replace(
                 wanted,
                 pools=each.pools,
                 ipam_driver=each.ipam_driver,

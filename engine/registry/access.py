@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
+import msgspec
 from yarl import URL
 
 import errdefs
@@ -15,13 +15,13 @@ from engine.registry.credentials import Credentials
 from engine.registry.exchange import HEAD, Answer, Body, Request, Wire
 from engine.registry.hosts import Host
 from engine.registry.tokens import Tokens, Wanted, redacted
+from engine.veiled import Veiled
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
+class _Key(Veiled, frozen=True):
     """A value for the Authorization header, and the token that it was made of, if of one."""
 
-    value: str = field(default="", repr=False)
+    value: str = ""
     wanted: Wanted | None = None
 
     @property
@@ -84,19 +84,21 @@ class Access:
         Errors: `Refusal` for any answer but success, errdefs.
         """
         await self.ready()
-        request = replace(self._request(method, url), headers=headers or {}, body=body, patience=patience)
+        request = msgspec.structs.replace(
+            self._request(method, url), headers=headers or {}, body=body, patience=patience
+        )
         if url.origin() != URL(self.host.url).origin():
-            request = replace(request, secret_headers={}, tls=self.host.tls.without_clients())
+            request = msgspec.structs.replace(request, secret_headers={}, tls=self.host.tls.without_clients())
             async with self._wire.ask(request) as answer:
                 yield await self._successful(answer)
             return
         key = await self._key(request, scopes)
-        async with self._wire.ask(replace(request, authorization=key.value)) as answer:
+        async with self._wire.ask(msgspec.structs.replace(request, authorization=key.value)) as answer:
             if answer.status != HTTPStatus.UNAUTHORIZED or not self._learn(answer.challenges, key):
                 yield await self._successful(answer)
                 return
         key = await self._key(request, scopes)
-        async with self._wire.ask(replace(request, authorization=key.value)) as answer:
+        async with self._wire.ask(msgspec.structs.replace(request, authorization=key.value)) as answer:
             yield await self._successful(answer)
 
     def _request(self, method: str, url: URL) -> Request:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 _MAX_CHALLENGES = 16
 _MAX_BYTES = 64 << 10  # of one header value
@@ -15,8 +16,7 @@ _BLOB = re.compile(r"[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|$)")
 _ESCAPE = re.compile(r"\\(.)")
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(msgspec.Struct, frozen=True):
     """How a server wants to be convinced; the scheme and the names of parameters are in lower case."""
 
     scheme: str

@@ -2,25 +2,24 @@
 
 import base64
 import binascii
-from dataclasses import dataclass, field
 
 import msgspec
 
 import errdefs
 from engine.images import documents
+from engine.veiled import Veiled
 
 _HEADER = "X-Registry-Auth header"
 _CONFIG = "X-Registry-Config header"
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Veiled, frozen=True):
     """A user with a password, or a token: one to get tokens with (identity), or one to show (registry)."""
 
     username: str = ""
-    password: str = field(default="", repr=False)
-    identity_token: str = field(default="", repr=False)
-    registry_token: str = field(default="", repr=False)
+    password: str = ""
+    identity_token: str = ""
+    registry_token: str = ""
 
     @property
     def basic(self) -> str:

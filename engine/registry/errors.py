@@ -7,7 +7,6 @@ A `Refusal` is what a registry said; it becomes a failure of `errdefs` in one of
 import email.utils
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -79,8 +78,7 @@ class Throttled(errdefs.TooManyRequests, Transient):
     """The registry has had enough of us for the moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """One error of an answer; `told` is whether it says more than its code does."""
 
     code: str

@@ -4,16 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 import errdefs
 from engine.registry import challenge, errors, failures, proxies
 from engine.registry.contexts import Contexts
 from engine.registry.hosts import Settings, Tls
+from engine.veiled import Veiled
 
 SILENCE = 60.0
 """Seconds without a byte after which an answer is given up."""
@@ -31,16 +32,14 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SLOWEST = 1 << 10  # bytes a second, on the average of what was waited for
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """What a request sends: exactly `size` bytes, which `open` gives anew for each try, in small chunks."""
 
     size: int
     open: Callable[[], AsyncIterator[bytes]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Veiled, frozen=True, kw_only=True):
     """What to ask; `patience` is in seconds, as `HEAD`.
 
     `authorization` and `secret_headers` go to the origin of `url` alone, as do client certificates.
@@ -49,10 +48,10 @@ class Request:
     method: str
     url: URL
     tls: Tls
-    headers: Mapping[str, str] = field(default_factory=dict)
-    authorization: str = field(default="", repr=False)
-    secret_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    form: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    authorization: str = ""
+    secret_headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    form: Mapping[str, str] | None = None
     body: Body | None = None
     connect_timeout: float = 30.0
     patience: float = HEAD

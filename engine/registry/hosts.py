@@ -8,11 +8,13 @@ import enum
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from engine.config.registries import split_insecure
+from engine.veiled import Veiled
 
 HUB = "docker.io"
 _HUB_HOST = "registry-1.docker.io"
@@ -31,8 +33,7 @@ class Capability(enum.Flag):
 ALL = Capability.PULL | Capability.RESOLVE | Capability.PUSH
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(msgspec.Struct, frozen=True):
     """How a host proves itself, and we to it: PEM files of authorities beside the system's, (certificate, key)."""
 
     authorities: tuple[Path, ...] = ()
@@ -44,8 +45,7 @@ class Tls:
         return Tls(self.authorities, (), self.verify)
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Veiled, frozen=True):
     """A host, by the URL under which its API is ("https://registry-1.docker.io/v2").
 
     `own` tells that it is the registry that the name names, to which its credentials may go. `headers` go to this
@@ -56,7 +56,7 @@ class Host:
     tls: Tls = Tls()
     capabilities: Capability = ALL
     own: bool = False
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     connect_timeout: float = _CONNECT_TIMEOUT  # seconds
     namespace: str = ""  # the domain that a mirror of several is asked for
 
@@ -71,8 +71,7 @@ class Host:
         return urlsplit(self.url).netloc
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Veiled, frozen=True):
     """A host of a hosts.toml; `url` is "" for the registry itself, `verify` None where nothing is said."""
 
     url: str
@@ -80,12 +79,11 @@ class Listed:
     clients: tuple[tuple[Path, Path], ...] = ()
     verify: bool | None = None
     capabilities: Capability = ALL
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     connect_timeout: float = _CONNECT_TIMEOUT
 
 
-@dataclass(frozen=True, slots=True)
-class Directory:
+class Directory(msgspec.Struct, frozen=True):
     """What `certs.d` has for a host: certificates, or a hosts.toml (`hosts` is None without one)."""
 
     tls: Tls = Tls()
@@ -95,15 +93,14 @@ class Directory:
 Directories = Callable[[str], Directory]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Veiled, frozen=True, kw_only=True):
     """Registries that need no TLS (hosts and networks), mirrors of Docker Hub (URLs), and where `certs.d` is."""
 
     insecure: tuple[str, ...] = ()
     mirrors: tuple[str, ...] = ()
     certs_directories: tuple[Path, ...] = (Path("/etc/docker/certs.d"),)
-    http_proxy: str = field(default="", repr=False)
-    https_proxy: str = field(default="", repr=False)
+    http_proxy: str = ""
+    https_proxy: str = ""
     no_proxy: str = ""
 
 

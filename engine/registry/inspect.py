@@ -1,7 +1,5 @@
 """A look at an image where it lies: what its name means there, and for which platforms it is."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 import errdefs
@@ -36,8 +34,7 @@ class OfferedPlatform(msgspec.Struct, kw_only=True):
     variant: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspected(msgspec.Struct, frozen=True):
     """What a name means; `platforms` is None where the manifest's kind does not tell any."""
 
     media_type: str

@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+
+class Fetched(msgspec.Struct, frozen=True):
     """A manifest or an index: its bytes (b"" for a mere look), type, digest and size in bytes."""
 
     raw: bytes

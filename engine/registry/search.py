@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from http import HTTPStatus
 
 import msgspec
@@ -94,11 +93,13 @@ async def _host(wire: Wire, domain: str) -> Host:
     """The index of a domain, its URL with /v1; one that is insecure may be without TLS."""
     read = directory.reader(wire.settings.certs_directories)
     found = await asyncio.to_thread(hosts.resolve, domain, wire.settings, read)
-    indexes = [replace(host, url=host.url.removesuffix("/v2") + "/v1") for host in found if host.own]
+    indexes = [
+        msgspec.structs.replace(host, url=host.url.removesuffix("/v2") + "/v1") for host in found if host.own
+    ]
     if not indexes:
         raise errdefs.InvalidArgument(f"no host is configured to search for {domain}")
     if domain == hosts.HUB:
-        return replace(indexes[0], url=f"https://{_INDEX}/v1")
+        return msgspec.structs.replace(indexes[0], url=f"https://{_INDEX}/v1")
     failures: list[str] = []
     for host in indexes:
         try:
@@ -131,7 +132,7 @@ async def _asked(
         async with wire.ask(_request(host, url, basic)) as answer:
             yield answer
         return
-    api = replace(host, url=host.url.removesuffix("/v1") + "/v2")
+    api = msgspec.structs.replace(host, url=host.url.removesuffix("/v1") + "/v2")
     access = Access(wire, tokens, api, credentials, _SCOPES)
     try:
         async with access.ask("GET", url, _HEADERS) as answer:

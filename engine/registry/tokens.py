@@ -5,7 +5,6 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 import msgspec
@@ -16,6 +15,7 @@ from engine.registry import errors
 from engine.registry.credentials import Credentials, is_printable
 from engine.registry.exchange import Answer, Request, Wire
 from engine.registry.hosts import Host, Tls
+from engine.veiled import Veiled
 
 CLIENT_ID = "docker"
 _SHORTEST_LIFE = 60  # seconds; what lives shorter is said to live as long, as Docker takes it
@@ -25,17 +25,15 @@ _MAX_KEPT = 1024
 _now = time.monotonic
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Veiled, frozen=True):
     """What a token server gave. `refresh_token` is "" unless it was asked for, and not always then."""
 
-    token: str = field(repr=False)
-    refresh_token: str = field(default="", repr=False)
+    token: str
+    refresh_token: str = ""
     lifetime: float = _SHORTEST_LIFE
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """A token: from which realm, for which service and scopes ("repository:library/busybox:pull")."""
 
     realm: URL

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
 
 import errdefs
 from engine.filters import Filters
@@ -13,8 +14,7 @@ from volumes.volume import LOCAL, Volume
 FILTERS = frozenset(("dangling", "driver", "label", "name"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """A volume, whether it is one host's, and what its driver tells."""
 
     volume: Volume
@@ -39,8 +39,7 @@ def passes(volume: Volume, filters: Filters) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """Volumes by name, and why there may be more."""
 
     volumes: Sequence[Shown]
@@ -70,12 +69,12 @@ class Listing:
 
     def only(self, wanted: Callable[[Volume], bool]) -> "Listing":
         """Those that are wanted."""
-        return replace(self, volumes=[each for each in self.volumes if wanted(each.volume)])
+        return msgspec.structs.replace(self, volumes=[each for each in self.volumes if wanted(each.volume)])
 
 
 def _briefly(seen: Seen) -> Seen:
     """What lists show of it, as in Docker."""
-    return replace(seen, created="", status=None)
+    return msgspec.structs.replace(seen, created="", status=None)
 
 
 async def _list(driver: Driver) -> dict[str, Seen] | str:

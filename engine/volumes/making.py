@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from engine import faults
@@ -134,7 +135,7 @@ class Making:
             raise
         faults.hit("volume.made")
         if phase is Phase.MAKING:
-            volume = replace(volume, phase=Phase.SETTLED)
+            volume = msgspec.structs.replace(volume, phase=Phase.SETTLED)
             await self._store.save(volume, durable=False)
         await self._tell(volume, "create")
         return volume

@@ -7,14 +7,12 @@ neither do mounts.
 
 import asyncio
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class Use(msgspec.Struct, frozen=True, kw_only=True):
     """`user` is what the driver knows it by; `container` is "" for a use of the engine's own."""
 
     volume: str
@@ -60,5 +58,5 @@ class Mounted:
 
     def _write(self, use: Use) -> None:
         fresh = self._directory / f".{use.user}"
-        fresh.write_bytes(msgspec.json.encode(asdict(use)))
+        fresh.write_bytes(msgspec.json.encode(use))
         os.rename(fresh, self._directory / use.user)

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.events import Events
@@ -22,8 +23,7 @@ UNKNOWN = -1
 """The size of a volume whose data cannot be read, or is not of this host's disk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What a volume takes, in bytes, and how many containers use it."""
 
     volume: Volume
@@ -31,11 +31,10 @@ class Usage:
     users: int
 
 
-@dataclass(slots=True)
-class Pruned:
+class Pruned(msgspec.Struct):
     """What went: names, and the bytes that it took."""
 
-    names: list[str] = field(default_factory=list)
+    names: list[str] = msgspec.field(default_factory=list)
     reclaimed: int = 0
 
 

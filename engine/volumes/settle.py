@@ -1,8 +1,9 @@
 """What a crash left half done with a volume is done or undone."""
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from engine.volumes import copy_up
 from volumes.driver import Driver
@@ -25,4 +26,4 @@ async def one(volumes: "Volumes", driver: Driver, volume: Volume) -> None:
         await asyncio.to_thread(copy_up.empty, await driver.mount(volume, ""), volumes.owner)
     else:
         await driver.create(volume.name, volume.options)
-    await volumes.save(replace(volume, phase=Phase.SETTLED), durable=False)
+    await volumes.save(msgspec.structs.replace(volume, phase=Phase.SETTLED), durable=False)

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from engine import ids
@@ -39,7 +40,7 @@ class Taking:
             self._volumes.hold(name, self._container_id)
             self._taken.append(name)
         mode = "" if volume.driver != LOCAL and not point.driver else point.mode  # labels are for local ones
-        return replace(
+        return msgspec.structs.replace(
             point, name=name, driver=volume.driver, mode=mode, source=self._volumes.mountpoint(volume)
         )
 
@@ -52,7 +53,7 @@ class Taking:
                 return
             volume = self._volumes.get(point.name)
             if volume.phase is Phase.SETTLED and self._volumes.is_plain(volume):
-                await self._volumes.save(replace(volume, phase=Phase.FILLING))
+                await self._volumes.save(msgspec.structs.replace(volume, phase=Phase.FILLING))
             await settled(copy_up.fill, root, point.destination, path)
 
     async def keep(self) -> None:
@@ -67,7 +68,7 @@ class Taking:
     async def _settle(self, volume: Volume) -> None:
         """Not waited for, and no failure: should it be lost, the next boot finds the container that uses the volume."""
         try:
-            await self._volumes.save(replace(volume, phase=Phase.SETTLED), durable=False)
+            await self._volumes.save(msgspec.structs.replace(volume, phase=Phase.SETTLED), durable=False)
         except errdefs.SystemFailure as error:
             _log.error("volume %s: its state is not stored: %s", volume.name, error)
 
@@ -86,7 +87,7 @@ class Taking:
         elif volume.phase is Phase.FILLING:
             async with self._volumes.using(volume.name) as path:
                 await asyncio.to_thread(copy_up.empty, path, self._volumes.owner)
-            await self._volumes.save(replace(volume, phase=Phase.SETTLED), durable=False)
+            await self._volumes.save(msgspec.structs.replace(volume, phase=Phase.SETTLED), durable=False)
 
 
 async def discard_unused(names: list[str], container_id: str, volumes: Volumes) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from weakref import WeakValueDictionary
+
+import msgspec
 
 import errdefs
 from engine import faults, ids
@@ -183,7 +184,7 @@ class Volumes:
         async with self.locked(name):
             found = await self.ensure(name, driver, options, labels, Phase.MAKING)
             if found.phase is Phase.NEW:  # of a container that may fail yet: now it is wanted for itself
-                found = replace(found, phase=Phase.SETTLED)
+                found = msgspec.structs.replace(found, phase=Phase.SETTLED)
                 await self._store.save(found)
             return found
 
@@ -217,7 +218,7 @@ class Volumes:
         On a full disk it goes unmarked: what it removes makes room.
         """
         try:
-            await self._store.save(replace(volume, phase=Phase.REMOVING))
+            await self._store.save(msgspec.structs.replace(volume, phase=Phase.REMOVING))
         except errdefs.SystemFailure as error:
             _log.warning("volume %s: that it is removed is not stored beforehand: %s", volume.name, error)
         faults.hit("volume.marked")

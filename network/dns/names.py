@@ -6,7 +6,8 @@ A container sees the names of the networks that it is in and no others, each als
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from network.dns import message
 from network.endpoint import Endpoint
@@ -15,14 +16,13 @@ Known = dict[int, tuple[bytes, ...]]
 """The records of a name by their type; empty for a name that is known and has none."""
 
 
-@dataclass(slots=True, eq=False)
-class Zone:
+class Zone(msgspec.Struct, eq=False):
     """The names of one network: of each, the records by the endpoint that gave them."""
 
     name: bytes | None  # the network's own, on the wire in lower case
     label: str
-    names: dict[bytes, dict[str, Known]] = field(default_factory=dict)
-    views: set[View] = field(default_factory=set)
+    names: dict[bytes, dict[str, Known]] = msgspec.field(default_factory=dict)
+    views: set[View] = msgspec.field(default_factory=set)
 
     def add(self, endpoint: Endpoint) -> None:
         """Its names lead to its addresses, and its addresses to its first name."""
@@ -63,8 +63,7 @@ class Zone:
             self.names.setdefault(name.lower(), {})[endpoint_id] = records
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     """The container's endpoint in one network."""
 
     endpoint: Endpoint

@@ -6,8 +6,9 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.dns import message, sockets
@@ -22,12 +23,11 @@ from network.sandbox import Sandbox
 _THREADS: Final = 2
 
 
-@dataclass(slots=True)
-class _Client:
+class _Client(msgspec.Struct):
     """What a sandbox has here; a server once it was opened."""
 
-    view: View = field(default_factory=View)
-    asked: Asked = field(default_factory=Asked)
+    view: View = msgspec.field(default_factory=View)
+    asked: Asked = msgspec.field(default_factory=Asked)
     server: DnsServer | None = None
 
 

@@ -8,8 +8,9 @@ import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from network import resolvconf
 from network.dns import redirect
@@ -38,8 +39,7 @@ class Server(NamedTuple):
         return (address, redirect.PORT, 0, index & 0xFFFFFFFF)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """What a container was given (--dns, --dns-option); without nameservers the host's count."""
 
     servers: Sequence[str] = ()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from network import interface, links, netns
@@ -74,7 +75,9 @@ class BridgeDriver:
         try:
             leads = not self.info.internal
             endpoint = endpoints.addressed(asked, self._leases, request, by_gateway=leads)
-            endpoint = replace(endpoint, mac=asked.mac or mac_of(endpoint.ipv4 or endpoint.ipv6))
+            endpoint = msgspec.structs.replace(
+                endpoint, mac=asked.mac or mac_of(endpoint.ipv4 or endpoint.ipv6)
+            )
             self._veths.plug(
                 asked.id,
                 self._device.index,

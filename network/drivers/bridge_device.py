@@ -9,8 +9,9 @@ import logging
 import secrets
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+import msgspec
 
 import errdefs
 from network import changes, links, messages, netlink, sysctl
@@ -26,8 +27,7 @@ _log = logging.getLogger(__name__)
 Interface = IPv4Interface | IPv6Interface
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(msgspec.Struct, frozen=True):
     """A bridge as it was found. `ours`: this instance made it, so that it may readdress and remove it."""
 
     name: str
@@ -36,8 +36,7 @@ class Device:
     up: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """How a bridge is to be: its addresses, with prefix lengths; `mtu` 0 is the kernel's default."""
 
     name: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_interface, ip_network
+
+import msgspec
 
 import errdefs
 from network.drivers import bridge_device, bridge_options, survey
@@ -75,7 +76,7 @@ class BridgeKind:
         self._claim(options.name, asked)
         try:
             pools = asked.pools if _leased(asked) else await self._complete(asked)
-            made = replace(asked, pools=tuple(_settled(pools, asked, options)))
+            made = msgspec.structs.replace(asked, pools=tuple(_settled(pools, asked, options)))
             return await self._worker.run(partial(self._set_up, made, options))
         except BaseException:
             self._forget(options.name)
@@ -117,7 +118,7 @@ class BridgeKind:
     # What follows runs in the worker's thread.
 
     def _set_up(self, made: NetworkInfo, options: Options, *, at_boot: bool = False) -> BridgeDriver:
-        info = replace(made, bridge=options.name)
+        info = msgspec.structs.replace(made, bridge=options.name)
         wanted = Wanted(
             name=options.name,
             addresses=tuple(_addresses(info, options)),
@@ -205,7 +206,7 @@ def _settled(pools: Sequence[Pool], asked: NetworkInfo, options: Options) -> Ite
         if options.has_gateway(version, internal=asked.internal) or parse_address(pool.gateway) in wished:
             yield pool
         else:
-            yield replace(pool, gateway="")
+            yield msgspec.structs.replace(pool, gateway="")
 
 
 def _addresses(info: NetworkInfo, options: Options) -> Iterator[Interface]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Network, ip_network
 from typing import Final, TypeVar
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
@@ -30,8 +31,7 @@ _LINK_LOCAL: Final = IPv6Network("fe80::/64")
 _NAME: Final = re.compile(r"[^/\s:]{1,15}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """`mtu` 0 is the kernel's default. `inhibit4`: the bridge gets no IPv4 address."""
 
     name: str = ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import Pool
@@ -16,8 +17,7 @@ Interface = IPv4Interface | IPv6Interface
 MTU: Final = 1500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefaultBridge:
+class DefaultBridge(msgspec.Struct, frozen=True, kw_only=True):
     """dockerd's settings of the default bridge: "" for what is not said.
 
     `bip` and `bip6` are addresses of the bridge with their prefix, `fixed_cidr` and `fixed_cidr_v6` the ranges of

@@ -17,17 +17,17 @@ is missing, `remove` may be called for one that is half gone, and twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from network.endpoint import Endpoint, EndpointRequest
 from network.interface import Finish
 from network.sandbox import Sandbox
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """One subnet of a network (`IPAM.Config` of the API): as asked, each field may be ""; as made, subnet and gateway
     are known. `subnet` and `ip_range` in CIDR form, `aux_addresses` by name. `id` and `space` are what an IPAM plugin
     calls it and where it lies.
@@ -36,13 +36,12 @@ class Pool:
     subnet: str = ""
     ip_range: str = ""
     gateway: str = ""
-    aux_addresses: Mapping[str, str] = field(default_factory=dict)
+    aux_addresses: Mapping[str, str] = msgspec.field(default_factory=dict)
     id: str = ""
     space: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkInfo:
+class NetworkInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A network as it is asked for, stored and shown. `bridge` is its interface on the host, "" where it has none."""
 
     name: str
@@ -61,8 +60,8 @@ class NetworkInfo:
     config_from: str = ""
     enable_ipv4: bool = True
     enable_ipv6: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    options: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def subnets(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import msgspec
 
 from network import resolvconf
 from network.drivers.driver import NetworkInfo
@@ -25,7 +25,7 @@ def bare(info: NetworkInfo, sandbox: Sandbox, request: EndpointRequest) -> Endpo
 
 def named(info: NetworkInfo, sandbox: Sandbox, request: EndpointRequest, interface: str) -> Endpoint:
     """With an interface and what was asked for, and the host's nameservers, without addresses. Blocks."""
-    return replace(
+    return msgspec.structs.replace(
         bare(info, sandbox, request),
         interface=interface,
         link_local=request.link_local,
@@ -44,7 +44,7 @@ def addressed(endpoint: Endpoint, leases: Leases, request: EndpointRequest, *, b
     """
     ipv4 = leases.hold(endpoint.id, 4, request.ipv4)
     ipv6 = leases.hold(endpoint.id, 6, request.ipv6)
-    return replace(
+    return msgspec.structs.replace(
         endpoint,
         ipv4=ipv4.address,
         prefix_len=ipv4.prefix_len,

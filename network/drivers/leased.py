@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from ipaddress import ip_address, ip_network
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import Driver, Kind, NetworkInfo, Pool
@@ -31,7 +32,7 @@ class LeasedKind:
             asked = await self._kind.prepare(asked)
         pools = await self._ipam.request_pools(asked)
         try:
-            driver = await self._kind.create(replace(asked, pools=pools))
+            driver = await self._kind.create(msgspec.structs.replace(asked, pools=pools))
         except BaseException:
             await self._ipam.release_pools(pools)
             raise
@@ -67,7 +68,7 @@ class LeasedDriver:
     ) -> Endpoint:
         """Raises what the plugin says, InvalidArgument for an address of no subnet, and what the network does."""
         if (await self._ready()).requires_mac:
-            request = replace(request, mac=request.mac or _random_mac())
+            request = msgspec.structs.replace(request, mac=request.mac or _random_mac())
             options = {MAC: request.mac or ""}
         else:
             options = None
@@ -79,7 +80,7 @@ class LeasedDriver:
                 if pool is not None:
                     held.append((pool, await self._ipam.request(pool, wanted, options)))
             own = {ip_address(address).version: address for _, address in held}
-            request = replace(request, ipv4=own.get(4), ipv6=own.get(6))
+            request = msgspec.structs.replace(request, ipv4=own.get(4), ipv6=own.get(6))
             endpoint = await self._driver.connect(sandbox, request, interface, finish)
         except BaseException:
             await self._release(held)

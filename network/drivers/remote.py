@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from ipaddress import ip_interface
 from typing import Any, Final
+
+import msgspec
 
 import errdefs
 from network.drivers import endpoints, moved
@@ -180,11 +181,11 @@ class RemoteDriver:
     def _move(self, sandbox: Sandbox, endpoint: Endpoint, joined: Joined, finish: Finish) -> Endpoint:
         """In the worker's thread. The name is the plugin's when it has one in mind, beyond Docker's usual prefix."""
         if not joined.source:
-            return replace(endpoint, interface="")
+            return msgspec.structs.replace(endpoint, interface="")
         name = joined.name or endpoint.interface
         if not joined.name and joined.prefix and not endpoint.interface.startswith(joined.prefix):
             name = moved.free_name(sandbox.fd, joined.prefix)
-        endpoint = replace(
+        endpoint = msgspec.structs.replace(
             endpoint,
             interface=name,
             source=joined.source,
@@ -263,11 +264,11 @@ def _completed(endpoint: Endpoint, given: Given) -> Endpoint:
                 f"driver modified interface {what}: endpoint interface {shown} present ({ours})."
                 f" Cannot be modified with ({theirs})."
             )
-    endpoint = replace(endpoint, mac=endpoint.mac or given.mac)
+    endpoint = msgspec.structs.replace(endpoint, mac=endpoint.mac or given.mac)
     if given.ipv4:
         own = ip_interface(given.ipv4)
-        endpoint = replace(endpoint, ipv4=str(own.ip), prefix_len=own.network.prefixlen)
+        endpoint = msgspec.structs.replace(endpoint, ipv4=str(own.ip), prefix_len=own.network.prefixlen)
     if given.ipv6:
         own = ip_interface(given.ipv6)
-        endpoint = replace(endpoint, ipv6=str(own.ip), ipv6_prefix_len=own.network.prefixlen)
+        endpoint = msgspec.structs.replace(endpoint, ipv6=str(own.ip), ipv6_prefix_len=own.network.prefixlen)
     return endpoint

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
@@ -27,7 +28,7 @@ class RemoteKind:
     async def create(self, asked: NetworkInfo, /) -> RemoteDriver:
         """Raises what `prepare` does, and PluginFailure."""
         asked = await self.prepare(asked)
-        made = replace(asked, pools=await self._pools(asked))
+        made = msgspec.structs.replace(asked, pools=await self._pools(asked))
         driver = RemoteDriver(self._held, self._worker, made)
         await driver.create()
         return driver
@@ -37,7 +38,7 @@ class RemoteKind:
         plugin = await self._held.plugins.get(asked.driver, NETWORK)
         if asked.ingress and plugin.scope != "global":
             raise errdefs.Forbidden("Ingress network can only be global scope network")
-        return replace(asked, scope=plugin.scope)
+        return msgspec.structs.replace(asked, scope=plugin.scope)
 
     async def restore(self, made: NetworkInfo, /) -> RemoteDriver:
         """The plugin is not asked: it knows the network."""

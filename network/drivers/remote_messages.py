@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any, Final
+
+import msgspec
 
 from network.drivers.driver import NetworkInfo, Pool
 from network.endpoint import EndpointRequest
@@ -30,8 +31,7 @@ _SPACES: Final = {"default": "LocalDefault", "null": "null"}
 _NEXT_HOP: Final = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What the plugin decided of an endpoint; "" where it left that to us. Addresses in CIDR form."""
 
     ipv4: str = ""
@@ -39,16 +39,14 @@ class Given:
     mac: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """To a subnet, by a gateway or, when that is "", to what is on the wire."""
 
     destination: str
     gateway: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Joined:
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
     """How the sandbox is attached: the host's interface `source` becomes `name`, else `prefix` and a number, in it.
 
     Without `source` there is no interface.

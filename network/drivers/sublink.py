@@ -6,8 +6,9 @@ import contextlib
 import logging
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final, Protocol
+
+import msgspec
 
 import errdefs
 from network import changes, interface, messages, netlink, netns
@@ -132,7 +133,7 @@ class SublinkDriver:
         on_link = self._style.on_link(options)
         made = endpoints.addressed(asked, self._leases, request, by_gateway=leads and not on_link)
         mac = self._style.mac(options, asked.mac, made.ipv4 or made.ipv6)
-        return replace(made, on_link=leads and on_link, mac=mac)
+        return msgspec.structs.replace(made, on_link=leads and on_link, mac=mac)
 
     def _plug(self, parent: int, fd: int, endpoint: Endpoint) -> None:
         """In its namespace from the start, down."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network import messages, netlink
@@ -39,7 +40,7 @@ class SublinkKind:
         if asked.options.get(PARENT) == "lo":
             raise errdefs.InvalidArgument(f"loopback interface is not a valid {self._style.kind} parent link")
         pools = await self._complete(asked) if asked.ipam_driver in DEFAULT_IPAM else asked.pools
-        return await self._worker.run(lambda: self._create(replace(asked, pools=pools)))
+        return await self._worker.run(lambda: self._create(msgspec.structs.replace(asked, pools=pools)))
 
     async def restore(self, made: NetworkInfo, /) -> SublinkDriver:
         """A parent that is not there and cannot be made stays missing until a container connects, or longer."""

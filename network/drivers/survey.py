@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_interface
+
+import msgspec
 
 from network import links
 from network.drivers.bridge_device import Device, Interface
@@ -11,8 +12,7 @@ from network.links import Settings
 from network.netlink import Rtnetlink
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A bridge, its addresses with the link-local ones that the kernel gives by itself, and its settings."""
 
     device: Device

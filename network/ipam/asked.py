@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_interface, ip_network
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import Pool
@@ -16,8 +17,7 @@ from network.ipam.subnet import Address, Network, parse_address
 _CIDR: Final = re.compile(r"([0-9a-fA-F.:]+)/(0|[1-9][0-9]{0,2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One subnet. `network` with the address 0.0.0.0 or :: asks for any of that size."""
 
     network: Network

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Final
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import Pool
@@ -18,8 +19,7 @@ _NAMED: Final = 5
 _OVERLAP: Final = "invalid pool request: Pool overlaps with other one on this address space"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True):
     """What stands against a subnet: the networks (name, subnets in CIDR form), and what the host needs."""
 
     networks: Sequence[tuple[str, Collection[str]]]
@@ -140,7 +140,7 @@ def _settled(each: Asked, taken: _Taken, default_pools: Sequence[AddressPool]) -
         raise errdefs.InvalidArgument(
             f"invalid address pool: no default address pool has IPv{version} subnets{of_size}"
         )
-    return replace(each, network=taken.choose(version, candidates))
+    return msgspec.structs.replace(each, network=taken.choose(version, candidates))
 
 
 def _pool(each: Asked) -> Pool:

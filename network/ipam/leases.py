@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Final, Literal
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
@@ -18,8 +19,7 @@ GATEWAY_KEYS: Final = {4: "DefaultGatewayIPv4", 6: "DefaultGatewayIPv6"}
 """Names of auxiliary addresses that are the gateway of containers, where it is not the network's own, as in Docker."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True):
     """An address as an endpoint has it, and the way out of its subnet, "" where there is none."""
 
     address: str
@@ -30,8 +30,7 @@ class Lease:
 NONE: Final = Lease("", 0, "")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """How many addresses of a subnet are taken (with those that are never given), and how many can be chosen yet."""
 
     in_use: int

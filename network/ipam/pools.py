@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
+
+import msgspec
 
 from network.ipam.subnet import Address, Network
 
 _ULA_SUBNETS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class AddressPool:
+class AddressPool(msgspec.Struct, frozen=True):
     """Subnets of prefix length `size` are cut from `base`."""
 
     base: Network

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from ipaddress import ip_interface, ip_network
 from typing import Any, Final
+
+import msgspec
 
 import errdefs
 from network.drivers.driver import NetworkInfo, Pool
@@ -49,10 +50,12 @@ class RemoteIpam:
         made: list[Pool] = []
         try:
             for pool in wanted:
-                await self._request_pool(replace(pool, space=space), info, made, ipv6=False)
+                await self._request_pool(msgspec.structs.replace(pool, space=space), info, made, ipv6=False)
             if info.enable_ipv6:
                 for pool in sixes or [Pool()]:
-                    await self._request_pool(replace(pool, space=space), info, made, ipv6=True)
+                    await self._request_pool(
+                        msgspec.structs.replace(pool, space=space), info, made, ipv6=True
+                    )
         except BaseException:
             await self.release_pools(made)
             raise
@@ -115,15 +118,17 @@ class RemoteIpam:
         subnet = str(ip_interface(_cidr(answer.get("Pool"))).network)
         data = answer.get("Data")
         aux, gateway = pool.aux_addresses, pool.gateway
-        pool = replace(pool, id=str(answer.get("PoolID") or ""), subnet=subnet, gateway="", aux_addresses={})
+        pool = msgspec.structs.replace(
+            pool, id=str(answer.get("PoolID") or ""), subnet=subnet, gateway="", aux_addresses={}
+        )
         made.append(pool)
         release = Call(self._name, RELEASE_POOL, {"PoolID": pool.id})
         await self._held.note(self._pool_key(pool), release)
         told = data.get(_GATEWAY) if isinstance(data, dict) else None
         if told:
-            made[-1] = pool = replace(pool, gateway=_told_gateway(told))
+            made[-1] = pool = msgspec.structs.replace(pool, gateway=_told_gateway(told))
         if gateway or not pool.gateway:
-            made[-1] = pool = replace(pool, gateway=await self._gateway(pool, gateway))
+            made[-1] = pool = msgspec.structs.replace(pool, gateway=await self._gateway(pool, gateway))
         for name, address in aux.items():
             if ip_interface(address).ip not in ip_network(subnet):
                 raise errdefs.Forbidden(
@@ -131,7 +136,7 @@ class RemoteIpam:
                 )
             failure = f"failed to allocate secondary ip address ({name}:{address})"
             got = await self._explained(failure, pool, address, None)
-            made[-1] = pool = replace(pool, aux_addresses={**pool.aux_addresses, name: got})
+            made[-1] = pool = msgspec.structs.replace(pool, aux_addresses={**pool.aux_addresses, name: got})
 
     async def _gateway(self, pool: Pool, wanted: str) -> str:
         return await self._explained(f"failed to allocate gateway ({wanted})", pool, wanted, _OF_GATEWAY)

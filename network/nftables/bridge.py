@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from network.nftables.element import Element, Family, Interface, Network
 
 Mode = Literal["nat", "routed", "nat-unprotected", "isolated"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bridge:
+class Bridge(msgspec.Struct, frozen=True, kw_only=True):
     """The bridge of network `network_id` (64 hex digits) and how its containers are reached.
 
     - `internal`: nothing in or out. `icc`: its containers see each other; without, only by links and published ports.

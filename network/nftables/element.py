@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
 
 Protocol = Literal["tcp", "udp", "sctp"]
 Family = Literal["ipv4", "ipv6"]
@@ -17,8 +18,7 @@ _BYTES: Final = NUMBERS | {"ipv4": 2, "ipv6": 10}
 _NAME_LENGTH: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Interface:
+class Interface(msgspec.Struct, frozen=True):
     """The name of an interface, as a part of a key."""
 
     name: str

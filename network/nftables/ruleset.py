@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from network.nftables import bridge as bridges
 from network.nftables import element
@@ -13,14 +14,13 @@ from network.nftables.entry import Entry
 from network.nftables.rules_text import DECLARATIONS, MAPS, RULES, SETS
 
 
-@dataclass(slots=True)
-class Ruleset:
+class Ruleset(msgspec.Struct):
     """Everything in the table of one instance. `bridges` (by name) and `entries` are kept as they come and go."""
 
     table: str
     mark: int
-    bridges: dict[str, Bridge] = field(default_factory=dict)
-    entries: set[Entry] = field(default_factory=set)
+    bridges: dict[str, Bridge] = msgspec.field(default_factory=dict)
+    entries: set[Entry] = msgspec.field(default_factory=set)
 
     def elements(self) -> Iterator[Element]:
         """All elements of all sets and maps."""

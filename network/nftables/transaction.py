@@ -11,8 +11,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from network.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, attribute, split
 
@@ -46,8 +47,7 @@ class NftError(OSError):
     """nftables refused a transaction; nothing of it was done."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One change in family inet: its kind, netlink's flags for it, and its attributes."""
 
     kind: int

@@ -8,8 +8,9 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from network.netlink import split
 from network.nftables.transaction import open_socket
@@ -27,8 +28,7 @@ _NLA_TYPE_MASK: Final = 0x3FFF
 _HEADERS: Final = 16 + 4
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One transaction: its generation (None: notifications were lost, anything may have changed), tables and speaker.
 
     The speaker is the netlink address (port id) of the socket that asked for it: no two are open by one in a namespace.

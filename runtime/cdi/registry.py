@@ -2,26 +2,25 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from runtime.cdi.nouns import Device, Spec
 from runtime.cdi.spec import MAX_BYTES, parse
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A device and the spec that it is of."""
 
     device: Device
     spec: Spec
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(msgspec.Struct, frozen=True):
     """Devices by their full names ("vendor.com/class=name"), and what is wrong with which file."""
 
-    devices: dict[str, Found] = field(default_factory=dict)
-    errors: list[tuple[str, str]] = field(default_factory=list)
+    devices: dict[str, Found] = msgspec.field(default_factory=dict)
+    errors: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
     @property
     def vendors(self) -> frozenset[str]:
@@ -29,8 +28,7 @@ class Registry:
         return frozenset(name.partition("/")[0] for name in self.devices)
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(msgspec.Struct, frozen=True):
     path: str
     priority: int
 

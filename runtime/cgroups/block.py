@@ -5,9 +5,10 @@ The runtime sets them when it creates a container; runc before 1.3 cannot change
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from errdefs import SystemFailure
 from runtime.cgroups.control import folder_of
@@ -19,8 +20,7 @@ _WORDS = {"read_bps": "rbps", "write_bps": "wbps", "read_iops": "riops", "write_
 _WEIGHTS = {1: ("blkio.weight_device", "blkio.bfq.weight_device"), 2: ("io.bfq.weight",)}
 
 
-@dataclass(frozen=True, slots=True)
-class BlockLimit:
+class BlockLimit(msgspec.Struct, frozen=True):
     """A limit of one device: bytes or operations a second, or a weight; 0 lifts it."""
 
     kind: Kind

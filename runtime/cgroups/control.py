@@ -11,8 +11,9 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from errdefs import NotFound, SystemFailure
 from runtime.cgroups.hierarchy import UNIFIED, paths
@@ -26,8 +27,7 @@ _PAUSE = 0.005
 _OF_A_CONTAINER = re.compile(r"[0-9a-f]{64}|docker-[0-9a-f]{64}\.scope")
 
 
-@dataclass(frozen=True, slots=True)
-class Cgroup:
+class Cgroup(msgspec.Struct, frozen=True):
     """One container's group: keep it from `of` as long as init lives, act on it also afterwards.
 
     `path` is the directory whose freezer counts; `version` is 1 or 2.

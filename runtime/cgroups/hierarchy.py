@@ -3,9 +3,10 @@
 import os
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from errdefs import InvalidArgument, NotFound
 
@@ -22,16 +23,14 @@ _MAX_PARENT = 3072
 Driver = Literal["cgroupfs", "systemd"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hierarchy:
+class Hierarchy(msgspec.Struct, frozen=True, kw_only=True):
     """How this host is set up: `version` 1 also for hybrid, `systemd` when systemd is the init that runs."""
 
     version: Literal[1, 2]
     systemd: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MountPoint:
+class MountPoint(msgspec.Struct, frozen=True):
     """Where a hierarchy is mounted. `root`: the group that is mounted there, not "/" inside another container."""
 
     path: str

@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from runtime.cgroups.hierarchy import ROOT, UNIFIED, Hierarchy, controllers, detect, paths
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostCapabilities:
+class HostCapabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Docker's SysInfo: the words of /info in lower case; `cpus` and `mems` as the cpuset files say."""
 
     memory_limit: bool = False

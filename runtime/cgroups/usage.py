@@ -4,7 +4,8 @@ Times are nanoseconds, sizes bytes. The names in `MemoryUsage.stats` are the ker
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 UNLIMITED = (1 << 64) - 1
 """What v2 means by "max"."""
@@ -33,8 +34,7 @@ BLOCK_KINDS = (
 """Docker's lists of block device counters; only the first two are counted on today's kernels."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CpuUsage:
+class CpuUsage(msgspec.Struct, frozen=True, kw_only=True):
     """CPU time since the group was made. `per_cpu` is empty on v2, which does not count it."""
 
     total: int = 0
@@ -46,19 +46,17 @@ class CpuUsage:
     throttled_time: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryUsage:
+class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Memory now. `peak` is 0 on v2; `failures` counts refused charges on v1, out-of-memory events on v2."""
 
     usage: int = 0
     peak: int = 0
     limit: int = 0
     failures: int = 0
-    stats: Mapping[str, int] = field(default_factory=dict)
+    stats: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class BlockCounter:
+class BlockCounter(msgspec.Struct, frozen=True):
     """A counter of one block device; `op` as the kernel writes it ("Read" on v1, "read" on v2)."""
 
     major: int
@@ -67,8 +65,7 @@ class BlockCounter:
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """One moment of one group. `block` has a list for each of BLOCK_KINDS, None where there is nothing to count.
 
     `pids_limit` is 0 for none on v1 and UNLIMITED on v2, as Docker tells it.

@@ -24,25 +24,24 @@ bytes, and of blobs that were made of them, until `release` says that nobody wil
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
+
+import msgspec
 
 from errdefs import InvalidArgument
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+class Descriptor(msgspec.Struct, frozen=True, kw_only=True):
     """What a committed blob is: its digest, and its size in bytes."""
 
     digest: str
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retained:
+class Retained(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a resumable ingest: seconds since the last change, and the bytes that are no blob yet."""
 
     age: float

@@ -4,9 +4,10 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import msgspec
 
 import errdefs
 from errdefs import InvalidArgument, SystemFailure
@@ -15,8 +16,7 @@ from runtime.layers.limits import DEFAULT, Limits
 from runtime.layers.process import Worker, worker
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What was unpacked: digest of the uncompressed archive, bytes of its files, and how it was compressed.
 
     `compression` is "gzip", "zstd", "bzip2", "xz" or "". `size` is what Docker calls an image layer's size.

@@ -5,8 +5,8 @@ their end.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from zlib import adler32
 
 from runtime.layers.header import BLOCK, DIRECTORY, REGULAR, checksum
@@ -20,8 +20,7 @@ _FILE_AFTER = b"%b%bustar\00000%b%07o\0%07o\0%b" % (REGULAR, bytes(100), bytes(6
 _FILE_SUM = sum(_FILE_AFTER) + sum(b" " * 8)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry to write: `name` is relative, without a slash at its end; `mtime` in seconds."""
 
     name: bytes

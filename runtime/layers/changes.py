@@ -8,9 +8,10 @@ deleted with its directory only the uppermost path is told; of what was added ev
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+
+import msgspec
 
 from runtime import tree
 from runtime.layers.lower import Lower, capability, is_opaque, is_whiteout
@@ -25,8 +26,7 @@ class Kind(IntEnum):
     DELETED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One path, absolute, and how it changed."""
 
     path: str
@@ -85,15 +85,14 @@ def different(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
-@dataclass(slots=True)
-class _Level:
+class _Level(msgspec.Struct):
     """A directory that the walk is in. `place` is where its own change stands, or would, in the list."""
 
     path: str
     place: int
     told: bool  # whether its own change is in the list
     hides: bool = False  # what was below it and is not met in it, is deleted
-    met: set[str] = field(default_factory=set)
+    met: set[str] = msgspec.field(default_factory=set)
     bare: bool = True  # whether it holds nothing but what the engine made
 
 

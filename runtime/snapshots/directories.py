@@ -17,10 +17,11 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
+
+import msgspec
 
 from errdefs import Conflict, InvalidArgument, NotFound, SystemFailure
 from runtime import idmapped, mount, tree
@@ -157,7 +158,7 @@ class DirectorySnapshotter(ABC):
         if info.kind is not Kind.ACTIVE:
             raise InvalidArgument(f"snapshot {key} is not active and cannot be committed")
         stacked = self._stacked(info, parent)
-        committed = replace(stacked, name=name, kind=Kind.COMMITTED)
+        committed = msgspec.structs.replace(stacked, name=name, kind=Kind.COMMITTED)
         self._index[key] = stacked  # from here on the parent has a child and cannot be removed
         self._busy |= {name, key}
         try:
@@ -184,7 +185,7 @@ class DirectorySnapshotter(ABC):
             raise InvalidArgument(f"snapshot {info.name} has another parent than {parent}")
         if self._known(parent).kind is not Kind.COMMITTED:
             raise InvalidArgument(f"snapshot {parent} is not committed and cannot be a parent")
-        return replace(info, parent=parent)
+        return msgspec.structs.replace(info, parent=parent)
 
     def _restack(self, stacked: Info, *, inherit_root: bool) -> None:
         directory = self._path(stacked)

@@ -41,10 +41,11 @@ into `upper(key)` or into a mount, commit under a name of its own, and stack the
 that.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Protocol
+
+import msgspec
 
 from runtime.mount import Mount
 from runtime.spec.identity import HOST, Identity
@@ -58,8 +59,7 @@ class Kind(StrEnum):
     COMMITTED = "committed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Info:
+class Info(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot: its name or key, kind, parent's name if it has one, and when it was prepared (unix ns)."""
 
     name: str
@@ -68,8 +68,7 @@ class Info:
     created: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot takes beyond its parent: bytes of its files as `ls` tells them, and inodes.
 
     Hard links count once and directories count no bytes: the numbers behind Docker's SizeRw.

@@ -4,8 +4,9 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from errdefs import InvalidArgument
 
@@ -15,8 +16,7 @@ _NOT_LISTED = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".
 _KINDS = {stat.S_IFBLK: "b", stat.S_IFCHR: "c", stat.S_IFIFO: "p"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class Device(msgspec.Struct, frozen=True, kw_only=True):
     """A node to be made in the container: `kind` is "c", "b" or "p", `mode` the permission bits."""
 
     path: str
@@ -40,8 +40,7 @@ class Device:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRule:
+class DeviceRule(msgspec.Struct, frozen=True, kw_only=True):
     """A line of the device cgroup: `major` and `minor` None where not said, -1 for any."""
 
     allow: bool = True

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 Kernel = tuple[int, int]
 """Version and major revision: (4, 8)."""
@@ -12,8 +13,7 @@ _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "x86", "armv7l": "ar
 _MOUNT_SETATTR = (5, 12)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(msgspec.Struct, frozen=True, kw_only=True):
     """`arch` as Docker names it ("amd64"), and the kernel."""
 
     arch: str

@@ -1,6 +1,6 @@
 """Who a container's users are on the host: its user namespace as a value, and the ids on either side of it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from errdefs import InvalidArgument
 
@@ -8,8 +8,7 @@ OVERFLOW = 65534
 """What the kernel shows in a user namespace of an id that has no place there."""
 
 
-@dataclass(frozen=True, slots=True)
-class IdRange:
+class IdRange(NamedTuple):
     """`size` ids: from `inside` on in the container, from `outside` on on the host."""
 
     inside: int
@@ -17,8 +16,7 @@ class IdRange:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """The ids of a container's users and groups on the host; without ranges, and so no user namespace, the same.
 
     With ranges, files that the container is to own (its volumes, its /etc/hosts) belong to `root` on the host, and an

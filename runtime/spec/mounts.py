@@ -1,9 +1,10 @@
 """The mounts of a container: Docker's defaults, and the user's laid over them in Docker's order."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from posixpath import normpath
 from typing import Any
+
+import msgspec
 
 from errdefs import InvalidArgument
 from runtime.spec.host import has_recursive_read_only
@@ -38,8 +39,7 @@ _FLAGS = {
 _STAY_WRITABLE = frozenset({"/proc", "/dev/pts", "/dev/shm", "/dev/mqueue", "/dev"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bind:
+class Bind(msgspec.Struct, frozen=True, kw_only=True):
     """A path of the host (a volume's directory, a file of the container, a user's bind).
 
     `propagation`: "" (as the runtime likes), or one of [r]private, [r]shared, [r]slave. `read_only` covers
@@ -51,12 +51,11 @@ class Bind:
     destination: str
     read_only: bool = False
     recursive: bool = True
-    recursive_read_only: bool = field(default_factory=has_recursive_read_only)
+    recursive_read_only: bool = msgspec.field(default_factory=has_recursive_read_only)
     propagation: str = "rprivate"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tmpfs:
+class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
     """A tmpfs of the container's own; `options` as in --tmpfs: "size=64m,mode=1777,exec"."""
 
     destination: str

@@ -1,7 +1,8 @@
 """Which namespaces of the kernel a container has to itself."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 NEW = "new"
 """The runtime makes a namespace for this container."""
@@ -10,8 +11,7 @@ HOST = "host"
 """The container stays in the host's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Namespaces:
+class Namespaces(msgspec.Struct, frozen=True, kw_only=True):
     """One word a kind: NEW, HOST or the absolute path of a namespace to join (/proc/<pid>/ns/…).
 
     The mount namespace is always new. `own_network` says that the network namespace belongs to this

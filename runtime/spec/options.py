@@ -1,8 +1,9 @@
 """Everything that a container's OCI spec depends on, already resolved: names looked up, defaults decided."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from runtime.spec import capabilities, masked
 from runtime.spec.devices import Device, DeviceRule
@@ -17,8 +18,7 @@ SHM_SIZE = 64 << 20
 """Docker's default for /dev/shm, bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecOptions:
+class SpecOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The input of `build`. Frozen: a spec is a value, made once per start.
 
     args                the command, entrypoint first; without the init that `init_path` puts before it
@@ -52,7 +52,7 @@ class SpecOptions:
     rootfs: str
     cgroups_path: str
     cwd: str = "/"
-    user: User = field(default_factory=User)
+    user: User = msgspec.field(default_factory=User)
     terminal: bool = False
     console_size: tuple[int, int] | None = None
     hostname: str = ""
@@ -64,18 +64,18 @@ class SpecOptions:
     apparmor_profile: str | None = None
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None
-    thermal_paths: tuple[str, ...] = field(default_factory=masked.thermal_paths)
-    namespaces: Namespaces = field(default_factory=Namespaces)
+    thermal_paths: tuple[str, ...] = msgspec.field(default_factory=masked.thermal_paths)
+    namespaces: Namespaces = msgspec.field(default_factory=Namespaces)
     identity: Identity = HOST
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
     device_rules: tuple[DeviceRule, ...] = ()
     privileged: bool = False
     writable_cgroups: bool | None = None
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = msgspec.field(default_factory=Resources)
     rlimits: tuple[Rlimit, ...] = ()
-    sysctls: Mapping[str, str] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = msgspec.field(default_factory=dict)
     oom_score_adj: int = 0
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = msgspec.field(default_factory=dict)
     init_path: str | None = None
     shm_size: int | None = SHM_SIZE

@@ -1,13 +1,13 @@
 """Limits of a container as the spec's linux.resources, and rlimits of its processes."""
 
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 _PERIOD = 100_000  # microseconds: the kernel's default, and what --cpus is counted in
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceLimit:
+class DeviceLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A block device and its weight, bytes per second or operations per second."""
 
     major: int
@@ -15,8 +15,7 @@ class DeviceLimit:
     value: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
     """Resolved limits; 0 and "" say nothing, as on Docker's wire, None where 0 has a meaning of its own.
 
     Memory is bytes, `memory_swap` memory plus swap: -1, unlimited, is the kernel's default and not written,
@@ -61,8 +60,7 @@ class Resources:
         return {name: part for name, part in parts.items() if part}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rlimit:
+class Rlimit(msgspec.Struct, frozen=True, kw_only=True):
     """A --ulimit: `name` in Docker's lower case ("nofile"); -1 is unlimited."""
 
     name: str

@@ -1,8 +1,9 @@
 """Conditional seccomp rules, and which of them count for a container on a host."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from runtime.spec.host import Host, Kernel
 
@@ -10,8 +11,7 @@ ALLOW = "SCMP_ACT_ALLOW"
 ERRNO = "SCMP_ACT_ERRNO"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """When a rule counts: architectures (any of), capabilities and a kernel; what is empty is not asked."""
 
     arches: tuple[str, ...] = ()
@@ -19,16 +19,15 @@ class Condition:
     min_kernel: Kernel | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """System calls and what happens to them, where `includes` hold and nothing of `excludes` does."""
 
     names: tuple[str, ...]
     action: str = ALLOW
     errno_ret: int | None = None
     args: tuple[dict[str, int | str], ...] = ()
-    includes: Condition = field(default_factory=Condition)
-    excludes: Condition = field(default_factory=Condition)
+    includes: Condition = msgspec.field(default_factory=Condition)
+    excludes: Condition = msgspec.field(default_factory=Condition)
 
     def to_oci(self) -> dict[str, Any]:
         """Return the spec's linux.seccomp.syscalls entry."""

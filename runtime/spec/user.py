@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from errdefs import InvalidArgument
 
@@ -16,8 +16,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 _OUT_OF_RANGE = f"uids and gids must be in range 0-{MAX_ID}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(NamedTuple):
     """A resolved user: ids, supplementary groups as the spec takes them, and the home directory.
 
     `home` is "" when passwd has no entry: then the runtime decides on HOME.
@@ -29,16 +28,14 @@ class User:
     home: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Account:
+class _Account(NamedTuple):
     name: str
     uid: int
     gid: int
     home: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(NamedTuple):
     name: str
     gid: int
     members: str  # separated by commas

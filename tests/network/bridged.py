@@ -1,8 +1,9 @@
 """Bridge networks of users and the containers in them, as tests ask for them."""
 
 import secrets
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from network.controller import Controller
 from network.drivers.driver import NetworkInfo, Pool
@@ -52,7 +53,7 @@ async def join(
 ) -> tuple[Sandbox, Endpoint]:
     sandbox = await controller.create_sandbox(name)
     request = EndpointRequest(network=network_name, container_id=name, endpoint_name=name)
-    return sandbox, await controller.connect(sandbox, replace(request, **wishes))  # type: ignore[arg-type]
+    return sandbox, await controller.connect(sandbox, replace(request, **wishes))
 
 
 def inside(sandbox: Sandbox, *argv: str) -> str:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from network import netns, resolvconf
 from network.controller import Controller
@@ -47,7 +47,7 @@ class Joined:
             endpoint_name=self.sandbox.container_id,
             names=names,
         )
-        endpoint = await self.controller.connect(self.sandbox, replace(request, **more))  # type: ignore[arg-type]
+        endpoint = await self.controller.connect(self.sandbox, replace(request, **more))
         self.endpoints[network] = endpoint
         return endpoint
 
@@ -88,7 +88,7 @@ def resolv_conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make(controller: Controller) -> MakeNetwork:
     async def make(name: str, **more: object) -> NetworkInfo:
         info = NetworkInfo(name=name, id=new_id(), driver="bridge", created=datetime.now(UTC))
-        return await controller.create_network(replace(info, **more))  # type: ignore[arg-type]
+        return await controller.create_network(replace(info, **more))
 
     return make
 

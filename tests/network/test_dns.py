@@ -8,11 +8,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from network import netns, resolvconf
 from network.controller import Controller, NetworkConfig

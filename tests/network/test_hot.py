@@ -1,9 +1,9 @@
 """Several networks of one container, also while it runs: interfaces, default routes, addresses, settings, ports."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from network.controller import Controller
@@ -26,7 +26,7 @@ async def networks(controller: Controller, *names: str) -> None:
 async def more(controller: Controller, sandbox: Sandbox, name: str, **wishes: object) -> Endpoint:
     container = sandbox.container_id
     request = EndpointRequest(network=name, container_id=container, endpoint_name=container)
-    return await controller.connect(sandbox, replace(request, **wishes))  # type: ignore[arg-type]
+    return await controller.connect(sandbox, replace(request, **wishes))
 
 
 def defaults(sandbox: Sandbox) -> list[str]:

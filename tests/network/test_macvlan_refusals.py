@@ -1,9 +1,9 @@
 """Networks under an interface of the host that cannot be: Docker's texts, and nothing is left."""
 
 import subprocess
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from network.controller import Controller

@@ -4,11 +4,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Coroutine
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from network.controller import Controller

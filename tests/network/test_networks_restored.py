@@ -1,9 +1,9 @@
 """Bridge networks of users after a restart of the daemon or the host, and beside those of another daemon."""
 
 import socket
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from network.controller import Controller, NetworkConfig
 from network.drivers.driver import Pool

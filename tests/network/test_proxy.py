@@ -5,12 +5,12 @@ import contextlib
 import hashlib
 import os
 import socket
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from network import netns
 from network.controller import Controller, NetworkConfig

@@ -1,10 +1,10 @@
 """Who reaches a published port, who does not, and as whom a container is seen outside."""
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from network import netns
 from network.controller import Controller, NetworkConfig

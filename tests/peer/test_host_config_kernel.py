@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -114,7 +113,7 @@ def facts(side: Any, name: str) -> dict[str, Any]:
 
 def flags(entry: Any) -> list[str]:
     """A mount's options, and those of its file system but for the places of an overlay."""
-    told = asdict(entry)
+    told = entry._asdict()
     of_fs = "" if told["type"] == "overlay" else told["super_options"]
     return [told["type"], *sorted({*told["options"].split(","), *of_fs.split(",")}), *told["propagation"]]
 

@@ -8,7 +8,6 @@ with a `GET` at an older version is asked once more at the newest: the CLI of De
 Run as a script, with `-I`; the other arguments are wherryd's.
 """
 
-import dataclasses
 import json
 import runpy
 import sys
@@ -19,6 +18,7 @@ from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+import msgspec
 from aiohttp import web
 
 from api import versions
@@ -57,7 +57,7 @@ class Recorder:
                 del self._streams[id(request)]
             self._answered(about, answer)
             if self._is_to_be_asked_again(route, answer, version):
-                newest = dataclasses.replace(target, version=versions.MAXIMUM)
+                newest = msgspec.structs.replace(target, version=versions.MAXIMUM)
                 again = await run(api, request, newest, route, variables)
                 self._answered(about | {"version": versions.MAXIMUM}, again)
             return answer

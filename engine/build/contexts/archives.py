@@ -5,7 +5,8 @@ by its digest, and is unpacked again only if a step needs its files.
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.build.source import SourceFile
 
@@ -14,8 +15,7 @@ _REMEMBERED = 256  # archives
 _DOCKERFILE = 64 << 10  # bytes; those of larger ones are not remembered
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(msgspec.Struct, frozen=True):
     """A whole archive."""
 
     data: bytes

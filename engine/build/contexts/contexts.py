@@ -5,8 +5,9 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.contexts import checkouts, git, repository, url
@@ -28,8 +29,7 @@ _MAX_IGNORE = 8 << 20
 _IGNORE = ".dockerignore"
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(msgspec.Struct, frozen=True):
     """A context from elsewhere. `dockerfile`: that was all that was there, and `directory` is empty."""
 
     directory: Path

@@ -10,8 +10,9 @@ import os
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.contexts import git_access
@@ -26,8 +27,7 @@ _SECONDS = 1800.0  # of one command
 _SSH = "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """What a repository has: the whole name of a ref, or the number of a commit, and the number of the object it is."""
 
     name: str

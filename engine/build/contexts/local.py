@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -28,8 +27,7 @@ STEPS = ("lent", "kept")  # where the crash tests kill a build
 _MODE = 0o755
 
 
-@dataclass(slots=True)
-class Lent:
+class Lent(msgspec.Struct):
     """A directory for one build: empty, or as it was before. `content` names what is in it, once that is kept."""
 
     path: Path

@@ -2,10 +2,10 @@
 
 import posixpath
 import re
-from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import errdefs
+from engine.veiled import Veiled
 
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
 _SCHEMES = frozenset({"ssh", "git"})  # and http and https for what is called so
@@ -21,8 +21,7 @@ _TRUE = frozenset({"", "1", "t", "true", "True", "TRUE", "T"})
 _FALSE = frozenset({"0", "f", "false", "False", "FALSE", "F"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class Repository(Veiled, frozen=True, kw_only=True):
     """A commit of a repository. `remote` has no user and password of HTTP, which are in `authorization`.
 
     `ref` "" is the default branch; `checksum`, which the commit must begin with, may be "".
@@ -34,7 +33,7 @@ class Repository:
     checksum: str = ""
     keep_git_dir: bool = False
     submodules: bool = True
-    authorization: tuple[str, str] | None = field(default=None, repr=False)
+    authorization: tuple[str, str] | None = None
 
     @property
     def is_commit(self) -> bool:

@@ -8,11 +8,12 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote
+
+import msgspec
 
 import errdefs
 from engine.registry.client import Registry
@@ -42,8 +43,7 @@ def file_name(url: str) -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """A file that came whole: its SHA-256, its bytes, and its time in Unix nanoseconds."""
 
     digest: str

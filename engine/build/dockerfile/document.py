@@ -1,14 +1,14 @@
 """A whole Dockerfile as a value."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from engine.build.dockerfile.instructions import Arg, From, Instruction
 from engine.build.source import Position
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
     """A FROM and what follows it."""
 
     start: From
@@ -20,8 +20,7 @@ class Stage:
         return self.start.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dockerfile:
+class Dockerfile(msgspec.Struct, frozen=True, kw_only=True):
     """A whole file. `arguments` are the ARGs before the first FROM; `escape` is the escape character.
 
     `syntax` and `check` are the values of these directives, "" where there are none. `empty_continuations` are the last

@@ -1,7 +1,8 @@
 """`<<name` in a line: where the content of a heredoc ends, and how it is taken."""
 
 import re
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import expand
@@ -11,8 +12,8 @@ from engine.build.dockerfile.word import Reading
 _HEREDOC = re.compile(r"(\d*)<<(-?)\s*([^<]*)", re.ASCII)
 _MAX_DESCRIPTOR = 2**31
 _WORD = Reading(keep_unset=True)
-_QUOTED = replace(_WORD, raw_quotes=True)
-_LINE = replace(_QUOTED, raw_escapes=True)
+_QUOTED = msgspec.structs.replace(_WORD, raw_quotes=True)
+_LINE = msgspec.structs.replace(_QUOTED, raw_escapes=True)
 
 
 def parse(word: str) -> Heredoc | None:

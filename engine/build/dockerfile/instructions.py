@@ -6,16 +6,16 @@ command of RUN) it gives back as it is. EXPOSE has words that may become several
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Self
+
+import msgspec
 
 from engine.build.dockerfile.values import Argument, Expander, Heredoc, Pair
 from engine.build.source import Position
 from engine.containers.config import Healthcheck
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
+class Instruction(msgspec.Struct, frozen=True, kw_only=True):
     """`keyword` is as it was written; `text` the whole line, its continuation lines joined, without heredocs' content.
 
     `comments` are the lines of comment right above, without "#".
@@ -31,8 +31,7 @@ class Instruction:
         return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class From(Instruction):
+class From(Instruction, frozen=True, kw_only=True):
     """FROM: `name` is lower case or "" for none; `base` and `platform` may have variables of global ARGs."""
 
     base: str
@@ -40,56 +39,52 @@ class From(Instruction):
     platform: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Env(Instruction):
+class Env(Instruction, frozen=True, kw_only=True):
     """ENV. The values of all pairs are expanded before any is set."""
 
     pairs: Sequence[Pair]
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of keys and values replaced."""
-        return replace(self, pairs=[pair.expanded(expand) for pair in self.pairs])
+        return msgspec.structs.replace(self, pairs=[pair.expanded(expand) for pair in self.pairs])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Label(Instruction):
+class Label(Instruction, frozen=True, kw_only=True):
     """LABEL."""
 
     pairs: Sequence[Pair]
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of keys and values replaced."""
-        return replace(self, pairs=[pair.expanded(expand) for pair in self.pairs])
+        return msgspec.structs.replace(self, pairs=[pair.expanded(expand) for pair in self.pairs])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arg(Instruction):
+class Arg(Instruction, frozen=True, kw_only=True):
     """ARG: several names are set one after the other, so that a later one may use an earlier."""
 
     arguments: Sequence[Argument]
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of names and defaults replaced, all by the same variables."""
-        return replace(self, arguments=[argument.expanded(expand) for argument in self.arguments])
+        return msgspec.structs.replace(
+            self, arguments=[argument.expanded(expand) for argument in self.arguments]
+        )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Maintainer(Instruction):
+class Maintainer(Instruction, frozen=True, kw_only=True):
     """MAINTAINER: the author of the image."""
 
     maintainer: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Instruction):
+class Command(Instruction, frozen=True, kw_only=True):
     """What gives a command line: `shell`: one string for the shell (or none at all), else the words of a JSON array."""
 
     words: Sequence[str]
     shell: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Command):
+class Run(Command, frozen=True, kw_only=True):
     """RUN. `mounts` are texts of `--mount`, read by `mounts.parse_mount` when the variables are known."""
 
     heredocs: Sequence[Heredoc] = ()
@@ -98,25 +93,21 @@ class Run(Command):
     security: str = "sandbox"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cmd(Command):
+class Cmd(Command, frozen=True, kw_only=True):
     """CMD."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entrypoint(Command):
+class Entrypoint(Command, frozen=True, kw_only=True):
     """ENTRYPOINT; no words at all remove one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shell(Instruction):
+class Shell(Instruction, frozen=True, kw_only=True):
     """SHELL."""
 
     words: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer(Instruction):
+class Transfer(Instruction, frozen=True, kw_only=True):
     """What COPY and ADD have in common. `files` are heredocs: each makes a file of its name's in `destination`."""
 
     sources: Sequence[str]
@@ -129,7 +120,7 @@ class Transfer(Instruction):
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of paths, owner and mode replaced; those of `files` are another kind of word."""
-        return replace(
+        return msgspec.structs.replace(
             self,
             sources=[expand(source) for source in self.sources],
             destination=expand(self.destination),
@@ -138,16 +129,14 @@ class Transfer(Instruction):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copy(Transfer):
+class Copy(Transfer, frozen=True, kw_only=True):
     """COPY; `origin` is `--from`, "" for the context."""
 
     origin: str = ""
     parents: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Add(Transfer):
+class Add(Transfer, frozen=True, kw_only=True):
     """ADD. `unpack` and `keep_git_dir` None are not said."""
 
     checksum: str = ""
@@ -156,69 +145,62 @@ class Add(Transfer):
 
     def expanded(self, expand: Expander) -> Self:
         """As Transfer's, and the checksum."""
-        return replace(Transfer.expanded(self, expand), checksum=expand(self.checksum))
+        return msgspec.structs.replace(Transfer.expanded(self, expand), checksum=expand(self.checksum))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workdir(Instruction):
+class Workdir(Instruction, frozen=True, kw_only=True):
     """WORKDIR."""
 
     path: str
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of its path replaced."""
-        return replace(self, path=expand(self.path))
+        return msgspec.structs.replace(self, path=expand(self.path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User(Instruction):
+class User(Instruction, frozen=True, kw_only=True):
     """USER."""
 
     user: str
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of its name replaced."""
-        return replace(self, user=expand(self.user))
+        return msgspec.structs.replace(self, user=expand(self.user))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Volume(Instruction):
+class Volume(Instruction, frozen=True, kw_only=True):
     """VOLUME."""
 
     paths: Sequence[str]
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of its paths replaced."""
-        return replace(self, paths=[expand(path) for path in self.paths])
+        return msgspec.structs.replace(self, paths=[expand(path) for path in self.paths])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expose(Instruction):
+class Expose(Instruction, frozen=True, kw_only=True):
     """EXPOSE: each of `ports` may have variables that become several ports."""
 
     ports: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopSignal(Instruction):
+class StopSignal(Instruction, frozen=True, kw_only=True):
     """STOPSIGNAL."""
 
     signal: str
 
     def expanded(self, expand: Expander) -> Self:
         """With the variables of its name replaced."""
-        return replace(self, signal=expand(self.signal))
+        return msgspec.structs.replace(self, signal=expand(self.signal))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HealthCheck(Instruction):
+class HealthCheck(Instruction, frozen=True, kw_only=True):
     """HEALTHCHECK; NONE is a test of ["NONE"]."""
 
     check: Healthcheck
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OnBuild(Instruction):
+class OnBuild(Instruction, frozen=True, kw_only=True):
     """ONBUILD: `expression` is an instruction as an image's config has it, with its heredocs' content."""
 
     expression: str

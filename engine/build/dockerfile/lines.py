@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import heredocs, words
@@ -17,8 +18,7 @@ _TAKES_HEREDOCS = frozenset({"add", "copy", "run"})
 _DEFAULT_ESCAPE = "\\"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """One instruction as it is written. `inner` is what ONBUILD holds."""
 
     keyword: str
@@ -36,12 +36,11 @@ class Statement:
         return self.keyword.lower()
 
 
-@dataclass(slots=True)
-class Statements:
+class Statements(msgspec.Struct):
     """All of a file; `empty` are the last lines of instructions that are continued by empty lines."""
 
-    statements: list[Statement] = field(default_factory=list)
-    empty: list[Position] = field(default_factory=list)
+    statements: list[Statement] = msgspec.field(default_factory=list)
+    empty: list[Position] = msgspec.field(default_factory=list)
     escape: str = _DEFAULT_ESCAPE
 
 
@@ -151,14 +150,14 @@ class _Reader:
         with at(found.position):
             begun = heredocs.of_line(found.text)
         contents = [self._content(start, heredoc) for heredoc in begun]
-        return replace(found, position=Position(start, self._number), heredocs=contents)
+        return msgspec.structs.replace(found, position=Position(start, self._number), heredocs=contents)
 
     def _content(self, start: int, heredoc: Heredoc) -> Heredoc:
         lines: list[str] = []
         while (raw := self._take()) is not None:
             end = raw.rstrip("\r\n")
             if (end.lstrip("\t") if heredoc.chomp else end) == heredoc.name:
-                return replace(heredoc, content="".join(lines))
+                return msgspec.structs.replace(heredoc, content="".join(lines))
             lines.append(raw)
         raise DockerfileError("unterminated heredoc", Position(start, self._number))
 

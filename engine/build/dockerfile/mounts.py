@@ -1,7 +1,8 @@
 """`RUN --mount=…`, in the words and with the defaults of BuildKit."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import commas
@@ -42,7 +43,7 @@ def parse_mount(text: str, expand: Expander) -> Mount:
         mount = _READERS[name](mount, key, value)
         said.add(name)
     if not said & {"readonly", "readwrite"}:
-        mount = replace(mount, read_only=mount.kind not in ("cache", "tmpfs"))
+        mount = msgspec.structs.replace(mount, read_only=mount.kind not in ("cache", "tmpfs"))
     _check(mount)
     return mount
 
@@ -68,14 +69,14 @@ def _kind(mount: Mount, _: str, value: str) -> Mount:
     if value.lower() not in _KINDS:
         message = f"unsupported mount type {quoted(value.lower())}"
         raise errdefs.InvalidArgument(did_you_mean(message, value, _KINDS))
-    return replace(mount, kind=value.lower())
+    return msgspec.structs.replace(mount, kind=value.lower())
 
 
 def _sharing(mount: Mount, _: str, value: str) -> Mount:
     if value.lower() not in _SHARING:
         message = f"unsupported sharing value {quoted(value.lower())}"
         raise errdefs.InvalidArgument(did_you_mean(message, value, _SHARING))
-    return replace(mount, sharing=value.lower())
+    return msgspec.structs.replace(mount, sharing=value.lower())
 
 
 def _truth(key: str, value: str) -> bool:
@@ -86,22 +87,22 @@ def _truth(key: str, value: str) -> bool:
 
 
 def _read_only(mount: Mount, key: str, value: str) -> Mount:
-    return replace(mount, read_only=_truth(key, value))
+    return msgspec.structs.replace(mount, read_only=_truth(key, value))
 
 
 def _read_write(mount: Mount, key: str, value: str) -> Mount:
-    return replace(mount, read_only=not _truth(key, value))
+    return msgspec.structs.replace(mount, read_only=not _truth(key, value))
 
 
 def _required(mount: Mount, key: str, value: str) -> Mount:
     _only_for(mount, key, "secret", "ssh")
-    return replace(mount, required=_truth(key, value))
+    return msgspec.structs.replace(mount, required=_truth(key, value))
 
 
 def _size(mount: Mount, key: str, value: str) -> Mount:
     _only_for(mount, key, "tmpfs")
     try:
-        return replace(mount, size=parse_size(value))
+        return msgspec.structs.replace(mount, size=parse_size(value))
     except ValueError:
         raise errdefs.InvalidArgument(f"invalid value for {key}: {value}") from None
 
@@ -120,19 +121,19 @@ def _number(key: str, value: str, base: int) -> int:
 
 _READERS: dict[str, Callable[[Mount, str, str], Mount]] = {
     "type": _kind,
-    "from": lambda mount, _, value: replace(mount, origin=value),
-    "source": lambda mount, _, value: replace(mount, source=value),
-    "target": lambda mount, _, value: replace(mount, target=value),
+    "from": lambda mount, _, value: msgspec.structs.replace(mount, origin=value),
+    "source": lambda mount, _, value: msgspec.structs.replace(mount, source=value),
+    "target": lambda mount, _, value: msgspec.structs.replace(mount, target=value),
     "readonly": _read_only,
     "readwrite": _read_write,
     "required": _required,
     "size": _size,
-    "id": lambda mount, _, value: replace(mount, id=value),
+    "id": lambda mount, _, value: msgspec.structs.replace(mount, id=value),
     "sharing": _sharing,
-    "mode": lambda mount, key, value: replace(mount, mode=_number(key, value, 8)),
-    "uid": lambda mount, key, value: replace(mount, uid=_number(key, value, 10)),
-    "gid": lambda mount, key, value: replace(mount, gid=_number(key, value, 10)),
-    "env": lambda mount, _, value: replace(mount, env=value),
+    "mode": lambda mount, key, value: msgspec.structs.replace(mount, mode=_number(key, value, 8)),
+    "uid": lambda mount, key, value: msgspec.structs.replace(mount, uid=_number(key, value, 10)),
+    "gid": lambda mount, key, value: msgspec.structs.replace(mount, gid=_number(key, value, 10)),
+    "env": lambda mount, _, value: msgspec.structs.replace(mount, env=value),
 }
 
 

@@ -1,6 +1,6 @@
 """Dockerfiles and single instructions from their text."""
 
-from dataclasses import replace
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import directives, lines
@@ -52,7 +52,7 @@ def parse_instruction(text: str, position: Position) -> Instruction:
     if len(statements) != 1:
         raise DockerfileError("onbuild trigger should be a single expression", position)
     with at(position):
-        return build(replace(statements[0], position=position))
+        return build(msgspec.structs.replace(statements[0], position=position))
 
 
 def _instruction(statement: Statement) -> Instruction:

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+
+import msgspec
 
 Expander = Callable[[str], str]
 """One word with its variables replaced. DockerfileError if it cannot be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """`key=value`, or the old form `key value`."""
 
     key: str
@@ -18,11 +18,10 @@ class Pair:
 
     def expanded(self, expand: Expander) -> "Pair":
         """With the variables of both replaced."""
-        return replace(self, key=expand(self.key), value=expand(self.value))
+        return msgspec.structs.replace(self, key=expand(self.key), value=expand(self.value))
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(msgspec.Struct, frozen=True):
     """One name of ARG, with what it is if the build does not say; None is undefined. `about` is its comment."""
 
     name: str
@@ -32,11 +31,10 @@ class Argument:
     def expanded(self, expand: Expander) -> "Argument":
         """With the variables of both replaced."""
         default = None if self.default is None else expand(self.default)
-        return replace(self, name=expand(self.name), default=default)
+        return msgspec.structs.replace(self, name=expand(self.name), default=default)
 
 
-@dataclass(frozen=True, slots=True)
-class Heredoc:
+class Heredoc(msgspec.Struct, frozen=True):
     """`<<name` with its lines. `expand`: variables in it are replaced, as its name is not quoted; `chomp` is `<<-`."""
 
     name: str
@@ -51,8 +49,7 @@ class Heredoc:
         return re.sub(r"^\t+", "", self.content, flags=re.MULTILINE) if self.chomp else self.content
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """`RUN --mount`, checked; "" and None are "not said".
 
     For `cache`, `secret` and `ssh`, `id` names it; `env` is the variable that gets a secret, "" for one named as it.

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import globbing
@@ -14,8 +15,7 @@ Piece = tuple[str, bool]
 """Some text, and whether it stays together where words are split."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """How a word is read: `raw_quotes` and `raw_escapes` stay in it, `quotes` False are ordinary characters,
     variables without a value stay as they are if `keep_unset`.
     """

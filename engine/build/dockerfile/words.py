@@ -3,7 +3,8 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile.text import SPACES, quoted
@@ -15,8 +16,7 @@ _COMMANDS = frozenset({"cmd", "entrypoint", "run", "shell"})
 _SINGLE = frozenset({"maintainer", "stopsignal", "user", "workdir"})
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """`json`: they were written as a JSON array. `pairs` are those of ENV and LABEL."""
 
     words: Sequence[str] = ()

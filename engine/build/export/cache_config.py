@@ -5,7 +5,6 @@ A step that changed nothing is a record without a layer.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -47,8 +46,7 @@ class _Config(msgspec.Struct, omit_defaults=True, kw_only=True):
     records: list[_Record] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offered:
+class Offered(msgspec.Struct, frozen=True, kw_only=True):
     """A layer that a cache has: its blob, compressed or not, and what it is unpacked."""
 
     blob: Descriptor

@@ -4,7 +4,8 @@ import base64
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.build.export import cache_config
@@ -31,13 +32,12 @@ _log = logging.getLogger(__name__)
 _DEPTH = 2  # an index, and what it names
 
 
-@dataclass(slots=True)
-class Imports:
+class Imports(msgspec.Struct):
     """Caches that a build may take from: a `CacheSource`."""
 
     workspaces: Workspaces
     holds: Holds
-    offers: dict[str, tuple[Shelf, Offered | None]] = field(default_factory=dict)
+    offers: dict[str, tuple[Shelf, Offered | None]] = msgspec.field(default_factory=dict)
 
     async def find(self, key: str, root: Ref) -> Brought | None:
         """See CacheSource. What cannot be brought is not there."""

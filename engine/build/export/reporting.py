@@ -3,7 +3,8 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+
+import msgspec
 
 from engine.build.progress import Status, VertexState, Watch
 from engine.build.session import Meter
@@ -29,9 +30,9 @@ class Reporting:
         try:
             yield cls(watch, state.digest)
         except Exception as error:
-            await watch(replace(state, completed=time.time_ns(), error=str(error)))
+            await watch(msgspec.structs.replace(state, completed=time.time_ns(), error=str(error)))
             raise
-        await watch(replace(state, completed=time.time_ns()))
+        await watch(msgspec.structs.replace(state, completed=time.time_ns()))
 
     @asynccontextmanager
     async def line(self, name: str) -> AsyncIterator[None]:
@@ -59,7 +60,7 @@ class Reporting:
         await count(0)
         yield count
         ended = time.time_ns()
-        await self._watch(replace(self._count(name, seen, began, ended), completed=ended))
+        await self._watch(msgspec.structs.replace(self._count(name, seen, began, ended), completed=ended))
 
     def _count(self, name: str, current: int, began: int, now: int) -> Status:
         return Status(vertex=self._digest, id=name, current=current, started=began, timestamp=now)

@@ -4,8 +4,9 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.refs import Ref
@@ -31,7 +32,7 @@ class Owners:
         are not there.
         """
         actions = [await self._action(action, root) for action in step.actions]
-        return step if actions == list(step.actions) else replace(step, actions=actions)
+        return step if actions == list(step.actions) else msgspec.structs.replace(step, actions=actions)
 
     async def _action(self, action: Action, root: Ref) -> Action:
         if not isinstance(action, Copy) or not action.owner or _NUMBERS.fullmatch(action.owner):
@@ -42,7 +43,7 @@ class Owners:
                 self._known[key] = await asyncio.to_thread(_resolve, action.owner, place)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return replace(action, owner=self._known[key])
+        return msgspec.structs.replace(action, owner=self._known[key])
 
 
 def _resolve(owner: str, root: Path) -> str:

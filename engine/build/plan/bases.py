@@ -1,6 +1,6 @@
 """What stages stand on, and what files are taken from beside them: images, named contexts, nothing."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 import errdefs
 from engine.build.plan import contexts
@@ -20,8 +20,7 @@ from engine.images.platforms import Platform
 from engine.images.reference import Reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aim:
+class Aim(msgspec.Struct, frozen=True, kw_only=True):
     """What one plan is for: `platform` is the one that was asked for, or this host's if none was (`asked`).
 
     `several`: progress tells platforms apart.
@@ -33,8 +32,7 @@ class Aim:
     several: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, kw_only=True):
     """An image (`source`, None for one without layers) or a context's `files`; neither is an empty file system.
 
     `config` is what a stage begins with, to be copied. `shown` is how its vertex is called. `context`: it comes from
@@ -51,16 +49,15 @@ class Found:
     replaces: bool = False
 
 
-@dataclass(slots=True)
-class Bases:
+class Bases(msgspec.Struct):
     """Those of one plan, each asked for once."""
 
     request: BuildRequest
     aim: Aim
     metadata: Metadata
     contexts: Contexts
-    _found: dict[Node, Found] = field(default_factory=dict)
-    _vertices: dict[ImageSource, Vertex] = field(default_factory=dict)
+    _found: dict[Node, Found] = msgspec.field(default_factory=dict)
+    _vertices: dict[ImageSource, Vertex] = msgspec.field(default_factory=dict)
 
     async def resolve(self, nodes: list[Node]) -> None:
         """Ask for all of them at the same time; the first failure is raised."""

@@ -1,7 +1,8 @@
 """Named contexts, and what is needed of each context."""
 
 import posixpath
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.build.contexts import repository
@@ -17,8 +18,7 @@ MAIN = "context"
 _UNNAMED = frozenset(("scratch", MAIN))
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """A named context: `shown` with the platform if it is for one, `kind` and `value` of "docker-image://alpine".
 
     `named` is what it is called, as the name of an image.
@@ -58,13 +58,12 @@ def _read(shown: str, text: str, named: Reference) -> Given:
     return Given(shown, kind, value.removeprefix("//"), named)
 
 
-@dataclass(slots=True)
-class Contexts:
+class Contexts(msgspec.Struct):
     """The contexts of one build as vertices, each once, and the paths that are needed of them."""
 
     request: BuildRequest
-    vertices: dict[str, Vertex] = field(default_factory=dict)
-    paths: dict[str, set[str]] = field(default_factory=dict)
+    vertices: dict[str, Vertex] = msgspec.field(default_factory=dict)
+    paths: dict[str, set[str]] = msgspec.field(default_factory=dict)
 
     def main(self) -> Vertex:
         """The build's context itself."""

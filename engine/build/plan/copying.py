@@ -2,7 +2,8 @@
 
 import posixpath
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 import errdefs
 from engine.build.contexts import repository
@@ -16,13 +17,12 @@ from engine.build.steps import Copy as CopyAction
 from runtime.copying import chmod, selection
 
 
-@dataclass(slots=True)
-class _Sources:
+class _Sources(msgspec.Struct):
     """The inputs of a step that are copied from, and the actions so far."""
 
     name: str
-    vertices: list[Vertex] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
+    vertices: list[Vertex] = msgspec.field(default_factory=list)
+    actions: list[Action] = msgspec.field(default_factory=list)
 
     def number(self, vertex: Vertex) -> int:
         """Which input a vertex is: 0 is the root."""
@@ -138,7 +138,7 @@ def _action(
             ),
             position=instruction.position,
         )
-        return replace(pattern, source=sources.number(git), sources=["/"], unpack=False)
+        return msgspec.structs.replace(pattern, source=sources.number(git), sources=["/"], unpack=False)
     if isinstance(instruction, Add) and origins.is_url(source):
         fetched = Vertex(
             name=sources.name,
@@ -146,12 +146,12 @@ def _action(
             position=instruction.position,
         )
         # It is alone there, and its name may have what a pattern means otherwise.
-        return replace(
+        return msgspec.structs.replace(
             pattern, source=sources.number(fetched), sources=["*"], unpack=instruction.unpack is True
         )
     unpack = isinstance(instruction, Add) and instruction.unpack is not False
     path = source if pattern.parents else posixpath.normpath(posixpath.join("/", source)).lstrip("/") or "/"
-    return replace(pattern, source=sources.number(origin), sources=[path], unpack=unpack)
+    return msgspec.structs.replace(pattern, source=sources.number(origin), sources=[path], unpack=unpack)
 
 
 def _with_checksum(url: str, checksum: str) -> str:
@@ -169,8 +169,8 @@ def _merged(actions: Sequence[Action]) -> list[Action]:
         last = merged[-1] if merged else None
         if not (isinstance(action, CopyAction) and isinstance(last, CopyAction)):
             merged.append(action)
-        elif replace(last, sources=action.sources) == action:
-            merged[-1] = replace(last, sources=[*last.sources, *action.sources])
+        elif msgspec.structs.replace(last, sources=action.sources) == action:
+            merged[-1] = msgspec.structs.replace(last, sources=[*last.sources, *action.sources])
         else:
             merged.append(action)
     return merged
@@ -184,7 +184,7 @@ def _counted(instruction: Transfer, actions: Sequence[Action]) -> list[Action]:
     """As Docker's first builder takes them, which counts what is found. InvalidArgument for what cannot be."""
     keyword, several = _keyword(instruction), instruction.destination.endswith("/")
     if len(actions) == 1 and isinstance(actions[0], CopyAction):
-        return [replace(actions[0], keyword=keyword, several=several)]
+        return [msgspec.structs.replace(actions[0], keyword=keyword, several=several)]
     if not several:
         raise errdefs.InvalidArgument(selection.several(keyword))
     return list(actions)

@@ -3,7 +3,8 @@
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.build.dockerfile.document import Dockerfile, Stage
 from engine.build.dockerfile.expand import expand
@@ -19,8 +20,7 @@ _NUMBER = re.compile("[+-]?[0-9]+")
 _MOST = (1 << 63) - 1  # what is larger is no number
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class Node:
+class Node(msgspec.Struct, eq=False, kw_only=True):
     """A stage, or an image or context that COPY and RUN take files from, which then has no instructions.
 
     `base` is the name after FROM with its variables replaced, `below` the stage that it means. `shown` is how progress
@@ -34,7 +34,7 @@ class Node:
     platform: Platform | None = None
     below: "Node | None" = None
     stage: Stage | None = None
-    needs: "list[tuple[Node, Instruction]]" = field(default_factory=list)
+    needs: "list[tuple[Node, Instruction]]" = msgspec.field(default_factory=list)
     total: int = 0
 
     @property

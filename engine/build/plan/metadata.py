@@ -1,7 +1,8 @@
 """What planning has to ask of images."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from engine.build.steps import ImageSource
 from engine.images.config import ImageConfig
@@ -9,8 +10,7 @@ from engine.images.platforms import Platform
 from engine.images.reference import Reference
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
+class Base(msgspec.Struct, frozen=True, kw_only=True):
     """An image that a stage stands on, or that files come from: `source` is None for one without layers.
 
     `shown` is its canonical name, with the digest where a registry told it.

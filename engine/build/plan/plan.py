@@ -1,7 +1,8 @@
 """What is to be done for one platform, as values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from engine.build.source import Position
 from engine.build.steps import Files, Vertex
@@ -13,8 +14,7 @@ NOTHING = Vertex(name="", operation=Files(actions=()))
 """The input that stands for an empty file system; it is never made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an image's history that this build adds.
 
     `vertex` makes its layer, None for one that changes the config alone. In `created_by`, SOURCES stands for what is
@@ -28,8 +28,7 @@ class Entry:
     command: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """An instruction as the classic API counts and shows it: "RUN make".
 
     `config` is the image's config after it, without layers and history; `entries` of the history it is known by,
@@ -40,7 +39,7 @@ class Step:
     position: Position
     stage: int
     root: Vertex | None = None
-    config: ImageConfig = field(default_factory=ImageConfig)
+    config: ImageConfig = msgspec.field(default_factory=ImageConfig)
     entries: Sequence[Entry] = ()
     base: ImageConfig | None = None
     image: str = ""
@@ -49,8 +48,7 @@ class Step:
     """The ONBUILD instructions of that image, which are carried out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """A build for one platform.
 
     `root` makes the result's file system, None for an empty one. `config` is the result's, with the layers and the
@@ -69,9 +67,9 @@ class Plan:
     """Arguments of the build that the Dockerfile does not know."""
     stages: Sequence[int] = ()
     """The numbers of the stages that are needed."""
-    bases: Mapping[int, ImageConfig] = field(default_factory=dict)
+    bases: Mapping[int, ImageConfig] = msgspec.field(default_factory=dict)
     """The configs of the images that stages stand on."""
-    variables: Mapping[str, str | None] = field(default_factory=dict)
+    variables: Mapping[str, str | None] = msgspec.field(default_factory=dict)
     """What FROM can use."""
 
     @property

@@ -2,7 +2,8 @@
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import heredocs, mounts
@@ -26,13 +27,12 @@ Origin = Callable[[str, str], Vertex]
 """The vertex that `from=` means ("" for the context), of which this path is needed."""
 
 
-@dataclass(slots=True)
-class _Inputs:
+class _Inputs(msgspec.Struct):
     """What is mounted from elsewhere: input 0 is the root."""
 
     root: Vertex
-    vertices: list[Vertex] = field(default_factory=list)
-    mounts: list[RunMount] = field(default_factory=list)
+    vertices: list[Vertex] = msgspec.field(default_factory=list)
+    mounts: list[RunMount] = msgspec.field(default_factory=list)
 
     def number(self, vertex: Vertex) -> int:
         if vertex not in self.vertices:

@@ -1,7 +1,6 @@
 """A stage as it is being planned: what its image says so far, and the vertex that makes its files."""
 
 import math
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -20,8 +19,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SHELL = ("/bin/sh", "-c")
 
 
-@dataclass(slots=True, kw_only=True)
-class Stage:
+class Stage(msgspec.Struct, kw_only=True):
     """`variables` are what words are expanded by and what RUN has: of the image, and arguments. `arguments` are those
     of this stage in the order of their ARGs, None without a value. `history` is what this build adds to the history.
     """
@@ -34,14 +32,14 @@ class Stage:
     several: bool = False
     base: ImageConfig | None = None
     root: Vertex | None = None
-    variables: dict[str, str] = field(default_factory=dict)
-    arguments: list[tuple[str, str | None]] = field(default_factory=list)
-    history: list[Entry] = field(default_factory=list)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+    arguments: list[tuple[str, str | None]] = msgspec.field(default_factory=list)
+    history: list[Entry] = msgspec.field(default_factory=list)
     ignore_cache: bool = False
     cmd_given: bool = False
     on_build: bool = False
     _index: int = 0
-    _places: dict[str, int] = field(default_factory=dict)  # of variables in the environment
+    _places: dict[str, int] = msgspec.field(default_factory=dict)  # of variables in the environment
 
     @property
     def run(self) -> ContainerConfig:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -16,8 +15,7 @@ _COMMENT = "buildkit.dockerfile.v0"
 _SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a step: whether it made a layer, when (Unix nanoseconds), and what the digests of its files are."""
 
     changed: bool
@@ -25,15 +23,14 @@ class Done:
     contents: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
+class Made(msgspec.Struct, frozen=True, kw_only=True):
     """A file system with what is known of how it came to be."""
 
     diff_ids: Sequence[str]
     done: Mapping[Vertex, Done]
     epoch: int | None = None
     classic: bool = False
-    lines: dict[int, History] = field(default_factory=dict)
+    lines: dict[int, History] = msgspec.field(default_factory=dict)
     """Of the history, by the `id` of their entries: those that are made, for the next configs of the same build."""
 
 

@@ -6,8 +6,9 @@ import os
 import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.workspace import Workspaces
@@ -22,13 +23,12 @@ _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 _OPTIONS = ("index=off", "metacopy=off", "redirect_dir=off")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shift:
+class Shift(msgspec.Struct, frozen=True, kw_only=True):
     """Whose ids the files of a step have, where they are not the disk's; `disk` is what holds all of them."""
 
     identity: Identity
     disk: Path
-    users: UserNamespaces = field(default_factory=UserNamespaces)
+    users: UserNamespaces = msgspec.field(default_factory=UserNamespaces)
 
 
 async def part(root: Path, path: str) -> str:

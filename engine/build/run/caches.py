@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -33,13 +32,12 @@ Fill = Callable[[Path], None]
 """Puts into an empty directory what a new cache is to have. Blocks."""
 
 
-@dataclass(slots=True)
-class _Use:
+class _Use(msgspec.Struct):
     """Steps that use a directory. `lock` is held while it is being made."""
 
     sharing: str
     steps: int = 1
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
 
 
 class CacheMounts:

@@ -4,8 +4,9 @@ import os
 import posixpath
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.run import agents, binds, secrets
@@ -21,8 +22,7 @@ from runtime.spec.mounts import Bind, Mount, Tmpfs
 _AGENT = "SSH_AUTH_SOCK"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """Where a step's inputs are, None for one that is not mounted, and what names their content, "" if nothing does."""
 
     paths: Sequence[Path | None]
@@ -43,16 +43,14 @@ class Inputs:
         return self.names[number] if number is not None and number < len(self.names) else ""
 
 
-@dataclass(slots=True, kw_only=True)
-class Given:
+class Given(msgspec.Struct, kw_only=True):
     """What the spec of the step has of its mounts: in order, and variables."""
 
-    mounts: list[Mount] = field(default_factory=list)
-    variables: list[str] = field(default_factory=list)
+    mounts: list[Mount] = msgspec.field(default_factory=list)
+    variables: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """What mounts are made with."""
 
     workspaces: Workspaces

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 from engine import ids
@@ -18,8 +19,7 @@ _DEFAULTS = ("", "default")
 _BRIDGE = "bridge"
 
 
-@dataclass(frozen=True, slots=True)
-class Plugged:
+class Plugged(msgspec.Struct, frozen=True):
     """`namespace` is NEW, HOST or a path, as the spec has it; `own`: it is the step's alone."""
 
     namespace: str

@@ -1,8 +1,9 @@
 """From a step of RUN, and what was prepared for it, to the options of its OCI spec. Reads the host's devices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from engine.build.run.texts import HOSTNAME
 from engine.build.steps import Limits, Run
@@ -20,8 +21,7 @@ from runtime.spec.user import User
 _FILES = ("resolv.conf", "hosts")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """What the step itself does not know. `network` is NEW, HOST or a path; `files` has what is bound to /etc.
 
     `variables` are those that mounts give. `seccomp_profile` is the daemon's own, None for the builtin one.

@@ -6,9 +6,6 @@ the root. Pure.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
-from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -24,17 +21,19 @@ _PLAIN = (str, int, bool, type(None))
 def key_of(operation: Files | Run, root: Ref, contents: Sequence[str]) -> str:
     """The cache key of a step on a root; `contents` are the digests of what it copies or mounts, in its own order."""
     if isinstance(operation, Run):
-        said = _plain(replace(operation, proxy={}, limits=type(operation.limits)()))
+        said = _plain(msgspec.structs.replace(operation, proxy={}, limits=type(operation.limits)()))
         below = root.chain_id
     else:
-        said = _plain(replace(operation, actions=[_done(action) for action in operation.actions]))
+        said = _plain(
+            msgspec.structs.replace(operation, actions=[_done(action) for action in operation.actions])
+        )
         below = "" if operation.link else root.chain_id
     return _digest([_VERSION, type(operation).__name__, said, below, list(contents)])
 
 
 def _done(action: Action) -> Action:
     """What an action does. How Docker's first builder counts what it finds is heeded before, when that is digested."""
-    return replace(action, keyword="", several=True) if isinstance(action, Copy) else action
+    return msgspec.structs.replace(action, keyword="", several=True) if isinstance(action, Copy) else action
 
 
 def taken(operation: Operation) -> list[Copy | RunMount]:
@@ -94,21 +93,14 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return [type(value).__name__, {name: _plain(getattr(value, name)) for name in _names(type(value))}]
     if isinstance(value, msgspec.Struct):
-        return msgspec.to_builtins(value)
+        told = msgspec.structs.asdict(value)
+        return [type(value).__name__, {name: _plain(each) for name, each in told.items()}]
     if isinstance(value, bytes):
         return ["bytes", hashlib.sha256(value).hexdigest()]
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in sorted(value.items())}
     return value
-
-
-@lru_cache(maxsize=64)
-def _names(kind: type[Any]) -> Sequence[str]:
-    """Of the fields of a dataclass."""
-    return [field.name for field in fields(kind)]
 
 
 def _digest(value: object) -> str:

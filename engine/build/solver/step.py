@@ -5,8 +5,9 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 import errdefs
 from engine.build.files.copier import Copier
@@ -38,8 +39,7 @@ _REMEMBERED = 4096  # digests of what was copied from layers and known contexts
 _OWN = frozenset(("secret", "ssh"))  # mounts that a client gives for its own build
 
 
-@dataclass(slots=True, kw_only=True)
-class Tools:
+class Tools(msgspec.Struct, kw_only=True):
     """What steps are done with; one for all builds."""
 
     store: CacheStore
@@ -47,8 +47,8 @@ class Tools:
     copier: Copier
     runner: Runner
     owners: Owners
-    shared: Shared[Record] = field(default_factory=Shared)
-    contents: "OrderedDict[str, str]" = field(default_factory=OrderedDict)
+    shared: Shared[Record] = msgspec.field(default_factory=Shared)
+    contents: "OrderedDict[str, str]" = msgspec.field(default_factory=OrderedDict)
     """Digests of what was copied or mounted, by selector."""
 
 

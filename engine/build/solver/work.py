@@ -3,8 +3,9 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import msgspec
 
 from engine.build.lending import Lending
 from engine.build.progress import Log, VertexState, Watch
@@ -17,8 +18,7 @@ from engine.build.steps import GitSource, Source, UrlSource, Vertex
 from engine.build.workspace import Holds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a vertex. Steps that the cache knows have a `key`; `layer` is what such a step adds to its root.
 
     `contents` are the digests of what it copied; `created` is in Unix nanoseconds.
@@ -54,8 +54,7 @@ class Sources(Protocol):
         """The directory with what was fetched."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Work:
+class Work(msgspec.Struct, kw_only=True):
     """What solving needs to know of a build."""
 
     session: Session | None
@@ -66,11 +65,11 @@ class Work:
     classic: bool = False
     """Steps that change nothing make no layer; otherwise they make an empty one, as BuildKit's do."""
     imports: Sequence[CacheSource] = ()
-    digest: Callable[[Vertex], str] = field(default_factory=Digests)
+    digest: Callable[[Vertex], str] = msgspec.field(default_factory=Digests)
     """What the progress names a vertex by."""
-    outcomes: dict[Vertex, Outcome] = field(default_factory=dict)
-    in_use: ExitStack = field(default_factory=ExitStack)
-    _states: dict[Vertex, VertexState] = field(default_factory=dict)
+    outcomes: dict[Vertex, Outcome] = msgspec.field(default_factory=dict)
+    in_use: ExitStack = msgspec.field(default_factory=ExitStack)
+    _states: dict[Vertex, VertexState] = msgspec.field(default_factory=dict)
 
     async def told(
         self, vertex: Vertex, *, started: int = 0, completed: int = 0, cached: bool = False, error: str = ""
@@ -93,7 +92,7 @@ class Work:
     async def working(self, vertex: Vertex) -> None:
         """Report that a vertex is not to be had from a cache."""
         state = self._states.get(vertex) or VertexState(digest=self.digest(vertex), name=vertex.name)
-        await self.watch(replace(state, working=True))
+        await self.watch(msgspec.structs.replace(state, working=True))
 
     def use(self, store: CacheStore, record: str) -> None:
         """Keep a record, by its id, for as long as the build goes on."""

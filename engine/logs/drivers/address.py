@@ -1,7 +1,8 @@
 """Addresses of log options: `scheme://host:port` or `scheme:///path`, with the complaints of Go's parser. Pure."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 import errdefs
 
@@ -10,8 +11,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """Where to send: a path for the schemes of unix sockets, else a host and a port (0: none was told)."""
 
     scheme: str

@@ -1,12 +1,12 @@
 """What every driver that sends logs has: what it is told of a container, messages, and a way to where they go."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """Whose log it is. `extra` are the labels and variables that LogConfig asks for; `created` is Unix nanoseconds."""
 
     id: str
@@ -20,8 +20,7 @@ class Subject:
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class Partial:
+class Partial(msgspec.Struct, frozen=True):
     """A piece of a line longer than a record: of which line, and the how-manieth from 1 on."""
 
     id: str
@@ -46,8 +45,7 @@ class Batch(NamedTuple):
     acks: list[bytes]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until a failed delivery is tried again, at first and at most, and how often (None: for ever)."""
 
     first: float = 0.2
@@ -80,8 +78,7 @@ class Target(Protocol):
         """Open the way. OSError if it cannot be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Driver:
+class Driver(msgspec.Struct, frozen=True):
     """A driver by its options.
 
     `check` raises InvalidArgument, in Docker's words, for options that cannot be obeyed; `make` gives the target of a

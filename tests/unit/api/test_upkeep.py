@@ -1,9 +1,9 @@
 """Statistics, updates, prunes, disk usage and the registry's address, by API version."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from api.schema import disk_usage
 from api.schema import stats as stats_schema

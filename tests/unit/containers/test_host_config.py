@@ -2,10 +2,10 @@
 
 import os
 import subprocess
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from engine.config.loading import load

@@ -1,9 +1,9 @@
 """Where ports are held and where they lead, for what is asked and the networks that lead out."""
 
-from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from network.endpoint import Endpoint

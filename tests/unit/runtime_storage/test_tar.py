@@ -25,8 +25,10 @@ ENTRIES = st.builds(
     mode=st.integers(0, 0o7777),
     uid=st.integers(0, (1 << 32) - 2),
     gid=st.integers(0, (1 << 32) - 2),
+    size=st.just(0),
     mtime=st.integers(-(1 << 32), 1 << 33),
     link=NAMES,
+    device=st.just((0, 0)),
     xattrs=st.lists(st.tuples(st.just(b"security.capability"), st.binary(max_size=40)), max_size=1),
 )
 

@@ -1,7 +1,8 @@
 """What was found wrong with a Dockerfile, as far as it does not say that it is meant so."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile.checks.rules import Rule
@@ -15,8 +16,7 @@ _LEVEL = 1
 _MAX_OPTIONS = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Of `# check=skip=A,B;error=true;experimental=all`: None stands for all rules."""
 
     skip: frozenset[str] | None = frozenset()
@@ -33,11 +33,11 @@ class Options:
             if not equals:
                 raise errdefs.InvalidArgument(f"invalid check option {quoted(part)}")
             if key == "skip":
-                options = replace(options, skip=_names(value))
+                options = msgspec.structs.replace(options, skip=_names(value))
             elif key == "experimental":
-                options = replace(options, experimental=_names(value))
+                options = msgspec.structs.replace(options, experimental=_names(value))
             elif key == "error":
-                options = replace(options, error=_truth(part, value))
+                options = msgspec.structs.replace(options, error=_truth(part, value))
             else:
                 raise errdefs.InvalidArgument(f"invalid check option {quoted(key)}")
         return options
@@ -51,7 +51,7 @@ class Options:
                     own = Options.parse(directives.values["check"].split(" ")[0])
                 except errdefs.InvalidArgument:
                     return self
-                return replace(
+                return msgspec.structs.replace(
                     self,
                     skip=_both(self.skip, own.skip),
                     experimental=_both(self.experimental, own.experimental),
@@ -65,8 +65,7 @@ class Options:
         return self.skip is not None and rule.name not in self.skip
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(msgspec.Struct, frozen=True):
     """One thing that is against a rule; `message` says what."""
 
     rule: Rule
@@ -85,12 +84,11 @@ class Violation:
         )
 
 
-@dataclass(slots=True)
-class Report:
+class Report(msgspec.Struct):
     """All that was found, in the order in which BuildKit looks."""
 
     options: Options
-    violations: list[Violation] = field(default_factory=list)
+    violations: list[Violation] = msgspec.field(default_factory=list)
 
     def add(self, rule: Rule, position: Position, message: str, comments: Sequence[str] = ()) -> None:
         """Note a violation, unless the options, or a comment above, say not to."""

@@ -1,13 +1,13 @@
 """The rules of `docker build --check`, by the names and with the words that BuildKit has for them."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 _ADDRESS = "https://docs.docker.com/go/dockerfile/rule/"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """`experimental` ones are looked at only where that is asked for."""
 
     name: str

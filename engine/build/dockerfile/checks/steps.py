@@ -1,7 +1,8 @@
 """Checks of what is in a stage: the variables of its instructions, and what each says."""
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 import errdefs
 from engine.build.dockerfile import expand as words
@@ -32,12 +33,11 @@ _SECRET = re.compile(f"(?:_|^)(?:{_SECRETS})(?:_|$)", re.IGNORECASE)
 _HARMLESS = re.compile("(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 
 
-@dataclass(slots=True, kw_only=True)
-class StageState:
+class StageState(msgspec.Struct, kw_only=True):
     """What is known at an instruction: the next stage on this one goes on from it. `declared` are the ARGs so far."""
 
-    variables: dict[str, str] = field(default_factory=dict)
-    declared: set[str] = field(default_factory=set)
+    variables: dict[str, str] = msgspec.field(default_factory=dict)
+    declared: set[str] = msgspec.field(default_factory=set)
     shell: bool = False
     workdir: bool = False
 

@@ -1,9 +1,9 @@
 """Cache keys: what makes two steps the same, and what must not."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.build.refs import SCRATCH, Layer, Ref, Tree
 from engine.build.solver import keys
