@@ -36,7 +36,7 @@ _ACCEPT_RA, _DISABLE_IPV6, _ACCEPT_DAD = 3, 26, 27
 _IFLA_INFO_KIND: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
-_RTA_DST: Final = 1
+_RTA_DST, _RTA_OIF = 1, 4
 _SKIP_STATISTICS: Final = struct.pack("=I", 8)
 
 
@@ -92,14 +92,23 @@ def every_address(rtnl: Rtnetlink, index: int = 0) -> Iterator[tuple[int, str]]:
             yield of, f"{socket.inet_ntop(family, own)}/{prefix_len}"
 
 
-def routes(rtnl: Rtnetlink, family: int) -> Iterator[str]:
-    """The destinations of the main table in CIDR form, but for default routes."""
+class Route(NamedTuple):
+    """To a destination in CIDR form, by the interface of that index; 0 where several lead there."""
+
+    destination: str
+    interface: int
+
+
+def routes(rtnl: Rtnetlink, family: int) -> Iterator[Route]:
+    """Those of the main table, but for default routes."""
     asked = _ROUTE.pack(family, 0, 0, 0, netlink.MAIN_TABLE, 0, 0, 0, 0)
     for raw in rtnl.dump(netlink.RTM_GETROUTE, asked):
         _, size, _, _, table, *_ = _ROUTE.unpack_from(raw, _MESSAGE)
-        destination = dict(attributes(raw, _MESSAGE + _ROUTE.size)).get(_RTA_DST)
+        found = dict(attributes(raw, _MESSAGE + _ROUTE.size))
+        destination = found.get(_RTA_DST)
         if destination is not None and table == netlink.MAIN_TABLE:  # an old kernel gives those of all tables
-            yield f"{socket.inet_ntop(family, destination)}/{size}"
+            interface = int.from_bytes(found.get(_RTA_OIF, b""), sys.byteorder)
+            yield Route(f"{socket.inet_ntop(family, destination)}/{size}", interface)
 
 
 def _asked(index: int, attrs: bytes) -> bytes:

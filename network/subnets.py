@@ -33,14 +33,15 @@ class Subnets:
         self._coming: dict[str, tuple[str, tuple[str, ...]]] = {}  # by id: name and subnets
 
     async def complete(self, asked: NetworkInfo) -> tuple[Pool, ...]:
-        """The pools of a network that is made: nobody else gets them until `forget`, and while it is there.
+        """The pools of a network that is made: nobody else here gets them until `forget`, and while it is there. Asked
+        once more for the same network, it gives what is free by then.
 
         Raises InvalidArgument, Forbidden for a subnet that another network has, Conflict when none is free.
         """
         routes, text = await self._worker.run(lambda: (list(self._routes()), resolvconf.read_host()[0]))
         nameservers = resolvconf.parse(text).nameservers
         host = Host(
-            networks=[*self._held(), *self._coming.values()],
+            networks=[*self._held(), *(each for key, each in self._coming.items() if key != asked.id)],
             routes=routes,
             nameservers=[address for each in nameservers if (address := parse_address(each)) is not None],
         )
@@ -66,5 +67,5 @@ class Subnets:
     def _routes(self) -> Iterator[Network]:
         """Where the host sends packets by itself."""
         for family in _FAMILIES:
-            for destination in links.routes(self._worker.rtnl, family):
-                yield ip_network(destination)
+            for route in links.routes(self._worker.rtnl, family):
+                yield ip_network(route.destination)

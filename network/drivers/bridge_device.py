@@ -9,12 +9,14 @@ import logging
 import secrets
 import socket
 from collections.abc import Sequence
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface, ip_network
 
 import msgspec
 
 import errdefs
 from network import changes, links, messages, netlink, sysctl
+from network.ipam.pools import overlap
+from network.ipam.subnet import Network
 from network.links import Settings
 from network.netlink import NetlinkError, Rtnetlink
 from network.nftables import elements
@@ -133,6 +135,17 @@ def configure(
             ),
             (netlink.RTM_SETLINK, 0, changes.up(device.index)),
         ]
+    )
+
+
+def is_contested(rtnl: Rtnetlink, device: Device, subnets: Sequence[Network]) -> bool:
+    """Whether the host sends packets to one of the bridge's subnets, or to part of it, by another interface, too."""
+    return any(
+        route.interface != device.index and overlap(ip_network(route.destination), subnet)
+        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6))
+        for subnet in subnets
+        if subnet.version == version
+        for route in links.routes(rtnl, family)
     )
 
 

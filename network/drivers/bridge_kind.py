@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import secrets
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_interface, ip_network
+from typing import Final
 
 import msgspec
 
@@ -18,13 +22,18 @@ from network.drivers.default_bridge import DefaultBridge
 from network.drivers.driver import NetworkInfo, Pool
 from network.drivers.survey import Found
 from network.drivers.veth import Veths
-from network.ipam.subnet import parse_address
+from network.ipam.subnet import Network, parse_address
 from network.rules import Rules
 from network.steps import Steps
 from network.subnets import DEFAULT_IPAM
 from network.worker import Worker
 
 Complete = Callable[[NetworkInfo], Awaitable[tuple[Pool, ...]]]
+_ATTEMPTS: Final = 10
+
+
+class _ContestedError(Exception):
+    """Another daemon chose the same subnet at the same moment, so both let go of it and choose again."""
 
 
 class BridgeKind:
@@ -75,9 +84,14 @@ class BridgeKind:
         options = Options.of(asked)
         self._claim(options.name, asked)
         try:
-            pools = asked.pools if _leased(asked) else await self._complete(asked)
-            made = msgspec.structs.replace(asked, pools=tuple(_settled(pools, asked, options)))
-            return await self._worker.run(partial(self._set_up, made, options))
+            for _ in range(_ATTEMPTS):
+                pools = asked.pools if _leased(asked) else await self._complete(asked)
+                made = msgspec.structs.replace(asked, pools=tuple(_settled(pools, asked, options)))
+                chosen = _chosen(pools, asked)
+                with contextlib.suppress(_ContestedError):
+                    return await self._worker.run(partial(self._set_up, made, options, chosen))
+                await asyncio.sleep(secrets.randbelow(100) / 1000)  # who shuns us would shun us for ever
+            raise errdefs.Conflict(f"others took each subnet for network {asked.name} at the same moment")
         except BaseException:
             self._forget(options.name)
             raise
@@ -117,7 +131,10 @@ class BridgeKind:
 
     # What follows runs in the worker's thread.
 
-    def _set_up(self, made: NetworkInfo, options: Options, *, at_boot: bool = False) -> BridgeDriver:
+    def _set_up(
+        self, made: NetworkInfo, options: Options, chosen: Sequence[Network] = (), *, at_boot: bool = False
+    ) -> BridgeDriver:
+        """Raises _ContestedError when another has one of the `chosen` subnets by now."""
         info = msgspec.structs.replace(made, bridge=options.name)
         wanted = Wanted(
             name=options.name,
@@ -130,6 +147,8 @@ class BridgeKind:
         except OSError as error:
             raise errdefs.SystemFailure(f"cannot set up bridge {options.name}: {error.strerror}") from error
         try:
+            if not found and chosen and bridge_device.is_contested(self._worker.rtnl, device, chosen):
+                raise _ContestedError
             if found and at_boot:
                 self._rules.expect_bridge(options.rules(info, direct=self._direct))
             else:
@@ -190,6 +209,12 @@ class BridgeKind:
             bridge_device.remove(self._worker.rtnl, device)
             self._rules.remove_bridge(device.name)
         return [device.name for device in strays]
+
+
+def _chosen(pools: Sequence[Pool], asked: NetworkInfo) -> list[Network]:
+    """The subnets that nobody asked for by name: who asks for one may have it beside another's."""
+    wished = {ip_network(each.subnet) for each in asked.pools if asked.enable_ipv6 or ":" not in each.subnet}
+    return [subnet for pool in pools if (subnet := ip_network(pool.subnet)) not in wished]
 
 
 def _leased(asked: NetworkInfo) -> bool:

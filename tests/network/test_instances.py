@@ -1,7 +1,12 @@
 """Two daemons on one host do not touch each other's things; a bridge that is not ours is used, never removed."""
 
+import asyncio
+import itertools
 import os
+import secrets
 import signal
+from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -10,6 +15,8 @@ import errdefs
 from network import netns
 from network.controller import Controller, NetworkConfig
 from network.drivers.default_bridge import DefaultBridge
+from network.drivers.driver import NetworkInfo
+from network.ipam.pools import overlap
 from tests.network.conftest import Start, starter, tcp
 from tests.network.ground import CLIENT4, HOST4, Ground, run
 from tests.network.test_restart import Daemon
@@ -40,6 +47,37 @@ async def test_side_by_side(ground: Ground, start: Start, tmp_path: Path) -> Non
     await controller.close()
     assert await ground.ask(ground.client, HOST4, 8080) == f"one {CLIENT4} x"
     assert "5ec0d000" not in run("nft", "list", "ruleset") + run("iptables", "-S") + run("ip", "link")
+
+
+async def test_at_the_same_moment_they_take_different_subnets(ground: Ground, tmp_path: Path) -> None:
+    """Each looks for what is free before the other has it."""
+    configs = [
+        NetworkConfig(instance=f"5ec0d00{n}", exec_root=tmp_path / str(n), bridge=f"many{n}")
+        for n in range(3)
+    ]
+    controllers = await asyncio.gather(*map(Controller.open, configs))
+    for name in ("one", "two", "three", "four"):
+        await asyncio.gather(*(each.create_network(asked(name)) for each in controllers))
+    subnets = [subnet for each in controllers for info in each.networks() for subnet in info.subnets]
+    assert len(subnets) == 3 * (1 + 4 * 2)
+    for one, other in itertools.combinations(map(ip_network, subnets), 2):
+        assert not overlap(one, other)
+    for each in controllers:
+        await each.dismantle()
+        await each.close()
+    assert "many" not in run("ip", "link")
+    assert "172." not in run("ip", "route")
+
+
+def asked(name: str) -> NetworkInfo:
+    return NetworkInfo(
+        name=name,
+        id=secrets.token_hex(32),
+        driver="bridge",
+        created=datetime.now(UTC),
+        enable_ipv6=True,
+        options={"com.docker.network.bridge.name": f"many-{secrets.token_hex(4)}"},
+    )
 
 
 async def test_one_is_killed_and_comes_back_while_the_other_works(

@@ -46,5 +46,6 @@ def test_addresses_and_routes(ground: Ground) -> None:
         assert list(links.addresses(rtnl, socket.if_nametoindex("br0"))) == ["10.1.2.3/20"]
         wire = list(links.addresses(rtnl, socket.if_nametoindex("out0")))
         assert {f"{HOST4}/24", f"{HOST6}/64"} <= set(wire)
-        assert set(links.routes(rtnl, socket.AF_INET)) == {"192.0.2.0/24", "10.9.0.0/16"}
-        assert "2001:db8::/64" in set(links.routes(rtnl, socket.AF_INET6))
+        out = socket.if_nametoindex("out0")
+        assert set(links.routes(rtnl, socket.AF_INET)) == {("192.0.2.0/24", out), ("10.9.0.0/16", out)}
+        assert ("2001:db8::/64", out) in set(links.routes(rtnl, socket.AF_INET6))

@@ -134,7 +134,7 @@ async def test_ipv6_alone(controller: Controller, ground: Ground) -> None:
     assert "inet " not in inside(one, "ip", "address", "show", "eth0")
     assert "inet " not in run("ip", "address", "show", made.bridge)
     ground.serve(one, "one", address="::")
-    assert (await ground.ask(two, first.ipv6, 80, seconds=0.5)).startswith("one ")
+    assert (await ground.ask(two, first.ipv6, 80)).startswith("one ")
     with pytest.raises(errdefs.InvalidArgument):
         await join(controller, "three", ipv4="172.18.0.5")
 
