@@ -30,8 +30,8 @@ from runtime.shim import protocol
 from runtime.shim.order import Order
 from runtime.shim_client import RefusedError, ShimLostError, connect
 from runtime.spawn import ENVIRONMENT, keep_descriptors_private, open_many_files
-from runtime.task import EXIT_KILLED, Task
-from runtime.task_values import Exit, Runtime, TaskRequest
+from runtime.task import Task
+from runtime.task_values import EXIT_KILLED, Exit, Runtime, TaskRequest
 from runtime.zygote import Zygote
 
 _ANSWER = 30.0  # seconds in which a shim must say hello; `runc create` may be in the way

@@ -1,11 +1,9 @@
 """A task is a container's running instance, as the daemon sees it through the instance's shim."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,16 +11,13 @@ from socket import socket
 
 from errdefs import Conflict, SystemFailure, Unavailable
 from runtime import runc
-from runtime.exiting import exiting
-from runtime.probing import ProbeFiles, ProbeRequest, ProbeResult
-from runtime.shim_client import Control, RefusedError, Reply, ShimLostError, Stream, open_stream
+from runtime.execs import ExecProcess, Execs, send_signal
+from runtime.probes import Probes
+from runtime.probing import ProbeRequest, ProbeResult
+from runtime.shim_client import Control, RefusedError, Reply, ShimLostError
+from runtime.shim_stream import Stream, open_stream
 from runtime.task_values import Attach, ExecRequest, Exit, Runtime
 
-EXIT_KILLED = 128 + signal.SIGKILL
-_NO_THREADS = "read init-p: connection reset by peer"
-"""The runtime's process in the container died before it became the one that was asked for: where few processes are
-allowed (--pids-limit), its own threads are too many if they come after its move into the group, which is chance."""
-_EXEC_TRIES = 8
 _PATIENCE = 10.0  # seconds that the kernel gets to end what was killed
 
 
@@ -56,9 +51,8 @@ class Task:
         self._gone = asyncio.Event()
         self._left = asyncio.Event()
         self._parted = asyncio.Event()
-        self._execs: dict[str, asyncio.Future[Exit]] = {}
-        self._probes: dict[str, asyncio.Future[ProbeResult]] = {}
-        self._probe_files = ProbeFiles(state_dir)
+        self._execs = Execs(self)
+        self._probes = Probes(self)
 
     # -- for the supervisor
 
@@ -72,7 +66,7 @@ class Task:
 
     async def greet(self) -> None:
         """Ask a shim of another daemon how things stand. Raises ShimLostError."""
-        reply = await self._request("hello", 1)
+        reply = await self.request("hello", 1)
         _version, shim_pid, state, pid, terminal, code, at, oom = reply.fields[:8]
         self.shim_pid = int(shim_pid)
         self.terminal = terminal == b"1"
@@ -93,7 +87,7 @@ class Task:
         better.
         """
         self._set_exit(exit_)
-        self._end_execs(exit_.reason)
+        self._end_all(exit_.reason)
         self._gone.set()
 
     async def parted(self) -> None:
@@ -114,7 +108,7 @@ class Task:
     async def start(self) -> None:
         """Start the container's process. Raises InvalidArgument or SystemFailure with the runtime's text."""
         try:
-            await self._request("start")
+            await self.request("start")
         except RefusedError as error:
             log = await runc.read_log(self.state_dir / "start.log")
             raise runc.start_error(log, error.code, error.text, self.runtime.path) from None
@@ -124,7 +118,7 @@ class Task:
 
     async def kill(self, signal: int) -> None:
         """Signal init; nothing happens once it has ended."""
-        _signal(self._pidfd, signal)
+        send_signal(self._pidfd, signal)
 
     def mounts(self) -> int:
         """Init's mount namespace, as a descriptor that the caller closes. Unavailable once init has ended."""
@@ -140,9 +134,14 @@ class Task:
             raise Unavailable(f"container {self.id} has ended") from error
         return namespace
 
-    async def resize(self, height: int, width: int) -> None:
-        """Set the size of init's terminal in characters. Conflict when it has none."""
-        await self._resize("", height, width)
+    async def resize(self, height: int, width: int, exec_id: str = "") -> None:
+        """Set the size of a terminal, init's or that of an exec, in characters. Conflict when it has none."""
+        try:
+            await self.request("resize", exec_id, height, width)
+        except RefusedError as error:
+            raise Conflict(f"cannot resize: {error.text}") from None
+        except ShimLostError:
+            raise Conflict(f"cannot resize: container {self.id} is not running") from None
 
     async def attach(self, attach: Attach) -> Stream:
         """Attach a client; between create and start no byte is lost. SystemFailure when the shim has left."""
@@ -152,90 +151,32 @@ class Task:
             raise SystemFailure(f"cannot attach to container {self.id}: it has ended") from error
         return stream
 
-    async def exec(self, request: ExecRequest) -> "ExecProcess":
+    async def exec(self, request: ExecRequest) -> ExecProcess:
         """Run a further process in the container.
 
         Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not
         run.
         """
-        for _ in range(_EXEC_TRIES - 1):
-            try:
-                return await self._exec(request)
-            except SystemFailure as error:
-                if _NO_THREADS not in error.message:
-                    raise
-        return await self._exec(request)
-
-    async def _exec(self, request: ExecRequest) -> "ExecProcess":
-        await asyncio.to_thread(self._write_process, request)
-        ended: asyncio.Future[Exit] = self._loop.create_future()
-        self._execs[request.id] = ended
-        wants = request.attach.wants if request.attach is not None else ""
-        try:
-            stream, reply = await open_stream(
-                self.state_dir, "exec", request.id, int(request.terminal), int(request.open_stdin), wants
-            )
-        except RefusedError as error:
-            self._execs.pop(request.id, None)
-            raise await self._exec_error(request.id, error) from None
-        except ShimLostError:
-            self._execs.pop(request.id, None)
-            raise Conflict(f"container {self.id} is not running") from None
-        except BaseException:
-            self._execs.pop(request.id, None)
-            raise
-        process = ExecProcess(self, request.id, reply, stream, ended)
-        if request.attach is None:
-            stream.close()
-            process.stream = None
-        return process
+        return await self._execs.start(request)
 
     async def expect_probes(self) -> None:
         """Between create and start: health checks will come. A shim that does not know what they are is not asked."""
         with suppress(RefusedError, ShimLostError):
-            await self._request("expect-probes")
+            await self.request("expect-probes")
 
-    async def probe(self, request: ProbeRequest) -> "tuple[int, asyncio.Future[ProbeResult]]":
+    async def probe(self, request: ProbeRequest) -> tuple[int, asyncio.Future[ProbeResult]]:
         """Run a probe; returns, once it runs, its pid and what will tell its end. The shim kills it at its timeout.
 
         A shim of an older version does not tell the pid: 0.
 
         Raises InvalidArgument or SystemFailure with the runtime's text, Conflict when the container does not run.
         """
-        for _ in range(_EXEC_TRIES - 1):
-            try:
-                return await self._probe(request)
-            except SystemFailure as error:
-                if _NO_THREADS not in error.message:
-                    raise
-        return await self._probe(request)
-
-    async def _probe(self, request: ProbeRequest) -> "tuple[int, asyncio.Future[ProbeResult]]":
-        try:
-            await asyncio.to_thread(self._probe_files.write, request)
-        except OSError as error:
-            raise SystemFailure(f"cannot write {error.filename}: {error.strerror}") from error
-        ended: asyncio.Future[ProbeResult] = self._loop.create_future()
-        self._probes[request.id] = ended
-        try:
-            reply = await self._request(
-                "probe", request.id, int(request.timeout * 1000), self._probe_files.way
-            )
-        except RefusedError as error:
-            self._probes.pop(request.id, None)
-            raise await self._exec_error(request.id, error) from None
-        except ShimLostError:
-            self._probes.pop(request.id, None)
-            raise Conflict(f"container {self.id} is not running") from None
-        except BaseException:
-            self._probes.pop(request.id, None)
-            raise
-        return (int(reply.fields[0]) if reply.fields else 0), ended
+        return await self._probes.start(request)
 
     async def unprobe(self) -> None:
         """Kill the probe that runs, if any."""
         with suppress(RefusedError, ShimLostError):
-            await self._request("unprobe")
+            await self.request("unprobe")
 
     async def wait(self) -> Exit:
         """Return how init ended, as soon as that is written down."""
@@ -261,50 +202,17 @@ class Task:
             ) from None
         await asyncio.to_thread(shutil.rmtree, self.state_dir, ignore_errors=True)
 
-    # -- inside
+    # -- for its execs and probes
 
-    async def _request(self, verb: str, *arguments: str | int) -> Reply:
+    async def request(self, verb: str, *arguments: str | int) -> Reply:
+        """Ask the shim. Raises RefusedError and ShimLostError."""
         if (
             self._control is None or self._left.is_set()
         ):  # a shim that only drains its clients need not answer
             raise ShimLostError
         return await self._control.request(verb, *arguments)
 
-    async def _resize(self, name: str, height: int, width: int) -> None:
-        try:
-            await self._request("resize", name, height, width)
-        except RefusedError as error:
-            raise Conflict(f"cannot resize: {error.text}") from None
-        except ShimLostError:
-            raise Conflict(f"cannot resize: container {self.id} is not running") from None
-
-    def _write_process(self, request: ExecRequest) -> None:
-        """Leave the process for `runc exec` to read; the shim removes it. Its environment may hold
-        secrets.
-        """
-        path = self.state_dir / f"exec-{request.id}.json"
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "w", encoding="utf-8") as file:
-                json.dump(request.process, file)
-        except FileNotFoundError:
-            raise Conflict(f"container {self.id} is not running") from None
-        except OSError as error:
-            raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
-
-    async def _exec_error(self, exec_id: str, error: RefusedError) -> Exception:
-        path = self.state_dir / f"exec-{exec_id}.log"
-        log = await runc.read_log(path)
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        await asyncio.to_thread((self.state_dir / f"exec-{exec_id}.json").unlink, missing_ok=True)
-        if error.code == 0:
-            return Conflict(error.text)
-        if exiting(self.pid):  # the kernel takes the container's processes from under the runtime
-            return Conflict(f"container {self.id} is not running")
-        failed = runc.exec_error(log, error.code, error.text, self.runtime.path)
-        if "cannot exec in a paused container" in failed.message:  # since it was asked for
-            return Conflict(f"Container {self.id} is paused, unpause the container before exec")
-        return failed
+    # -- inside
 
     def _take_pid(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -324,19 +232,11 @@ class Task:
         elif word == b"exit":
             self._set_exit(Exit(code=int(fields[0]), at=int(fields[1]), oom=fields[2] == b"1"))
         elif word == b"exec-exit":
-            ended = self._execs.pop(fields[0].decode("ascii", "replace"), None)
-            if ended is not None:
-                ended.set_result(Exit(code=int(fields[1]), at=int(fields[2])))
+            self._execs.ended(fields[0], fields[1], fields[2])
         elif word == b"probe-exit":
-            self._probe_ended(*fields)
+            self._probes.ended(*fields)
         elif word == b"deleted":
             self._deleted()
-
-    def _probe_ended(self, probe_id: bytes, code: bytes, at: bytes, late: bytes, output: bytes) -> None:
-        ended = self._probes.pop(probe_id.decode("ascii", "replace"), None)
-        if ended is not None and not ended.done():
-            told = bytes.fromhex(output.decode("ascii", "replace"))
-            ended.set_result(ProbeResult(code=int(code), at=int(at), late=late == b"1", output=told))
 
     def _set_exit(self, exit_: Exit) -> None:
         if not self._exit.done():
@@ -348,14 +248,9 @@ class Task:
         if self._control is not None:
             self._control.give_up()
 
-    def _end_execs(self, reason: str) -> None:
-        for ended in self._execs.values():
-            ended.set_result(Exit(code=EXIT_KILLED, at=time.time_ns(), reason=reason))
-        self._execs.clear()
-        for probe in self._probes.values():
-            if not probe.done():
-                probe.set_result(ProbeResult(code=EXIT_KILLED, at=time.time_ns(), late=False, output=b""))
-        self._probes.clear()
+    def _end_all(self, reason: str) -> None:
+        self._execs.end_all(reason)
+        self._probes.end_all()
 
     def _lost(self) -> None:
         """The channel closed: rightly after `deleted`, else the shim is dead."""
@@ -363,49 +258,8 @@ class Task:
         deleted = self._left.is_set()
         self._left.set()
         if deleted:
-            self._end_execs("")
+            self._end_all("")
         if not self._created.done():
             self._created.set_exception(ShimLostError())
         elif not deleted and not self.failed:
             self._on_lost(self)
-
-
-class ExecProcess:
-    """A process started by `Task.exec`. `stream` is None when nothing was attached."""
-
-    def __init__(
-        self, task: Task, exec_id: str, reply: Reply, stream: Stream, ended: asyncio.Future[Exit]
-    ) -> None:
-        self.id = exec_id
-        self.pid = int(reply.fields[0])
-        self.stream: Stream | None = stream
-        self._task = task
-        self._pidfd = reply.fd
-        self._ended = ended
-        ended.add_done_callback(lambda _: self._release())
-
-    async def wait(self) -> Exit:
-        """Return how it ended, once its output was read to the end (or for two seconds after its own)."""
-        return await asyncio.shield(self._ended)
-
-    async def resize(self, height: int, width: int) -> None:
-        """Set the size of its terminal in characters. Conflict when it has none, or has ended."""
-        await self._task._resize(self.id, height, width)
-
-    async def kill(self, signal: int) -> None:
-        """Signal it; nothing happens once it has ended."""
-        _signal(self._pidfd, signal)
-
-    def _release(self) -> None:
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
-
-
-def _signal(pidfd: int, number: int) -> None:
-    if pidfd < 0:
-        return
-    try:
-        signal.pidfd_send_signal(pidfd, number)
-    except ProcessLookupError:
-        pass

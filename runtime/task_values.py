@@ -1,9 +1,13 @@
 """What is asked of a task and of its execs, and how they end."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+EXIT_KILLED = 128 + signal.SIGKILL
+
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,12 +15,12 @@ from engine.containers.oci import Surroundings, process_options
 from engine.containers.parent import cgroups_path
 from engine.wire import Noun
 from runtime import apparmor
+from runtime.execs import ExecProcess
 from runtime.paths import read_in_root
 from runtime.spec import capabilities
 from runtime.spec.build import exec_process
 from runtime.spec.environment import environment, override
 from runtime.spec.user import User, resolve
-from runtime.task import ExecProcess
 
 MAX_ARGUMENT = 1 << 17
 """Bytes that the kernel takes as one argument or variable (MAX_ARG_STRLEN), its final NUL included."""

@@ -14,7 +14,7 @@ from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.state import Action
 from engine.containers.store import ContainerStore
-from runtime.task import ExecProcess
+from runtime.execs import ExecProcess
 from runtime.task_values import Attach, ExecRequest
 
 KEPT = 300.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from runtime.shim_client import Stream
+from runtime.shim_stream import Stream
 
 Output = Callable[[int, bytes], Awaitable[None]]
 """Told a stream (1 stdout, 2 stderr) and what came on it, in any pieces; awaiting it is the backpressure."""

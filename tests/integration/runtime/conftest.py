@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from runtime.shim_client import Stream
+from runtime.shim_stream import Stream
 from runtime.spec.build import is_plain
 from runtime.supervisor import Supervisor
 from runtime.task import Task

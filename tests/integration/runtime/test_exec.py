@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from errdefs import Conflict, InvalidArgument
-from runtime.task import ExecProcess, Task
+from runtime.execs import ExecProcess
+from runtime.task import Task
 from runtime.task_values import Attach, ExecRequest
 from tests.integration.runtime.bundles import new_id, process
 from tests.integration.runtime.conftest import Containers, read_all, stdout_of
