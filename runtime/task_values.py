@@ -9,7 +9,6 @@ import msgspec
 EXIT_KILLED = 128 + signal.SIGKILL
 
 
-
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """An OCI runtime with runc's command line: `path` is absolute or looked up in PATH; `args` are global
     options.
