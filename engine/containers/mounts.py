@@ -15,8 +15,9 @@ from engine.containers.config import ContainerConfig, HostConfig
 from engine.containers.container import Container
 from runtime.spec import propagation
 from runtime.spec.host import has_recursive_read_only
-from volumes import mount_point
+from volumes.binds import parse_volumes_from
 from volumes.mount_point import BIND, VOLUME, MountPoint
+from volumes.resolve import resolve as resolve_asked
 from volumes.volume import LOCAL
 
 _LABELLED = "z"
@@ -54,7 +55,7 @@ def resolve(
 def _requested(host: HostConfig, roots: Sequence[str]) -> list[MountPoint]:
     """Binds and mounts, but for their volumes as they will be mounted."""
     parse = partial(
-        mount_point.resolve,
+        resolve_asked,
         host.binds,
         host.mounts,
         host.tmpfs,
@@ -104,7 +105,7 @@ def _mountinfo() -> str:
 def taken_over(host: HostConfig, other: Callable[[str], Container]) -> Iterator[MountPoint]:
     """The mounts of the containers that `--volumes-from` names; `other` finds one. InvalidArgument as Docker's."""
     for spec in host.volumes_from or ():
-        name, writable = mount_point.parse_volumes_from(spec)
+        name, writable = parse_volumes_from(spec)
         try:
             container = other(name)
         except errdefs.NotFound as error:

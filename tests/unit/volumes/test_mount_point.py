@@ -11,7 +11,10 @@ from engine.containers.config import (
     TmpfsOptions,
     VolumeOptions,
 )
-from volumes.mount_point import MountPoint, VolumesFrom, parse_bind, parse_mount, parse_volumes_from, resolve
+from volumes.binds import parse_bind, parse_volumes_from
+from volumes.mount_point import MountPoint, VolumesFrom
+from volumes.mounts import parse_mount
+from volumes.resolve import resolve
 
 
 def _refusal(*binds: str, mounts: tuple[Mount, ...] = (), tmpfs: tuple[str, ...] = ()) -> str:
