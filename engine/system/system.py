@@ -3,7 +3,7 @@
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -11,37 +11,25 @@ import msgspec
 from engine import version as versions
 from engine.config import Config, Reloaded
 from engine.config.registries import masked
-from engine.containers.log_options import DRIVERS
 from engine.containers.start import INIT
 from engine.containers.state import Status
 from engine.events import Events
-from engine.instance import filesystem_of
-from engine.system import host
+from engine.system import host, setup
 from engine.system.nouns import (
-    AddressPool,
     Commit,
     Component,
     Firewall,
     FoundDevice,
     Info,
     Platform,
-    Plugins,
     Runtime,
     Version,
 )
-from engine.system.programs import Programs, runc_warning
+from engine.system.programs import Programs
 from engine.system.registries import registry_config
-from runtime import apparmor, cdi, cgroups
+from runtime import cdi, cgroups
 
 STORAGE_DRIVER = "overlayfs"
-
-_ATTACK_SURFACE = (
-    "         Access to the remote API is equivalent to root access on the host. Refer\n"
-    "         to the 'Docker daemon attack surface' section in the documentation for\n"
-    "         more information: https://docs.docker.com/go/attack-surface/"
-)
-_NETWORK_DRIVERS = ("bridge", "host", "ipvlan", "macvlan", "null")
-_NO_DRIVERS = frozenset({"none"})  # of logs: a choice, and no driver
 
 
 class Counts(Protocol):
@@ -159,8 +147,10 @@ class System:
             **_limits(able),
             images=self._images(),
             driver=STORAGE_DRIVER,
-            driver_status=_driver_status(config),
-            plugins=_plugins(self._network_drivers(), self._volume_drivers(), config.authorization_plugins),
+            driver_status=setup.driver_status(config),
+            plugins=setup.plugins(
+                self._network_drivers(), self._volume_drivers(), config.authorization_plugins
+            ),
             ipv4_forwarding=host.forwards_ipv4(),
             debug=config.debug,
             n_fd=host.open_descriptors(),
@@ -180,7 +170,7 @@ class System:
             no_proxy=config.no_proxy,
             ncpu=host.processors(),
             mem_total=host.memory(),
-            default_address_pools=_address_pools(config) or msgspec.UNSET,
+            default_address_pools=setup.address_pools(config) or msgspec.UNSET,
             docker_root_dir=str(config.data_root),
             name=kernel.nodename,
             labels=list(config.labels),
@@ -190,12 +180,12 @@ class System:
             init_binary=INIT,
             runc_commit=Commit(id=runc or "N/A"),
             init_commit=Commit(id=init or "N/A"),
-            security_options=_security_options(config),
+            security_options=setup.security_options(config),
             firewall_backend=Firewall(driver="nftables"),
             cdi_spec_dirs=list(config.cdi_spec_dirs),
             discovered_devices=[FoundDevice(source="cdi", id=name) for name in sorted(devices.devices)],
             warnings=[
-                *_warnings(config, runc),
+                *setup.warnings(config, runc),
                 *able.warnings(hierarchy.version),
                 *(f"CDI: Error associated with spec file {path}: {text}" for path, text in devices.errors),
                 *self._warnings(),
@@ -225,70 +215,5 @@ def _limits(able: cgroups.HostCapabilities) -> dict[str, Any]:
     return {name: getattr(able, name) for name in names}
 
 
-def _plugins(used: Iterable[str], volume: Iterable[str], authorization: Sequence[str]) -> Plugins:
-    """As in Docker, plugins are told of once a network has them, or a volume had."""
-    return Plugins(
-        volume=list(volume),
-        network=sorted({*_NETWORK_DRIVERS, *used}),
-        authorization=list(authorization) or None,
-        log=[driver for driver in DRIVERS if driver not in _NO_DRIVERS],
-    )
-
-
-def _address_pools(config: Config) -> list[AddressPool]:
-    """Those that are configured, as in Docker; there are others without."""
-    return [AddressPool(base=str(pool.base), size=pool.size) for pool in config.default_address_pools]
-
-
-def _driver_status(config: Config) -> list[tuple[str, str]]:
-    return [
-        ("driver-type", "io.containerd.snapshotter.v1"),
-        ("Backing Filesystem", _backing_filesystem(config)),
-        ("Supports d_type", "true"),
-    ]
-
-
 def _language() -> str:
     return f"python{platform.python_version()}"
-
-
-def _backing_filesystem(config: Config) -> str:
-    """As Docker names it: any of the ext family is "extfs"."""
-    try:
-        descriptor = os.open(config.data_root, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return "unknown"
-    try:
-        name = filesystem_of(descriptor)
-    finally:
-        os.close(descriptor)
-    return "extfs" if name in ("ext2", "ext3", "ext4") else name or "unknown"
-
-
-def _security_options(config: Config) -> list[str]:
-    options = ["name=apparmor"] if apparmor.supported() else []
-    if host.has_seccomp():
-        options.append(f"name=seccomp,profile={config.seccomp_profile}")
-    if config.userns_remap:
-        options.append("name=userns")
-    if config.default_cgroupns_mode == "private":
-        options.append("name=cgroupns")
-    if config.no_new_privileges:
-        options.append("name=no-new-privileges")
-    return options
-
-
-def _warnings(config: Config, runc: str) -> list[str]:
-    warnings = [
-        f"WARNING: API is accessible on http://{address.removeprefix('tcp://')} without encryption.\n"
-        + _ATTACK_SURFACE
-        for address in config.hosts
-        if address.startswith("tcp://")
-    ]
-    if config.seccomp_profile != "builtin":
-        warnings.append("WARNING: daemon is not using the default seccomp profile")
-    if not host.forwards_ipv4():
-        warnings.append("WARNING: IPv4 forwarding is disabled")
-    if old := runc_warning(runc):
-        warnings.append(old)
-    return warnings
