@@ -11,11 +11,13 @@ from engine.images.layouts import Descriptor
 from engine.images.platforms import Platform
 from engine.images.reference import Reference, validate_digest
 from engine.registry.errors import Transient
+from engine.registry.failures import Unreachable
 from engine.registry.origin import Fetched, Origin
 
 _T = TypeVar("_T")
 _MAX_INDEXES = 4  # one in the other
 _ATTEMPTS = 4
+_PATIENCE = 0.5  # seconds more before each further attempt
 _CONFIGS = frozenset(
     {
         "",
@@ -27,18 +29,18 @@ _CONFIGS = frozenset(
 
 
 async def digest_of(repository: Origin, name: Reference) -> str:
-    """The digest that a tag stands for, or the one of the name. A registry that says how long to wait is waited for.
+    """The digest that a tag stands for, or the one of the name. Who does not answer at all is asked once.
 
     By HEAD, which registries that count pulls do not count.
     """
     if name.digest:
         return name.digest
-    return (await patiently(partial(repository.head, name.tag), even_silent=False)).digest
+    return (await patiently(partial(repository.head, name.tag), even_unreachable=False)).digest
 
 
 async def look_up(repository: Origin, digest: str) -> Fetched:
     """What a digest names."""
-    return await patiently(partial(repository.manifest, digest), even_silent=False)
+    return await patiently(partial(repository.manifest, digest), even_unreachable=False)
 
 
 async def for_platform(repository: Origin, found: Fetched, platform: Platform, name: Reference) -> Fetched:
@@ -98,14 +100,14 @@ async def _read(repository: Origin, descriptor: Descriptor) -> bytes:
     return bytes(raw)
 
 
-async def patiently(ask: Callable[[], Awaitable[_T]], *, even_silent: bool = True) -> _T:
-    """What is answered in a few attempts; without `even_silent` only if the registry asks to wait."""
+async def patiently(ask: Callable[[], Awaitable[_T]], *, even_unreachable: bool = True) -> _T:
+    """What is answered in a few attempts; without `even_unreachable` only if there is somebody to answer."""
     attempt = 1
     while True:
         try:
             return await ask()
         except Transient as failure:
-            if attempt == _ATTEMPTS or (failure.retry_after is None and not even_silent):
+            if attempt == _ATTEMPTS or (isinstance(failure, Unreachable) and not even_unreachable):
                 raise
-            await asyncio.sleep(attempt if failure.retry_after is None else failure.retry_after)
+            await asyncio.sleep(attempt * _PATIENCE if failure.retry_after is None else failure.retry_after)
             attempt += 1

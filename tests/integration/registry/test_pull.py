@@ -193,6 +193,21 @@ async def test_a_busy_registry_is_asked_again(pull: Pulled, status: int) -> None
     assert "Retrying in 1 second" in await pull("three/layers")
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        Harm("manifests", times=2, head=lambda _: web.Response(status=502)),
+        Harm("manifests", times=3, reset=True),
+        Harm("manifests", times=2, head=lambda _: web.Response(status=429)),
+    ],
+    ids=["502", "reset", "429"],
+)
+async def test_a_manifest_that_does_not_come_is_asked_for_again(pull: Pulled, harm: Harm) -> None:
+    pull.proxy.harms = [harm]
+    await pull("three/layers")
+    assert pull.place.images.count() == 1
+
+
 async def test_who_is_put_off_for_an_hour_hears_it_and_keeps_what_came(pull: Pulled) -> None:
     """A registry that counts pulls has counted enough of them, in the middle of one."""
 
