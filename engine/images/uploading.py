@@ -14,7 +14,8 @@ from engine.images.reference import Reference
 from engine.images.sharing import Report, Sharing
 from engine.registry.credentials import Credentials
 from engine.registry.errors import Transient
-from engine.registry.uploads import Content, Upload, Uploads
+from engine.registry.upload import Content, Upload
+from engine.registry.uploads import Uploads
 from runtime.content.store import ContentStore
 
 STEPS = ("begun", "part", "blob")  # where the crash tests kill a push

@@ -12,8 +12,9 @@ import errdefs
 from engine.registry import errors, failures
 from engine.registry.challenge import Challenge
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import HEAD, Answer, Body, Request, Wire
+from engine.registry.exchange import Wire
 from engine.registry.hosts import Host
+from engine.registry.messages import HEAD, Answer, Body, Request
 from engine.registry.tokens import Tokens, Wanted, redacted
 from engine.veiled import Veiled
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import errdefs
 from engine.registry.errors import Transient
-from engine.registry.exchange import Answer
+from engine.registry.messages import Answer
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 

@@ -11,8 +11,9 @@ from yarl import URL
 import errdefs
 from engine.registry import errors
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Answer, Request, Wire
+from engine.registry.exchange import Wire
 from engine.registry.hosts import Tls
+from engine.registry.messages import Answer, Request
 
 _NO_HOST = re.compile(r"[\s\"<>\\^`{|}]")
 _MAX_REASON = 64 << 10

@@ -11,8 +11,9 @@ import errdefs
 from engine.registry import directory, errors, hosts, tokens
 from engine.registry.challenge import Challenge
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Request, Wire
+from engine.registry.exchange import Wire
 from engine.registry.hosts import Capability, Host
+from engine.registry.messages import Request
 
 _INDEX = "index.docker.io"
 

@@ -16,9 +16,10 @@ from engine.registry import directory, errors, hosts
 from engine.registry.access import Access
 from engine.registry.blob import Blob
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Answer, Wire
+from engine.registry.exchange import Wire
 from engine.registry.failures import shown
 from engine.registry.hosts import Capability, Host
+from engine.registry.messages import Answer
 from engine.registry.origin import Fetched
 from engine.registry.tokens import Tokens, scope
 from engine.registry.uploads import Uploads

@@ -15,8 +15,9 @@ from engine.images import documents
 from engine.registry import directory, errors, hosts
 from engine.registry.access import Access
 from engine.registry.credentials import Credentials
-from engine.registry.exchange import Answer, Request, Wire
+from engine.registry.exchange import Wire
 from engine.registry.hosts import Host
+from engine.registry.messages import Answer, Request
 from engine.registry.tokens import Tokens
 
 FILTERS = frozenset({"is-automated", "is-official", "stars"})

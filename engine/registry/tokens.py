@@ -13,8 +13,9 @@ from yarl import URL
 import errdefs
 from engine.registry import errors
 from engine.registry.credentials import Credentials, is_printable
-from engine.registry.exchange import Answer, Request, Wire
+from engine.registry.exchange import Wire
 from engine.registry.hosts import Host, Tls
+from engine.registry.messages import Answer, Request
 from engine.veiled import Veiled
 
 CLIENT_ID = "docker"

@@ -15,7 +15,7 @@ from engine.registry import errors
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
 from engine.registry.repository import Repository
-from engine.registry.uploads import Content
+from engine.registry.upload import Content
 from tests.integration.registry.conftest import LAYER, read
 from tests.integration.registry.servers import IDENTITY, ISSUER, SERVICE, TokenServer, serve
 from tests.registries import PASSWORD, USER, Certificates, DebianRegistry, digest_of

@@ -13,7 +13,7 @@ from aiohttp import web
 
 import errdefs
 from engine.images.reference import parse
-from engine.registry import errors, exchange
+from engine.registry import errors, messages
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
 from engine.registry.repository import Repository
@@ -183,7 +183,7 @@ async def test_bytes_that_drip(
 ) -> None:
     harmful, netloc = proxy
     harmful.harms = [Harm("/blobs/", pause=0.01)]
-    monkeypatch.setattr(exchange, "SILENCE", 1.0)
+    monkeypatch.setattr(messages, "SILENCE", 1.0)
     began = time.monotonic()
     failure = await _fails(open_repository(f"{netloc}/a/b"))
     assert isinstance(failure, errors.Transient)
@@ -197,7 +197,7 @@ async def _silent(request: web.BaseRequest) -> web.StreamResponse:
 
 
 async def test_silence(open_repository: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "SILENCE", 0.5)
+    monkeypatch.setattr(messages, "SILENCE", 0.5)
     async with serve(_silent) as netloc, asyncio.timeout(20):
         with pytest.raises(errors.Transient, match="timeout awaiting response headers"):
             await open_repository(f"{netloc}/a/b").manifest("1")

@@ -7,8 +7,8 @@ import pytest
 from yarl import URL
 
 import errdefs
-from engine.registry import uploads
-from engine.registry.exchange import Answer
+from engine.registry import upload
+from engine.registry.messages import Answer
 
 BASE = URL("https://r.example:444/v2/a/b/blobs/uploads/")
 
@@ -26,13 +26,13 @@ BASE = URL("https://r.example:444/v2/a/b/blobs/uploads/")
 )
 def test_location(location: str, expected: str) -> None:
     """A registry that does not know that it stands behind TLS names itself without."""
-    assert str(uploads._location(BASE, location)) == expected
+    assert str(upload._location(BASE, location)) == expected
 
 
 @pytest.mark.parametrize("location", ["http://s.example/x", "ftp://r.example/x", "http://[::1"])
 def test_no_location(location: str) -> None:
     with pytest.raises(errdefs.SystemFailure):
-        uploads._location(BASE, location)
+        upload._location(BASE, location)
 
 
 @pytest.mark.parametrize(
@@ -49,4 +49,4 @@ def test_no_location(location: str) -> None:
 )
 def test_kept(header: str, expected: int | None) -> None:
     answer = cast("Any", SimpleNamespace(header=lambda _: header))
-    assert uploads._kept(cast("Answer", answer)) == expected
+    assert upload._kept(cast("Answer", answer)) == expected

@@ -9,7 +9,7 @@ from aiohttp import web
 
 import errdefs
 from engine.images import uploading
-from engine.registry import errors, exchange
+from engine.registry import errors, messages
 from tests.integration.registry.servers import serve
 from tests.integration.registry.taking import Taking
 from tests.integration.registry.uploads.parcel import BLOB, DIGEST, Send
@@ -54,7 +54,7 @@ async def test_a_refusal_is_told_at_once(send: Send, status: int, code: str, tex
 
 async def test_a_host_that_takes_nothing(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that nobody reads is given up."""
-    monkeypatch.setattr(exchange, "SILENCE", 0.5)
+    monkeypatch.setattr(messages, "SILENCE", 0.5)
     monkeypatch.setattr(uploading, "ATTEMPTS", 1)
 
     async def silent(request: web.BaseRequest) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 import errdefs
 from engine.images import uploading
-from engine.registry import errors, uploads
+from engine.registry import errors, upload
 from tests.integration.registry.servers import Harm, Proxy, serve
 from tests.integration.registry.taking import Taking
 from tests.integration.registry.uploads.parcel import BLOB, DIGEST, Send
@@ -39,7 +39,7 @@ async def test_ten_breaks_cost_next_to_nothing(send: Send) -> None:
 
 async def test_ten_breaks_where_what_came_is_lost(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first one it is sent in parts: what each further one costs is less than a part."""
-    monkeypatch.setattr(uploads, "PART", 200_000)
+    monkeypatch.setattr(upload, "PART", 200_000)
     taking = Taking(cut=100_000, cuts=10, keeps=False)
     async with serve(taking) as netloc:
         monkeypatch.setattr(uploading, "ATTEMPTS", 12)
@@ -102,7 +102,7 @@ class _Cutting:
 
 
 async def test_too_large_for_one(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "PART", 1 << 20)
+    monkeypatch.setattr(upload, "PART", 1 << 20)
     taking = Taking(largest=1 << 20)
     async with serve(taking) as netloc:
         await send(f"{netloc}/a/b")
@@ -115,7 +115,7 @@ async def test_too_large_for_one(send: Send, monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_registry_says_how_large_parts_have_to_be(
     send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "PART", 1 << 20)
+    monkeypatch.setattr(upload, "PART", 1 << 20)
     taking = Taking(largest=3 << 20, least=3 << 20)
     async with serve(taking) as netloc:
         await send(f"{netloc}/a/b")
