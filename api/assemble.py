@@ -9,6 +9,7 @@ from api.routes import (
     archive,
     attach_ws,
     auth,
+    container_records,
     container_stats,
     container_streams,
     container_update,
@@ -36,7 +37,13 @@ from engine.config import Config
 SNAPSHOTTER = "overlayfs"
 
 
-class Containers(containers.Containers, container_streams.Containers, networks.Containers, Protocol):
+class Containers(
+    container_records.Containers,
+    containers.Containers,
+    container_streams.Containers,
+    networks.Containers,
+    Protocol,
+):
     """All that the API needs of containers."""
 
 
@@ -170,15 +177,13 @@ def routes(engine: Doors, config: Config, builds: Builds | None = None) -> list[
         except errdefs.WherryError:
             return ""
 
-    container_routes = containers.ContainerRoutes(
-        engine.containers, around, image_id, engine.execs.of, config.cgroup_version
-    )
-    summary = container_routes.sized_summary
+    records = container_records.ContainerRecordRoutes(engine.containers, around, image_id, engine.execs.of)
     volume_routes = volumes.VolumeRoutes(engine.volumes, engine.volume_prune)
     return [
         *system.SystemRoutes(engine.system).routes(),
         *events.EventRoutes(engine.events).routes(),
-        *container_routes.routes(),
+        *records.routes(),
+        *containers.ContainerRoutes(engine.containers, config.cgroup_version).routes(),
         *container_stats.ContainerStatsRoutes(engine.stats, engine.containers).routes(),
         *container_update.ContainerUpdateRoutes(engine.updates).routes(),
         *attach_ws.AttachWebSocketRoutes(engine.containers).routes(),
@@ -187,7 +192,12 @@ def routes(engine: Doors, config: Config, builds: Builds | None = None) -> list[
         ).routes(),
         *(builds or Builds(engine, config.host_gateway_ips)).routes(),
         *disk_usage.DiskUsageRoutes(
-            engine.containers, engine.images, engine.disk, engine.build_cache, summary, volume_routes.usage
+            engine.containers,
+            engine.images,
+            engine.disk,
+            engine.build_cache,
+            records.sized_summary,
+            volume_routes.usage,
         ).routes(),
         *auth.AuthRoutes(engine.registry).routes(),
         *distribution.DistributionRoutes(engine.registry).routes(),

@@ -120,7 +120,11 @@ class Call(msgspec.Struct, kw_only=True):
 
     def answer(self, value: Any, status: int = 200) -> web.Response:
         """A JSON answer."""
-        return web.Response(status=status, body=errors.encode(value), headers={"Content-Type": _JSON_TYPE})
+        return self.encoded(errors.encode(value), status)
+
+    def encoded(self, body: bytes, status: int = 200) -> web.Response:
+        """A JSON answer that is encoded already."""
+        return web.Response(status=status, body=body, headers={"Content-Type": _JSON_TYPE})
 
     async def stream(
         self, content_type: str, headers: Mapping[str, str] | None = None, *, at_once: bool = True

@@ -117,7 +117,8 @@ class Connection(web.RequestHandler):
             self._broken = body
         if self._messages:
             self._last_body = self._messages[-1][1]
-        self._expect_head()
+        else:
+            self._expect_head()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """The client's half-close: a request that is whole is still answered, a stream ends."""

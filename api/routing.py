@@ -18,6 +18,8 @@ from api.call import Call
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 _VERSIONED = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
+_PLAIN = re.compile(r"(?:/v([0-9.]+))?((?:/[A-Za-z0-9_][A-Za-z0-9_.:=@~-]*)+)")
+"""A path that is clean, whether decoded or not: nearly all are."""
 _VARIABLE = re.compile(r"\{(\w+)\}")
 _SAFE = "/:@!$&'()*+,;=~"
 
@@ -69,6 +71,9 @@ def split_target(target: str) -> Target:
         rest = target.partition("://")[2]
         target = "/" + rest.partition("/")[2]
     raw, _, query = target.partition("?")
+    if plain := _PLAIN.fullmatch(raw):
+        location = target if query else raw
+        return Target(path=plain[2], version=plain[1], query=query, clean=True, location=location)
     decoded = unquote(raw, errors="replace")
     cleaned = clean_path(decoded)
     location = quote(cleaned, safe=_SAFE) + (f"?{query}" if query else "")

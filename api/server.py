@@ -43,7 +43,8 @@ class API:
             response = await self._answer(request)
         finally:
             connection.finish()
-        _log.debug("%s %s: %d", request.method, request.path, response.status)
+        if _log.isEnabledFor(logging.DEBUG):  # the path is decoded for it
+            _log.debug("%s %s: %d", request.method, request.path, response.status)
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -1,35 +1,18 @@
-"""Containers but for their streams: list, inspect, create and the verbs."""
+"""What is done to containers: create and the verbs."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 from aiohttp import web
 
 import errdefs
 from api.call import Call, done
 from api.routing import Route
-from api.schema import containers as schema
 from api.schema import create
-from api.versions import Version
-from engine import filters
 from engine.containers.config import ContainerConfig, HostConfig, NetworkingConfig
-from engine.containers.container import Container
-from engine.containers.list import ALLOWED, ListQuery
 
 _MAX_START_BODY = 7  # a body of more bytes is an object with something in it
-
-
-class Sizes(Protocol):
-    """Bytes of a container."""
-
-    @property
-    def rw(self) -> int:
-        """Of its own changes."""
-
-    @property
-    def rootfs(self) -> int:
-        """Of its whole root."""
 
 
 class Created(Protocol):
@@ -58,18 +41,6 @@ class Top(Protocol):
 
 class Containers(Protocol):
     """What these routes need of the engine's containers."""
-
-    def get(self, reference: str, /) -> Container:
-        """By name, ID or prefix."""
-
-    def names(self, container: Container, /) -> Sequence[str]:
-        """What one goes by, also in others' links."""
-
-    def list(self, query: ListQuery, /) -> list[Container]:
-        """Newest first."""
-
-    async def size(self, container: Container, /) -> Sizes:
-        """Of one container."""
 
     async def create(
         self,
@@ -117,30 +88,16 @@ class Containers(Protocol):
 
 
 class ContainerRoutes:
-    """Routes of containers. `around` gives what answers tell beyond the record, `image_id` the ID that an image
-    reference means now ("" for none), `exec_ids` the execs of a container; `cgroup_version` is the host's.
-    """
+    """Routes of verbs. `cgroup_version` is the host's."""
 
-    def __init__(
-        self,
-        containers: Containers,
-        around: Callable[[], schema.Surroundings],
-        image_id: Callable[[str], str],
-        exec_ids: Callable[[str], list[str]],
-        cgroup_version: int,
-    ) -> None:
+    def __init__(self, containers: Containers, cgroup_version: int) -> None:
         self._containers = containers
-        self._around = around
-        self._image_id = image_id
-        self._exec_ids = exec_ids
         self._cgroup_version = cgroup_version
 
     def routes(self) -> list[Route]:
         """The table."""
         return [
-            Route("GET", "/containers/json", self.list),
             Route("POST", "/containers/create", self.create),
-            Route("GET", "/containers/{name}/json", self.inspect),
             Route("GET", "/containers/{name}/top", self.top),
             Route("POST", "/containers/{name}/start", self.start),
             Route("POST", "/containers/{name}/stop", self.stop),
@@ -152,41 +109,6 @@ class ContainerRoutes:
             Route("POST", "/containers/{name}/resize", self.resize),
             Route("DELETE", "/containers/{name}", self.remove),
         ]
-
-    async def list(self, call: Call) -> web.StreamResponse:
-        """Containers by Docker's filters."""
-        query = ListQuery(
-            all=call.query.flag("all"),
-            limit=call.query.integer("limit") or 0,
-            filters=filters.parse(call.query.text("filters"), ALLOWED),
-        )
-        with_size = call.query.flag("size")
-        answer = []
-        for container in self._containers.list(query):
-            shown = self._summary(container, call.version)
-            if with_size:
-                shown |= await self._sizes(container, empty=False)
-            answer.append(shown)
-        return call.answer(answer)
-
-    async def sized_summary(self, container: Container, version: Version) -> dict[str, Any]:
-        """An entry of the list, with sizes."""
-        return self._summary(container, version) | await self._sizes(container, empty=False)
-
-    def _summary(self, container: Container, version: Version) -> dict[str, Any]:
-        return schema.summary(
-            container, self._containers.names(container), version, self._image_name(container)
-        )
-
-    async def inspect(self, call: Call) -> web.StreamResponse:
-        """All about one container."""
-        container = self._containers.get(call.name)
-        shown = schema.inspect(
-            container, self._around(), call.version, self._exec_ids(container.id), container.log_path
-        )
-        if call.query.flag("size"):
-            shown |= await self._sizes(container, empty=True)
-        return call.answer(shown)
 
     async def create(self, call: Call) -> web.StreamResponse:
         """A new container."""
@@ -272,18 +194,6 @@ class ContainerRoutes:
         height = call.query.size("h", "resize height")
         await self._containers.resize(call.name, height, call.query.size("w", "resize width"))
         return web.Response()
-
-    async def _sizes(self, container: Container, *, empty: bool) -> dict[str, Any]:
-        sizes = await self._containers.size(container)
-        shown = {"SizeRw": sizes.rw, "SizeRootFs": sizes.rootfs}
-        return {name: size for name, size in shown.items() if size or empty}
-
-    def _image_name(self, container: Container) -> str:
-        """As the create request named it, or the ID when that name means another image by now."""
-        same = container.image_name == container.image_id
-        if same or self._image_id(container.image_name) == container.image_id:
-            return container.image_name
-        return container.image_id
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect(
-    container: Container, around: Surroundings, version: Version, exec_ids: list[str], log_path: str
+    container: Container, around: Surroundings, version: Version, exec_ids: Sequence[str], log_path: str
 ) -> dict[str, Any]:
     """The answer of `GET /containers/{id}/json`, without sizes."""
     shown: dict[str, Any] = {

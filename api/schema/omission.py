@@ -4,13 +4,12 @@ A field that is not listed is always there, as null, [], {}, "", 0 or false. Of 
 default is None) only null counts as empty; of everything else the zero value too.
 """
 
-import weakref
-from collections import OrderedDict
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import msgspec
 
+from api.schema.remembered import Remembered
 from engine.containers import config
 
 OMITTED: dict[type[msgspec.Struct], frozenset[str]] = {
@@ -79,13 +78,10 @@ def shape(value: Any) -> Any:
 
 
 class Shapes:
-    """Shapes of nouns that never change and are asked for again and again, as long as the nouns are there.
-
-    A noun that a client made as large as he liked is not held beyond its container.
-    """
+    """Shapes of nouns that never change and are asked for again and again, as long as the nouns are there."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[int, tuple[weakref.ref[msgspec.Struct], dict[str, Any]]] = OrderedDict()
+        self._known: Remembered[dict[str, Any]] = Remembered(_REMEMBERED)
 
     def __len__(self) -> int:
         """How many are remembered."""
@@ -93,19 +89,11 @@ class Shapes:
 
     def of(self, noun: msgspec.Struct) -> dict[str, Any]:
         """A copy that may be changed, but not what is in it. The noun's kind is one that can be held weakly."""
-        key = id(noun)
-        if (known := self._known.get(key)) is not None and known[0]() is noun:
-            return known[1].copy()
-        shaped = _struct(noun)
-        self._known[key] = weakref.ref(noun, partial(self._forget, key)), shaped
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
+        shaped = self._known.of(noun)
+        if shaped is None:
+            shaped = _struct(noun)
+            self._known.keep(noun, shaped)
         return shaped.copy()
-
-    def _forget(self, key: int, gone: "weakref.ref[msgspec.Struct]") -> None:
-        """The noun has gone; another one may be at its address by now."""
-        if (known := self._known.get(key)) is not None and known[0] is gone:
-            del self._known[key]
 
 
 @cache

@@ -13,7 +13,7 @@ from runtime.spec.identity import HOST, Identity
 from volumes.mount_point import MountPoint
 
 
-class State(msgspec.Struct, kw_only=True, omit_defaults=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a container stands. Times are Unix nanoseconds, 0 where it never happened."""
 
     status: Status = Status.CREATED
@@ -26,8 +26,8 @@ class State(msgspec.Struct, kw_only=True, omit_defaults=True):
     health: Health | None = None  # of one that is probed; None until its first start
 
 
-class Container(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """A container. Mutated only under its lock, and stored whole by `ContainerStore.save`.
+class Container(msgspec.Struct, frozen=True, weakref=True, kw_only=True, omit_defaults=True):
+    """A container. A changed copy takes its place under its lock, stored whole by `ContainerStore.save`.
 
     What is as its default is not written: nearly all records fit in one page of the database then.
     """

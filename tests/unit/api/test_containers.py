@@ -1,8 +1,10 @@
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import errdefs
 from api.schema import create
@@ -11,10 +13,12 @@ from api.schema.times import go_time, human_duration
 from api.versions import Version
 from engine.containers.config import EndpointConfig, HostConfig
 from engine.containers.container import State
+from engine.containers.links import Link
 from engine.containers.state import Status
 from tests.unit.api.conftest import Served
 from tests.unit.api.samples import CREATED, ID, IMAGE_ID, NETWORK_ID, SECOND, container, running
 
+OTHER = "0" * 64
 HOUR = 3600 * SECOND
 NEWEST = Version("1.55")
 
@@ -211,6 +215,29 @@ async def test_inspect_by_version(served: Served) -> None:
     assert new["HostConfig"]["ConsoleSize"] == [0, 0]
     assert new["HostConfig"]["LogConfig"] == {"Type": "", "Config": {}}
     assert new["ExecIDs"] is None
+
+
+async def test_inspect_tells_what_is_true_now(served: Served) -> None:
+    """Whatever was asked before: an answer is remembered for the same record, execs and version alone."""
+    boxes, execs = served.engine.containers.records, served.engine.execs.records
+    boxes[ID] = container(links=[Link(id=OTHER, name="was", alias="db")])
+    boxes[OTHER] = container(id=OTHER, name="other")
+    for name in ("other", "renamed"):
+        boxes[OTHER] = replace(boxes[OTHER], name=name)
+        _, shown = await served.ask("GET", "/containers/box/json")
+        assert shown["HostConfig"]["Links"] == [f"/{name}:/box/db"]
+    boxes[ID] = running()
+    for _ in range(2):
+        for version, driver in (("1.52", "Storage"), ("1.51", "GraphDriver")):
+            _, shown = await served.ask("GET", f"/v{version}/containers/{ID}/json")
+            assert (driver in shown, shown["ExecIDs"]) == (True, None)
+    execs["e"] = SimpleNamespace(id="e", container_id=ID)
+    _, shown = await served.ask("GET", f"/containers/{ID}/json")
+    assert (shown["ExecIDs"], shown["RestartCount"]) == (["e"], 0)
+    execs.clear()
+    boxes[ID] = replace(boxes[ID], restart_count=1)
+    _, shown = await served.ask("GET", f"/containers/{ID}/json")
+    assert (shown["ExecIDs"], shown["RestartCount"]) == (None, 1)
 
 
 async def test_a_container_that_never_ran(served: Served) -> None:

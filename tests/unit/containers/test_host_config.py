@@ -122,8 +122,8 @@ def test_what_an_old_kernel_cannot_make_read_only(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(errdefs.InvalidArgument, match="rro is not supported"):
         mounts.resolve(ContainerConfig(), HostConfig(mounts=[bind]))
     bind.bind_options = None
-    made = container(HostConfig())
-    made.mounts = mounts.resolve(ContainerConfig(), HostConfig(mounts=[bind]))
+    resolved = mounts.resolve(ContainerConfig(), HostConfig(mounts=[bind]))
+    made = replace(container(HostConfig()), mounts=resolved)
     (found,) = spec_options(made, surroundings()).mounts
     assert isinstance(found, Bind)
     assert (found.read_only, found.recursive_read_only) == (True, False)
@@ -174,18 +174,16 @@ def test_what_belongs_to_another_user_namespace() -> None:
     """A container of the host's may join it; one with its own joins only the same."""
     mapped = Identity(uids=(IdRange(0, 100000, 65536),), gids=(IdRange(0, 100000, 65536),))
     donor = container(HostConfig(ipc_mode="shareable"))
-    joiner = container(joining("ipc"))
-    joiner.identity = mapped
+    joiner = replace(container(joining("ipc")), identity=mapped)
     with (
         pytest.raises(errdefs.InvalidArgument, match="has not the same user namespace"),
         donors.joining(joiner, store(donor)),
     ):
         pass
-    donor.identity = mapped
+    donor = replace(donor, identity=mapped)
     with donors.joining(joiner, store(donor)) as joined:
         assert os.readlink(joined["user"]) == os.readlink("/proc/self/ns/user")
-    joiner.identity = HOST
-    with donors.joining(joiner, store(donor)) as joined:
+    with donors.joining(replace(joiner, identity=HOST), store(donor)) as joined:
         assert set(joined) == {"ipc"}
 
 
@@ -199,8 +197,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 def test_a_donor_that_ends_meanwhile() -> None:
     """It is told of as one that does not run, whatever the runtime makes of it."""
     process = subprocess.Popen(["sleep", "1000"])
-    donor = container(HostConfig())
-    donor.state = State(status=Status.RUNNING, pid=process.pid)
+    donor = replace(container(HostConfig()), state=State(status=Status.RUNNING, pid=process.pid))
     text = f"failed to join PID namespace: container {DONOR} is not running"
     with pytest.raises(errdefs.Conflict, match=text), donors.joining(container(joining("pid")), store(donor)):
         end(process)
