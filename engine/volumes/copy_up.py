@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import errdefs
-from runtime import tree
+from runtime import tree, tree_copy
 from runtime.paths import open_in_root
 
 _NOTHING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
@@ -41,7 +41,7 @@ def fill(root: int, destination: str, volume: str) -> None:
         if directory is None:
             return
         try:
-            tree.copy(f"/proc/self/fd/{directory}/.", volume)
+            tree_copy.copy(f"/proc/self/fd/{directory}/.", volume)
         except OSError as error:
             raise errdefs.SystemFailure(
                 f"cannot copy what the image has at {destination} into a volume: {error.strerror}"

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterable
 
 from errdefs import InvalidArgument
-from runtime import tree, writeback
+from runtime import tree_copy, writeback
 from runtime.copying.places import Look, Place
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -23,7 +23,7 @@ def put_content(place: Place, source: int, found: os.stat_result, look: Look) ->
     target = _new(place)
     try:
         if found.st_size > _SMALL:
-            tree.copy_content(source, target, found.st_size)
+            tree_copy.copy_content(source, target, found.st_size)
             if found.st_size >= writeback.STRIDE:
                 writeback.begin(target, 0, found.st_size)
         elif found.st_size:

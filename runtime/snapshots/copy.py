@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from runtime import tree
+from runtime import tree, tree_copy
 from runtime.mount import Mount
 from runtime.snapshots.directories import DirectorySnapshotter
 from runtime.snapshots.snapshotter import Info, Kind, Usage
@@ -21,7 +21,7 @@ class CopySnapshotter(DirectorySnapshotter):
         own.mkdir()
         own.chmod(0o755)
         if info.parent is not None:
-            tree.copy(self._path(self._index[info.parent]) / "fs", own)
+            tree_copy.copy(self._path(self._index[info.parent]) / "fs", own)
 
     def mounts(self, key: str, *, read_only: bool = False) -> list[Mount]:
         """See Snapshotter."""

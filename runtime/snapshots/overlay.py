@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from errdefs import InvalidArgument
-from runtime import tree
+from runtime import tree, tree_copy
 from runtime.layers.lower import OPAQUE, is_opaque
 from runtime.mount import Mount, check_overlay
 from runtime.snapshots.directories import DirectorySnapshotter
@@ -42,7 +42,7 @@ class OverlaySnapshotter(DirectorySnapshotter):
         # The uppermost layer's root directory is the root directory that a container sees.
         below = self._path(chain[0]) / "fs"
         marks = _marks(own)
-        tree.copy_metadata(str(below), str(own), below.stat())
+        tree_copy.copy_metadata(str(below), str(own), below.stat())
         for name in _marks(own):
             os.removexattr(own, name)
         for name, value in marks.items():

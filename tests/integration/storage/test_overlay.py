@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from errdefs import SystemFailure
-from runtime import tree
+from runtime import tree, tree_copy
 from runtime.layers.lower import OPAQUE
 from runtime.mount import Mount, attach, unmount
 from runtime.snapshots.overlay import OverlaySnapshotter, supported
@@ -105,7 +105,7 @@ def test_a_copy_keeps_all_there_is_to_a_file(tmp_path: Path) -> None:
     os.utime(source / "link", ns=(5, 6), follow_symlinks=False)
     source.chmod(0o2750)
 
-    tree.copy(source, target)
+    tree_copy.copy(source, target)
 
     assert describe(target) == describe(source)
     assert os.stat(target / "sparse").st_blocks < 1000
