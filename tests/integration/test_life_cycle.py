@@ -126,6 +126,14 @@ def test_top(wherryd: Wherryd, sleeper: str) -> None:
     assert wherryd.docker("top", sleeper, "-o", "pid,args").stdout.split()[:2] == ["PID", "COMMAND"]
 
 
+def test_top_of_another_user_and_terminal(wherryd: Wherryd) -> None:
+    """Of itself ps would show what its own user has without a terminal."""
+    wherryd.docker("run", "-dt", "--name", "other", "--user", "1000", "busybox", "sleep", "1000")
+    for arguments in (["-o", "pid,args"], ["-f"], ["u"], ["-T"], ["m"]):
+        assert "sleep" in wherryd.docker("top", "other", *arguments).stdout, arguments
+    wherryd.docker("rm", "-f", "other")
+
+
 @pytest.mark.parametrize("condition", ["not-running", "next-exit", "removed"])
 def test_wait_conditions(wherryd: Wherryd, condition: str) -> None:
     wherryd.docker(

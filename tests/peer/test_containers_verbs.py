@@ -132,7 +132,18 @@ def test_top_of_bad_arguments(both: Both, name: str, query: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("query", ["", "?ps_args=aux", "?ps_args=-eo+pid,comm"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?ps_args=aux",
+        "?ps_args=-eo+pid,comm",
+        "?ps_args=-o+pid,comm",
+        "?ps_args=-f",
+        "?ps_args=m",
+        "?ps_args=axf",
+    ],
+)
 def test_top(both: Both, name: str, query: str) -> None:
     ask(both, "GET", f"/containers/{name}/top{query}")
 

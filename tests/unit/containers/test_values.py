@@ -167,6 +167,12 @@ def test_ps_is_cut_down_to_the_containers_processes() -> None:
     assert found.processes == [["root", "42", "1", "sleep  10 s"]]
 
 
+def test_ps_shows_threads_below_their_process() -> None:
+    table = "PID LWP CMD\n41 - init\n- 41 -\n42 - sleep\n- 42 -\n- 43 -\n"
+    found = top.parse(table, frozenset((42,)))
+    assert found.processes == [["42", "-", "sleep"], ["-", "42", "-"], ["-", "43", "-"]]
+
+
 @pytest.mark.parametrize("arguments", ["-o pid=X", "-o user,pid=", "-e 'unclosed"])
 def test_ps_arguments_that_hide_the_pid_are_refused(arguments: str) -> None:
     if arguments == "-o user,pid=":
