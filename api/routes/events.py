@@ -1,6 +1,7 @@
 """The stream of events."""
 
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -38,14 +39,16 @@ class EventRoutes:
     async def stream(self, call: Call) -> web.StreamResponse:
         """Events as they happen, the head at once; it ends at `until`."""
         since, until = call.query.timestamp("since"), call.query.timestamp("until")
-        if until and until < (since or 0):
+        if until is not None and until < (since or 0):
             raise errdefs.InvalidArgument(
                 f"`since` time ({call.query.text('since')}) cannot be after "
                 f"`until` time ({call.query.text('until')})"
             )
         wanted = filters.read(call.query.text("filters"))  # unknown ones count for nothing, as in Docker
         media_type = schema.content_type(call.request.headers.get("Accept", ""), call.version)
-        events = self._events.subscribe(wanted, since or None, until or None)
+        if until == 0:  # is over, but bounds nothing, as in Docker
+            until = time.time_ns()
+        events = self._events.subscribe(wanted, since or None, until)
         response = await call.stream(media_type)
         async with contextlib.aclosing(events):  # type: ignore[type-var]
             with while_connected(call.request):

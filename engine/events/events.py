@@ -118,8 +118,8 @@ class Events:
                 yield told
 
     async def _stored(self, up_to: int, since_ns: int, until_ns: int | None) -> AsyncIterator[Event]:
-        latest = _END_OF_TIME if until_ns is None else until_ns
-        position = (max(since_ns, 0), 0)
+        latest = _END_OF_TIME if until_ns is None else min(until_ns, _END_OF_TIME)
+        position = (min(max(since_ns, 0), _END_OF_TIME), 0)
         while page := await self._database.read(
             functools.partial(store.page_by_time, after=position, until_ns=latest, up_to=up_to)
         ):

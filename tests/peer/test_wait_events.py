@@ -383,6 +383,8 @@ def _timeless(event: dict[str, Any]) -> dict[str, Any]:
         "filters={",
         "filters=" + quote('{"type":["bad"]}') + "&since=1&until=2",
         "since=1&until=2",
+        "since=1&until=0",
+        "until=0&filters=" + quote('{"container":["nobody"]}'),
     ],
 )
 @pytest.mark.parametrize("version", ["1.45", *OLD])

@@ -48,6 +48,17 @@ async def test_stored_ones_come_only_when_asked_for(events: Events) -> None:
     assert await _stored(events) == ["id1", "id2", "id3"]
 
 
+async def test_times_beyond_the_clocks_range(events: Events) -> None:
+    """A client may name any second of 64 bits."""
+    await _publish(events, 1)
+    never = 2**63 * 10**9
+    live = events.subscribe(EVERYTHING, until_ns=never)
+    assert await _take(live, 1) == ["id1"]
+    late = events.subscribe(EVERYTHING, since_ns=never)
+    await _publish(events, 2)
+    assert await _take(live, 1) == await _take(late, 1) == ["id2"]
+
+
 async def test_what_was_published_survives_the_daemon(events: Events, database: Database) -> None:
     await events.publish(
         "image", "pull", "alpine", {"name": "alpine", "é": "\u2028"}, time_ns=5 + time.time_ns()
