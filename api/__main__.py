@@ -14,6 +14,7 @@ import errdefs
 from api import daemon_log, pidfile, systemd
 from engine import version
 from engine.config import Answered, Config, load
+from plugins.loading import enter
 from runtime.shim import libc
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,9 @@ def serve(config: Config, argv: Sequence[str]) -> int:
     gc.disable()  # what comes with the start stays; to look for garbage in it takes an eighth of the time
     libc.return_large(_LARGE)
     libc.share_arenas(_ARENAS)
+    enter(
+        "aiohttp", __version__=""
+    )  # its client is loaded for the first who needs it, and nobody is told its version
     from api.daemon import Daemon  # all of the engine: nothing for who asks for the version
 
     notifier = systemd.Notifier.from_environment()

@@ -3,8 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 
-from aiohttp import web
-
+from api import web
 from api.call import Call
 from api.connection import Taken
 from api.lasting import while_connected

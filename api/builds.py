@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from aiohttp import web
 
 import errdefs
+from api import web
 from api.buildkit import doors
 from api.call import Call
 from api.connection import Connection

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
 
 import errdefs
-from api import errors, gojson
+from api import errors, gojson, web
 from api.query import Query
 from api.versions import Version
 

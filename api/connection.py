@@ -9,9 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from aiohttp import StreamReader, web
+from aiohttp.streams import StreamReader
 
-from api import errors
+from api import errors, web
 from api.boundary import Boundary
 from api.hangups import Hangups
 from api.preface import Preface

@@ -5,9 +5,9 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from aiohttp import web
 
 import errdefs
+from api import web
 from api.gojson import readable
 
 _log = logging.getLogger(__name__)

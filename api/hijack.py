@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol
 
-from aiohttp import web
-
+from api import web
 from api.connection import Connection
 from engine.containers.attach import Detached
 

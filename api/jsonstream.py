@@ -1,8 +1,6 @@
 """Chunked streams of JSON messages: progress of long work, and errors that come after the first byte."""
 
-from aiohttp import web
-
-from api import errors
+from api import errors, web
 from api.call import Call
 from engine.progress import Message
 

@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from aiohttp import web
-
+from api import web
 from api.connection import Connection
 
 

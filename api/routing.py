@@ -11,8 +11,8 @@ from functools import cached_property
 from urllib.parse import quote, unquote
 
 import msgspec
-from aiohttp import web
 
+from api import web
 from api.call import Call
 
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]

@@ -3,10 +3,8 @@
 import logging
 from collections.abc import Iterable
 
-from aiohttp import web
-
 import errdefs
-from api import errors, versions
+from api import errors, versions, web
 from api.authz.authorization import Authorization
 from api.call import Call
 from api.connection import Connection, Taken

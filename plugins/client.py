@@ -13,13 +13,19 @@ import logging
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import aiohttp
+from aiohttp import client_exceptions
 
 import errdefs
 from plugins.discovery import Address, Tls
+from plugins.loading import later
+
+if TYPE_CHECKING:
+    from aiohttp.client import ClientSession
+    from aiohttp.streams import StreamReader
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +60,7 @@ class Client:
     def __init__(self, address: Address, *, patient: bool = True) -> None:
         """One that is not patient takes the plugin for one that was away just now."""
         self._address = address
-        self._session: aiohttp.ClientSession | None = None
+        self._session: ClientSession | None = None
         self._closed = False
         self._away_until = 0.0 if patient else asyncio.get_running_loop().time() + AWAY
         self._seconds = _SECONDS
@@ -95,37 +101,32 @@ class Client:
         """Lets OSError through when there was no connection, and nothing was sent."""
         body = b"" if arguments is None else json.dumps(arguments).encode()
         try:
-            session = await self._opened()
-            timeout = aiohttp.ClientTimeout(total=self._seconds)
+            sessions = await later("plugins.sessions")
+            session = await self._opened(sessions)
+            timeout = sessions.ClientTimeout(total=self._seconds)
             async with session.post(self._url(method), data=body, timeout=timeout) as response:
                 raw = await _bounded(response.content)
                 self._seconds = _SECONDS
                 if raw is None:
                     raise PluginFailure(f"{method}: the plugin's answer is longer than {_MAX_BODY} bytes")
                 return _parsed(method, response.status, raw)
-        except aiohttp.ClientConnectorError as error:
+        except client_exceptions.ClientConnectorError as error:
             raise error.os_error from error
         except TimeoutError as error:
             seconds, self._seconds = self._seconds, _SECONDS_AGAIN
             raise PluginAway(f"{method}: the plugin did not answer in {seconds:g} seconds") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (client_exceptions.ClientError, OSError) as error:
             raise PluginAway(f"{method}: the plugin broke off: {error}") from error
 
-    async def _opened(self) -> aiohttp.ClientSession:
+    async def _opened(self, sessions: ModuleType) -> ClientSession:
         """A connection a call: a plugin that was restarted has closed those of before, and a call is not sent twice."""
         if self._closed:
             raise PluginAway("the daemon is shutting down", asked=False)
         if self._session is None:
             socket = self._address.socket
             context = await asyncio.to_thread(_context, self._address.tls) if self._secure else True
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(socket, force_close=True)
-                if socket
-                else aiohttp.TCPConnector(ssl=context, force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept": MIME, "Accept-Encoding": "identity", "User-Agent": "wherry"},
-                skip_auto_headers=("Content-Type",),
-            )
+            headers = {"Accept": MIME, "Accept-Encoding": "identity", "User-Agent": "wherry"}
+            self._session = sessions.open_session(socket, context, headers)
         return self._session
 
     def _url(self, method: str) -> str:
@@ -149,7 +150,7 @@ class Client:
         return f'Post "{self._url(method)}": dial {where}: connect: {reason}'
 
 
-async def _bounded(stream: aiohttp.StreamReader) -> bytes | None:
+async def _bounded(stream: StreamReader) -> bytes | None:
     chunks = bytearray()
     async for chunk in stream.iter_any():
         chunks += chunk

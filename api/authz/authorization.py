@@ -10,10 +10,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from aiohttp import web
-
 import errdefs
-from api import errors
+from api import errors, web
 from api.authz import message
 from api.authz.message import Message
 from api.call import Call

@@ -5,10 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import archives, errors
+from api import archives, errors, web
 from api.call import Call
 from api.gojson import readable
 from api.routing import Route

@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 from typing import Protocol
 
-from aiohttp import WSMsgType, web
+from aiohttp.http_websocket import WSMsgType
 
 import errdefs
-from api import multiplex
+from api import multiplex, web
 from api.call import Call
 from api.hijack import Attachment
 from api.lasting import while_connected

@@ -3,9 +3,8 @@
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
 
-from api import gojson
+from api import gojson, web
 from api.call import Call
 from api.routing import Route
 from engine.registry.credentials import Credentials

@@ -6,10 +6,9 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 import msgspec
-from aiohttp import web
 
 import errdefs
-from api import gojson
+from api import gojson, web
 from api.call import Call
 from api.jsonstream import CONTENT_TYPE, JSONStream
 from api.lasting import while_connected

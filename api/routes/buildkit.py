@@ -2,10 +2,8 @@
 
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import hijack
+from api import hijack, web
 from api.call import Call
 from api.connection import Connection, Taken
 from api.routing import Route

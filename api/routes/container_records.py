@@ -3,9 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from aiohttp import web
-
-from api import errors
+from api import errors, web
 from api.call import Call
 from api.routing import Route
 from api.schema import containers as schema

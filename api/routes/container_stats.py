@@ -2,10 +2,8 @@
 
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import errors
+from api import errors, web
 from api.call import Call
 from api.connection import Taken
 from api.lasting import while_connected

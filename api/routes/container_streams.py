@@ -4,10 +4,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import errors, hijack
+from api import errors, hijack, web
 from api.call import Call
 from api.connection import Connection, Taken
 from api.lasting import while_connected

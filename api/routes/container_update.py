@@ -2,8 +2,7 @@
 
 from typing import Protocol
 
-from aiohttp import web
-
+from api import web
 from api.call import Call
 from api.routing import Route
 from api.schema import update as schema

@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call, done
 from api.routing import Route
 from api.schema import create

@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call
 from api.routing import Route
 from api.schema import disk_usage as schema

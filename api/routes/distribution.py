@@ -2,9 +2,8 @@
 
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call
 from api.routing import Route
 from api.schema import distribution as schema

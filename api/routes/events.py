@@ -5,9 +5,8 @@ import time
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call
 from api.lasting import while_connected
 from api.routing import Route

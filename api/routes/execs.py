@@ -3,10 +3,8 @@
 import contextlib
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import hijack, multiplex
+from api import hijack, multiplex, web
 from api.call import Call
 from api.connection import Taken
 from api.reframe import as_asked

@@ -4,10 +4,8 @@ import re
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import archives
+from api import archives, web
 from api.call import Call
 from api.routing import Route
 from api.schema import create

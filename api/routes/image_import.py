@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
-from aiohttp import web
-
+from api import web
 from api.call import Call
 from api.jsonstream import JSONStream
 from api.lasting import while_connected

@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from aiohttp import web
-
+from api import web
 from api.call import Call
 from api.jsonstream import JSONStream
 from api.lasting import while_connected

@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
-from api import archives
+from api import archives, web
 from api.call import Call
 from api.jsonstream import JSONStream
 from api.routing import Route

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call, done
 from api.routing import Route
 from api.schema import networks as schema

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from aiohttp import web
-
 import errdefs
+from api import web
 from api.call import Call
 from api.routes.images import removal
 from api.routing import Route

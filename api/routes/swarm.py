@@ -1,10 +1,9 @@
 """What an engine answers that is no part of a swarm and has no plugins."""
 
 import msgspec
-from aiohttp import web
 
 import errdefs
-from api import gojson
+from api import gojson, web
 from api.call import Call
 from api.query import Query
 from api.routing import Route

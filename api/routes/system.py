@@ -3,8 +3,8 @@
 from typing import Any, Protocol
 
 import msgspec
-from aiohttp import web
 
+from api import web
 from api.call import Call
 from api.routing import Route
 from api.schema import system as schema

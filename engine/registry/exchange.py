@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-import aiohttp
 from yarl import URL
 
 import errdefs
@@ -12,11 +12,11 @@ from engine.registry import failures, messages, proxies
 from engine.registry.contexts import Contexts
 from engine.registry.hosts import Settings
 from engine.registry.messages import Answer, Body, Request
+from plugins.loading import later
 
-_CHUNK = (
-    1 << 18
-)  # bytes; a connection may have two to three times as many waiting, and what was taken is a copy
-_IDLE = 1.0  # seconds for which a connection that nobody uses is kept
+if TYPE_CHECKING:
+    from aiohttp.client import ClientResponse, ClientSession
+
 _MAX_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -28,7 +28,7 @@ class Wire:
         self.settings = settings
         self._contexts = Contexts()
         self._user_agent = user_agent
-        self._session: aiohttp.ClientSession | None = None
+        self._session: ClientSession | None = None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -49,7 +49,7 @@ class Wire:
         finally:
             response.release() if response.content.at_eof() else response.close()
 
-    async def _follow(self, request: Request) -> tuple[aiohttp.ClientResponse, URL]:
+    async def _follow(self, request: Request) -> "tuple[ClientResponse, URL]":
         url = request.url
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._send(request, url)
@@ -63,7 +63,7 @@ class Wire:
             f"stopped after {_MAX_REDIRECTS} redirects"
         )
 
-    async def _send(self, request: Request, url: URL) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request, url: URL) -> "ClientResponse":
         same = url.origin() == request.url.origin()
         headers = {"User-Agent": self._user_agent, "Accept-Encoding": "identity", **request.headers}
         if same:
@@ -73,9 +73,11 @@ class Wire:
         if request.body is not None:
             headers["Content-Length"] = str(request.body.size)
         context = await self._contexts.get(request.tls if same else request.tls.without_clients())
+        sessions = await later("engine.registry.sessions")
+        session = self._session = self._session or sessions.open_session()
         try:
             async with _deadline(request) as pace:
-                return await self._opened().request(
+                return await session.request(
                     request.method,
                     url,
                     headers=headers,
@@ -83,7 +85,7 @@ class Wire:
                     allow_redirects=False,
                     ssl=context,
                     proxy=proxies.proxy_for(url, self.settings),
-                    timeout=aiohttp.ClientTimeout(
+                    timeout=sessions.ClientTimeout(
                         total=None, sock_connect=request.connect_timeout, sock_read=pace.silence
                     ),
                 )
@@ -91,16 +93,6 @@ class Wire:
             if isinstance(error.__cause__, errdefs.WherryError):
                 raise error.__cause__ from None  # the body could not be had
             raise failures.translated(error, request.method, url, whole=url == request.url) from None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                read_bufsize=_CHUNK,
-            )
-        return self._session
 
 
 class _Pace:

@@ -9,7 +9,7 @@ import re
 import socket
 import ssl
 
-import aiohttp
+from aiohttp import client_exceptions
 from yarl import URL
 
 import errdefs
@@ -25,7 +25,14 @@ _NOT_TLS = (
 )
 _PLAIN_TO_TLS = "http: server gave HTTP response to HTTPS client"
 
-FAILURES = (aiohttp.ClientError, OSError, TimeoutError, asyncio.TimeoutError, UnicodeError, ValueError)
+FAILURES = (
+    client_exceptions.ClientError,
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+    UnicodeError,
+    ValueError,
+)
 """What a request raises; see `translated`."""
 
 
@@ -48,13 +55,13 @@ def translated(error: BaseException, method: str, url: URL, *, whole: bool = Tru
     if isinstance(error, errdefs.WherryError):
         return error
     what = f'{method.capitalize()} "{shown(url, whole=whole)}": '
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientSSLError):
+    if isinstance(error, client_exceptions.ClientConnectorError | client_exceptions.ClientSSLError):
         return _unconnected(error, what)
-    if isinstance(error, aiohttp.ServerTimeoutError | TimeoutError):
+    if isinstance(error, client_exceptions.ServerTimeoutError | TimeoutError):
         return Unreachable(what + _late(error, url))
-    if isinstance(error, aiohttp.ServerDisconnectedError):
+    if isinstance(error, client_exceptions.ServerDisconnectedError):
         return Transient(f"{what}EOF")
-    if isinstance(error, aiohttp.ClientPayloadError):
+    if isinstance(error, client_exceptions.ClientPayloadError):
         return Transient(f"{what}unexpected EOF")
     if isinstance(error, OSError):
         return Transient(f"{what}read tcp {host_port(url)}: read: {_reason(error)}")
@@ -80,20 +87,20 @@ def host_port(url: URL) -> str:
 
 
 def _unconnected(
-    error: aiohttp.ClientConnectorError | aiohttp.ClientSSLError, what: str
+    error: client_exceptions.ClientConnectorError | client_exceptions.ClientSSLError, what: str
 ) -> errdefs.WherryError:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, client_exceptions.ClientConnectorDNSError):
         if error.os_error.errno == socket.EAI_AGAIN:
             return Unreachable(f"{what}dial tcp: lookup {error.host}: i/o timeout")
         return Unproven(f"{what}dial tcp: lookup {error.host}: no such host")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, client_exceptions.ClientConnectorCertificateError):
         return Unproven(what + _certificate(error.certificate_error))
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, client_exceptions.ClientSSLError):
         return _tls(error, what)
     return Unreachable(f"{what}dial tcp {_where(error)}: connect: {_reason(error.os_error)}")
 
 
-def _where(error: aiohttp.ClientConnectorError) -> str:
+def _where(error: client_exceptions.ClientConnectorError) -> str:
     """The address that was tried, or the name if the error does not say."""
     found = _ADDRESS.search(str(error.os_error))
     host, port = found.groups() if found else (error.host, str(error.port))
@@ -101,11 +108,11 @@ def _where(error: aiohttp.ClientConnectorError) -> str:
 
 
 def _malformed(error: BaseException, what: str) -> errdefs.WherryError:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
+    if isinstance(error, client_exceptions.ClientHttpProxyError):
         return errdefs.SystemFailure(f"{what}proxyconnect tcp: {error.status} {error.message}")
-    if isinstance(error, aiohttp.InvalidURL | UnicodeError):
+    if isinstance(error, client_exceptions.InvalidURL | UnicodeError):
         return errdefs.InvalidArgument(f"{what}invalid URL")
-    if isinstance(error, aiohttp.ClientResponseError | ValueError):
+    if isinstance(error, client_exceptions.ClientResponseError | ValueError):
         return errdefs.SystemFailure(
             f"{what}net/http: HTTP/1.x transport connection broken: malformed HTTP response"
         )
@@ -113,12 +120,12 @@ def _malformed(error: BaseException, what: str) -> errdefs.WherryError:
 
 
 def _late(error: BaseException, url: URL) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, client_exceptions.ConnectionTimeoutError):
         return f"dial tcp {host_port(url)}: i/o timeout"
     return "net/http: timeout awaiting response headers"
 
 
-def _tls(error: aiohttp.ClientSSLError, what: str) -> errdefs.WherryError:
+def _tls(error: client_exceptions.ClientSSLError, what: str) -> errdefs.WherryError:
     reason = getattr(error.os_error, "reason", None) or str(error.os_error)
     if any(word in reason.upper() for word in _NOT_TLS):
         return Unproven(what + _PLAIN_TO_TLS)

@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 from yarl import URL
 
@@ -13,6 +13,10 @@ import errdefs
 from engine.registry import challenge, errors, failures
 from engine.registry.hosts import Tls
 from engine.veiled import Veiled
+
+if TYPE_CHECKING:
+    from aiohttp.client import ClientResponse
+    from aiohttp.streams import StreamReader
 
 SILENCE = 60.0
 """Seconds without a byte after which an answer is given up."""
@@ -49,7 +53,7 @@ class Request(Veiled, frozen=True, kw_only=True):
     patience: float = HEAD
 
 
-def _left_in(content: aiohttp.StreamReader) -> bytes:
+def _left_in(content: "StreamReader") -> bytes:
     """What came before the connection broke: aiohttp has it, and tells of the failure first, for good."""
     content.set_exception(None)  # type: ignore[arg-type]
     return content.read_nowait()
@@ -58,7 +62,7 @@ def _left_in(content: aiohttp.StreamReader) -> bytes:
 class Answer:
     """The head of an answer, and its body while the exchange is open."""
 
-    def __init__(self, response: aiohttp.ClientResponse, request: Request, url: URL) -> None:
+    def __init__(self, response: "ClientResponse", request: Request, url: URL) -> None:
         self._response = response
         self._request = request
         self._url = url
