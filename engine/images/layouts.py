@@ -1,5 +1,6 @@
 """What image archives say of themselves, as values: manifest.json of docker-archive, the OCI image layout."""
 
+import math
 import posixpath
 from collections.abc import Sequence
 
@@ -166,13 +167,16 @@ def choose(candidates: Sequence[Descriptor], platform: Platform) -> Descriptor:
 
 
 def serving(candidates: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
-    """The manifest of an index that serves a platform best, None if none does."""
-    ranked = [
-        (place, position)
-        for position, each in enumerate(candidates)
-        if not each.is_attestation and each.platform
-        if (place := rank(each.platform, platform)) is not None
-    ]
+    """The manifest of an index that serves a platform best, None if none does.
+
+    What does not say what it is for serves whom nothing else does, as in Docker: the field may be left out.
+    """
+    ranked: list[tuple[float, int]] = []
+    for position, each in enumerate(candidates):
+        told = each.platform if each.platform != Platform() else None
+        place = rank(told, platform) if told else math.inf
+        if place is not None and not each.is_attestation:
+            ranked.append((place, position))
     return candidates[min(ranked)[1]] if ranked else None
 
 

@@ -43,8 +43,10 @@ async def look_up(repository: Origin, digest: str) -> Fetched:
     return await patiently(partial(repository.manifest, digest), even_unreachable=False)
 
 
-async def for_platform(repository: Origin, found: Fetched, platform: Platform, name: Reference) -> Fetched:
-    """The manifest itself, or the one of an index that serves the platform best.
+async def for_platform(
+    repository: Origin, found: Fetched, platform: Platform | None, name: Reference
+) -> Fetched:
+    """The manifest itself, or the one of an index that serves the platform best; None is this machine at its best.
 
     NotFound if none does, InvalidArgument for what is no image or of Docker's first schema.
     """
@@ -56,7 +58,7 @@ async def for_platform(repository: Origin, found: Fetched, platform: Platform, n
     raise errdefs.InvalidArgument("invalid image index: too many indexes, one in the other")
 
 
-def _served(raw: bytes, media_type: str, platform: Platform, name: Reference) -> str | None:
+def _served(raw: bytes, media_type: str, platform: Platform | None, name: Reference) -> str | None:
     """The digest that an index has for a platform; None for a manifest."""
     if layouts.is_schema_1(raw, media_type):
         raise errdefs.InvalidArgument(
@@ -67,10 +69,10 @@ def _served(raw: bytes, media_type: str, platform: Platform, name: Reference) ->
         )
     if not layouts.is_index(raw, media_type):
         return None
-    served = layouts.serving(layouts.descriptors(raw, "image index"), platform)
+    served = layouts.serving(layouts.descriptors(raw, "image index"), platform or platforms.capable())
     if served is None:
         raise errdefs.NotFound(
-            f"no matching manifest for {platforms.render(platform)} in the manifest list entries"
+            f"no matching manifest for {platforms.render(platform or platforms.host())} in the manifest list entries"
         )
     validate_digest(served.digest)
     return served.digest

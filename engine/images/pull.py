@@ -110,7 +110,7 @@ class Pull:
     def __init__(self, pulls: Pulls, repository: Origin, platform: Platform | None, lines: Lines) -> None:
         self._pulls = pulls
         self._repository = repository
-        self._platform = platform or platforms.host()
+        self._platform = platform
         self._lines = lines
 
     async def run(self, name: Reference) -> bool:
@@ -134,7 +134,7 @@ class Pull:
     async def _is_current(self, former: Image, name: Reference, digest: str) -> bool:
         """Whether the image that has the name is the one that the digest means for the platform, and whole."""
         known = name.with_digest(digest).familiar in former.digests
-        if not known or not platforms.matches(former.platform, self._platform):
+        if not known or not platforms.matches(former.platform, self._platform or platforms.capable()):
             return False
         async with self._pulls.blobs.session() as blobs:
             return await self._pulls.registrar.is_whole(former, blobs)

@@ -79,6 +79,21 @@ class Twice:
         self.ours.stop()
 
 
+def silent(document: dict[str, Any]) -> dict[str, Any]:
+    """The index without a word of what its manifests are for."""
+    for each in document["manifests"]:
+        del each["platform"]
+    return document
+
+
+def _levels(made: DebianRegistry) -> list[tuple[bytes, str, str]]:
+    """Images for processors of amd64 that can do more and more, each with its platform."""
+    return [
+        (*made.put_image("peer/pulled", "", ZIPPED[:2], **said(2, variant=level)), f"amd64/{level}")
+        for level in ("v2", "v3", "v4")
+    ]
+
+
 @pytest.fixture(scope="module")
 def registry(session_root: Path, peer: Peer) -> Iterator[DebianRegistry]:
     """With peer/pulled:1 (three layers), :2 (two), :arm and :multi."""
@@ -93,6 +108,10 @@ def registry(session_root: Path, peer: Peer) -> Iterator[DebianRegistry]:
         made.put_manifest("peer/pulled", "multi", index(DOCKER_LIST, *entries))
         made.put_manifest("peer/pulled", "small", index(DOCKER_LIST, *entries[:2]))
         made.put_manifest("peer/pulled", "oci", index(OCI_INDEX, *entries))
+        named = [(*one, "amd64"), *_levels(made)]
+        made.put_manifest("peer/pulled", "levels", index(OCI_INDEX, *named))
+        made.put_manifest("peer/pulled", "second", index(OCI_INDEX, *named[1:2]))
+        made.put_manifest("peer/pulled", "silent", silent(index(OCI_INDEX, *entries[2:], *entries[:2])))
         made.put_image("peer/odd", "windows", ZIPPED[:1], **said(1, os="windows"))
         made.put_image("peer/odd", "few", ZIPPED[:1], **said(2))
         made.put_image("peer/odd", "wrong", ZIPPED[1:2], **said(1))
@@ -194,6 +213,18 @@ def test_platforms(both: Both, repository: str) -> None:
     assert story(ours[:-1]) == story(theirs[:-1])
     assert "error" in ours[-1], "the words of later engines"
     assert "error" in theirs[-1]
+
+
+def test_the_best_that_this_machine_runs(both: Both, repository: str) -> None:
+    """Nobody asked for a platform: of several levels of a processor the highest, and what does not say its own."""
+    for tag in ("second", "levels", "silent"):
+        require_same_story(both, f"{CREATE}{repository}&tag={tag}")
+        same(both, "GET", f"/images/{repository}:{tag}/json")
+        require_same_story(both, f"{CREATE}{repository}&tag={tag}")
+    for tag in ("levels", "silent"):
+        both("DELETE", f"/images/{repository}:{tag}?force=1")
+        require_same_story(both, f"{CREATE}{repository}&tag={tag}&platform=linux%2Famd64")
+        same(both, "GET", f"/images/{repository}:{tag}/json")
 
 
 def test_another_machines_image_is_warned_of(both: Both, repository: str) -> None:

@@ -44,7 +44,16 @@ def test_the_best_is_chosen_and_no_attestation() -> None:
         served = layouts.serving(entries, parse(wanted))
         assert served is not None
         assert served.digest == expected
-    assert layouts.serving(entries, parse("linux/s390x")) is None
+    assert layouts.serving(entries[:1] + entries[2:], parse("linux/s390x")) is None
+
+
+def test_what_does_not_say_what_it_is_for_serves_whom_nothing_else_does() -> None:
+    told = Descriptor(digest="told", platform=parse("linux/amd64"))
+    for silent in (Descriptor(digest="silent"), Descriptor(digest="silent", platform=platforms.Platform())):
+        for wanted, expected in (("linux/amd64", "told"), ("linux/s390x", "silent")):
+            served = layouts.serving([silent, told], parse(wanted))
+            assert served is not None
+            assert served.digest == expected
 
 
 def test_the_warning(monkeypatch: pytest.MonkeyPatch) -> None:
