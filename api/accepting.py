@@ -9,11 +9,14 @@ import logging
 import math
 import resource
 import socket
+import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from api import errors
 from api.connection import HttpServer
+from api.tls import TlsConnection
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +36,19 @@ def highest_descriptor() -> int:
 
 
 class Acceptor:
-    """Accepts what comes in on listening, non-blocking sockets until it is closed."""
+    """Accepts what comes in on listening, non-blocking sockets until it is closed; what comes by TCP is in `tls`."""
 
-    def __init__(self, server: HttpServer, listening: Sequence[socket.socket], highest: int) -> None:
+    def __init__(
+        self,
+        server: HttpServer,
+        listening: Sequence[socket.socket],
+        highest: int,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._server = server
         self._listening = listening
         self._highest = highest
+        self._tls = tls
         self._limit: float = math.inf
         self._loop = asyncio.get_running_loop()
         self._refused: deque[socket.socket] = deque()
@@ -95,14 +105,20 @@ class Acceptor:
 
     async def _begin(self, client: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._server, client)
+            await self._loop.connect_accepted_socket(self._protocol(client), client)
         except OSError:  # gone already
             client.close()
+
+    def _protocol(self, client: socket.socket) -> Callable[[], asyncio.BaseProtocol]:
+        if self._tls is None or client.family == socket.AF_UNIX:
+            return self._server
+        return partial(TlsConnection, self._server, self._tls)
 
     def _refuse(self, client: socket.socket) -> None:
         """Answer whatever it is going to ask, and let it ask for a moment: a client that cannot write may not read."""
         try:
-            client.send(_refusal(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            if self._protocol(client) is self._server:  # in TLS nothing can be said so soon
+                client.send(_refusal(), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             client.shutdown(socket.SHUT_WR)
         except OSError:
             _log.debug("a client that was one too many has gone by itself")

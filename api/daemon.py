@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import ssl
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,6 +19,7 @@ from api.listeners import Listener
 from api.pidfile import STOP_CONTAINERS
 from api.server import API
 from api.systemd import Notifier
+from api.tls import server_context
 from engine import version
 from engine.config import Config, reload
 from engine.engine import Engine
@@ -43,20 +45,25 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, STOP_CONTAINERS):
             loop.add_signal_handler(number, self._signals.put_nowait, number)
-        opened = listeners.open_all(self._config.hosts, self._config.group)
+        files = self._config.tls
+        tls = server_context(files) if files else None
+        protected = files is not None and files.verify
+        opened = listeners.open_all(self._config.hosts, self._config.group, protected=protected)
         try:
             engine = await Engine.open(self._config)
-            await self._serve(engine, opened)
+            await self._serve(engine, opened, tls)
         finally:
             listeners.close_all(opened)
 
-    async def _serve(self, engine: Engine, opened: Sequence[Listener]) -> None:
+    async def _serve(self, engine: Engine, opened: Sequence[Listener], tls: ssl.SSLContext | None) -> None:
         authorization = Authorization(engine.plugins, self._config.authorization_plugins)
         builds = Builds(engine, self._config.host_gateway_ips)
         routes = assemble.routes(engine, self._config, builds)
         server = HttpServer(API(routes, authorization, version.ENGINE))
-        server.http2 = partial(builds.begin, admit=authorization.ask_call)
-        acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor())
+        server.http2 = lambda connection: builds.begin(
+            connection, partial(authorization.ask_call, connection.transport)
+        )
+        acceptor = Acceptor(server, [listener.socket for listener in opened], highest_descriptor(), tls)
         for listener in opened:
             _log.info("API listens on %s", listener.address)
         gc.freeze()  # what lives as long as the daemon need not be looked through for garbage; see Trimming

@@ -33,12 +33,21 @@ class Listener(msgspec.Struct, frozen=True):
     identity: tuple[int, int] = (0, 0)  # device and inode of the socket file
 
 
-def open_all(hosts: Sequence[str], group: str) -> list[Listener]:
-    """Open a listener for every host; on failure those opened before are closed again."""
+def open_all(hosts: Sequence[str], group: str, *, protected: bool = False) -> list[Listener]:
+    """Open a listener for every host; on failure those opened before are closed again.
+
+    `protected` where clients by TCP will have to prove who they are: else the log warns.
+    """
     listeners: list[Listener] = []
     try:
         for host in hosts:
             listeners += _open(host, group)
+            if host.startswith("tcp://") and not protected:
+                _log.warning(
+                    "THE API ON %s IS NOT PROTECTED: whoever reaches it is root on this host. "
+                    "Use --tlsverify, a unix socket, or a tunnel such as ssh",
+                    host,
+                )
     except BaseException:
         close_all(listeners)
         raise
@@ -127,12 +136,6 @@ def _tcp(rest: str) -> list[Listener]:
         address, port = parsed.hostname or "127.0.0.1", parsed.port or _DEFAULT_PORT
     except ValueError:
         raise errdefs.InvalidArgument(f"invalid host 'tcp://{rest}': bad port") from None
-    _log.warning(
-        "THE API ON tcp://%s:%d IS NOT PROTECTED: whoever reaches it is root on this host. "
-        "Use a unix socket, or a tunnel such as ssh",
-        address,
-        port,
-    )
     listeners: list[Listener] = []
     try:
         for family, _, _, _, place in socket.getaddrinfo(

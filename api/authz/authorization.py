@@ -6,6 +6,7 @@ before and kept. A JSON body that is too long to be shown is refused. Other bodi
 those of logins, nor answers that are under way already: streams, archives and hijacked connections.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -49,14 +50,18 @@ class Authorization:
         if call.is_json and route != _LOGIN:
             too_large = f"request body too large for authorization plugin: size exceeds {MAX_SHOWN} bytes"
             body = await call.keep_body(MAX_SHOWN, too_large)
-        asked = message.of_request(call.request.method, uri, call.request.headers.items(), body)
+        client = _client(call.request.transport)
+        asked = message.of_request(client, call.request.method, uri, call.request.headers.items(), body)
         await self.consult("AuthZReq", asked)
         return Asked(self, asked, secret=route == _LOGIN)
 
-    async def ask_call(self, path: str, headers: Iterable[tuple[str, str]]) -> None:
+    async def ask_call(
+        self, transport: asyncio.BaseTransport | None, path: str, headers: Iterable[tuple[str, str]]
+    ) -> None:
         """Pass if all allow a call of gRPC, which is a POST of its path; messages are not shown. Raises as ask()."""
         if self._names:
-            await self.consult("AuthZReq", message.of_request("POST", path, headers, b""))
+            told = message.of_request(_client(transport), "POST", path, headers, b"")
+            await self.consult("AuthZReq", told)
 
     async def consult(self, verb: str, told: Message) -> None:
         """Pass if all allow it. Raises as ask()."""
@@ -95,6 +100,10 @@ class Asked:
         return message.of_answer(
             self._told, response.status, response.headers.items(), b"" if self._secret else _json_of(response)
         )
+
+
+def _client(transport: asyncio.BaseTransport | None) -> Message:
+    return message.of_client(transport.get_extra_info("ssl_object")) if transport else {}
 
 
 def _json_of(response: web.StreamResponse) -> bytes:

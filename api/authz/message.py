@@ -1,6 +1,7 @@
 """What a plugin is told of a request and of its answer, by Docker's protocol (pkg/authorization/api.go). Pure."""
 
 import base64
+import ssl
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -11,9 +12,26 @@ _UNTOLD: Final = frozenset({"Authorization", "X-Registry-Auth", "X-Registry-Conf
 _OF_THE_WIRE: Final = frozenset({"Host", "Trailer", "Transfer-Encoding"})
 
 
-def of_request(method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes) -> Message:
+def of_client(tls: ssl.SSLObject | None) -> Message:
+    """Who asks, by the certificate that was verified; nothing of who has shown none."""
+    certificate = tls.getpeercert(binary_form=True) if tls else None
+    if tls is None or certificate is None:
+        return {}
+    parts = (tls.getpeercert() or {}).get("subject", ())
+    names = [str(pair[1]) for part in parts for pair in part if pair[0] == "commonName"]
+    return {
+        "User": "".join(names[-1:]),
+        "UserAuthNMethod": "TLS",
+        "RequestPeerCertificates": [_base64(ssl.DER_cert_to_PEM_cert(certificate).encode())],
+    }
+
+
+def of_request(
+    client: Message, method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes
+) -> Message:
     """AuthZPlugin.AuthZReq; what is empty is left out."""
     message: Message = {
+        **client,
         "RequestMethod": method,
         "RequestUri": uri,
         "RequestBody": _base64(body),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from engine.config.builder import BuilderConfig
 from engine.config.image_gc import ImageGC
+from engine.config.tls import TlsFiles
 from engine.config.values import RuntimePath
 from engine.containers.config import Ulimit
 from engine.veiled import Veiled
@@ -21,6 +22,7 @@ class Config(Veiled, frozen=True, kw_only=True):
     pidfile: Path
     config_file: str  # "" for none; it may be absent
     hosts: tuple[str, ...]  # "unix:///…", "tcp://host:port", "fd://…"
+    tls: TlsFiles | None  # None: tcp:// is served without
     group: str  # of the unix socket; "" leaves it to root
     debug: bool
     log_level: str  # "debug", "info", "warn", "error" or "fatal"

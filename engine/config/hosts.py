@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 import errdefs
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
+DEFAULT_TLS_HOST = "tcp://localhost:2376"
+"""Where a daemon that serves TLS listens if it is not told: there is no TLS on a unix socket."""
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _DEFAULT_NAME = "localhost"

@@ -10,8 +10,9 @@ import errdefs
 from engine import version
 from engine.config import checks, command_line, file, networking, registries, values
 from engine.config.config import Config
-from engine.config.hosts import DEFAULT_HOST, parse_host
+from engine.config.hosts import DEFAULT_HOST, DEFAULT_TLS_HOST, parse_host
 from engine.config.settings import BY_FLAG, BY_KEY, Kind, Setting, Standing
+from engine.config.tls import TlsFiles, tls_files
 from engine.config.values import RuntimePath
 from engine.containers.config import LogConfig
 from engine.containers.log_options import LogOptions
@@ -108,7 +109,8 @@ def _config(asked: Mapping[str, Any], filed: Mapping[str, Any], config_file: str
         found[name] = {**found.get(name, {}), **value} if setting.kind is Kind.RUNTIMES else value
     settings = _Settings(found)
     _require_good(settings)
-    return _built(settings, config_file, _notices(told))
+    tls = tls_files(found, os.environ)
+    return _built(settings, config_file, tls, _notices(told))
 
 
 class _Settings:
@@ -139,7 +141,7 @@ def _require_good(settings: _Settings) -> None:
     LogOptions.parse(LogConfig(type=settings["log-driver"], config=settings["log-opts"]))
 
 
-def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> Config:
+def _built(settings: _Settings, config_file: str, tls: TlsFiles | None, notices: tuple[str, ...]) -> Config:
     hierarchy = cgroups.detect()
     cgroupns = settings["default-cgroupns-mode"] or ("host" if hierarchy.version == 1 else "private")
     checks.require_cgroupns_mode(cgroupns)
@@ -156,7 +158,9 @@ def _built(settings: _Settings, config_file: str, notices: tuple[str, ...]) -> C
         exec_root=_absolute(settings["exec-root"]),
         pidfile=_absolute(settings["pidfile"]),
         config_file=config_file,
-        hosts=tuple(map(parse_host, filter(str.strip, settings["hosts"]))) or (DEFAULT_HOST,),
+        hosts=tuple(map(parse_host, filter(str.strip, settings["hosts"])))
+        or (DEFAULT_TLS_HOST if tls else DEFAULT_HOST,),
+        tls=tls,
         group=settings["group"],
         debug=settings["debug"],
         log_level=settings["log-level"].lower(),

@@ -213,6 +213,11 @@ _USED = [
         *("storage-opt", "storage-opts", Kind.LIST),
         "overlay2.size=SIZE: what containers may hold in their roots, on xfs or ext4 with project quotas",
     ),
+    _used("tls", "tls", Kind.BOOL, "Serve tcp:// by TLS, to any client (implied by --tlsverify)"),
+    _used("tlscacert", "tlscacert", Kind.TEXT, "CAs of clients' certificates (~/.docker/ca.pem)"),
+    _used("tlscert", "tlscert", Kind.TEXT, "The daemon's certificate (~/.docker/cert.pem)"),
+    _used("tlskey", "tlskey", Kind.TEXT, "Key of the daemon's certificate (~/.docker/key.pem)"),
+    _used("tlsverify", "tlsverify", Kind.BOOL, "Serve tcp:// by TLS, to clients with a certificate alone"),
     _used(
         *("userns-remap", "userns-remap", Kind.TEXT),
         'Account whose subordinate ids containers get: "default", user[:group], uid[:gid]',
@@ -248,10 +253,10 @@ _NEEDLESS = [
 _ON = (True,)
 
 _REFUSED = [
-    *_refused("cri-containerd rootless selinux-enabled tls tlsverify", Kind.BOOL),
+    *_refused("cri-containerd rootless selinux-enabled", Kind.BOOL),
     *_refused("ip6tables iptables", Kind.BOOL, *_ON),
     *_refused("api-cors-header bridge-accept-fwmark init-path", Kind.TEXT),
-    *_refused("metrics-addr tlscacert tlscert tlskey", Kind.TEXT),
+    *_refused("metrics-addr", Kind.TEXT),
     *_refused("firewall-backend", Kind.TEXT, "", "nftables"),
     *_refused("default-stop-timeout", Kind.NUMBER, 10),
     *_refused("nri-opts", Kind.OPAQUE, None, {}, {"enable": False}),

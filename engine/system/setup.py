@@ -73,12 +73,9 @@ def security_options(config: Config) -> list[str]:
 
 def warnings(config: Config, runc: str) -> list[str]:
     """What an administrator should know; `runc` is its version."""
-    warnings = [
-        f"WARNING: API is accessible on http://{address.removeprefix('tcp://')} without encryption.\n"
-        + _ATTACK_SURFACE
-        for address in config.hosts
-        if address.startswith("tcp://")
-    ]
+    by_tcp = (address.removeprefix("tcp://") for address in config.hosts if address.startswith("tcp://"))
+    exposed = (_exposed(address, config) for address in by_tcp)
+    warnings = [each + _ATTACK_SURFACE for each in exposed if each]
     if config.seccomp_profile != "builtin":
         warnings.append("WARNING: daemon is not using the default seccomp profile")
     if not host.forwards_ipv4():
@@ -86,3 +83,12 @@ def warnings(config: Config, runc: str) -> list[str]:
     if old := runc_warning(runc):
         warnings.append(old)
     return warnings
+
+
+def _exposed(address: str, config: Config) -> str:
+    """What lets anybody in who reaches it, "" for nothing."""
+    if config.tls is None:
+        return f"WARNING: API is accessible on http://{address} without encryption.\n"
+    if not config.tls.verify:
+        return f"WARNING: API is accessible on https://{address} without TLS client verification.\n"
+    return ""

@@ -61,12 +61,12 @@ class Judges:
 async def test_plugins_are_asked_about_every_call_of_a_connection_that_begins_with_http_2() -> None:
     judges = Judges()
     authorization = Authorization(cast("Any", judges), ["judge"])
-    await authorization.ask_call("/moby.buildkit.v1.Control/Info", [("user-agent", "x")])
+    await authorization.ask_call(None, "/moby.buildkit.v1.Control/Info", [("user-agent", "x")])
     with pytest.raises(errdefs.Forbidden, match="denied by plugin judge: no builds"):
-        await authorization.ask_call("/moby.buildkit.v1.Control/Solve", [])
+        await authorization.ask_call(None, "/moby.buildkit.v1.Control/Solve", [])
     assert judges.told[0] == {
         "RequestMethod": "POST",
         "RequestUri": "/moby.buildkit.v1.Control/Info",
         "RequestHeaders": {"User-Agent": "x"},
     }
-    await Authorization(cast("Any", judges), []).ask_call("/moby.buildkit.v1.Control/Solve", [])
+    await Authorization(cast("Any", judges), []).ask_call(None, "/moby.buildkit.v1.Control/Solve", [])

@@ -62,7 +62,7 @@ async def builds(served: Served) -> AsyncIterator[Builds]:
     """What a server with HTTP/2 gives connections to."""
     builds = Builds(cast("Any", served.engine), ())
     nobody = Authorization(cast("Any", None), ())
-    served.server.http2 = partial(builds.begin, admit=nobody.ask_call)
+    served.server.http2 = partial(builds.begin, admit=partial(nobody.ask_call, None))
     yield builds
     await builds.close()
 

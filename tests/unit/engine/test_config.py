@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import errdefs
 from engine.config import Answered, RuntimePath, load, reload
 from engine.config.file import parse
-from engine.config.hosts import parse_host
+from engine.config.hosts import DEFAULT_HOST, DEFAULT_TLS_HOST, parse_host
 from engine.config.settings import BY_FLAG, BY_KEY, SETTINGS, Standing
+from engine.config.tls import TlsFiles
 from engine.containers.config import Ulimit
 from network.drivers.default_bridge import DefaultBridge
 from tests.unit.engine.configuring import Written, load_flags, refusal
@@ -253,7 +254,7 @@ def test_a_file_that_never_ends_is_refused() -> None:
             'invalid argument "nofile=2:1" for "--default-ulimit" flag: ulimit soft',
         ),
         (["--iptables=false"], "iptables is not supported by this version of wherry"),
-        (["--tlsverify"], "tlsverify is not supported by this version of wherry"),
+        (["--selinux-enabled"], "selinux-enabled is not supported by this version of wherry"),
         (["--default-stop-timeout=0"], "default-stop-timeout is not supported"),
     ],
 )
@@ -283,6 +284,40 @@ def test_questions_are_answered(flag: str, expected: str) -> None:
         load_flags(flag)
     assert answered.value.text.startswith(expected)
     assert "fault-points" not in answered.value.text
+
+
+@pytest.mark.parametrize(
+    ("argv", "environment", "expected"),
+    [
+        ([], {}, None),
+        (["--tls=false"], {"DOCKER_CERT_PATH": "/c"}, None),
+        (
+            ["--tls"],
+            {"HOME": "/h"},
+            TlsFiles("/h/.docker/cert.pem", "/h/.docker/key.pem", "/h/.docker/ca.pem", False),
+        ),
+        (
+            ["--tlsverify=false", "--tlskey", "/k"],
+            {"DOCKER_CERT_PATH": "/c"},
+            TlsFiles("/c/cert.pem", "/k", "/c/ca.pem", False),
+        ),
+        (
+            [],
+            {"DOCKER_TLS_VERIFY": "1", "HOME": "/h", "DOCKER_CERT_PATH": "/c"},
+            TlsFiles("/c/cert.pem", "/c/key.pem", "/c/ca.pem", True),
+        ),
+    ],
+)
+def test_tls(
+    argv: list[str], environment: dict[str, str], expected: TlsFiles | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    config = load_flags(*argv)
+    assert config.tls == expected
+    assert config.hosts == (DEFAULT_TLS_HOST if expected else DEFAULT_HOST,)
 
 
 def test_validate_checks_first(written: Written) -> None:
