@@ -17,7 +17,7 @@ _FOR_LATER = (
     "dataclasses",
     "google.protobuf",
     "h2",
-    "pyroute2.iproute",
+    "pyroute2",
     "yaml",
 )
 
