@@ -20,7 +20,7 @@ from engine.build.request import BuildRequest
 from engine.build.results import BuildError, Result
 from engine.build.run.failure import StepFailed, alone
 from engine.build.source import DockerfileError
-from engine.build.steps import ContextSource, Files, Run, Vertex
+from engine.build.steps import ContextSource, Files, Run, UrlSource, Vertex
 from engine.build.telling import Telling
 from engine.ids import short
 from engine.images import config
@@ -32,6 +32,7 @@ from engine.progress import Stream
 from engine.registry.credentials import Credentials
 
 _NO_INSTRUCTIONS = "file with no instructions"
+_ALONE = ("dockerfile parse error", "no build stage")
 _MISSING = re.compile(r'"(?P<path>[^"]*)": not found')
 
 
@@ -123,9 +124,7 @@ class Classic:
                     await telling.tell_first(failure.source, failure.positions[0])
                 raise _worded(failure, None) from failure
             except DockerfileError as failure:
-                if failure.message == _NO_INSTRUCTIONS:
-                    failure = DockerfileError(f"failed to parse {request.filename}: {failure.message}")
-                raise failure from None
+                raise await _refusal(failure, request.filename, telling) from None
             try:
                 result = await self._executed(planned, sources, telling)
                 image_id = await self._kept(result, planned.plans[0].steps, tags)
@@ -226,6 +225,23 @@ class _Known:
         return self._made[1]
 
 
+async def _refusal(failure: DockerfileError, filename: str, telling: Telling) -> errdefs.WherryError:
+    """What cannot be built as it is written, as Docker's first builder tells of it: in the stream if it finds that at a
+    step, and before any stream in all that it reads first.
+    """
+    if failure.source is None or not failure.positions:
+        return _unread(failure, filename) if failure.message == _NO_INSTRUCTIONS else failure
+    try:
+        await telling.tell_first(failure.source, failure.positions[0])
+    except DockerfileError:
+        return failure if failure.message.startswith(_ALONE) else _unread(failure, filename)
+    return StepError(failure.message)
+
+
+def _unread(failure: DockerfileError, filename: str) -> DockerfileError:
+    return DockerfileError(f"failed to parse {filename}: {failure.message}")
+
+
 def _worded(failure: BuildError, planned: Planned | None) -> StepError:
     """A failure as Docker's first builder words it."""
     cause, operation = failure.__cause__, failure.operation
@@ -240,6 +256,8 @@ def _worded(failure: BuildError, planned: Planned | None) -> StepError:
             where = "file not found in build context or excluded by .dockerignore: "
         return StepError(f"COPY failed: {where}stat {path}: file does not exist")
     message = cause.message if isinstance(cause, errdefs.WherryError) else failure.message
+    if isinstance(operation, UrlSource):
+        return StepError(f"ADD failed: {message}")
     return StepError(alone(operation.args, message) if isinstance(operation, Run) else message)
 
 

@@ -94,7 +94,12 @@ REFUSED: dict[str, tuple[Asked, dict[str, bytes]]] = {
     "a Dockerfile of comments": ({}, {"Dockerfile": b"# x\n"}),
     "an unknown instruction": ({}, {"Dockerfile": b"FROM busybox\nFOO bar\n"}),
     "no FROM": ({}, {"Dockerfile": b"RUN x\n"}),
-    "no such target": ({"target": "nope"}, {"Dockerfile": b"FROM busybox AS a\n"}),
+    "one word": ({}, {"Dockerfile": b"FROM busybox\nENV A\n"}),
+    "another escape": ({"dockerfile": "D"}, {"D": b"# escape=x\nFROM busybox\n"}),
+    **{
+        f"no such target: {target}": ({"target": target}, {"Dockerfile": b"FROM busybox AS a\n"})
+        for target in ("nope", "b", "0")
+    },
     **{
         f"{name}={value}": ({name: value}, {"Dockerfile": b"FROM busybox\n"})
         for name, value in (
@@ -148,6 +153,41 @@ def test_streams(both: Both, case: str) -> None:
 def test_refusals(both: Both, case: str) -> None:
     query, files = REFUSED[case]
     require(differences(both, "POST", build(query), tar(files), headers=TAR))
+
+
+AT_A_STEP = (
+    "FROM busybox AS a\nENV A=1\nCOPY --from=1 /bin/sh /x\nFROM busybox AS b\n",
+    "FROM busybox AS a\nCOPY --from=0 /bin/sh /x\n",
+    "FROM busybox\nCOPY --from=scratch f /x\n",
+    "FROM busybox\nCOPY --from=A!B f /x\n",
+    "ARG X\nFROM busybox\nFROM $X\n",
+    "FROM busybox\nENV A=1\nFROM UPPER\n",
+    "FROM busybox\nRUN --mount=type=cache,target=/c true\n",
+    "FROM busybox\nADD --chmod=755 f /f\n",
+    "FROM busybox\nSTOPSIGNAL FOO\n",
+    "FROM busybox\nENV B=${C:?no}\n",
+    "FROM busybox\nWORKDIR $NOPE\n",
+    "FROM busybox\nVOLUME $NOPE\n",
+    "FROM busybox\nCOPY ../f /f\n",
+    "FROM busybox\nADD /d/../../f /f\n",
+    "FROM busybox AS a\nFROM busybox\nCOPY --from=a ../bin/sh /f\n",
+    "FROM busybox\nCOPY http://x/y /f\n",
+    "FROM busybox\nADD http://127.0.0.1:1/x /f\n",
+)
+"""What cannot be, at the step that says so."""
+
+
+@pytest.mark.parametrize("dockerfile", AT_A_STEP)
+def test_refusals_at_a_step(both: Both, dockerfile: str) -> None:
+    """Told in the stream, with the step: dockerd has done those before it by then."""
+    context = tar({"Dockerfile": dockerfile.encode(), "f": b"x"})
+    told = []
+    for answer in both.raw("POST", build({}), context, headers=TAR):
+        assert answer.status == 200, answer.body
+        messages = [json.loads(line) for line in answer.body.splitlines()]
+        steps = [each["stream"] for each in messages if each.get("stream", "").startswith("Step ")]
+        told.append((steps[-1], messages[-1]))
+    assert told[0] == told[1]
 
 
 OLD_QUERIES: tuple[Asked, ...] = (

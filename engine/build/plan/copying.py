@@ -46,7 +46,7 @@ def copy(stage: Stage, instruction: Transfer, origin: Vertex, epoch: int | None)
         exclude=instruction.exclude,
     )
     for source in instruction.sources:
-        sources.actions.append(_action(sources, instruction, source, origin, pattern))
+        sources.actions.append(_action(sources, instruction, source, origin, pattern, classic=stage.classic))
     for file in instruction.files:
         content = expand_text(file.chomped, stage.variables) if file.expand else file.chomped
         sources.actions.append(
@@ -75,6 +75,8 @@ def copy(stage: Stage, instruction: Transfer, origin: Vertex, epoch: int | None)
 def work_in(stage: Stage, instruction: Workdir, epoch: int | None) -> None:
     """Change the directory of a stage, and have it."""
     name = stage.shown(instruction.text)
+    if stage.classic and not instruction.path:
+        raise errdefs.InvalidArgument("cannot normalize nothing")
     directory = settings.work_in(stage, instruction.path)
     vertex: Vertex | None = None
     if directory != "/":
@@ -116,7 +118,8 @@ def _check(stage: Stage, instruction: Transfer) -> None:
         if repository.parse(source) is not None:
             raise errdefs.InvalidArgument("source can't be a git ref for COPY")
         if origins.is_url(source):
-            raise errdefs.InvalidArgument("source can't be a URL for COPY")
+            failed = "COPY failed: " if stage.classic else ""
+            raise errdefs.InvalidArgument(f"{failed}source can't be a URL for COPY")
 
 
 def _check_checksum(add: Add) -> None:
@@ -127,7 +130,13 @@ def _check_checksum(add: Add) -> None:
 
 
 def _action(
-    sources: _Sources, instruction: Transfer, source: str, origin: Vertex, pattern: CopyAction
+    sources: _Sources,
+    instruction: Transfer,
+    source: str,
+    origin: Vertex,
+    pattern: CopyAction,
+    *,
+    classic: bool,
 ) -> CopyAction:
     if isinstance(instruction, Add) and repository.parse(source) is not None:
         git = Vertex(
@@ -149,9 +158,20 @@ def _action(
         return msgspec.structs.replace(
             pattern, source=sources.number(fetched), sources=["*"], unpack=instruction.unpack is True
         )
+    if classic:
+        _require_inside(instruction, source)
     unpack = isinstance(instruction, Add) and instruction.unpack is not False
     path = source if pattern.parents else posixpath.normpath(posixpath.join("/", source)).lstrip("/") or "/"
     return msgspec.structs.replace(pattern, source=sources.number(origin), sources=[path], unpack=unpack)
+
+
+def _require_inside(instruction: Transfer, source: str) -> None:
+    """Docker's first builder does not take the way out of a context for its root."""
+    if posixpath.normpath(source.lstrip("/")).split("/")[0] == "..":
+        path = source.lstrip("/")
+        raise errdefs.InvalidArgument(
+            f"{_keyword(instruction)} failed: forbidden path outside the build context: {path} ()"
+        )
 
 
 def _with_checksum(url: str, checksum: str) -> str:

@@ -73,15 +73,13 @@ class Graph:
             self.nodes[0].shown = ""
 
     def target(self, name: str) -> Node:
-        """The stage to build: by name or number, the last if there is none. DockerfileError if it is not there."""
+        """The stage to build: by name, not by number; the last without one. DockerfileError if it is not there."""
         if not name:
             return self.stages[-1]
         found = self._names.get(name.lower())
-        if found is None and name.isdecimal() and int(name) < len(self.stages):
-            found = self.stages[int(name)]
         if found is None:
             message = f'target stage "{name}" could not be found'
-            raise DockerfileError(did_you_mean(message, name, self._names))
+            raise DockerfileError(message if self._classic else did_you_mean(message, name, self._names))
         return found
 
     def source(self, instruction: Instruction, origin: str, stage: Node) -> Node:
