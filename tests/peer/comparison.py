@@ -1,6 +1,6 @@
 """One request to both daemons, compared whole but for the differences that are accepted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -100,6 +100,22 @@ def _in_order(value: Any) -> Any:
 def _reasons_in_order(text: str) -> str:
     """What is wrong with each of several networks, which dockerd has in a map, too."""
     return "\n* ".join(["", *sorted(f"\n{text}".split("\n* ")[1:])])[1:] if text.startswith("* ") else text
+
+
+def make_all(both: Both, containers: Mapping[str, Mapping[str, Any]], ended: Iterable[str] = ("ex",)) -> None:
+    """Make containers of busybox by their configurations on both sides: "cr" is created alone, the others are started,
+    some have ended then, and "pa" is paused.
+    """
+    for daemon in (both.wherryd, both.peer):
+        for name, config in containers.items():
+            asked = {"Image": "busybox", **config}
+            call(daemon.socket, "POST", f"/v1.45/containers/create?name={name}", asked)
+            if name != "cr":
+                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+        for name in ended:
+            call(daemon.socket, "POST", f"/v1.45/containers/{name}/wait")
+        if "pa" in containers:
+            call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
 
 
 def remove_all(both: Both) -> None:

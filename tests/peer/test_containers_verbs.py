@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer.comparison import JSON, OLD, remove_all, same
+from tests.peer.comparison import JSON, OLD, make_all, remove_all, same
 from tests.peer.peer import Both
-from tests.unix_http import call
 
 pytestmark = pytest.mark.root
 
@@ -27,15 +26,7 @@ NAMES = (*ALIVE, *NOT_RUNNING)
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
     """Running, created, exited, paused, with a terminal; nobody is called nope."""
-    for daemon in (peer_wherryd, peer):
-        for name, config in CONTAINERS.items():
-            call(
-                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
-            )
-            if name != "cr":
-                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
-        call(daemon.socket, "POST", "/v1.45/containers/ex/wait")
-        call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+    make_all(Both(peer_wherryd, peer), CONTAINERS)
     yield
     remove_all(Both(peer_wherryd, peer))
 

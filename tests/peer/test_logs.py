@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer.comparison import OLD, remove_all, same
+from tests.peer.comparison import OLD, make_all, remove_all, same
 from tests.peer.peer import Both
-from tests.unix_http import call
 
 pytestmark = pytest.mark.root
 
@@ -27,14 +26,7 @@ QUERIES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
-    for daemon in (peer_wherryd, peer):
-        for name, config in CONTAINERS.items():
-            call(
-                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
-            )
-            if name != "cr":
-                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
-                call(daemon.socket, "POST", f"/v1.45/containers/{name}/wait")
+    make_all(Both(peer_wherryd, peer), CONTAINERS, ended=("ex", "none", "tty"))
     yield
     remove_all(Both(peer_wherryd, peer))
 

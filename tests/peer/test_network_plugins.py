@@ -3,24 +3,20 @@
 EndpointOperInfo counts once for what came of a command: dockerd asks twice, and can use nothing that a plugin says.
 """
 
-import difflib
 import json
 import re
 import secrets
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
-from tests.network.plugins import Plugin
 from tests.peer.peer import Peer
+from tests.peer.plugged import Side, plugins_of_both, same
 
 pytestmark = pytest.mark.root
 
-SOCKETS = Path("/run/docker/plugins")
 NET, IPAM = (f"{kind}{secrets.token_hex(3)}" for kind in ("net", "ipam"))
 _ID = re.compile(r"\b(?:[0-9a-f]{64}|[0-9a-f]{12})\b")
 _MACS = re.compile(r"\b02:(?:42|77)(?::[0-9a-f]{2}){4}\b")
@@ -28,13 +24,8 @@ _NEWER = re.compile(r" \(name:\"plugged\" id:\"[0-9a-f]+\"\)")  # which endpoint
 _KEY = re.compile(r'"/[^"]*/netns/[^"]*"')
 
 
-class Side:
-    """A daemon and the plugin on its host; ids are numbered in the order in which they are met."""
-
-    def __init__(self, daemon: Wherryd | Peer, plugin: Plugin) -> None:
-        self.daemon = daemon
-        self.plugin = plugin
-        self._ids: dict[str, str] = {}
+class Networked(Side):
+    """Of networks and addresses."""
 
     def does(self, *args: str) -> list[str]:
         """What came of a command, and the calls that it made."""
@@ -51,31 +42,19 @@ class Side:
         """Not those of other daemons of this machine: each looks at all plugins in that folder now and then."""
         return isinstance(self.daemon, Peer) or call["caller"] == self.daemon.pid
 
-    def forget(self) -> None:
-        """Number ids from the first one again."""
-        self._ids.clear()
-
     def _masked(self, text: str) -> str:
         text = _NEWER.sub("", text)
         text = _KEY.sub('"<key>"', _MACS.sub("<mac>", text))
-        return _ID.sub(lambda found: self._ids.setdefault(found[0], f"<id {len(self._ids)}>"), text)
+        return self.numbered(text, _ID)
 
 
 @pytest.fixture(scope="module")
 def sides(
     peer_wherryd: Wherryd, peer: Peer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Side, Side]]:
-    """Plugins of the same names; dockerd sees a folder of its own."""
-    SOCKETS.mkdir(parents=True, exist_ok=True)
-    inside = ("nsenter", f"--target={peer.pid}", "--net", "--mount")
-    subprocess.run([*inside, "mount", "-t", "tmpfs", "none", str(SOCKETS)], check=True)
-    folder = tmp_path_factory.mktemp("plugins")
-    ours = Plugin(folder / "ours", (NET, IPAM), SOCKETS)
-    theirs = Plugin(folder / "theirs", (NET, IPAM), SOCKETS, inside, "Go-http-client/1.1")
-    yield Side(peer_wherryd, ours), Side(peer, theirs)
-    ours.remove()
-    theirs.remove()
-    subprocess.run([*inside, "umount", str(SOCKETS)], check=True)
+    """Plugins of the same names."""
+    with plugins_of_both(peer, tmp_path_factory.mktemp("plugins"), (NET, IPAM)) as (ours, theirs):
+        yield Networked(peer_wherryd, ours), Networked(peer, theirs)
 
 
 @pytest.fixture(autouse=True)
@@ -87,12 +66,6 @@ def clean(sides: tuple[Side, Side]) -> Iterator[None]:
         side.does("rm", "-f", "plugged")
         side.does("network", "rm", *(f"n{number}" for number in range(1, 7)))
         side.forget()
-
-
-def same(sides: tuple[Side, Side], *args: str) -> None:
-    ours, theirs = (side.does(*args) for side in sides)
-    found = [line for line in difflib.ndiff(theirs, ours) if line[0] != " "]
-    assert not found, "\n".join((f"docker {' '.join(args)}", *found))
 
 
 CREATE = ("network", "create", "-d", NET, "--ipam-driver", IPAM)

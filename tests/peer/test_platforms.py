@@ -11,7 +11,8 @@ import pytest
 from tests.integration.images.platforms.machines import MACHINES
 from tests.peer.comparison import JSON, same
 from tests.peer.peer import Both, Peer, missing
-from tests.peer.test_pull import Twice, index
+from tests.peer.registries import twice
+from tests.peer.test_pull import index
 from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, DebianRegistry, digest_of
 from tests.registries import missing as registry_missing
 from tests.unix_http import call
@@ -35,7 +36,7 @@ def registry(session_root: Path, peer: Peer, busybox_tar: Path) -> Iterator[Debi
     """With an index and a manifest list of all machines."""
     if reason := missing() or registry_missing():
         pytest.skip(reason)
-    with Twice(session_root / "registry-peer-machines", peer) as made:
+    with twice(session_root / "registry-peer-machines", peer) as made:
         for tag, media_type, kind in (
             ("oci", OCI_INDEX, OCI_MANIFEST),
             ("docker", DOCKER_LIST, DOCKER_MANIFEST),

@@ -17,6 +17,7 @@ from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.peer.comparison import JSON, same
 from tests.peer.peer import Both, Peer
+from tests.peer.registries import twice
 from tests.registries import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -62,23 +63,6 @@ def index(media_type: str, *entries: tuple[bytes, str, str]) -> dict[str, Any]:
     return {"schemaVersion": 2, "mediaType": media_type, "manifests": manifests}
 
 
-class Twice:
-    """A registry at the same address for both daemons: two processes on the same files."""
-
-    def __init__(self, root: Path, peer: Peer, **options: Any) -> None:
-        self.ours = DebianRegistry(root, **options)
-        self.theirs = DebianRegistry(root, port=self.ours.port, namespace=peer.pid, **options)
-
-    def __enter__(self) -> DebianRegistry:
-        self.ours.start()
-        self.theirs.start()
-        return self.ours
-
-    def __exit__(self, *error: object) -> None:
-        self.theirs.stop()
-        self.ours.stop()
-
-
 def silent(document: dict[str, Any]) -> dict[str, Any]:
     """The index without a word of what its manifests are for."""
     for each in document["manifests"]:
@@ -99,7 +83,7 @@ def registry(session_root: Path, peer: Peer) -> Iterator[DebianRegistry]:
     """With peer/pulled:1 (three layers), :2 (two), :arm and :multi."""
     if reason := missing():
         pytest.skip(reason)
-    with Twice(session_root / "registry-peer", peer) as made:
+    with twice(session_root / "registry-peer", peer) as made:
         one = made.put_image("peer/pulled", "1", ZIPPED, **said(3))
         made.put_image("peer/pulled", "2", ZIPPED[:2], **said(2))
         arm = made.put_image("peer/pulled", "arm", ZIPPED[:1], **said(1, architecture="arm64", variant="v8"))
@@ -287,7 +271,7 @@ def auth(**fields: str) -> str:
 
 
 def test_credentials(both: Both, session_root: Path, peer: Peer, peer_wherryd: Wherryd) -> None:
-    with Twice(session_root / "registry-peer-htpasswd", peer, htpasswd=True) as registry:
+    with twice(session_root / "registry-peer-htpasswd", peer, htpasswd=True) as registry:
         registry.put_image("in/side", "1", ZIPPED[:1], **said(1))
         path = f"{CREATE}{registry.netloc}/in/side&tag=1"
         for header in ("", "no base64!", "e30=", auth(username=USER), auth(username=USER, password="wrong")):

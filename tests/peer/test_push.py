@@ -14,8 +14,9 @@ from tests.integration.images.archives import Made, docker_archive, tar
 from tests.peer.comparison import differences, require, same
 from tests.peer.ledger import VERSIONS
 from tests.peer.peer import Both, Peer
+from tests.peer.registries import twice
 from tests.peer.test_pull import auth
-from tests.registries import PASSWORD, USER, DebianRegistry, missing
+from tests.registries import PASSWORD, USER, missing
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root
@@ -24,30 +25,13 @@ AUTH = {"X-Registry-Auth": "e30="}
 LAYERS = [tar({"etc/pushed": b"pushed\n"}), tar({"etc/more": bytes(range(256)) * 4096})]
 
 
-class Pair:
-    """A registry of its own for each daemon, at the same address."""
-
-    def __init__(self, root: Path, peer: Peer, **options: Any) -> None:
-        self.ours = DebianRegistry(root / "ours", **options)
-        self.theirs = DebianRegistry(root / "theirs", port=self.ours.port, namespace=peer.pid, **options)
-
-    def __enter__(self) -> str:
-        self.ours.start()
-        self.theirs.start()
-        return self.ours.netloc
-
-    def __exit__(self, *error: object) -> None:
-        self.theirs.stop()
-        self.ours.stop()
-
-
 @pytest.fixture(scope="module")
 def netloc(session_root: Path, peer: Peer) -> Iterator[str]:
     """Where the registries are."""
     if reason := missing():
         pytest.skip(reason)
-    with Pair(session_root / "registry-peer-push", peer) as made:
-        yield made
+    with twice(session_root / "registry-peer-push", peer, apart=True) as made:
+        yield made.netloc
 
 
 @pytest.fixture
@@ -184,7 +168,9 @@ def test_events(both: Both, netloc: str, made: Made) -> None:
 
 
 def test_credentials(both: Both, session_root: Path, peer: Peer, made: Made) -> None:
-    with Pair(session_root / "registry-peer-push-htpasswd", peer, htpasswd=True) as guarded:
+    root = session_root / "registry-peer-push-htpasswd"
+    with twice(root, peer, apart=True, htpasswd=True) as registry:
+        guarded = registry.netloc
         both("POST", f"/images/{made.id}/tag?repo={guarded}/in/side&tag=1")
         path = f"/images/{guarded}/in/side/push?tag=1"
         for header in ("e30=", auth(username=USER), auth(username=USER, password="wrong")):

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.peer.comparison import OLD, remove_all, same_stream
+from tests.peer.comparison import OLD, make_all, remove_all, same_stream
 from tests.peer.peer import Both
-from tests.unix_http import call
 
 pytestmark = pytest.mark.root
 
@@ -29,15 +28,7 @@ INPUT = "stream=1&stdin=1&stdout=1"
 
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
-    for daemon in (peer_wherryd, peer):
-        for name, config in CONTAINERS.items():
-            call(
-                daemon.socket, "POST", f"/v1.45/containers/create?name={name}", {"Image": "busybox", **config}
-            )
-            if name != "cr":
-                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
-        call(daemon.socket, "POST", "/v1.45/containers/ex/wait")
-        call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+    make_all(Both(peer_wherryd, peer), CONTAINERS)
     time.sleep(0.3)
     yield
     remove_all(Both(peer_wherryd, peer))

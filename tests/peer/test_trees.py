@@ -15,7 +15,8 @@ from tests.images import stored, tree
 from tests.images.room import roomy_root
 from tests.images.tree import Tree
 from tests.peer.peer import Both, Peer, missing
-from tests.peer.test_pull import Twice, said
+from tests.peer.registries import twice
+from tests.peer.test_pull import said
 from tests.registries import DebianRegistry, digest_of
 from tests.registries import missing as registry_missing
 from tests.unix_http import call
@@ -43,7 +44,7 @@ def roomy(busybox_tar: Path) -> Iterator[Both]:
 @pytest.fixture(scope="module")
 def registry(session_root: Path, roomy: Both) -> Iterator[DebianRegistry]:
     """A registry for both."""
-    with Twice(session_root / "registry-trees", roomy.peer) as made:
+    with twice(session_root / "registry-trees", roomy.peer) as made:
         yield made
 
 

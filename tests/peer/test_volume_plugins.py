@@ -4,7 +4,6 @@ VolumeDriver.Get is left out where it follows another call: dockerd asks it agai
 removal, and can use nothing that a plugin says.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.daemon import Wherryd
-from tests.network.plugins import Plugin
-from tests.peer.peer import Peer, missing, with_busybox
+from tests.peer.peer import missing, with_busybox
+from tests.peer.plugged import AGENT, Side, same
 from tests.unix_http import call
 from tests.volumes.ground import inside, secluded, volume_plugin
 
@@ -25,13 +23,8 @@ VOLS = "vols"
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 
 
-class Side:
-    """A daemon and the plugin on its host; ids are numbered in the order in which they are met."""
-
-    def __init__(self, daemon: Wherryd | Peer, plugin: Plugin) -> None:
-        self.daemon = daemon
-        self.plugin = plugin
-        self._ids: dict[str, str] = {}
+class Stored(Side):
+    """Of volumes."""
 
     def does(self, *args: str) -> list[str]:
         """What came of a command, and the calls that it made."""
@@ -49,17 +42,13 @@ class Side:
         text = answer.body.decode().replace(str(self.plugin.folder), "<folder>")
         return answer.status, json.loads(self._masked(text)) if text else None
 
-    def forget(self) -> None:
-        """Number ids from the first one again."""
-        self._ids.clear()
-
     def _masked(self, text: str) -> str:
         text = text.replace(str(self.plugin.folder), "<folder>")
-        return _ID.sub(lambda found: self._ids.setdefault(found[0], f"<id {len(self._ids)}>"), text)
+        return self.numbered(text, _ID)
 
 
 @pytest.fixture(scope="module")
-def sides(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+def sides(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stored, Stored]]:
     """Plugins of the same name; each daemon sees a folder of its own, and is of no use to others.
 
     dockerd keeps a driver that it has met, and asks it at each volume that it makes, 15 seconds when it is away.
@@ -69,14 +58,14 @@ def sides(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("volumes")
     with secluded(busybox_tar) as wherryd, with_busybox(busybox_tar) as peer:
         ours = volume_plugin(folder / "ours", VOLS, wherryd.wrapper)
-        theirs = volume_plugin(folder / "theirs", VOLS, inside(peer.pid), "Go-http-client/1.1")
-        yield Side(wherryd, ours), Side(peer, theirs)
+        theirs = volume_plugin(folder / "theirs", VOLS, inside(peer.pid), AGENT)
+        yield Stored(wherryd, ours), Stored(peer, theirs)
         ours.stop()
         theirs.stop()
 
 
 @pytest.fixture(autouse=True)
-def clean(sides: tuple[Side, Side]) -> Iterator[None]:
+def clean(sides: tuple[Stored, Stored]) -> Iterator[None]:
     yield
     for side in sides:
         side.plugin.fails()
@@ -88,13 +77,7 @@ def clean(sides: tuple[Side, Side]) -> Iterator[None]:
         side.forget()
 
 
-def same(sides: tuple[Side, Side], *args: str) -> None:
-    ours, theirs = (side.does(*args) for side in sides)
-    found = [line for line in difflib.ndiff(theirs, ours) if line[0] != " "]
-    assert not found, "\n".join((f"docker {' '.join(args)}", *found))
-
-
-def same_answer(sides: tuple[Side, Side], method: str, path: str, body: Any = None) -> None:
+def same_answer(sides: tuple[Stored, Stored], method: str, path: str, body: Any = None) -> None:
     ours, theirs = (side.asked(method, path, body) for side in sides)
     assert ours == theirs, (method, path)
 
@@ -142,12 +125,12 @@ LIVES = (
 
 
 @pytest.mark.parametrize("life", LIVES)
-def test_calls(sides: tuple[Side, Side], life: tuple[tuple[str, ...], ...]) -> None:
+def test_calls(sides: tuple[Stored, Stored], life: tuple[tuple[str, ...], ...]) -> None:
     for args in life:
         same(sides, *args)
 
 
-def test_volumes_that_the_plugin_had_before(sides: tuple[Side, Side]) -> None:
+def test_volumes_that_the_plugin_had_before(sides: tuple[Stored, Stored]) -> None:
     for side in sides:
         (side.plugin.folder / "volumes/stray").mkdir()
         (side.plugin.folder / "volumes/.stray.json").write_text('{"k": "v"}')
@@ -157,7 +140,7 @@ def test_volumes_that_the_plugin_had_before(sides: tuple[Side, Side]) -> None:
     same(sides, "volume", "rm", "stray")
 
 
-def test_bodies(sides: tuple[Side, Side]) -> None:
+def test_bodies(sides: tuple[Stored, Stored]) -> None:
     made = {"Name": "v4", "Driver": VOLS, "Labels": {"l": "m"}, "DriverOpts": {"o": "p"}}
     same_answer(sides, "POST", "/volumes/create", made)
     same_answer(sides, "GET", "/volumes/v4")
@@ -187,7 +170,7 @@ FAULTS = (
 
 
 @pytest.mark.parametrize(("method", "fault"), FAULTS, ids=str)
-def test_failures(sides: tuple[Side, Side], method: str, fault: dict[str, Any]) -> None:
+def test_failures(sides: tuple[Stored, Stored], method: str, fault: dict[str, Any]) -> None:
     same(sides, "volume", "create", "-d", VOLS, "v5")
     for side in sides:
         side.plugin.fails(**{f"VolumeDriver_{method}": fault})
