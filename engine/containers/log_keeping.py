@@ -88,6 +88,8 @@ class LogKeeping:
     def begin(self, container: Container, ended: asyncio.Event) -> None:
         """Work on its log until `ended` is set and all is done; what is at work already goes on."""
         config = container.host_config.log_config
+        if config.type == JSON_FILE and not config.config:
+            return  # as most have it: at a boot with hundreds of them milliseconds would go by
         try:
             options = LogOptions.parse(config)
         except errdefs.InvalidArgument as error:

@@ -6,7 +6,6 @@ Read anew for every operation, as in Docker: a certificate that is put there cou
 import os
 import posixpath
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -92,6 +91,8 @@ def parse(text: str, base: Path) -> tuple[Listed, ...]:
 
     SystemFailure that names the file: a mirror must not be passed by because of a slip in writing.
     """
+    import tomllib  # 2 ms, of no use to a host without such files
+
     try:
         document = tomllib.loads(text)
         hosts = document.get("host", {})
