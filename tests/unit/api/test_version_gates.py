@@ -15,10 +15,9 @@ with its source. The answer is compared whole at every version: a gate that is m
         source: where it says so
         add: {/path: value}              also `set`, `remove: [/path]`, and `status`, `type`, `body`, `asked` as a whole
 
-Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name yet
-(builds and their prune, /session and /grpc, attestations) or belongs to
-swarms; fields that nothing here can fill (who built or signed an image); what Docker takes at every version (tmpfs
-options); what is deprecated and goes on (`error`, `progress`).
+Of the API's history (moby's api/docs/CHANGELOG.md) no file has: what is asked of endpoints that are refused by name
+(attestations) or belongs to swarms; fields that nothing here can fill (who built or signed an image); what Docker takes
+at every version (tmpfs options); what is deprecated and goes on (`error`, `progress`, /session, /grpc).
 """
 
 import copy
@@ -163,6 +162,7 @@ async def _answer(served: Served, golden: dict[str, Any], prefix: str) -> dict[s
     engine.updates.asked.clear()
     engine.networks.forget()
     engine.containers.calls.clear()
+    engine.build_cache.wanted.clear()
     GIVEN.get(golden.get("given", ""), lambda _: None)(engine)
     method, target = golden["request"].split(" ", 1)
     options: dict[str, Any] = {"headers": golden.get("headers", {})}
@@ -186,7 +186,7 @@ def _asked(engine: MemoryEngine) -> Any:
     for _, config, host, networking, _ in engine.containers.created:
         return _said({"Config": config, "HostConfig": host, "NetworkingConfig": networking})
     connects = [call[1:] for call in engine.containers.calls if call[0] == "connect"]
-    asked = [*engine.updates.asked, *engine.networks.asked, *connects]
+    asked = [*engine.updates.asked, *engine.networks.asked, *connects, *engine.build_cache.wanted]
     return _said(asked[0]) if asked else None
 
 
