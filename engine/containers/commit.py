@@ -1,7 +1,6 @@
 """`docker commit`: what a container is and changed, as an image."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,7 +10,8 @@ from engine.containers.container import Container
 from engine.images.changes import apply_changes
 from engine.images.commit import Commit
 from engine.images.merge import merge_config
-from runtime.layers.pack import pack
+from runtime.content.store import Descriptor
+from runtime.layers.pack import pack_layer_into
 from runtime.snapshots.snapshotter import Snapshotter
 
 
@@ -42,10 +42,8 @@ def plan(container: Container, request: CommitRequest) -> Commit:
     )
 
 
-async def changed_layer(container: Container, snapshots: Snapshotter) -> AsyncIterator[bytes]:
-    """What the container changed as a layer's archive, without what the engine made for it."""
+async def write_layer(container: Container, snapshots: Snapshotter, file: int, tell: int) -> Descriptor:
+    """Write what the container changed as a layer's archive, without what the engine made for it; see `LayerWriter`."""
     own = await own_files(container, snapshots)
-    upper = snapshots.upper(container.snapshot)
-    async with aclosing(pack(upper, whiteouts=True, leave_out=own)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+    packed = await pack_layer_into(snapshots.upper(container.snapshot), file, tell, leave_out=own)
+    return Descriptor(digest=packed.digest, size=packed.size)

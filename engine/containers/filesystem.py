@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 
 import errdefs
 from engine.containers.announce import Announcer
 from engine.containers.changes import Change, changed_files
-from engine.containers.commit import CommitRequest, changed_layer, plan
+from engine.containers.commit import CommitRequest, plan, write_layer
 from engine.containers.container import Container
 from engine.containers.export import export, open_root, require_files
 from engine.containers.freeze import frozen
@@ -73,7 +74,7 @@ class Filesystem:
             if request.pause:
                 live = self._lives.of(container.id)
                 await stack.enter_async_context(frozen(container.id, live, self._store, self._announcer))
-            layer = changed_layer(container, self._machinery.snapshots)
+            layer = partial(write_layer, container, self._machinery.snapshots)
             image = await self._images.commit(made, layer, name, read=read)
         shown = name.with_default_tag().familiar if name else ""
         await self._announcer.tell(

@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,6 +27,9 @@ from runtime.layers.growing import Growing
 
 _EMPTY = config.digest_of(END)
 """The layer of a container that changed nothing: Docker keeps none for it."""
+
+LayerWriter: TypeAlias = Callable[[int, int], Awaitable[Descriptor]]
+"""Writes a layer's plain archive to the first descriptor, tells of more by the second one (runtime.layers.growing)."""
 
 
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,11 +58,11 @@ class Committer:
         self,
         asked: Commit,
         parent: Image | None,
-        layer: AsyncIterator[bytes],
+        layer: LayerWriter,
         names: Sequence[Reference],
         read: Callable[[], Awaitable[None]],
     ) -> Image:
-        """Make the image; `read` is called as soon as the layer's archive is here. Without a parent that is all."""
+        """Make the image; `read` is called as soon as the layer's archive is written. Without a parent that is all."""
         async with self._blobs.session() as blobs, self._layers.session() as layers:
             for digest in parent.blobs if parent else ():
                 blobs.keep(digest)
@@ -81,27 +85,22 @@ class Committer:
 
     async def _store_layer(
         self,
-        layer: AsyncIterator[bytes],
+        layer: LayerWriter,
         below: list[str],
         blobs: BlobSession,
         layers: LayerSession,
         read: Callable[[], Awaitable[None]],
     ) -> Descriptor:
-        """Store a plain archive, and unpack it meanwhile: its digest is the layer's diff id."""
+        """Have a plain archive stored, and unpack it meanwhile: its digest is the layer's diff id."""
         parent = config.chain_ids(below)[-1] if below else ""
         whole: asyncio.Future[Unpacking | None] = asyncio.get_running_loop().create_future()
-        async with (
-            aclosing(layer) as chunks,  # type: ignore[type-var]
-            await self._content.ingest(f"commit-{secrets.token_hex(8)}") as ingest,
-        ):
+        async with await self._content.ingest(f"commit-{secrets.token_hex(8)}") as ingest:
             with Growing(await ingest.follow()) as archive:
                 async with abreast([self._layers.follow(layers, archive, parent, whole)]):
-                    async for chunk in chunks:
-                        await ingest.write(chunk)
-                        archive.grown()
+                    await ingest.fill(partial(_written, layer, archive.tell))
+                    archive.end()
                     await read()
                     found = await blobs.finish(ingest)
-                    archive.end()
                     whole.set_result(self._unpacking(found, below, parent))
             return found
 
@@ -115,6 +114,10 @@ class Committer:
             parent=parent,
             blob=self._content.path(found.digest),
         )
+
+
+def _written(layer: LayerWriter, tell: int, file: int) -> Awaitable[Descriptor]:
+    return layer(file, tell)
 
 
 def _of_nothing() -> ImageConfig:

@@ -12,7 +12,7 @@ from engine.events import Events
 from engine.filters import Filters
 from engine.images import platforms, reference
 from engine.images.announce import announce
-from engine.images.commit import Commit, Committer
+from engine.images.commit import Commit, Committer, LayerWriter
 from engine.images.fsck import Fsck
 from engine.images.history import Step, history
 from engine.images.holds import BlobHolds
@@ -241,12 +241,12 @@ class Images:
     async def commit(
         self,
         asked: Commit,
-        layer: AsyncIterator[bytes],
+        layer: LayerWriter,
         name: Reference | None,
         *,
         read: Callable[[], Awaitable[None]],
     ) -> Image:
-        """Make an image of a container's: its record. `read` is called once the layer's archive was taken.
+        """Make an image of a container's: its record. `read` is called once the layer's archive is written.
 
         NotFound when the container's image is gone.
         """

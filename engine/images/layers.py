@@ -144,7 +144,6 @@ class Layers:
             layer = await whole
             if layer is None:
                 return
-            _require_diff_id(layer, applied)
             session.hold(layer.chain_id)
             async with self._lock(layer.chain_id):
                 if not self.exists(layer.chain_id):

@@ -20,7 +20,8 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     """What was unpacked: digest of the uncompressed archive, bytes of its files, and how it was compressed.
 
     `compression` is "gzip", "zstd", "bzip2", "xz" or "". `size` is what Docker calls an image layer's size.
-    `describes_root`: the archive says what its root directory is like.
+    `describes_root`: the archive says what its root directory is like. The diff ID is "" for one that was growing: who
+    wrote it knows it.
     """
 
     diff_id: str

@@ -1,32 +1,24 @@
 """Compressed streams as bounded chunks: gzip, zstd, bzip2, xz or plain, told apart by their first bytes.
 
 No chunk is larger than `CHUNK` however hard it was packed. Broken input is an InvalidArgument.
+
+What unpacks a stream is loaded when one is opened: most are gzip's, and a worker starts for each.
 """
 
-import bz2
 import io
-import lzma
-import os
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-import zstandard
-from isal import igzip_lib
-
 from errdefs import InvalidArgument
 from runtime.layers.limits import WINDOW
-from runtime.layers.windows import too_large
-from runtime.layers.zstd import zstd_complete
 
 CHUNK = 1 << 18
 """Bytes that stay in the processor's cache from one step to the next, and cost no new pages each time."""
 
-_READ = 1 << 18
+READ = 1 << 18
+"""Bytes that are read of what is compressed."""
 XZ_BESIDE = 1 << 20  # bytes that xz takes beside its window
 
-# isal's stubs say "an exception" where they mean its class.
-_ISAL_ERROR: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
-_BROKEN = (_ISAL_ERROR, OSError, EOFError, lzma.LZMAError, ValueError)
 _MAGICS = (
     (b"\x1f\x8b\x08", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -57,18 +49,21 @@ def detect(head: bytes) -> str:
 
 
 def decompress(stream: io.FileIO, compression: str) -> Iterator[bytes]:
-    """Yield the stream's bytes, decompressed; members or frames that follow one another are one stream."""
+    """Yield the stream's bytes, decompressed; members or frames that follow one another are one stream.
+
+    Nothing is imported any more once it has returned.
+    """
     match compression:
         case "gzip":
-            return _members(stream, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP))
+            return _gzip(stream)
         case "bzip2":
-            return _members(stream, bz2.BZ2Decompressor)
+            return _bzip2(stream)
         case "xz":
-            return _members(
-                stream, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE)
-            )
+            return _xz(stream)
         case "zstd":
-            return _frames(stream)
+            from runtime.layers.frames import frames
+
+            return frames(stream)
         case _:
             return _plain(stream)
 
@@ -78,21 +73,55 @@ def _plain(stream: io.FileIO) -> Iterator[bytes]:
         yield data
 
 
-def _members(stream: io.FileIO, make: Callable[[], _Decoder]) -> Iterator[bytes]:
-    data = stream.read(_READ) or b""
+def _gzip(stream: io.FileIO) -> Iterator[bytes]:
+    from isal import igzip_lib
+
+    # isal's stubs say "an exception" where they mean its class.
+    error: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
+    return _members(stream, lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), error)
+
+
+def _bzip2(stream: io.FileIO) -> Iterator[bytes]:
+    import bz2
+
+    return _members(stream, bz2.BZ2Decompressor, OSError)
+
+
+def _xz(stream: io.FileIO) -> Iterator[bytes]:
+    import lzma
+
+    from runtime.layers.windows import too_large
+
+    def make() -> _Decoder:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=WINDOW + XZ_BESIDE)
+
+    return _members(stream, make, lzma.LZMAError, lambda error, head: too_large(error, "xz", head))
+
+
+def _members(
+    stream: io.FileIO,
+    make: Callable[[], _Decoder],
+    kind: type[Exception],
+    told: Callable[[Exception, bytes], str] = lambda _error, _head: "",
+) -> Iterator[bytes]:
+    """What members unpack to. A decoder fails with errors of a `kind`; what of them is to be told in words of our own
+    `told` says, by the first bytes of the member.
+    """
+    broken = (kind, OSError, EOFError, ValueError)
+    data = stream.read(READ) or b""
     while data:
         decoder = make()
         head = data
         while not decoder.eof:
             try:
                 chunk = decoder.decompress(data, CHUNK)
-            except _BROKEN as error:
-                raise _refused(error, head) from error
+            except broken as error:
+                raise refused(error, told(error, head)) from error
             if chunk:
                 yield chunk
             data = b""
             if decoder.needs_input and not decoder.eof:
-                data = stream.read(_READ) or b""
+                data = stream.read(READ) or b""
                 if not data:
                     raise InvalidArgument("the compressed stream is truncated")
         data = decoder.unused_data.lstrip(b"\0") or _after_padding(stream)
@@ -100,29 +129,12 @@ def _members(stream: io.FileIO, make: Callable[[], _Decoder]) -> Iterator[bytes]
 
 def _after_padding(stream: io.FileIO) -> bytes:
     """Pass over zeros, with which some tools fill up after the last member."""
-    while data := stream.read(_READ):
+    while data := stream.read(READ):
         if rest := data.lstrip(b"\0"):
             return rest
     return b""
 
 
-def _refused(error: Exception, head: bytes) -> InvalidArgument:
-    window = too_large(error, detect(head), head)
-    return InvalidArgument(window or f"the compressed stream is broken: {error}")
-
-
-def _frames(stream: io.FileIO) -> Iterator[bytes]:
-    start = stream.tell()
-    decoder = zstandard.ZstdDecompressor(max_window_size=WINDOW)
-    with decoder.stream_reader(stream, read_size=_READ, read_across_frames=True, closefd=False) as reader:
-        while True:
-            try:
-                chunk = reader.read(CHUNK)
-            except zstandard.ZstdError as error:
-                raise _refused(error, os.pread(stream.fileno(), _READ, start)) from error
-            if not chunk:
-                break
-            yield chunk
-    # The reader takes the end of its input for the end of a frame, wherever that is.
-    if not zstd_complete(stream.fileno(), start):
-        raise InvalidArgument("the compressed stream is truncated")
+def refused(error: Exception, told: str = "") -> InvalidArgument:
+    """How a broken stream is told, in these words if there are any."""
+    return InvalidArgument(told or f"the compressed stream is broken: {error}")

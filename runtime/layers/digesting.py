@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from errdefs import SystemFailure
 from runtime.layers import confine
+from runtime.layers.growing import grown
 from runtime.layers.packer import Packer
 from runtime.writeback import Ahead
 
@@ -29,12 +30,12 @@ def pack_layer(upper: int, out: int) -> Packed:
     """
     try:
         confine.enter(upper)
-        packer = _DigestingPacker(out, whiteouts=True)
+        packer = DigestingPacker(out, whiteouts=True)
         packer.tree("/")
         packer.end()
     except OSError as error:
         raise SystemFailure(f"cannot archive: {error.strerror}") from error
-    return Packed(*packer.written, packer.ambiguous)
+    return packer.packed()
 
 
 class _Digest:
@@ -78,24 +79,24 @@ class _Digest:
             self._done.put(None)
 
 
-class _DigestingPacker(Packer):
+class DigestingPacker(Packer):
     """One that writes to a file and digests what it writes.
 
     While a thread digests what is large, it is written and the next of it is read.
     """
 
-    def __init__(self, out: int, **options: Any) -> None:
-        """Options as Packer's."""
+    def __init__(self, out: int, *, tell: int = -1, **options: Any) -> None:
+        """Options as Packer's. Whoever follows the file is told by the pipe `tell` that there is more."""
         super().__init__(out, **options)
+        self._tell = tell
         self._digest = _Digest()
         self._size = 0
         self._ahead = Ahead(out)
         self._buffer, self._other = bytearray(_BUFFER), bytearray(_BUFFER)
 
-    @property
-    def written(self) -> tuple[str, int]:
-        """The digest of what was written, and its bytes."""
-        return f"sha256:{self._digest.hexdigest()}", self._size
+    def packed(self) -> Packed:
+        """What was written up to now."""
+        return Packed(f"sha256:{self._digest.hexdigest()}", self._size, self.ambiguous)
 
     def flush(self) -> None:
         """See Packer."""
@@ -103,6 +104,7 @@ class _DigestingPacker(Packer):
             self._digest.update(piece)
             self._size += len(piece)
         super().flush()
+        self._written()
 
     def _send(self, fd: int, count: int) -> int:
         self._buffer, self._other = self._other, self._buffer  # of which the thread may still have this one
@@ -113,5 +115,11 @@ class _DigestingPacker(Packer):
         left = view
         while left:
             left = left[os.write(self._out, left) :]
-        self._ahead.reached(self._size)
+        self._written()
         return len(view)
+
+    def _written(self) -> None:
+        """Tell the disk and the other one."""
+        self._ahead.reached(self._size)
+        if self._tell >= 0:
+            grown(self._tell)

@@ -8,23 +8,18 @@ from typing import Self
 class Growing:
     """A file that grows, and a pipe that tells its reader so: a byte for more, its end for all. Plain, not compressed.
 
-    `archive` and `more` are what the reader gets. Whoever writes says `grown` and, once all is there, `end`.
+    `archive` and `more` are what the reader gets, `tell` is for whoever writes (`grown`). `end` says that all is there.
     """
 
     def __init__(self, archive: int) -> None:
         """Take over a descriptor that reads the file from its beginning."""
         self.archive = archive
-        self.more, self._tell = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._tell, False)
-
-    def grown(self) -> None:
-        """There may be more to read."""
-        with suppress(BlockingIOError):  # then enough was told that was not yet heard
-            os.write(self._tell, b".")
+        self.more, self.tell = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.tell, False)
 
     def end(self) -> None:
-        """All is there."""
-        tell, self._tell = self._tell, -1
+        """All is there; whoever wrote it has closed its `tell`."""
+        tell, self.tell = self.tell, -1
         if tell >= 0:
             os.close(tell)
 
@@ -37,3 +32,9 @@ class Growing:
         self.end()
         os.close(self.more)
         os.close(self.archive)
+
+
+def grown(tell: int) -> None:
+    """There may be more to read."""
+    with suppress(BlockingIOError):  # then enough was told that was not yet heard
+        os.write(tell, b".")

@@ -1,4 +1,4 @@
-"""The process that decompresses an archive on its way in: `python -I -m runtime.layers.inflater ORDER`.
+"""The process that decompresses an archive on its way in.
 
 Descriptors: 3 a socket, which gives what is compressed and takes what comes out; 4 a pipe for one line of JSON,
 {"inflated": {}} or {"error": message}. It can open nothing and has no privileges.
@@ -48,7 +48,3 @@ def _inflate(stream: socket.socket) -> None:
 def _report(message: dict[str, object]) -> None:
     with contextlib.suppress(BrokenPipeError):
         os.write(_REPORT, json.dumps(message).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,9 +3,12 @@
 import os
 import stat
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.tree import Cursor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OVERLAYS = "trusted.overlay."
 """How the xattrs begin that are overlayfs' own."""
@@ -38,7 +41,7 @@ class Lower:
     layer, however deep it goes.
     """
 
-    def __init__(self, layers: Sequence[Path]) -> None:
+    def __init__(self, layers: "Sequence[Path]") -> None:
         self._all: list[Cursor] = []
         try:
             for layer in layers:

@@ -1,13 +1,15 @@
-"""Directories to tar streams: each is written by a confined process of its own."""
+"""Directories to tar archives: each is written by a confined process of its own."""
 
 import fcntl
 import os
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from errdefs import SystemFailure
-from runtime.layers.process import worker
+from runtime.layers.digesting import Packed
+from runtime.layers.process import Worker, worker
 from runtime.pipe import receive
 from runtime.spec.identity import HOST, Identity
 
@@ -31,31 +33,51 @@ async def pack(
     nobody takes the chunks, which have up to a megabyte. Close it early with `aclose`: the
     process ends. SystemFailure when the host fails, also in the middle.
     """
+    order = {"whiteouts": whiteouts, "leave_out": list(leave_out), "identity": identity.to_lists()}
     with ExitStack() as opened:
-        try:
-            source = (
-                os.open(".", _FLAGS, dir_fd=directory)
-                if isinstance(directory, int)
-                else os.open(directory, _FLAGS)
-            )
-        except OSError as error:
-            raise SystemFailure(f"cannot archive {directory}: {error.strerror}") from error
-        opened.callback(os.close, source)
         reading, writing = os.pipe2(os.O_CLOEXEC)
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _CHUNK)
         sink = opened.enter_context(os.fdopen(writing, "wb", buffering=0))
         archive, transport = receive(reading, _CHUNK)
         opened.callback(transport.close)
-        order = {"whiteouts": whiteouts, "leave_out": list(leave_out), "identity": identity.to_lists()}
-        async with worker("runtime.layers.packer", order, [source, writing]) as packing:
+        async with _packing(directory, {**order, "file": False}, [writing]) as packing:
             sink.close()
             while chunk := await archive.read(_CHUNK):
                 yield chunk
-            async for message in packing.messages():
-                if "packed" in message:
-                    return
-                raise SystemFailure(message["error"]["message"])
-            status = await packing.status()
-            raise SystemFailure(
-                f"the process that archives a directory ended without a word (status {status})"
-            )
+            await _outcome(packing)
+
+
+async def pack_layer_into(upper: Path, file: int, tell: int, *, leave_out: Sequence[str] = ()) -> Packed:
+    """Write what `pack` yields of the upper directory of an overlay to an open file; errors as there.
+
+    Whoever follows the file (runtime.layers.growing) is told of more by `tell`.
+    """
+    order = {"whiteouts": True, "leave_out": list(leave_out), "identity": HOST.to_lists(), "file": True}
+    async with _packing(upper, order, [file, tell]) as packing:
+        return Packed(*await _outcome(packing))
+
+
+@asynccontextmanager
+async def _packing(
+    directory: Path | int, order: dict[str, Any], passed: Sequence[int]
+) -> AsyncIterator[Worker]:
+    """A process that packs a directory; `passed` is what it gets beside it."""
+    try:
+        path, at = (".", directory) if isinstance(directory, int) else (directory, None)
+        source = os.open(path, _FLAGS, dir_fd=at)
+    except OSError as error:
+        raise SystemFailure(f"cannot archive {directory}: {error.strerror}") from error
+    try:
+        async with worker("runtime.layers.packing", order, [source, *passed]) as packing:
+            yield packing
+    finally:
+        os.close(source)
+
+
+async def _outcome(packing: Worker) -> Any:
+    async for message in packing.messages():
+        if "packed" in message:
+            return message["packed"]
+        raise SystemFailure(message["error"]["message"])
+    status = await packing.status()
+    raise SystemFailure(f"the process that archives a directory ended without a word (status {status})")

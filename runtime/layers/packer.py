@@ -1,29 +1,24 @@
-"""The process that writes a directory as a tar stream: `python -I -m runtime.layers.packer ORDER`.
+"""Directories as tar streams.
 
-ORDER is a JSON object {"whiteouts": bool, "leave_out": [absolute paths], "identity": lists}. Descriptors: 3 the
-directory, 4 a pipe for the archive, 5 a pipe for one line of JSON, {"packed": null} or {"error": …}. The directory may
-be the root of a running container: it becomes our root, and every object is reached by directory descriptors and
-through no link.
+What is packed may be the root of a running container: every object is reached by directory descriptors and through no
+link.
 """
 
 import errno
-import json
 import os
 import stat
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from runtime.layers import confine
 from runtime.layers import header as tar
 from runtime.layers.archive import END, Entry, encode, encode_file, padding
-from runtime.layers.limits import DEFAULT
 from runtime.layers.lower import OPAQUE, OVERLAYS
 from runtime.spec.identity import HOST, Identity
 from runtime.tree import Cursor
 
-_DIRECTORY, _OUT, _REPORT = 3, 4, 5
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _SMALL = 1 << 16  # files up to this size are gathered with their headers
 _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
@@ -72,7 +67,7 @@ class Packer:
         it is not told of, or are sockets.
         """
 
-    def tree(self, root: Path | str) -> None:
+    def tree(self, root: "Path | str") -> None:
         """Write all that is below a directory, sorted; what vanishes meanwhile is left out."""
         cursor = Cursor(root)
         try:
@@ -315,33 +310,3 @@ def _names(directory: int) -> Iterator[tuple[str, bool]]:
     """What is in a directory, and whether it surely is a regular file."""
     with os.scandir(directory) as entries:
         return iter(sorted((entry.name, entry.is_file(follow_symlinks=False)) for entry in entries))
-
-
-def main() -> None:
-    """Pack as ordered and report."""
-    order = json.loads(sys.argv[1])
-    try:
-        confine.end_with_parent()
-        confine.limit(DEFAULT)
-        descriptors = os.open("/proc/self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        confine.enter(_DIRECTORY)
-        identity = Identity.from_lists(order["identity"])
-        packer = Packer(
-            _OUT,
-            whiteouts=order["whiteouts"],
-            leave_out=order["leave_out"],
-            identity=identity,
-            descriptors=descriptors,
-        )
-        packer.tree("/")
-        packer.end()
-        report: dict[str, dict[str, Any] | None] = {"packed": None}
-    except BrokenPipeError:
-        return  # nobody reads any more
-    except OSError as error:
-        report = {"error": {"kind": "SystemFailure", "message": f"cannot archive: {error.strerror}"}}
-    os.write(_REPORT, json.dumps(report).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

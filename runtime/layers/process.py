@@ -1,14 +1,19 @@
-"""A worker process of the daemon's: born clean, talked to through a pipe, never left behind."""
+"""A worker process of the daemon's: born clean, talked to through a pipe, never left behind.
+
+It starts without `site`, which costs more than all that workers import: where packages lie it is told.
+"""
 
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from errdefs import SystemFailure
@@ -84,8 +89,17 @@ async def worker(module: str, order: dict[str, Any], passed: Sequence[int]) -> A
             await running.end()
 
 
+@functools.cache
+def _packages() -> list[str]:
+    """The directories in which our own modules are, and the others that workers use."""
+    found = (find_spec(name) for name in ("runtime", "isal", "zstandard"))
+    origins = [spec.origin for spec in found if spec is not None and spec.origin is not None]
+    return list(dict.fromkeys(os.path.dirname(os.path.dirname(origin)) for origin in origins))
+
+
 def _spawn(module: str, order: dict[str, Any], passed: Sequence[int]) -> int:
-    argv = [sys.executable, "-I", "-m", module, json.dumps(order)]
+    code = f"import sys; sys.path += {_packages()!r}; from {module} import main; main()"
+    argv = [sys.executable, "-I", "-S", "-c", code, json.dumps(order)]
     with ExitStack() as moved:
         actions: list[tuple[Any, ...]] = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),

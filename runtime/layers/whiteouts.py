@@ -7,7 +7,6 @@ brings, in whatever order. Paths are relative to the root and go through no link
 
 import os
 import stat
-from pathlib import Path
 from typing import Protocol
 
 from errdefs import InvalidArgument
@@ -127,4 +126,4 @@ def delete(path: bytes) -> None:
     try:
         os.unlink(path)
     except IsADirectoryError:
-        tree.remove(Path(os.fsdecode(path)))
+        tree.remove(os.fsdecode(path))

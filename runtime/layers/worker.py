@@ -1,9 +1,10 @@
-"""The process that unpacks one layer: `python -I -m runtime.layers.worker ORDER`.
+"""The process that unpacks one layer; its argument is an ORDER.
 
 ORDER is a JSON object {"limits": [...], "whiteouts": "overlay"|"remove", "growing": bool}. Descriptors: 3 the
 archive, 4 the directory to unpack into, 5 a pipe for lines of JSON: {"read": compressed bytes so far}, and as
 the last one {"applied": {…}} or {"error": {"kind": …, "message": …}}. If the archive is growing, 5 is the pipe
-that tells so (runtime.layers.growing), and 6 is for the lines. All modules and files are open before
+that tells so (runtime.layers.growing), and 6 is for the lines; who wrote it knows its digest, and it is not made again.
+All modules and files are open before
 the root changes; afterwards nothing is imported, nothing of the host is opened, and nothing inside is
 ever executed.
 """
@@ -49,12 +50,14 @@ class Grower(io.FileIO):
 class Inflow:
     """The archive's bytes, decompressed, digested and counted by a thread of their own, some chunks ahead."""
 
-    def __init__(self, stream: io.FileIO, compression: str, limits: Limits) -> None:
-        """Start reading."""
-        self.compression = compression
+    def __init__(
+        self, stream: io.FileIO, unpacked: Iterator[bytes], limits: Limits, *, digested: bool
+    ) -> None:
+        """Start reading `unpacked`, which comes out of `stream`."""
         self._stream = stream
+        self._unpacked = unpacked
         self._limits = limits
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if digested else None
         self._size = 0
         self._reported = 0.0
         self._chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(_CHUNKS_AHEAD)
@@ -69,14 +72,15 @@ class Inflow:
             yield chunk
 
     def diff_id(self) -> str:
-        """Return the digest of the uncompressed archive, once all of it was read."""
+        """Return the digest of the uncompressed archive, once all of it was read; "" if none was to be made."""
         self._thread.join()
-        return f"sha256:{self._digest.hexdigest()}"
+        return f"sha256:{self._digest.hexdigest()}" if self._digest else ""
 
     def _pump(self) -> None:
         try:
-            for chunk in decompress(self._stream, self.compression):
-                self._digest.update(chunk)
+            for chunk in self._unpacked:
+                if self._digest:
+                    self._digest.update(chunk)
                 self._count(len(chunk))
                 self._chunks.put(chunk)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that consumes
@@ -129,8 +133,9 @@ def _apply(order: dict[str, object]) -> dict[str, object]:
     else:
         stream = io.FileIO(ARCHIVE, closefd=False)
         compression = detect(os.pread(ARCHIVE, 10, 0))
+    chunks = decompress(stream, compression)
     confine.enter(TARGET)
-    inflow = Inflow(stream, compression, limits)
+    inflow = Inflow(stream, chunks, limits, digested=not order["growing"])
     source = Source(iter(inflow))
     extractor = Extractor(source, whiteouts, limits.size)
     extractor.extract(entries(source, limits.entries))
@@ -138,14 +143,10 @@ def _apply(order: dict[str, object]) -> dict[str, object]:
     return {
         "diff_id": inflow.diff_id(),
         "size": extractor.size,
-        "compression": inflow.compression,
+        "compression": compression,
         "describes_root": extractor.describes_root,
     }
 
 
 def _report(message: dict[str, object]) -> None:
     os.write(REPORT, json.dumps(message).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,16 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from engine import faults
 from engine.containers.config import ContainerConfig
-from engine.images.commit import Commit
-from tests.integration.images.place import Place, chunks
+from engine.images.commit import Commit, LayerWriter
+from tests.integration.images.place import Place, chunks, written
 
 
-async def commit(place: Place, layer: AsyncIterator[bytes]) -> None:
+async def commit(place: Place, layer: LayerWriter) -> None:
     """Make "child" of the image "made" and a layer."""
     asked = Commit(
         parent=place.images.get("made").id,
@@ -37,7 +36,7 @@ async def main(root: Path, verb: str, argument: str, archive: bytes) -> None:
     elif verb == "import":
         await place.images.import_(chunks(archive, 16384), repo="made")
     elif verb == "commit":
-        await commit(place, chunks(archive, 16384))
+        await commit(place, written(chunks(archive, 16384)))
     else:
         await place.images.remove(argument)
     print("done", flush=True)

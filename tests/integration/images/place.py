@@ -1,5 +1,7 @@
 """Images with real stores under a root of their own."""
 
+import hashlib
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -10,9 +12,12 @@ from engine.events import MIGRATIONS as EVENTS
 from engine.events import Events
 from engine.filters import Filters
 from engine.images import store
+from engine.images.commit import LayerWriter
 from engine.images.images import Images
 from engine.progress import Message
 from runtime.content.local import LocalContentStore
+from runtime.content.store import Descriptor
+from runtime.layers.growing import grown
 from runtime.snapshots.overlay import OverlaySnapshotter
 
 
@@ -85,3 +90,17 @@ async def chunks(data: bytes, size: int = 65536) -> AsyncIterator[bytes]:
     """The data as a request's body comes."""
     for at in range(0, len(data), size):
         yield data[at : at + size]
+
+
+def written(archive: AsyncIterator[bytes]) -> LayerWriter:
+    """The data as the process writes it that packs a layer."""
+
+    async def write(file: int, tell: int) -> Descriptor:
+        data = b""
+        async for chunk in archive:
+            data += chunk
+            os.write(file, chunk)
+            grown(tell)
+        return Descriptor(digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
+
+    return write

@@ -11,7 +11,7 @@ from engine.images.commit import Commit
 from engine.images.image import Image
 from runtime.layers.archive import END
 from tests.integration.images.archives import Made, digest, docker_archive, tar
-from tests.integration.images.place import Place, chunks
+from tests.integration.images.place import Place, chunks, written
 
 pytestmark = pytest.mark.root
 
@@ -39,7 +39,7 @@ async def commit(place: Place, layer: bytes | AsyncIterator[bytes] = LAYER, name
         read.append(True)
 
     repo, _, tag = name.partition(":")
-    source = chunks(layer) if isinstance(layer, bytes) else layer
+    source = written(chunks(layer) if isinstance(layer, bytes) else layer)
     made = await place.images.commit(asked, source, place.images.require_name(repo, tag), read=done)
     assert read == [True]
     return made
@@ -117,4 +117,6 @@ async def test_without_its_base_there_is_no_image(place: Place) -> None:
         comment="",
     )
     with pytest.raises(errdefs.NotFound, match="No such image"):
-        await place.images.commit(asked, chunks(LAYER), None, read=lambda: pytest.fail("nothing was read"))
+        await place.images.commit(
+            asked, written(chunks(LAYER)), None, read=lambda: pytest.fail("nothing was read")
+        )

@@ -18,7 +18,7 @@ import zstandard
 from engine.images.abreast import abreast
 from errdefs import InvalidArgument, SystemFailure
 from runtime.layers.apply import Applied, apply
-from runtime.layers.growing import Growing
+from runtime.layers.growing import Growing, grown
 from runtime.mount import Mount, attach, unmount
 from tests.integration.storage.archives import directory, hardlink, member, symlink, tar
 
@@ -76,7 +76,7 @@ async def written_slowly(archive: bytes, target: Path) -> Applied:
         async with abreast([apply(growing, target)]) as (unpacking,):
             for at in range(0, len(archive), 7_000):
                 file.write(archive[at : at + 7_000])
-                growing.grown()
+                grown(growing.tell)
                 await asyncio.sleep(0.01)
             assert not unpacking.done()
             growing.end()
@@ -85,7 +85,7 @@ async def written_slowly(archive: bytes, target: Path) -> Applied:
 
 async def test_an_archive_can_be_unpacked_while_it_is_written(target: Path) -> None:
     archive = tar([member("a", data=b"x" * 100_000), directory("d"), member("d/b", data=b"y")])
-    assert (await written_slowly(archive, target)).diff_id == f"sha256:{hashlib.sha256(archive).hexdigest()}"
+    assert (await written_slowly(archive, target)).size == 100_001
     assert ((target / "a").stat().st_size, (target / "d/b").read_bytes()) == (100_000, b"y")
 
 
