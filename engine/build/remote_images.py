@@ -49,7 +49,7 @@ class RemoteImages:
         found = await manifests.look_up(origin, digest)
         chosen = await manifests.for_platform(origin, found, platform, name)
         manifest = layouts.manifest(chosen.raw, "image manifest")
-        raw = await manifests.config_of(origin, manifest.config)
+        raw = await manifests.config_of(origin, manifest)
         parsed = await asyncio.to_thread(config.parse, raw)
         shown = f"{name.canonical.partition('@')[0]}@{digest}"
         image = manifest.config.digest

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import errdefs
 from engine.images import config, documents, layouts, platforms
-from engine.images.layouts import Descriptor
+from engine.images.layouts import Descriptor, Manifest
 from engine.images.platforms import Platform
 from engine.images.reference import Reference, validate_digest
 from engine.registry.errors import Transient
@@ -26,6 +26,9 @@ _CONFIGS = frozenset(
         "application/vnd.oci.image.config.v1+json",
     }
 )
+_PLUGIN = "application/vnd.docker.plugin.v1+json"
+_OF_IMAGES = ("application/vnd.oci.image.", "application/vnd.docker.")
+_OLD_TYPES = frozenset({"", "application/json", "application/octet-stream", "text/html"})  # of long ago
 
 
 async def digest_of(repository: Origin, name: Reference) -> str:
@@ -78,12 +81,22 @@ def _served(raw: bytes, media_type: str, platform: Platform | None, name: Refere
     return served.digest
 
 
-async def config_of(repository: Origin, descriptor: Descriptor) -> bytes:
+def require_image(manifest: Manifest) -> None:
+    """Pass if all that a manifest names is of images. InvalidArgument, in Docker's words, for charts and such."""
+    for descriptor in (manifest.config, *manifest.layers):
+        named = descriptor.media_type.lower()
+        if named not in _OLD_TYPES and not f"{named}.".startswith(_OF_IMAGES):
+            raise errdefs.InvalidArgument(f"unsupported media type {descriptor.media_type[:200]}")
+    found = manifest.config.media_type
+    if found not in _CONFIGS:
+        kind = "plugin" if found == _PLUGIN else "unknown"
+        raise errdefs.InvalidArgument(f'Encountered remote "{found[:200]}"({kind}) when fetching')
+
+
+async def config_of(repository: Origin, manifest: Manifest) -> bytes:
     """The config that a manifest names, verified. InvalidArgument for one that no image can have."""
-    if descriptor.media_type not in _CONFIGS:
-        raise errdefs.InvalidArgument(
-            f'Encountered remote "{descriptor.media_type[:200]}"(unknown) when fetching'
-        )
+    require_image(manifest)
+    descriptor = manifest.config
     if not config.is_sha256(descriptor.digest):
         raise errdefs.InvalidArgument("invalid image manifest: its config is not named by a sha256 digest")
     if not 0 <= descriptor.size <= documents.MAX_BYTES:

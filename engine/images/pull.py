@@ -145,13 +145,14 @@ class Pull:
 
     async def _image(self, raw: bytes, names: list[Reference]) -> Image:
         manifest = await documents.off_loop(layouts.manifest, raw, "image manifest")
+        manifests.require_image(manifest)
         pulls = self._pulls
         async with pulls.blobs.session() as blobs, pulls.store.lock(manifest.config.digest):
             known = pulls.store.find(manifest.config.digest)
             if known is not None and await self._stays(known, raw, blobs):
                 used = msgspec.structs.replace(known.known_to(names[0].name), last_used=time.time_ns())
                 return await pulls.store.save(used, names)
-        raw_config = await manifests.config_of(self._repository, manifest.config)
+        raw_config = await manifests.config_of(self._repository, manifest)
         candidate = Candidate(
             raw_config=raw_config,
             config=await asyncio.to_thread(config.parse, raw_config),
@@ -288,7 +289,9 @@ def _require_pullable(candidate: Candidate) -> None:
     """Pass for what can become an image here. InvalidArgument in Docker's words."""
     system = candidate.config.os or "linux"
     if system != "linux":
-        raise errdefs.InvalidArgument(f'image operating system "{system}" cannot be used on this platform')
+        raise errdefs.InvalidArgument(
+            f'image operating system "{system}" cannot be used on this platform: operating system is not supported'
+        )
     if len(candidate.blobs) != len(candidate.config.diff_ids):
         raise errdefs.InvalidArgument("layers from manifest don't match image configuration")
     for blob in candidate.blobs:

@@ -22,6 +22,7 @@ from tests.registries import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
+    OCI_MANIFEST,
     PASSWORD,
     USER,
     DebianRegistry,
@@ -70,6 +71,12 @@ def silent(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def renamed(document: dict[str, Any], kind: str, media_type: str) -> dict[str, Any]:
+    """The manifest with another type for its config or its layer."""
+    (document["config"] if kind == "config" else document["layers"][0])["mediaType"] = media_type
+    return document
+
+
 def _levels(made: DebianRegistry) -> list[tuple[bytes, str, str]]:
     """Images for processors of amd64 that can do more and more, each with its platform."""
     return [
@@ -97,6 +104,11 @@ def registry(session_root: Path, peer: Peer) -> Iterator[DebianRegistry]:
         made.put_manifest("peer/pulled", "second", index(OCI_INDEX, *named[1:2]))
         made.put_manifest("peer/pulled", "silent", silent(index(OCI_INDEX, *entries[2:], *entries[:2])))
         made.put_image("peer/odd", "windows", ZIPPED[:1], **said(1, os="windows"))
+        for tag, kind in (("chart", "config"), ("picture", "layer")):
+            raw, _ = made.put_image(
+                "peer/odd", "", ZIPPED[:1], media_type=OCI_MANIFEST, **said(1, author=tag)
+            )
+            made.put_manifest("peer/odd", tag, renamed(json.loads(raw), kind, f"application/vnd.{tag}"))
         made.put_image("peer/odd", "few", ZIPPED[:1], **said(2))
         made.put_image("peer/odd", "wrong", ZIPPED[1:2], **said(1))
         yield made
@@ -249,6 +261,13 @@ def test_what_is_no_image(both: Both, registry: DebianRegistry, tag: str) -> Non
         assert lines[-1]["error"]
     for socket in (both.wherryd.socket, both.peer.socket):
         assert call(socket, "GET", f"/v1.45/images/{registry.netloc}/peer/odd:{tag}/json").status == 404
+
+
+@pytest.mark.parametrize("tag", ["windows", "chart", "picture"])
+def test_what_is_no_image_in_the_same_words(both: Both, registry: DebianRegistry, tag: str) -> None:
+    ours, theirs = told(both, f"{CREATE}{registry.netloc}/peer/odd&tag={tag}")
+    assert ours[0] == theirs[0]
+    assert ours[-1] == theirs[-1]
 
 
 def test_events(both: Both, repository: str) -> None:

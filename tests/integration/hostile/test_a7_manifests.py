@@ -74,7 +74,7 @@ MANIFESTS: dict[str, tuple[bytes, str]] = {
     "a config of a terabyte": (edited(config={**sound()["config"], "size": 1 << 40}), "larger than"),
     "a config of another kind": (
         edited(config={**sound()["config"], "mediaType": "text/x"}),
-        "Encountered remote",
+        "unsupported media type text/x",
     ),
     "no object": (b"[]", "invalid image manifest"),
     "null": (b"null", "invalid image manifest"),

@@ -345,7 +345,17 @@ HOSTILE = [
     ({"config": CONFIG, "layers": [{"urls": ["http://169.254.169.254/"]}]}, errdefs.SystemFailure, LARGE),
     ({"config": {**CONFIG, "size": 1 << 40}}, errdefs.InvalidArgument, "larger than"),
     ({"config": {**CONFIG, "digest": "sha512:" + "a" * 128}}, errdefs.InvalidArgument, "sha256"),
-    ({"config": {**CONFIG, "mediaType": "application/x"}}, errdefs.InvalidArgument, "Encountered remote"),
+    ({"config": {**CONFIG, "mediaType": "application/x"}}, errdefs.InvalidArgument, "unsupported media type"),
+    (
+        {"config": {**CONFIG, "mediaType": "application/vnd.docker.plugin.v1+json"}},
+        errdefs.InvalidArgument,
+        r'Encountered remote "application/vnd.docker.plugin.v1\+json"\(plugin\) when fetching',
+    ),
+    (
+        {"config": CONFIG, "layers": [{"mediaType": "application/vnd.oci.images"}]},
+        errdefs.InvalidArgument,
+        "unsupported media type application/vnd.oci.images",
+    ),
     ({"layers": 5}, errdefs.InvalidArgument, "invalid image manifest"),
 ]
 
