@@ -32,12 +32,12 @@ from runtime.layers import marks
 _replace = msgspec.structs.replace
 
 
-def _allocating(name: str, store: ContainerStore) -> AbstractContextManager[object]:
+def _allocating(name: str, identifier: str, store: ContainerStore) -> AbstractContextManager[object]:
     """Hold another name for a container; what is wrong with it is told as Docker tells it."""
     try:
         names.require_valid(f"/{name}")
         with ExitStack() as stack:
-            stack.enter_context(store.reserving(name))
+            stack.enter_context(store.reserving(name, identifier))
             return stack.pop_all()
     except (errdefs.InvalidArgument, errdefs.Conflict) as error:
         raise type(error)(f"Error when allocating new name: {error.message}") from error
@@ -125,7 +125,7 @@ class Containers(Life):
             recursive_read_only=recursive_read_only,
         )
         name = choose_name(name, self._store, container.id)
-        with self._store.reserving(name):
+        with self._store.reserving(name, container.id):
             async with AsyncExitStack() as held:
                 await held.enter_async_context(self._images.taken(image, container.id))
                 for mounted in image_mounts.images_of(container, self._images):
@@ -145,7 +145,7 @@ class Containers(Life):
             name = name.removeprefix("/")
             if name == container.name:
                 raise errdefs.InvalidArgument("Renaming a container with the same name as its current name")
-            with _allocating(name, self._store):
+            with _allocating(name, container.id, self._store):
                 renamed = networking.renamed(container, name)
                 await self._store.save(renamed)
             networking.tell_names(renamed, self._machinery.network)

@@ -30,7 +30,7 @@ class ContainerStore:
         self._by_id: dict[str, Container] = {}
         self._by_name: dict[str, str] = {}
         self._parents: dict[str, set[str]] = {}  # by ID: the containers that have a link to it
-        self._reserved: set[str] = set()
+        self._reserved: dict[str, str] = {}  # by name: the ID of who is about to have it
 
     async def load(self) -> None:
         """Read every record; called once, at boot."""
@@ -87,19 +87,18 @@ class ContainerStore:
         return sorted([f"/{container.name}", *links])
 
     @contextmanager
-    def reserving(self, name: str) -> Iterator[None]:
-        """Hold a name against others until it is saved; Conflict, in Docker's words, if it is taken."""
-        if name in self._by_name or name in self._reserved:
-            owner = self._by_name.get(name, "")
+    def reserving(self, name: str, identifier: str) -> Iterator[None]:
+        """Hold a name for a container until it is saved; Conflict, in Docker's words, if it is taken."""
+        if owner := self._by_name.get(name) or self._reserved.get(name):
             raise errdefs.Conflict(
                 f'Conflict. The container name "/{name}" is already in use by container "{owner}". '
                 "You have to remove (or rename) that container to be able to reuse that name."
             )
-        self._reserved.add(name)
+        self._reserved[name] = identifier
         try:
             yield
         finally:
-            self._reserved.discard(name)
+            del self._reserved[name]
 
     def of_image(self, image_id: str) -> list[Container]:
         """The containers that were made of an image, or mount it."""
