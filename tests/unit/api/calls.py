@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import hpack
 from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, SettingsFrame
@@ -21,6 +21,7 @@ from api.grpc.server import Admit, Call, Method, Server
 from api.preface import PREFACE
 from api.server import API
 
+F = TypeVar("F", bound=Frame)
 HEADERS = [
     (":method", "POST"),
     (":scheme", "http"),
@@ -138,6 +139,15 @@ class Raw:
         except ConnectionError:
             return False
         return True
+
+    async def next(self, kind: type[F]) -> F:
+        """The next frame of a kind that comes; others are passed over."""
+        async with asyncio.timeout(20):
+            while True:
+                frame, length = Frame.parse_frame_header(memoryview(await self.reader.readexactly(9)))
+                frame.parse_body(memoryview(await self.reader.readexactly(length)))
+                if isinstance(frame, kind):
+                    return frame
 
     async def last_word(self) -> int | None:
         """With what code the server ended the connection; None if that was lost in what it did not read any more."""

@@ -165,6 +165,26 @@ async def test_data_in_the_smallest_pieces(ground: Ground) -> None:
         assert memory() - before < 20 << 20
 
 
+@pytest.mark.parametrize("last", ["of HEADERS", "of DATA"])
+async def test_data_behind_the_last(ground: Ground, last: str) -> None:
+    """Who said to be done with a call says nothing more of it: that call ends, and no other."""
+    many, end, behind = DataFrame(1), DataFrame(1, flags=("END_STREAM",)), DataFrame(1)
+    many.data = behind.data = b"\0\0\0\0\0" * 10  # ten messages
+    async with ground.raw() as raw:
+        flags = ("END_HEADERS", "END_STREAM") if last == "of HEADERS" else ("END_HEADERS",)
+        done = b"" if last == "of HEADERS" else many.serialize() + end.serialize()
+        await raw.send(raw.headers(*flags, path="/t/Ignore") + done + behind.serialize() * 3)
+        reset = await raw.next(RstStreamFrame)
+        assert (reset.stream_id, reset.error_code) == (1, ErrorCodes.STREAM_CLOSED)
+        await raw.send(raw.headers("END_HEADERS", path="/t/Count"))
+        message, end = DataFrame(3), DataFrame(3, flags=("END_STREAM",))
+        message.data = b"\0\0\0\0\0"
+        await raw.send(message.serialize() + end.serialize())
+        answer = await raw.next(DataFrame)
+        assert (answer.stream_id, answer.data) == (3, b"\0\0\0\0\x03\n\x011")
+        assert ground.methods.cancelled == ground.methods.begun
+
+
 async def test_less_data_than_was_promised(ground: Ground) -> None:
     """Who tells a length is held to it."""
     async with ground.raw() as raw:
