@@ -20,6 +20,11 @@ _MARK = (
 )
 _RETRIES = 100
 _INDEX = ".index"
+_PAGE = 4096  # bytes, or a multiple: where the kernel may have something in memory and not what follows
+_buffer = memoryview(
+    bytearray(GLANCE)
+)  # of the loop's thread alone: each glance is over before the next begins
+_glanced = [_buffer]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -109,19 +114,20 @@ class LogFiles:
         """What `read` would give, without blocking; None when that takes `read`.
 
         For one who has read all and knows that no name has changed since. The kernel copies what it has in
-        memory, as it has what was just written, up to `GLANCE` bytes and to the very end of the file.
+        memory, as it has what was just written, up to `GLANCE` bytes and to the very end of the file: what it
+        stops at within a page is that.
         """
         here = self._here
         if here.name.compressed:
             return None
         begin = self._offset - len(self._mark)
-        buffer = bytearray(GLANCE)
         try:
-            size = os.preadv(here.fd, [buffer], begin, os.RWF_NOWAIT)
-            whole = size < GLANCE and os.fstat(here.fd).st_size == begin + size
+            size = os.preadv(here.fd, _glanced, begin, os.RWF_NOWAIT)
+            end = begin + size
+            whole = size < GLANCE and (end % _PAGE != 0 or os.lseek(here.fd, 0, os.SEEK_END) == end)
         except OSError:  # not in memory, or a file system that does not tell
             return None
-        data = bytes(buffer[:size])
+        data = bytes(_buffer[:size])
         if not whole or not data.startswith(self._mark):
             return None
         block = data[len(self._mark) :]

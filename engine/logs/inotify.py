@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 _IN_MODIFY = 0x002
@@ -82,12 +82,18 @@ class Inotify:
         while position < len(events):
             watch, mask, _, length = _HEADER.unpack_from(events, position)
             position += _HEADER.size + length
-            woken = self._waiting.values() if mask & _IN_Q_OVERFLOW else [self._waiting.get(watch, set())]
-            for waiting in woken:
-                for news in waiting:
-                    news.renamed = news.renamed or mask != _IN_MODIFY
-                    if news.renamed or not news.names_only:
-                        news.set()
+            if mask & _IN_Q_OVERFLOW:
+                for waiting in self._waiting.values():
+                    _tell(waiting, mask)
+            else:
+                _tell(self._waiting.get(watch, ()), mask)
+
+
+def _tell(waiting: Iterable[News], mask: int) -> None:
+    for news in waiting:
+        news.renamed = news.renamed or mask != _IN_MODIFY
+        if news.renamed or not news.names_only:
+            news.set()
 
 
 _by_loop: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Inotify]" = weakref.WeakKeyDictionary()

@@ -161,6 +161,27 @@ def test_a_glance_says_nothing_of_what_it_does_not_see_whole(
     files.close()
 
 
+def test_a_glance_tells_the_end_of_a_page_in_memory_from_the_end_of_the_file(log: Path) -> None:
+    line = record("x\n").encode()
+    page = line * (4096 // len(line)) + b" " * (4095 - 4096 // len(line) * len(line)) + b"\n"
+    log.write_bytes(page * 3)
+    with log.open("r+b") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 4096, 8192, os.POSIX_FADV_DONTNEED)
+    assert _all_glanced(log) in (None, page * 3)  # None where the kernel has let the other pages go
+    log.write_bytes(page)
+    assert _all_glanced(log) in (None, page)
+
+
+def _all_glanced(log: Path) -> bytes | None:
+    files = LogFiles(str(log))
+    files.open(None, follow=True)
+    try:
+        return files.glance()
+    finally:
+        files.close()
+
+
 async def test_a_follower_that_lagged_behind_all_files_goes_on_with_the_oldest(log: Path) -> None:
     writer = JsonLog(str(log), max_size=200, max_files=3)
     writer.write(1, b"0\n")
