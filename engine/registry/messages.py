@@ -119,7 +119,7 @@ class Answer:
         while True:
             asked = time.monotonic()
             try:
-                chunk = await content.readany()
+                chunk = await self._more(content)
             except failures.FAILURES as error:
                 if rest := _left_in(content):
                     yield rest
@@ -134,6 +134,12 @@ class Answer:
                     )
                 waited, got = 0.0, 0
             yield chunk
+
+    async def _more(self, content: "StreamReader") -> bytes:
+        """What came, as it came, as to join it takes as long as to receive it; none at the end."""
+        if self.length is None:  # then it comes in pieces of the server's making, which may be small
+            return await content.readany()
+        return (await content.readchunk())[0]
 
     async def refusal(self) -> errors.Refusal:
         """What the registry says instead of doing what was asked."""

@@ -13,7 +13,8 @@ from runtime.unsettled import Unsettled, sync_directory
 
 WHOLE = ".whole"
 """Ends the name of the mark of a blob that is there and retained."""
-_CHUNK = 1 << 20  # what is gathered before a thread hashes and writes it
+_CHUNK = 1 << 20  # bytes that are gathered before a thread hashes and writes them
+_PIECES = 256  # and pieces, which may be smaller than what is kept of each
 
 
 class LocalIngest:
@@ -27,7 +28,8 @@ class LocalIngest:
         self._fd = -1
         self._blobs = blobs
         self._unsettled = unsettled
-        self._pending = bytearray()
+        self._pending: list[bytes] = []
+        self._waiting = 0  # bytes in `_pending`
         self._hash = hashlib.sha256()
         self._size = 0
         self._filled: Descriptor | None = None
@@ -36,27 +38,31 @@ class LocalIngest:
 
     async def write(self, data: bytes) -> None:
         """See Ingest."""
-        self._pending += data
-        if len(self._pending) >= _CHUNK:
+        self._pending.append(data)
+        self._waiting += len(data)
+        if self._waiting >= _CHUNK or len(self._pending) >= _PIECES:
             await self._flush()
 
     async def _flush(self) -> None:
-        data, self._pending = self._pending, bytearray()
-        await self._in_thread(self._append, data)
+        pieces, self._pending = self._pending, []
+        self._waiting = 0
+        await self._in_thread(self._append, pieces)
 
     async def _in_thread(self, step: Callable[..., None], *arguments: object) -> None:
         """Run a step that outlives our cancellation: the descriptor may be closed only after it."""
         self._running = asyncio.get_running_loop().run_in_executor(None, step, *arguments)
         await asyncio.shield(self._running)
 
-    def _append(self, data: bytearray) -> None:
-        self._hash.update(data)
-        self._size += len(data)
-        view = memoryview(data)
+    def _append(self, pieces: list[bytes]) -> None:
+        """Never joined: copies of many megabytes cost as much as what is done with them."""
         try:
             self._make()
-            while view:
-                view = view[os.write(self._fd, view) :]
+            for piece in pieces:
+                self._hash.update(piece)
+                self._size += len(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self._fd, view) :]
         except OSError as error:
             raise SystemFailure(f"cannot store content {self._ref}: {error.strerror}") from error
 
@@ -166,7 +172,7 @@ class LocalResumableIngest(LocalIngest):
     @property
     def offset(self) -> int:
         """See ResumableIngest."""
-        return self._size + len(self._pending)
+        return self._size + self._waiting
 
     async def read_back(self) -> None:
         """Take over what a former writer left."""
@@ -188,7 +194,7 @@ class LocalResumableIngest(LocalIngest):
 
     async def restart(self) -> None:
         """See ResumableIngest."""
-        self._pending.clear()
+        self._pending, self._waiting = [], 0
         await self._in_thread(self._truncate)
 
     def _truncate(self) -> None:
