@@ -177,24 +177,29 @@ class Extractor:
         self._whiteouts.renew(path)
 
     def _directory(self, entry: Header, path: bytes) -> None:
-        if path:
-            try:
-                self._make_directory(path)
-            except FileExistsError:
-                if not stat.S_ISDIR(os.lstat(path).st_mode):
-                    gone = self._whiteouts.replace(path)
-                    os.unlink(path)
-                    self._make_directory(path)
-                    if gone:
-                        self._whiteouts.renew(path)
-        else:
+        is_new = bool(path) and self._have_directory(path)
+        if not path:
             self.describes_root = True
         self._inherits_group = self._inherits_group or bool(entry.mode & stat.S_ISGID)
         path = path or b"."
-        self._own(entry, path)
+        self._own(entry, path, is_new=is_new)
         if entry.xattrs:
             self._exact.discard(path)
         self._remember(path, entry.mtime)
+
+    def _have_directory(self, path: bytes) -> bool:
+        """Have a directory where there may be something else; whether it was made now."""
+        try:
+            self._make_directory(path)
+        except FileExistsError:
+            if stat.S_ISDIR(os.lstat(path).st_mode):
+                return False
+            gone = self._whiteouts.replace(path)
+            os.unlink(path)
+            self._make_directory(path)
+            if gone:
+                self._whiteouts.renew(path)
+        return True
 
     def _make_directory(self, path: bytes) -> None:
         """Make a directory that the archive tells of; its mode comes later."""
@@ -259,7 +264,7 @@ class Extractor:
         if entry.type == tar.SYMLINK:
             self.size += len(target)
         if entry.type != tar.HARD_LINK or self._differs(entry, path):
-            self._own(entry, path)
+            self._own(entry, path, is_new=entry.type != tar.HARD_LINK)
             os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 
     def _differs(self, entry: Header, path: bytes) -> bool:
@@ -281,8 +286,9 @@ class Extractor:
         real = self._parents.get(parent, parent)
         return real + b"/" + base if real else base
 
-    def _own(self, entry: Header, path: bytes) -> None:
-        if entry.uid or entry.gid or self._inherits_group:
+    def _own(self, entry: Header, path: bytes, *, is_new: bool) -> None:
+        """Give it owner, attributes and mode; what `is_new` is root's already."""
+        if entry.uid or entry.gid or self._inherits_group or not is_new:
             os.chown(path, entry.uid, entry.gid, follow_symlinks=False)
         if entry.xattrs:
             set_xattrs(path, entry)

@@ -234,6 +234,26 @@ async def test_a_hard_link_s_entry_is_obeyed_where_it_differs(target: Path) -> N
     assert os.getxattr(target / "c", "security.capability") == CAPABILITY
 
 
+async def test_what_is_told_of_twice_may_become_root_s(target: Path) -> None:
+    """A hard link's entry, and the second one of a directory or of the root itself."""
+    await unpack(
+        tar(
+            [
+                directory(".", uid=5, gid=6),
+                directory("d", uid=5, gid=6),
+                member("a", uid=5, gid=6),
+                member("b", tarfile.LNKTYPE, linkname="a"),
+                directory("d"),
+                directory("."),
+            ]
+        ),
+        target,
+    )
+    for name in (".", "d", "a", "b"):
+        found = os.stat(target / name)
+        assert (name, found.st_uid, found.st_gid) == (name, 0, 0)
+
+
 async def test_a_parent_that_is_a_link_is_followed_inside_the_root(target: Path) -> None:
     await unpack(
         tar(
