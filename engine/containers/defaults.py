@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.config import Config
-from engine.containers.config import HostConfig, LogConfig, RestartPolicy
+from engine.containers.config import HostConfig, LogConfig
 from engine.containers.log_options import CACHE_OPTIONS
 from runtime.spec import masked
 from runtime.spec.options import SHM_SIZE
@@ -28,7 +28,7 @@ def with_defaults(host: HostConfig, config: Config) -> HostConfig:
         host,
         log_config=log,
         network_mode="bridge" if host.network_mode in ("", "default") else host.network_mode,
-        restart_policy=host.restart_policy if host.restart_policy.name else RestartPolicy(name="no"),
+        restart_policy=replace(host.restart_policy, name=host.restart_policy.name or "no"),
         ipc_mode=host.ipc_mode or config.default_ipc_mode,
         cgroupns_mode=host.cgroupns_mode or _cgroupns_mode(host, config),
         shm_size=host.shm_size or config.default_shm_size or SHM_SIZE,

@@ -97,13 +97,15 @@ def _verify_life_cycle(host: HostConfig) -> None:
 
 
 def verify_restart_policy(policy: RestartPolicy) -> None:
-    """Raise InvalidArgument for a policy that Docker refuses."""
+    """Raise InvalidArgument for a policy that Docker refuses; an update without a name changes none."""
     _refuse(
         policy.name not in _POLICIES,
         f"invalid restart policy: unknown policy '{policy.name}'; "
         "use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
     )
     count = policy.maximum_retry_count
+    if not policy.name:
+        return
     if policy.name == "on-failure":
         _refuse(count < 0, "invalid restart policy: maximum retry count cannot be negative")
         return

@@ -82,6 +82,8 @@ HOST: list[dict[str, Any]] = [
     {"NetworkMode": "host", "PortBindings": {"80/tcp": [{"HostPort": "9000"}]}},
     {"RestartPolicy": {"Name": "bad"}},
     {"RestartPolicy": {"Name": "no", "MaximumRetryCount": 3}},
+    {"RestartPolicy": {"MaximumRetryCount": 3}},
+    {"RestartPolicy": {"Name": "", "MaximumRetryCount": -3}},
     {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": -1}},
     {"RestartPolicy": {"Name": "always", "MaximumRetryCount": -3}},
     {"RestartPolicy": {"Name": "always"}, "AutoRemove": True},

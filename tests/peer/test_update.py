@@ -68,6 +68,7 @@ GOOD: list[dict[str, Any]] = [
     {"KernelMemory": 1},
     {"Ulimits": [{"Name": "x"}], "Devices": [{"PathOnHost": "/nope"}]},
     {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 4}},
+    {"RestartPolicy": {"MaximumRetryCount": 3}},
     {"RestartPolicy": {"Name": "always"}},
     {"RestartPolicy": {"Name": ""}},
     {"BlkioDeviceReadBps": [{"Path": "/nope", "Rate": 5}]},
