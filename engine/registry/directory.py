@@ -3,6 +3,7 @@
 Read anew for every operation, as in Docker: a certificate that is put there counts at once.
 """
 
+import errno
 import os
 import posixpath
 import re
@@ -35,7 +36,8 @@ def reader(roots: Iterable[Path]) -> Callable[[str], Directory]:
 def read(roots: Iterable[Path], netloc: str) -> Directory:
     """What is configured for a host; the empty Directory for nothing.
 
-    InvalidArgument in Docker's words for a certificate without its key, SystemFailure for what cannot be read.
+    InvalidArgument in Docker's words for a certificate without its key and for a host whose name no directory can have,
+    SystemFailure for what cannot be read.
     """
     for root in roots:
         for name in _names(netloc):
@@ -45,6 +47,8 @@ def read(roots: Iterable[Path], netloc: str) -> Directory:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise errdefs.InvalidArgument(f"open {path}: file name too long") from error
                 raise errdefs.SystemFailure(f"cannot read {path}: {error.strerror}") from error
             return _of(path, files)
     return Directory()

@@ -263,6 +263,14 @@ def test_volumes(both: Both, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_a_registry_whose_name_is_too_long(both: Both, version: str) -> None:
+    host = "long" * 70 + ".example"
+    told = differences(both, "GET", f"/distribution/{host}/x/json", version=version)
+    told += differences(both, "POST", f"/images/create?fromImage={host}/x&tag=1", version=version)
+    require(told)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_archives(both: Both, version: str) -> None:
     """Load and import take an archive as their body."""
     told = []

@@ -46,6 +46,11 @@ def test_half_a_pair(tmp_path: Path, file: str, expected: str) -> None:
     assert refused.value.message == expected
 
 
+def test_a_host_whose_name_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(errdefs.InvalidArgument, match="file name too long"):
+        read([tmp_path], "a" * 300)
+
+
 @pytest.mark.parametrize("name", ["r.example_5000_", "r.example:5000", "_default"])
 def test_names_of_directories(tmp_path: Path, name: str) -> None:
     _place(tmp_path, name, a__crt="")
