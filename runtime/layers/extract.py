@@ -263,22 +263,24 @@ class Extractor:
             make(entry, target, path)
         if entry.type == tar.SYMLINK:
             self.size += len(target)
-        if entry.type != tar.HARD_LINK or self._differs(entry, path):
-            self._own(entry, path, is_new=entry.type != tar.HARD_LINK)
+        if entry.type == tar.HARD_LINK:
+            self._obey(entry, path)
+        else:
+            self._own(entry, path, is_new=True)
             os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 
-    def _differs(self, entry: Header, path: bytes) -> bool:
-        """Tell whether a hard link's entry says other things than its file's: then it is obeyed, as Docker does.
+    def _obey(self, entry: Header, path: bytes) -> None:
+        """Have a file as a hard link's entry tells of it, as Docker does.
 
-        Only then: a needless chown would clear the file's capabilities.
+        Only what differs: a needless chown would clear the file's capabilities.
         """
         found = os.lstat(path)
-        wanted = (entry.mode, entry.uid, entry.gid)
-        return not stat.S_ISLNK(found.st_mode) and wanted != (
-            stat.S_IMODE(found.st_mode),
-            found.st_uid,
-            found.st_gid,
-        )
+        if stat.S_ISLNK(found.st_mode):
+            return
+        if (entry.mode, entry.uid, entry.gid) != (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid):
+            self._own(entry, path, is_new=False)
+        if found.st_mtime_ns != entry.mtime:
+            os.utime(path, ns=(entry.mtime, entry.mtime))
 
     def _link_target(self, link: bytes) -> bytes:
         name = clean(link)

@@ -223,8 +223,8 @@ async def test_a_hard_link_s_entry_is_obeyed_where_it_differs(target: Path) -> N
             [
                 member("a", mode=0o4755, uid=1, mtime=100),
                 member("b", tarfile.LNKTYPE, linkname="a", mode=0o600, uid=2, mtime=200),
-                member("c", mode=0o755, uid=3, pax_headers=capable),
-                member("d", tarfile.LNKTYPE, linkname="c", mode=0o755, uid=3),
+                member("c", mode=0o755, uid=3, mtime=100, pax_headers=capable),
+                member("d", tarfile.LNKTYPE, linkname="c", mode=0o755, uid=3, mtime=300),
             ]
         ),
         target,
@@ -232,6 +232,7 @@ async def test_a_hard_link_s_entry_is_obeyed_where_it_differs(target: Path) -> N
     found = os.stat(target / "a")
     assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_mtime, found.st_nlink) == (0o600, 2, 200, 2)
     assert os.getxattr(target / "c", "security.capability") == CAPABILITY
+    assert os.stat(target / "c").st_mtime == 300
 
 
 async def test_what_is_told_of_twice_may_become_root_s(target: Path) -> None:
