@@ -6,9 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.unix_http import Response, call
 
@@ -147,6 +148,11 @@ class Wherryd:
         """Make one GET call."""
         return self.call("GET", target, **options)
 
+    def state(self, container: str) -> dict[str, Any]:
+        """What inspect tells of a container's state; nothing when there is no such container."""
+        answer = self.get(f"/containers/{container}/json")
+        return dict(answer.json["State"]) if answer.status == 200 else {}
+
     @property
     def client_env(self) -> dict[str, str]:
         """The environment in which the docker CLI speaks to this daemon and reads nobody's settings."""
@@ -171,6 +177,16 @@ class Wherryd:
     def import_busybox(self, tar: Path) -> None:
         """Make the image busybox:latest."""
         self.docker("import", "--change", 'CMD ["sh"]', str(tar), "busybox:latest")
+
+    @contextmanager
+    def running(self, busybox: Path) -> Iterator[Self]:
+        """The daemon started, with the image busybox:latest; it is destroyed at the end."""
+        try:
+            self.start()
+            self.import_busybox(busybox)
+            yield self
+        finally:
+            self.destroy()
 
     def destroy(self) -> None:
         """Remove all containers and networks, end the daemon, and take away what it keeps between two runs."""

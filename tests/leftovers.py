@@ -6,7 +6,7 @@ to 100 ms after its last user), so the comparison is repeated for a few seconds 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -14,6 +14,8 @@ from tests.daemon import Wherryd
 from tests.world import READERS, Scope, Sight, Things
 
 GRACE = 8.0
+COPIERS = ("runtime.copying.server", "descriptor of the daemon:")
+"""What stays after a build: copiers wait for the next one, at the other end of the daemon's pipes."""
 
 
 class Leftovers:
@@ -27,12 +29,20 @@ class Leftovers:
         now = snapshot(scope)
         return [line for key, line in sorted(now.items()) if key not in self._before]
 
-    def settle(self, scope: Scope, grace: float = GRACE) -> list[str]:
-        """Return what is still there after up to grace seconds of waiting."""
+    def settle(self, scope: Scope, grace: float = GRACE, kept: Sequence[str] = ()) -> list[str]:
+        """Return what is still there after up to grace seconds of waiting, but for lines with a text of `kept`."""
         deadline = time.monotonic() + grace
-        while (left := self.since(scope)) and time.monotonic() < deadline:
+        while (left := self._since(scope, kept)) and time.monotonic() < deadline:
             time.sleep(0.02)
         return left
+
+    def _since(self, scope: Scope, kept: Sequence[str]) -> list[str]:
+        return [line for line in self.since(scope) if not any(each in line for each in kept)]
+
+    def check(self, scope: Scope, kept: Sequence[str] = ()) -> None:
+        """Fail if something is still there then, naming each thing."""
+        if left := self.settle(scope, kept=kept):
+            pytest.fail("left:\n  " + "\n  ".join(left), pytrace=False)
 
 
 def snapshot(scope: Scope) -> Things:
@@ -76,3 +86,14 @@ def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
     left += before.settle(scope_of(wherryd))
     if left:
         pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def nothing_left_by_module(wherryd: Wherryd) -> Iterator[None]:
+    """Fail a module that leaves something, where it cannot be told after each test.
+
+    Connections to registries stay for some seconds, for the next request.
+    """
+    before = Leftovers(scope_of(wherryd))
+    yield
+    before.check(scope_of(wherryd))

@@ -1,5 +1,6 @@
 """Waiting for what the world tells nobody."""
 
+import socket
 import time
 from collections.abc import Callable
 
@@ -10,3 +11,16 @@ def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
         time.sleep(0.02)
+
+
+def served(port: int) -> bytes:
+    """What a server at a port of loopback says first; b"" when it says nothing for some seconds."""
+    for _ in range(100):
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+                if data := connection.recv(100):
+                    return data
+        except OSError:
+            pass
+        time.sleep(0.05)
+    return b""

@@ -13,15 +13,10 @@ from tests.roots import make_root
 @pytest.fixture(scope="module")
 def mortal(busybox_tar: Path) -> Iterator[Wherryd]:
     """A daemon with busybox that the tests of a module kill and start again."""
-    daemon = Wherryd(make_root())
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root()).running(busybox_tar) as daemon:
         yield daemon
-    finally:
         if not daemon.answers():
             daemon.start()
-        daemon.destroy()
 
 
 @pytest.fixture(autouse=True)
@@ -31,8 +26,7 @@ def nothing_left(mortal: Wherryd) -> Iterator[Callable[[], None]]:
 
     def check() -> None:
         assert mortal.docker("ps", "-aq").stdout == ""
-        left = before.settle(scope_of(mortal))
-        assert not left, "left:\n  " + "\n  ".join(left)
+        before.check(scope_of(mortal))
 
     yield check
     check()

@@ -71,13 +71,8 @@ class SmallDisk(Wherryd):
 
 def small_disks(busybox_tar: Path, filesystem: str, size: int) -> Iterator[SmallDisk]:
     """What a fixture yields from: a running daemon with busybox, on a filesystem of that many MiB."""
-    daemon = SmallDisk(make_root(), filesystem, size)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with SmallDisk(make_root(), filesystem, size).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def _unmount(path: Path) -> None:

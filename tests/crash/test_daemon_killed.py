@@ -1,21 +1,15 @@
 """`kill -9 wherryd`: containers, their output, their exit codes and their ports are there afterwards."""
 
 import json
-import socket
 import subprocess
 import time
-from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import served
 
 pytestmark = pytest.mark.root
-
-
-def state(mortal: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
-    return found
 
 
 def restart_after_death(mortal: Wherryd, seconds: float = 0.0) -> None:
@@ -43,7 +37,7 @@ def test_an_exit_while_no_daemon_runs(mortal: Wherryd) -> None:
     time.sleep(2.5)
     back = time.time()
     mortal.start()
-    assert (state(mortal, "ends")["Status"], state(mortal, "ends")["ExitCode"]) == ("exited", 7)
+    assert (mortal.state("ends")["Status"], mortal.state("ends")["ExitCode"]) == ("exited", 7)
     assert mortal.docker("logs", "ends").stdout == "bye\n"
     deadline = time.monotonic() + 10
     while mortal.get("/containers/goes/json").status != 404:
@@ -87,10 +81,10 @@ def test_restart_policies_apply_once_the_daemon_is_back(mortal: Wherryd) -> None
     time.sleep(2)
     mortal.start()
     deadline = time.monotonic() + 10
-    while not state(mortal, "always")["Running"]:
+    while not mortal.state("always")["Running"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert state(mortal, "stopped")["Status"] == "exited"
+    assert mortal.state("stopped")["Status"] == "exited"
     mortal.docker("rm", "-f", "always", "stopped")
 
 
@@ -99,36 +93,24 @@ def test_a_published_port_serves_meanwhile(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "web", "-p", "18081:80", "busybox", "sh", "-c", serve)
     time.sleep(0.5)
     mortal.kill9()
-    assert _get(18081) == b"hello\n"
+    assert served(18081) == b"hello\n"
     mortal.start()
-    assert _get(18081) == b"hello\n"
+    assert served(18081) == b"hello\n"
     done = mortal.docker("run", "--rm", "-p", "18081:80", "busybox", "true", check=False)
     assert "port is already allocated" in done.stderr
     mortal.docker("rm", "-f", "web")
-
-
-def _get(port: int) -> bytes:
-    for _ in range(50):
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-                if data := connection.recv(100):
-                    return data
-        except OSError:
-            pass
-        time.sleep(0.05)
-    return b""
 
 
 def test_a_killed_shim_ends_its_own_container_only(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "one", "busybox", "sh", "-c", "echo before; sleep 1000")
     mortal.docker("run", "-d", "--name", "two", "busybox", "sleep", "1000")
     time.sleep(0.5)
-    shim = parent_of(state(mortal, "one")["Pid"])
+    shim = parent_of(mortal.state("one")["Pid"])
     subprocess.run(["kill", "-9", str(shim)], check=True)
     assert mortal.docker("wait", "one").stdout == "137\n"
-    assert "shim died" in state(mortal, "one")["Error"]
+    assert "shim died" in mortal.state("one")["Error"]
     assert mortal.docker("logs", "one").stdout == "before\n"
-    assert state(mortal, "two")["Running"]
+    assert mortal.state("two")["Running"]
     mortal.docker("rm", "-f", "one", "two")
 
 
@@ -137,15 +119,15 @@ def test_a_killed_zygote_is_not_noticed(mortal: Wherryd) -> None:
     for zygote in children_of(mortal.pid):
         subprocess.run(["kill", "-9", str(zygote)], check=True)
     assert mortal.docker("run", "--rm", "busybox", "echo", "again").stdout == "again\n"
-    assert state(mortal, "one")["Running"]
+    assert mortal.state("one")["Running"]
     mortal.docker("rm", "-f", "one")
 
 
 def test_sigterm_leaves_containers_running(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
-    pid = state(mortal, "one")["Pid"]
+    pid = mortal.state("one")["Pid"]
     mortal.restart()
-    assert state(mortal, "one")["Pid"] == pid
+    assert mortal.state("one")["Pid"] == pid
     mortal.docker("rm", "-f", "one")
 
 

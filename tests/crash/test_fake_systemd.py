@@ -23,14 +23,9 @@ SIGNALS = ("grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status")
 
 @pytest.fixture(scope="module")
 def mortal(busybox_tar: Path) -> Iterator[Supervised]:
-    daemon = Supervised(make_root())
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Supervised(make_root()).running(busybox_tar) as daemon:
         assert daemon.told()["READY"] == "1"
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture(scope="module")

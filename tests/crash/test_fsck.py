@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_image_steps import stored
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 

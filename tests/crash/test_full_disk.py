@@ -27,11 +27,6 @@ def mortal(busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[SmallD
     yield from small_disks(busybox_tar, request.param, 32)
 
 
-def state(mortal: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
-    return found
-
-
 def log_path(mortal: Wherryd, name: str) -> Path:
     return Path(mortal.get(f"/containers/{name}/json").json["LogPath"])
 
@@ -56,19 +51,19 @@ def test_everything_on_a_full_disk(mortal: SmallDisk) -> None:
     assert mortal.get("/containers/new/json").status == 404
     assert mortal.get("/info").status == 200
     assert mortal.call("POST", "/containers/ends/kill").status == 204
-    eventually(lambda: state(mortal, "ends")["Status"] == "exited")
-    assert state(mortal, "ends")["ExitCode"] == 137
+    eventually(lambda: mortal.state("ends")["Status"] == "exited")
+    assert mortal.state("ends")["ExitCode"] == 137
     assert mortal.call("POST", "/containers/runs/pause").status == 204
     assert mortal.call("POST", "/containers/runs/unpause").status == 204
     for name in ("goes", "idle", "ends"):
         mortal.fill()
         removed = mortal.call("DELETE", f"/containers/{name}?force=1")
         assert removed.status == 204, removed.body
-    assert state(mortal, "runs")["Running"]
+    assert mortal.state("runs")["Running"]
     mortal.free()
     assert mortal.docker("run", "--rm", "busybox", "echo", "fine").stdout == "fine\n"
     mortal.restart()
-    assert state(mortal, "runs")["Running"]
+    assert mortal.state("runs")["Running"]
     mortal.docker("rm", "-f", "runs")
     whole(mortal)
 
@@ -93,7 +88,7 @@ def test_a_daemon_that_starts_on_a_full_disk(mortal: SmallDisk, end: str) -> Non
     getattr(mortal, end)()
     mortal.fill()
     mortal.start()
-    assert state(mortal, "runs")["Running"]
+    assert mortal.state("runs")["Running"]
     for target in ("/containers/runs?force=1", "/containers/idle", "/volumes/data", "/images/busybox:again"):
         mortal.fill()
         removed = mortal.call("DELETE", target)
@@ -114,7 +109,7 @@ def test_removals_while_somebody_takes_every_byte(mortal: SmallDisk) -> None:
     for number in range(12):
         removed = mortal.call("DELETE", f"/containers/idle{number}")
         assert removed.status == 204, removed.body
-    assert state(mortal, "loud")["Running"]
+    assert mortal.state("loud")["Running"]
     assert mortal.call("DELETE", "/containers/loud?force=1").status == 204
     assert mortal.docker("run", "--rm", "busybox", "echo", "fine").stdout == "fine\n"
     whole(mortal)
@@ -127,11 +122,11 @@ def test_an_end_that_could_not_be_stored_is_known_to_the_next_daemon(mortal: Sma
     # No new file is needed for the signal: the directory entry of an empty file costs no page.
     mortal.docker("exec", "ends", "sh", "-c", "(sleep 1.5; touch /go) >/dev/null 2>&1 &")
     mortal.fill()
-    eventually(lambda: state(mortal, "ends")["Status"] == "exited")
+    eventually(lambda: mortal.state("ends")["Status"] == "exited")
     mortal.kill9()
     mortal.free()
     mortal.start()
-    assert (state(mortal, "ends")["Status"], state(mortal, "ends")["ExitCode"]) == ("exited", 9)
+    assert (mortal.state("ends")["Status"], mortal.state("ends")["ExitCode"]) == ("exited", 9)
     mortal.docker("rm", "ends")
 
 
@@ -162,7 +157,7 @@ def test_a_log_that_is_deleted_or_truncated(mortal: SmallDisk) -> None:
     assert mortal.docker("logs", "--tail", "1", "loud").stdout.strip().isdigit()
     path.unlink()
     assert mortal.get("/containers/loud/logs?stdout=1").status == 200
-    assert state(mortal, "loud")["Running"]
+    assert mortal.state("loud")["Running"]
     mortal.docker("restart", "-t", "0", "loud")
     eventually(lambda: path.exists() and path.stat().st_size > 200)
     mortal.docker("rm", "-f", "loud")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engine.images import collector, remove
-from tests.crash.test_image_steps import stored
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.waiting import eventually

@@ -7,6 +7,7 @@ import pytest
 
 from engine.images import registration, remove
 from tests.crash.dying import is_killed_by
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive
 
@@ -39,16 +40,6 @@ def images(mortal: Wherryd) -> set[str]:
 def dies(mortal: Wherryd, *command: str, stdin: Path | None = None) -> None:
     """The daemon dies of a command of the CLI, and is started again."""
     is_killed_by(mortal, lambda: mortal.docker(*command, stdin=stdin))
-
-
-def stored(mortal: Wherryd) -> set[str]:
-    """What the image store keeps on disk."""
-    return {
-        str(path.relative_to(mortal.data_root))
-        for part in ("content", "snapshots")
-        for path in (mortal.data_root / part).glob("**/*")
-        if len(path.relative_to(mortal.data_root).parts) <= 3
-    }
 
 
 @pytest.mark.parametrize("point", LOAD)

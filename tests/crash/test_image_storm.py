@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.crash.test_image_steps import stored
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.unix_http import Response

@@ -7,7 +7,7 @@ import pytest
 
 from engine.images import prune, registration, remove, tag
 from tests.crash.dying import is_killed_by
-from tests.crash.test_image_steps import stored
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 

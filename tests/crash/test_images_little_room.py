@@ -26,13 +26,8 @@ LARGE = tar({f"large/{number}": (b"%d" % number) * MIB for number in range(1, 9)
 
 @pytest.fixture(scope="module", params=["tmpfs", "ext4"])
 def mortal(busybox_tar: Path, request: pytest.FixtureRequest) -> Iterator[SmallDisk]:
-    daemon = SmallDisk(make_root(), request.param, 64)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with SmallDisk(make_root(), request.param, 64).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture(scope="module")

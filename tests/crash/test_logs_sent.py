@@ -21,13 +21,8 @@ RECORD = 75
 
 @pytest.fixture(scope="module")
 def mortal(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = Wherryd(make_root())
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root()).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def listening() -> Receiver:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.images import pull, registration, transfer
 from tests.crash.dying import is_killed_by
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.registries import DebianRegistry, digest_of, missing
@@ -43,17 +44,6 @@ def there(mortal: Wherryd) -> bool:
     assert "busybox:latest" in tags
     assert all(tag.endswith("/to/pull:1") for tag in tags - {"busybox:latest"})
     return len(tags) > 1
-
-
-def stored(mortal: Wherryd) -> set[str]:
-    """What the image store keeps on disk."""
-    return {
-        str(path.relative_to(mortal.data_root))
-        for part in ("content", "snapshots")
-        for path in (mortal.data_root / part).glob("**/*")
-        if len(path.relative_to(mortal.data_root).parts) <= 3
-        or path.parent.name in ("sha256", "committed", "active", "tmp")
-    }
 
 
 @pytest.mark.parametrize("point", STEPS)

@@ -1,15 +1,14 @@
 """kill -9 at each step of a push: nothing is left of it here, and another one sends only what is missing."""
 
 import random
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.images import compressing, push, uploading
-from tests.crash.test_pull_steps import stored
+from tests.crash.dying import is_killed_by
+from tests.crash.image_store import stored
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.registries import DebianRegistry, digest_of, missing
@@ -33,20 +32,8 @@ def registry(tmp_path: Path) -> Iterator[DebianRegistry]:
 
 def dies(mortal: Wherryd, point: str, name: str) -> None:
     """The daemon dies of the push (a point that is never hit fails here), and is started again."""
-    mortal.terminate()
-    mortal.flags.append("--fault-points")
-    mortal.env["WHERRY_FAULT"] = point
-    mortal.start()
-    mortal.flags.remove("--fault-points")
-    mortal.env.clear()
-    worker = threading.Thread(target=mortal.docker, args=("push", name), kwargs={"check": False})
-    worker.start()
-    deadline = time.monotonic() + 20
-    while mortal.alive:
-        assert time.monotonic() < deadline, "the point was never hit"
-        time.sleep(0.01)
-    worker.join(20)
-    mortal.start()
+    mortal.dies_at(point)
+    is_killed_by(mortal, lambda: mortal.docker("push", name, check=False))
 
 
 def there(registry: DebianRegistry) -> int:

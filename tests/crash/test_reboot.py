@@ -7,7 +7,6 @@ import subprocess
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,13 +18,8 @@ from tests.world import Scope, Sight, cgroups, processes
 pytestmark = pytest.mark.root
 
 
-def state(mortal: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
-    return found
-
-
 def runs(mortal: Wherryd, name: str) -> bool:
-    return bool(state(mortal, name)["Running"])
+    return bool(mortal.state(name)["Running"])
 
 
 def pid_of(line: str) -> int:
@@ -77,11 +71,11 @@ def test_after_a_reboot_255_and_the_restart_policies(mortal: Wherryd) -> None:
     power_off(mortal)
     mortal.start()
     for name in ("plain", "paused"):
-        assert (state(mortal, name)["Status"], state(mortal, name)["ExitCode"]) == ("exited", 255)
+        assert (mortal.state(name)["Status"], mortal.state(name)["ExitCode"]) == ("exited", 255)
     for name in ("always", "unless-stopped", "on-failure"):
         eventually(partial(runs, mortal, name))
-    assert state(mortal, "stopped")["Status"] == "exited"
-    assert state(mortal, "created")["Status"] == "created"
+    assert mortal.state("stopped")["Status"] == "exited"
+    assert mortal.state("created")["Status"] == "created"
     eventually(lambda: mortal.get("/containers/goes/json").status == 404)
     assert mortal.docker("logs", "plain").stdout == "said\n"
     mortal.docker("start", "plain")
@@ -92,12 +86,12 @@ def test_after_a_reboot_255_and_the_restart_policies(mortal: Wherryd) -> None:
 def test_a_cleared_run_directory_ends_what_ran(mortal: Wherryd) -> None:
     """The containers live while their directory goes: never two of one, never one that nobody knows."""
     start_some(mortal)
-    before = {name: state(mortal, name)["Pid"] for name in ("plain", "always", "paused")}
+    before = {name: mortal.state(name)["Pid"] for name in ("plain", "always", "paused")}
     mortal.kill9()
     clear(mortal.exec_root)
     mortal.start()
     for name in ("plain", "paused"):
-        found = state(mortal, name)
+        found = mortal.state(name)
         assert (found["Status"], found["ExitCode"]) == ("exited", 137)
         assert "runtime directory was removed" in found["Error"]
     for pid in before.values():
@@ -116,7 +110,7 @@ def test_a_run_directory_cleared_under_a_living_daemon(mortal: Wherryd) -> None:
     mortal.docker("start", "one")
     assert mortal.docker("exec", "one", "echo", "in").stdout == "in\n"
     mortal.restart()
-    assert state(mortal, "one")["Running"]
+    assert mortal.state("one")["Running"]
     mortal.docker("rm", "-f", "one")
 
 

@@ -25,28 +25,23 @@ SHIM_DIED = "its shim died, and the container was killed"
 def faulty(mortal: Wherryd) -> Iterator[Callable[[str], None]]:
     """Restart the daemon with a zygote in which one step kills; another container is there all the time."""
     mortal.docker("run", "-d", "--name", "witness", "busybox", "sleep", "1000")
-    pid = state(mortal, "witness")["Pid"]
+    pid = mortal.state("witness")["Pid"]
     yield mortal.dies_at
     daemon = mortal.pid
-    assert state(mortal, "witness")["Pid"] == pid
+    assert mortal.state("witness")["Pid"] == pid
     mortal.restart()  # a zygote in which nothing kills
     assert mortal.pid != daemon
     assert mortal.docker("run", "--rm", "busybox", "echo", "fine").stdout == "fine\n"
-    assert state(mortal, "witness")["Pid"] == pid
+    assert mortal.state("witness")["Pid"] == pid
     mortal.docker("rm", "-f", "witness")
-
-
-def state(mortal: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
-    return found
 
 
 def ended(mortal: Wherryd, name: str) -> dict[str, Any]:
     deadline = time.monotonic() + 20
-    while state(mortal, name)["Status"] not in ("exited", "created"):
+    while mortal.state(name)["Status"] not in ("exited", "created"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return state(mortal, name)
+    return mortal.state(name)
 
 
 @pytest.mark.parametrize("step", START)
@@ -58,7 +53,7 @@ def test_start(mortal: Wherryd, faulty: Callable[[str], None], step: str) -> Non
     assert mortal.pid == pid
     if done.returncode:
         assert "its shim died" in done.stderr
-        found = state(mortal, "cc")
+        found = mortal.state("cc")
         assert found["Status"] == "created"
         assert "its shim died" in found["Error"]
     else:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
 
 import pytest
 
@@ -14,11 +13,6 @@ from tests.daemon import PATH, Wherryd
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
-
-
-def state(mortal: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = mortal.get(f"/containers/{name}/json").json["State"]
-    return found
 
 
 def reload(mortal: Wherryd, settings: str) -> str:
@@ -63,7 +57,7 @@ def test_signals_while_requests_last_end_the_daemon(mortal: Wherryd) -> None:
     assert not mortal.socket.exists()
     assert not mortal.pidfile.exists()
     mortal.start()
-    assert state(mortal, "one")["Running"]
+    assert mortal.state("one")["Running"]
     mortal.docker("rm", "-f", "one")
 
 
@@ -85,10 +79,10 @@ def test_stop_containers(mortal: Wherryd) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert not mortal.alive
     mortal.start()
-    assert (state(mortal, "obeys")["Status"], state(mortal, "obeys")["ExitCode"]) == ("exited", 7)
-    assert state(mortal, "deaf")["ExitCode"] == 137
-    assert state(mortal, "paused")["Status"] == "exited"
-    eventually(lambda: state(mortal, "back")["Running"] and state(mortal, "unless")["Running"])
+    assert (mortal.state("obeys")["Status"], mortal.state("obeys")["ExitCode"]) == ("exited", 7)
+    assert mortal.state("deaf")["ExitCode"] == 137
+    assert mortal.state("paused")["Status"] == "exited"
+    eventually(lambda: mortal.state("back")["Running"] and mortal.state("unless")["Running"])
     eventually(lambda: mortal.get("/containers/gone/json").status == 404)
     mortal.docker("rm", "-f", "obeys", "deaf", "back", "unless", "paused")
     nobody = subprocess.run([*argv, "--pidfile", "/nowhere"], capture_output=True, text=True, cwd="/")

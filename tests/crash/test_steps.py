@@ -19,14 +19,8 @@ START = [f"start.{step}" for step in start.STEPS]
 REMOVE = [f"remove.{step}" for step in remove.STEPS]
 
 
-def state(mortal: Wherryd, name: str) -> dict[str, object]:
-    answer = mortal.get(f"/containers/{name}/json")
-    found: dict[str, object] = answer.json["State"] if answer.status == 200 else {}
-    return found
-
-
 def agrees_with_the_kernel(mortal: Wherryd, name: str) -> None:
-    found = state(mortal, name)
+    found = mortal.state(name)
     if found and found["Running"]:
         assert os.path.exists(f"/proc/{found['Pid']}")
     assert len(mortal.docker("ps", "-q").stdout.split()) == bool(found and found["Running"])
@@ -36,7 +30,7 @@ def agrees_with_the_kernel(mortal: Wherryd, name: str) -> None:
 def test_create(mortal: Wherryd, point: str) -> None:
     mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000"))
-    if not state(mortal, "cc"):
+    if not mortal.state("cc"):
         mortal.docker("create", "--name", "cc", "busybox", "sleep", "1000")
     mortal.docker("start", "cc")
     mortal.docker("rm", "-f", "cc")
@@ -49,7 +43,7 @@ def test_start(mortal: Wherryd, point: str) -> None:
     mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
     agrees_with_the_kernel(mortal, "cc")
-    if not state(mortal, "cc")["Running"]:
+    if not mortal.state("cc")["Running"]:
         mortal.docker("start", "cc")
     assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
     mortal.docker("rm", "-f", "cc")
@@ -86,7 +80,7 @@ def test_exit(mortal: Wherryd, point: str) -> None:
     mortal.docker("run", "-d", "--name", "cc", "--ipc", "shareable", "busybox", "sh", "-c", ends)
     mortal.dies_at(point)
     is_killed_by(mortal, lambda: mortal.docker("exec", "cc", "touch", "/go"))
-    found = state(mortal, "cc")
+    found = mortal.state("cc")
     assert (found["Status"], found["ExitCode"]) == ("exited", 9)
     mortal.docker("rm", "cc")
 
@@ -104,7 +98,7 @@ def test_restart(mortal: Wherryd) -> None:
     mortal.dies_at("restart.stopped")
     is_killed_by(mortal, lambda: mortal.docker("restart", "-t", "0", "cc"))
     deadline = time.monotonic() + 10
-    while not state(mortal, "cc")["Running"]:
+    while not mortal.state("cc")["Running"]:
         assert time.monotonic() < deadline, "a restart that was cut short is completed"
         time.sleep(0.05)
     mortal.docker("rm", "-f", "cc")
@@ -114,7 +108,7 @@ def test_pause(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
     mortal.dies_at("pause.frozen")
     is_killed_by(mortal, lambda: mortal.docker("pause", "cc"))
-    status = state(mortal, "cc")["Status"]
+    status = mortal.state("cc")["Status"]
     done = mortal.docker("exec", "cc", "true", check=False)
     assert (done.returncode == 0) == (status == "running")
     mortal.docker("rm", "-f", "cc")
@@ -125,7 +119,7 @@ def test_commit(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "cc", "busybox", "sleep", "1000")
     mortal.dies_at("commit.frozen")
     is_killed_by(mortal, lambda: mortal.docker("commit", "cc", "committed"))
-    assert state(mortal, "cc")["Status"] == "running"
+    assert mortal.state("cc")["Status"] == "running"
     assert mortal.docker("exec", "cc", "echo", "alive").stdout == "alive\n"
     assert mortal.docker("images", "-q", "committed").stdout == ""
     mortal.docker("rm", "-f", "cc")

@@ -1,7 +1,6 @@
 """Two daemons side by side, and what a daemon refuses: others' roots, others' sockets, roots that cannot be."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import pytest
 from tests.daemon import PATH, Wherryd
 from tests.leftovers import Leftovers, scope_of
 from tests.roots import filesystem, make_root
+from tests.waiting import served
 
 pytestmark = pytest.mark.root
 
@@ -22,25 +22,8 @@ SERVE = "while :; do echo {} | nc -l -p 80; done"
 
 @pytest.fixture(scope="module")
 def other(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = Wherryd(make_root())
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root()).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
-
-
-def answer(port: int) -> bytes:
-    for _ in range(100):
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-                if data := connection.recv(100):
-                    return data
-        except OSError:
-            pass
-        time.sleep(0.05)
-    return b""
 
 
 def serve(daemon: Wherryd, name: str, port: int) -> None:
@@ -60,8 +43,8 @@ def test_one_killed_under_load_the_other_loses_nothing(mortal: Wherryd, other: W
         thread.start()
     time.sleep(1)
     mortal.kill9()
-    assert answer(18091) == b"first\n"
-    assert answer(18092) == b"second\n"
+    assert served(18091) == b"first\n"
+    assert served(18092) == b"second\n"
     assert other.docker("run", "--rm", "busybox", "echo", "fine").stdout == "fine\n"
     mortal.start()
     stopping.set()
@@ -69,10 +52,10 @@ def test_one_killed_under_load_the_other_loses_nothing(mortal: Wherryd, other: W
         thread.join()
     assert other.docker("wait", "count").stdout == "0\n"
     assert other.docker("logs", "count").stdout == "".join(f"{n}\n" for n in range(1, 1501))
-    assert (answer(18091), answer(18092)) == (b"first\n", b"second\n")
+    assert (served(18091), served(18092)) == (b"first\n", b"second\n")
     other.docker("rm", "-f", "web", "count")
     mortal.docker("rm", "-f", "web", *mortal.docker("ps", "-aq", "--filter", "label=load").stdout.split())
-    assert not before.settle(scope_of(other))
+    before.check(scope_of(other))
 
 
 def work(daemon: Wherryd, stopping: threading.Event) -> None:

@@ -15,15 +15,10 @@ POINTS = ("mount", "create", "endpoints", "ports", "save")
 
 @pytest.fixture(scope="module")
 def mortal(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = remapped()
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with remapped().running(busybox_tar) as daemon:
         yield daemon
-    finally:
         if not daemon.answers():
             daemon.start()
-        daemon.destroy()
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -8,13 +8,13 @@ import docker as docker_package
 import pytest
 
 from tests.daemon import Wherryd
-from tests.leftovers import no_leftovers, scope_of
+from tests.leftovers import no_leftovers, nothing_left_by_module, scope_of
 from tests.roots import make_root
 from tests.supervised import Supervised
 from tests.wire.answers import Answers, watch
 from tests.world import Scope
 
-__all__ = ["no_leftovers"]
+__all__ = ["no_leftovers", "nothing_left_by_module"]
 
 
 @pytest.fixture(scope="session")
@@ -39,12 +39,8 @@ def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> It
     """
     daemon = Supervised(make_root())
     watched += watch(daemon, session_root)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with daemon.running(busybox_tar):
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture

@@ -140,8 +140,7 @@ def test_a_client_that_goes_cancels_its_export(
             wherryd.docker("wait", name)
         else:
             wherryd.docker("exec", name, "true")
-    left = before.settle(scope_of(wherryd))
-    assert not left, left
+    before.check(scope_of(wherryd))
 
 
 def test_an_export_survives_the_end_of_its_container(wherryd: Wherryd, runner: str) -> None:

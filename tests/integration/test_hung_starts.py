@@ -42,12 +42,8 @@ def daemon(busybox_tar: Path) -> Iterator[Wherryd]:
         wrapper.write_text(_WRAPPER.format(python=sys.executable, hook=hook, seconds=SECONDS))
         wrapper.chmod(0o755)
         made.flags += ["--add-runtime", f"{hook.lower()}={wrapper}"]
-    try:
-        made.start()
-        made.import_busybox(busybox_tar)
+    with made.running(busybox_tar):
         yield made
-    finally:
-        made.destroy()
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +51,7 @@ def nothing_left(daemon: Wherryd) -> Iterator[None]:
     """Fail a test that leaves anything of its container."""
     before = Leftovers(scope_of(daemon))
     yield
-    assert before.settle(scope_of(daemon)) == []
+    before.check(scope_of(daemon))
     assert not sleeping()
 
 

@@ -21,23 +21,18 @@ def sleeper(wherryd: Wherryd) -> Iterator[str]:
     wherryd.docker("rm", "-f", identifier, check=False)
 
 
-def state(wherryd: Wherryd, reference: str) -> dict[str, Any]:
-    found: dict[str, Any] = wherryd.get(f"/containers/{reference}/json").json["State"]
-    return found
-
-
 def test_a_whole_life(wherryd: Wherryd) -> None:
     identifier = wherryd.docker("create", "--name", "whole", "busybox", "sleep", "1000").stdout.strip()
-    assert state(wherryd, "whole")["Status"] == "created"
+    assert wherryd.state("whole")["Status"] == "created"
     assert wherryd.docker("start", "whole").stdout == "whole\n"
-    running = state(wherryd, "whole")
+    running = wherryd.state("whole")
     assert (running["Status"], running["Running"]) == ("running", True)
     assert running["Pid"] > 0
     assert wherryd.call("POST", "/containers/whole/start").status == 304
     assert wherryd.docker("kill", "whole").stdout == "whole\n"
     assert wherryd.docker("wait", "whole").stdout == "137\n"
     assert wherryd.call("POST", "/containers/whole/stop").status == 304
-    ended = state(wherryd, "whole")
+    ended = wherryd.state("whole")
     assert (ended["Status"], ended["ExitCode"], ended["Pid"]) == ("exited", 137, 0)
     assert wherryd.docker("start", "whole").stdout == "whole\n"
     assert wherryd.docker("rm", "-f", "whole").stdout == "whole\n"
@@ -49,7 +44,7 @@ def test_stop_uses_the_stop_signal_and_patience(wherryd: Wherryd) -> None:
     wherryd.docker("run", "-d", "--name", "trap", "--stop-signal", "USR1", "busybox", "sh", "-c", script)
     time.sleep(0.3)
     wherryd.docker("stop", "trap")
-    assert state(wherryd, "trap")["ExitCode"] == 7
+    assert wherryd.state("trap")["ExitCode"] == 7
     wherryd.docker("rm", "trap")
     wherryd.docker(
         "run",
@@ -65,14 +60,14 @@ def test_stop_uses_the_stop_signal_and_patience(wherryd: Wherryd) -> None:
     )
     time.sleep(0.3)
     wherryd.docker("stop", "deaf")
-    assert state(wherryd, "deaf")["ExitCode"] == 137
+    assert wherryd.state("deaf")["ExitCode"] == 137
     wherryd.docker("rm", "deaf")
 
 
 def test_restart(wherryd: Wherryd, sleeper: str) -> None:
-    before = state(wherryd, sleeper)
+    before = wherryd.state(sleeper)
     wherryd.docker("restart", "-t", "0", sleeper)
-    after = state(wherryd, sleeper)
+    after = wherryd.state(sleeper)
     assert after["Running"]
     assert after["Pid"] != before["Pid"]
     assert after["StartedAt"] > before["StartedAt"]
@@ -80,11 +75,11 @@ def test_restart(wherryd: Wherryd, sleeper: str) -> None:
 
 def test_pause(wherryd: Wherryd, sleeper: str) -> None:
     wherryd.docker("pause", sleeper)
-    assert state(wherryd, sleeper)["Status"] == "paused"
+    assert wherryd.state(sleeper)["Status"] == "paused"
     done = wherryd.docker("exec", sleeper, "true", check=False)
     assert "Container sleeper is paused, unpause the container before exec" in done.stderr
     wherryd.docker("unpause", sleeper)
-    assert state(wherryd, sleeper)["Status"] == "running"
+    assert wherryd.state(sleeper)["Status"] == "running"
     wherryd.docker("pause", sleeper)
     wherryd.docker("kill", sleeper)
     assert wherryd.docker("wait", sleeper).stdout == "137\n"
@@ -95,7 +90,7 @@ def test_a_paused_container_can_be_ended_at_once(wherryd: Wherryd, sleeper: str,
     for _ in range(3):
         wherryd.docker("pause", sleeper)
         wherryd.docker(verb, "-t", "0", sleeper)
-        assert state(wherryd, sleeper)["Running"] is (verb == "restart")
+        assert wherryd.state(sleeper)["Running"] is (verb == "restart")
         wherryd.docker("start", sleeper)
 
 
@@ -106,7 +101,7 @@ def test_a_paused_container_can_be_removed_by_force(wherryd: Wherryd, sleeper: s
 
 def test_rename(wherryd: Wherryd, sleeper: str) -> None:
     wherryd.docker("rename", "sleeper", "other")
-    assert state(wherryd, "other")["Running"]
+    assert wherryd.state("other")["Running"]
     assert wherryd.get("/containers/sleeper/json").status == 404
     done = wherryd.docker("rename", "other", "other", check=False)
     assert "Renaming a container with the same name as its current name" in done.stderr
@@ -179,14 +174,13 @@ def test_restart_policies(wherryd: Wherryd) -> None:
     )
     deadline = time.monotonic() + 20
     while (
-        wherryd.get("/containers/again/json").json["RestartCount"] < 2
-        or state(wherryd, "again")["Restarting"]
+        wherryd.get("/containers/again/json").json["RestartCount"] < 2 or wherryd.state("again")["Restarting"]
     ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(0.5)
     assert wherryd.get("/containers/again/json").json["RestartCount"] == 2
-    assert state(wherryd, "again")["Status"] == "exited"
+    assert wherryd.state("again")["Status"] == "exited"
     wherryd.docker("rm", "again")
 
 
@@ -205,7 +199,7 @@ def test_a_restarting_container_can_be_stopped_and_removed(wherryd: Wherryd) -> 
     wherryd.docker("run", "-d", "--name", "loop", "--restart", "always", "busybox", "false")
     time.sleep(1)
     wherryd.docker("stop", "loop")
-    assert state(wherryd, "loop")["Status"] == "exited"
+    assert wherryd.state("loop")["Status"] == "exited"
     wherryd.docker("rm", "loop")
     wherryd.docker("run", "-d", "--name", "loop", "--restart", "always", "busybox", "false")
     time.sleep(1)

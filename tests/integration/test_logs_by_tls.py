@@ -116,13 +116,8 @@ def test_an_authority_that_is_not_there(wherryd: Wherryd, server: Server) -> Non
 @pytest.fixture(scope="module")
 def trusting(server: Server, busybox_tar: Path) -> Iterator[Wherryd]:
     """A daemon on a host that knows the server's authority."""
-    daemon = Wherryd(make_root(), env={"SSL_CERT_FILE": str(server.certificate)})
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root(), env={"SSL_CERT_FILE": str(server.certificate)}).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def fluent(daemon: Wherryd, server: Server, host: str = "localhost", **options: str) -> None:

@@ -29,12 +29,8 @@ FLAGS = (
 def daemon(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> Iterator[Wherryd]:
     daemon = Wherryd(make_root(), FLAGS)
     watched += watch(daemon, session_root)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with daemon.running(busybox_tar):
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def shown(daemon: Wherryd, *names: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -27,11 +26,6 @@ def cleared(no_leftovers: None, wherryd: Wherryd) -> Iterator[None]:
         wherryd.docker("rm", "-f", *ids)
 
 
-def state(wherryd: Wherryd, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = wherryd.get(f"/containers/{name}/json").json["State"]
-    return found
-
-
 def members(wherryd: Wherryd, name: str) -> int:
     return len(wherryd.get(f"/containers/{name}/top").json["Processes"])
 
@@ -48,7 +42,7 @@ def test_orphans_in_the_pids_of_the_host(wherryd: Wherryd, end: str) -> None:
         return  # that nothing is left is looked at after the test
     if end != "exit":
         wherryd.docker(end, *(("-t", "0") if end == "stop" else ()), "rough")
-    eventually(lambda: state(wherryd, "rough")["Status"] == "exited")
+    eventually(lambda: wherryd.state("rough")["Status"] == "exited")
     wherryd.docker("start", "rough")
     wherryd.docker("rm", "-f", "rough")
 
@@ -65,21 +59,21 @@ def test_a_fork_bomb_can_be_removed(wherryd: Wherryd) -> None:
 
 def test_an_init_killed_by_the_host(wherryd: Wherryd) -> None:
     wherryd.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
-    os.kill(state(wherryd, "one")["Pid"], signal.SIGKILL)
+    os.kill(wherryd.state("one")["Pid"], signal.SIGKILL)
     assert wherryd.docker("wait", "one").stdout == "137\n"
-    assert (state(wherryd, "one")["OOMKilled"], state(wherryd, "one")["Error"]) == (False, "")
+    assert (wherryd.state("one")["OOMKilled"], wherryd.state("one")["Error"]) == (False, "")
 
 
 @pytest.mark.parametrize("end", ["stop", "kill", "rm", "restart"])
 def test_an_init_stopped_by_the_host(wherryd: Wherryd, end: str) -> None:
     wherryd.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
-    os.kill(state(wherryd, "one")["Pid"], signal.SIGSTOP)
+    os.kill(wherryd.state("one")["Pid"], signal.SIGSTOP)
     flags = {"stop": ("-t", "1"), "restart": ("-t", "1"), "rm": ("-f",)}.get(end, ())
     wherryd.docker(end, *flags, "one")
     if end in ("stop", "kill"):
-        assert state(wherryd, "one")["ExitCode"] == 137
+        assert wherryd.state("one")["ExitCode"] == 137
     if end == "restart":
-        assert state(wherryd, "one")["Running"]
+        assert wherryd.state("one")["Running"]
 
 
 def test_an_exec_that_outlives_its_client_goes_with_its_container(wherryd: Wherryd) -> None:
@@ -87,12 +81,12 @@ def test_an_exec_that_outlives_its_client_goes_with_its_container(wherryd: Wherr
     wherryd.docker("exec", "-d", "one", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
     eventually(lambda: members(wherryd, "one") >= 2)
     wherryd.docker("stop", "-t", "0", "one")
-    assert state(wherryd, "one")["Status"] == "exited"
+    assert wherryd.state("one")["Status"] == "exited"
 
 
 def test_a_shim_stopped_by_the_host_holds_up_nobody_else(wherryd: Wherryd) -> None:
     wherryd.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
-    with open(f"/proc/{state(wherryd, 'one')['Pid']}/stat") as stat:
+    with open(f"/proc/{wherryd.state('one')['Pid']}/stat") as stat:
         shim = int(stat.read().rpartition(")")[2].split()[1])
     os.kill(shim, signal.SIGSTOP)
     try:

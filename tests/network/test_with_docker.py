@@ -21,13 +21,8 @@ ECHO = ("nc", "-ll", "-p", "80", "-e", "cat")
 @pytest.fixture
 def wherryd(ground: Ground, busybox_tar: Path) -> Iterator[Wherryd]:
     """A daemon on the host of the test."""
-    daemon = Wherryd(make_root())
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root()).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 async def test_a_published_port_and_what_inspect_tells(wherryd: Wherryd, ground: Ground) -> None:

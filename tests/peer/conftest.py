@@ -63,13 +63,8 @@ def peer(busybox_tar: Path) -> Iterator[Peer]:
 @pytest.fixture(scope="session")
 def peer_wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
     """The daemon that is compared."""
-    daemon = Wherryd(make_root(), [POOL])
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root(), [POOL]).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture

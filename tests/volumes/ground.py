@@ -31,12 +31,8 @@ def secluded(busybox_tar: Path) -> Iterator[Wherryd]:
     assert holder.stdout.readline() == b"ready\n"
     daemon = Wherryd(make_root())
     daemon.wrapper = [*inside(holder.pid)]
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with daemon.running(busybox_tar):
         yield daemon
-    finally:
-        daemon.destroy()
         holder.communicate()
 
 

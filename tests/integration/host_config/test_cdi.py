@@ -62,13 +62,8 @@ def specs() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def daemon(specs: Path, busybox_tar: Path) -> Iterator[Wherryd]:
     """A daemon that finds them."""
-    daemon = Wherryd(make_root(), ["--cdi-spec-dir", str(specs / "specs")])
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with Wherryd(make_root(), ["--cdi-spec-dir", str(specs / "specs")]).running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture

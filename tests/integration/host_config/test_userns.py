@@ -20,13 +20,8 @@ OWN = {"NetworkMode": "bridge"}
 
 @pytest.fixture(scope="module")
 def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = remapped()
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with remapped().running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def maps(pid: int) -> list[str]:

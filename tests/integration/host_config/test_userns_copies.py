@@ -18,13 +18,8 @@ CAPABILITY = b"\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
 
 @pytest.fixture(scope="module")
 def wherryd(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = remapped()
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with remapped().running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture(params=["running", "exited"])

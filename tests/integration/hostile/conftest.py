@@ -9,7 +9,6 @@ import pytest
 from tests.daemon import Wherryd
 from tests.integration.hostile.doors import Gate
 from tests.integration.hostile.shelf import Serving, Shelf
-from tests.leftovers import Leftovers, scope_of
 from tests.roots import make_root
 
 
@@ -24,13 +23,9 @@ def canary() -> Iterator[Path]:
     shutil.rmtree(root)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def no_leftovers(nothing_left_by_module: None) -> None:
     """Look at the whole world once for a file: it takes longer than most tests here, and `gate` looks at the stores."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    if left := before.settle(scope_of(wherryd)):
-        pytest.fail("the file's tests left:\n  " + "\n  ".join(left), pytrace=False)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ import pytest
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.registry.servers import Harm, Proxy, serve
-from tests.leftovers import Leftovers, scope_of
 from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, PASSWORD, USER, DebianRegistry, digest_of
 
 pytestmark = pytest.mark.root
@@ -70,17 +69,8 @@ def pulled(plain: DebianRegistry, layers: list[bytes]) -> str:
     return f"{plain.netloc}/pull/it"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(wherryd: Wherryd) -> Iterator[None]:
-    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    left = before.settle(scope_of(wherryd))
-    assert not left, "left:\n  " + "\n  ".join(left)
-
-
 @pytest.fixture(autouse=True)
-def no_leftovers() -> None:
+def no_leftovers(nothing_left_by_module: None) -> None:
     """Not after each test."""
 
 

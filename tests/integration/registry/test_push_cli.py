@@ -20,7 +20,6 @@ from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.integration.registry.servers import Harm, Proxy, serve
 from tests.integration.registry.taking import Taking
-from tests.leftovers import Leftovers, scope_of
 from tests.registries import PASSWORD, USER, Certificates, DebianRegistry, digest_of
 
 pytestmark = pytest.mark.root
@@ -29,17 +28,8 @@ LAYERS = [tar({"etc/what": b"pushed\n"}), tar({"large": random.Random(5).randbyt
 TAGGED = {"config": {"Cmd": ["sh"], "Labels": {"pushed": "yes"}}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(wherryd: Wherryd) -> Iterator[None]:
-    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    left = before.settle(scope_of(wherryd))
-    assert not left, "left:\n  " + "\n  ".join(left)
-
-
 @pytest.fixture(autouse=True)
-def no_leftovers() -> None:
+def no_leftovers(nothing_left_by_module: None) -> None:
     """Not after each test."""
 
 

@@ -11,7 +11,6 @@ from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.registry.servers import serve
 from tests.integration.registry.vendors import VENDORS, Ghcr, Harbor, Storage, Vendor
-from tests.leftovers import Leftovers, scope_of
 from tests.registries import DebianRegistry, digest_of
 
 pytestmark = pytest.mark.root
@@ -20,17 +19,8 @@ LAYERS = [tar({"etc/what": b"of a vendor\n"}), tar({"etc/more": b"more\n" * 1000
 ZIPPED = [gzip.compress(layer, 1, mtime=0) for layer in LAYERS]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(wherryd: Wherryd) -> Iterator[None]:
-    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    left = before.settle(scope_of(wherryd))
-    assert not left, "left:\n  " + "\n  ".join(left)
-
-
 @pytest.fixture(autouse=True)
-def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
+def no_leftovers(wherryd: Wherryd, nothing_left_by_module: None) -> Iterator[None]:
     """Not after each test; the images go."""
     yield
     if ids := wherryd.docker("images", "-aq", "--no-trunc", "--filter", "label=vendor").stdout.split():

@@ -2,17 +2,14 @@
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
-from tests.leftovers import GRACE, Leftovers, images_of, scope_of
+from tests.leftovers import COPIERS, Leftovers, images_of, scope_of
 
-KEPT = ("runtime.copying.server", "descriptor of the daemon:")
-"""Copiers wait for the next build, at the other end of the daemon's pipes."""
 Build = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -41,16 +38,7 @@ def no_leftovers(wherryd: Wherryd, docker_context: Path) -> Iterator[None]:
     for name in images_of(wherryd) - images:
         wherryd.call("DELETE", f"/images/{name}?force=1")
     wherryd.docker("buildx", "prune", "--force", "--all")
-    deadline = time.monotonic() + GRACE
-    while (left := foreign(before, wherryd)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if left:
-        pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
-
-
-def foreign(before: Leftovers, wherryd: Wherryd) -> list[str]:
-    """What is there now and is not to stay."""
-    return [line for line in before.since(scope_of(wherryd)) if not any(each in line for each in KEPT)]
+    before.check(scope_of(wherryd), kept=COPIERS)
 
 
 @pytest.fixture

@@ -1,16 +1,12 @@
 """Builds of the classic API at a real daemon: what they leave is images and the cache, which are taken away."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
-from tests.leftovers import GRACE, Leftovers, images_of, scope_of
-
-KEPT = ("runtime.copying.server", "descriptor of the daemon:")
-"""Copiers wait for the next build, at the other end of the daemon's pipes."""
+from tests.leftovers import COPIERS, Leftovers, images_of, scope_of
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +20,7 @@ def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
     yield
     _sweep(wherryd, images)
     assert wherryd.get("/v1.45/system/df").json["BuildCache"] == []
-    deadline = time.monotonic() + GRACE
-    while (left := _foreign(before, wherryd)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if left:
-        pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
+    before.check(scope_of(wherryd), kept=COPIERS)
 
 
 def _sweep(wherryd: Wherryd, images: set[str]) -> None:
@@ -37,8 +29,3 @@ def _sweep(wherryd: Wherryd, images: set[str]) -> None:
         for name in names:
             wherryd.call("DELETE", f"/images/{name}?force=1")
     wherryd.call("POST", "/build/prune?all=1")
-
-
-def _foreign(before: Leftovers, wherryd: Wherryd) -> list[str]:
-    """What is there now and is not to stay."""
-    return [line for line in before.since(scope_of(wherryd)) if not any(each in line for each in KEPT)]

@@ -41,16 +41,12 @@ def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> It
     """A daemon of these tests' own, with python:3, which is gcc:14 as well, and nginx."""
     daemon = Wherryd(roomy_root())
     watched += watch(daemon, session_root)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with daemon.running(busybox_tar):
         daemon.docker("import", "--change", 'CMD ["python3"]', str(roots.GCC), "python:3")
         daemon.docker("tag", "python:3", "gcc:14")
         nginx = [word for change in NGINX.changes for word in ("--change", change)]
         daemon.docker("import", *nginx, str(NGINX.tar), "nginx")
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture

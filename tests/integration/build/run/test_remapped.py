@@ -47,13 +47,8 @@ TOLD = [
 
 @pytest.fixture
 def daemon(busybox_tar: Path) -> Iterator[Wherryd]:
-    daemon = remapped()
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with remapped().running(busybox_tar) as daemon:
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 def test_builds(daemon: Wherryd) -> None:
@@ -71,4 +66,4 @@ def test_builds(daemon: Wherryd) -> None:
     daemon.docker("rmi", "made")
     daemon.docker("builder", "prune", "-af")
     daemon.restart()
-    assert not [line for line in before.settle(scope_of(daemon)) if "descriptor of the daemon" not in line]
+    before.check(scope_of(daemon), kept=("descriptor of the daemon",))

@@ -11,7 +11,6 @@ from tests.images import roots, stored, tree
 from tests.images.image import Image
 from tests.images.room import roomy_root
 from tests.images.tree import Tree
-from tests.leftovers import Leftovers, scope_of
 from tests.registries import DebianRegistry
 from tests.registries import missing as registry_missing
 from tests.wire.answers import Answers, watch
@@ -40,12 +39,8 @@ def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> It
     """A daemon of these tests' own, with the image busybox:latest."""
     daemon = Wherryd(roomy_root())
     watched += watch(daemon, session_root)
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
+    with daemon.running(busybox_tar):
         yield daemon
-    finally:
-        daemon.destroy()
 
 
 @pytest.fixture(scope="package")
@@ -77,15 +72,6 @@ def expected(room: Path, images: dict[str, Image]) -> Tree:
         shutil.rmtree(root)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(wherryd: Wherryd) -> Iterator[None]:
-    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    left = before.settle(scope_of(wherryd))
-    assert not left, "left:\n  " + "\n  ".join(left)
-
-
 @pytest.fixture(autouse=True)
-def no_leftovers() -> None:
+def no_leftovers(nothing_left_by_module: None) -> None:
     """Not after each test."""

@@ -9,7 +9,6 @@ import pytest
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.images.platforms.machines import MACHINES, Machine
-from tests.leftovers import Leftovers, scope_of
 from tests.registries import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -62,17 +61,8 @@ def name(registry: DebianRegistry) -> str:
     return f"{registry.netloc}/{REPOSITORY}"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left(wherryd: Wherryd) -> Iterator[None]:
-    """After all tests nothing is left: connections to registries stay for some seconds, for the next request."""
-    before = Leftovers(scope_of(wherryd))
-    yield
-    left = before.settle(scope_of(wherryd))
-    assert not left, "left:\n  " + "\n  ".join(left)
-
-
 @pytest.fixture(autouse=True)
-def no_leftovers() -> None:
+def no_leftovers(nothing_left_by_module: None) -> None:
     """Not after each test."""
 
 
