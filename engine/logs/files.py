@@ -9,30 +9,22 @@ import os
 
 import msgspec
 
-from engine.logs.rotated import Name, inflated, names, open_name
+from engine.logs.numbering import index
+from engine.logs.opened import OpenFile, Place, open_file
+from engine.logs.rotated import Name, names
+from engine.logs.tail import start
 
 BLOCK = 256 * 1024  # small enough not to keep other threads from the interpreter for long
 GLANCE = 16 * 1024  # bytes: to read, decode and frame them takes 26 µs, the way to a thread and back 80
 MAX_RECORD = 1 << 20  # no record is longer: what has no newline for so long is damage
 
-_MARK = (
-    64  # bytes before the offset that are looked at again: another content there means truncated and refilled
-)
+# Bytes before the offset that are looked at again: another content there means truncated and refilled.
+_MARK = 64
 _RETRIES = 100
-_INDEX = ".index"
 _PAGE = 4096  # bytes, or a multiple: where the kernel may have something in memory and not what follows
-_buffer = memoryview(
-    bytearray(GLANCE)
-)  # of the loop's thread alone: each glance is over before the next begins
+# Of the loop's thread alone: each glance is over before the next begins.
+_buffer = memoryview(bytearray(GLANCE))
 _glanced = [_buffer]
-
-
-class Place(msgspec.Struct, frozen=True):
-    """A place that outlives its reader: the inode of the (once) plain file, an offset, and what stands before it."""
-
-    inode: int
-    offset: int
-    mark: bytes
 
 
 class LogFiles:
@@ -43,7 +35,7 @@ class LogFiles:
         self._path = path
         self._size = block
         self._missed = True
-        self._file: _File | None = None
+        self._file: OpenFile | None = None
         self._offset = 0
         self._mark = b""
         self._goal: _Goal | None = None  # where to stop, when not following
@@ -57,7 +49,7 @@ class LogFiles:
         try:
             if not files:
                 return False
-            self._file, self._offset = _start(files, tail)
+            self._file, self._offset = start(files, tail)
             if not follow:
                 copies = frozenset(each.name.inode for each in files if each.name.compressed)
                 self._goal = _Goal(files[-1].name, os.fstat(files[-1].fd).st_size, copies)
@@ -89,7 +81,7 @@ class LogFiles:
 
     def records_before(self) -> int | None:
         """How many records were written before this file, where the writer noted it."""
-        position, entries = self._position(names(self._path)), _index(self._path)
+        position, entries = self._position(names(self._path)), index(self._path)
         if position == len(entries):  # the first file of all, before which there was nothing to note
             return 0
         if position < len(entries) and entries[-1 - position][0] == self._here.name.origin:
@@ -142,7 +134,7 @@ class LogFiles:
             self._file = None
 
     @property
-    def _here(self) -> "_File":
+    def _here(self) -> OpenFile:
         assert self._file is not None, "it is open"
         return self._file
 
@@ -191,7 +183,7 @@ class LogFiles:
         self._file, self._offset, self._mark = following, 0, b""
         return True
 
-    def _successor(self) -> "_File | None":
+    def _successor(self) -> OpenFile | None:
         """The file after this one, opened; the oldest if this has no name any more; None if there is none."""
         for _ in range(_RETRIES):
             found = names(self._path)
@@ -199,7 +191,7 @@ class LogFiles:
             if position == 0 or not found:
                 return None
             self._missed = position == len(found)
-            if (file := _open(found[position - 1])) is not None:
+            if (file := open_file(found[position - 1])) is not None:
                 return file
         return None
 
@@ -209,57 +201,22 @@ class LogFiles:
         for position, each in enumerate(found):
             if (each.device, each.inode, each.compressed) == (here.device, here.inode, here.compressed):
                 return position
-        for position, each in enumerate(
-            found
-        ):  # it was compressed: the latest copy of such an inode is of this file
+        # It was compressed: the latest copy of such an inode is of this file.
+        for position, each in enumerate(found):
             if each.compressed and not here.compressed and each.origin == here.inode:
                 return position
         return len(found)
 
-    def _open_all(self) -> "list[_File]":
+    def _open_all(self) -> list[OpenFile]:
         """All files, oldest first, as they are at one moment."""
         for attempt in range(_RETRIES):
             found = names(self._path)
-            files = [file for each in found if (file := _open(each)) is not None]
+            files = [file for each in found if (file := open_file(each)) is not None]
             if [each.name for each in files] == names(self._path) or attempt == _RETRIES - 1:
                 return files[::-1]
             for file in files:
                 file.close()
         return []
-
-
-class _File:
-    """An open file of a log."""
-
-    def __init__(self, name: Name, fd: int) -> None:
-        self.name = name
-        self.fd = fd
-        self._content = -1 if name.compressed else fd
-
-    @property
-    def content(self) -> int:
-        """A descriptor of the plain content. OSError if it cannot be had."""
-        if self._content < 0:
-            self._content = inflated(self.fd, os.path.dirname(self.name.path) or ".")
-        return self._content
-
-    @property
-    def size(self) -> int:
-        """Bytes of plain content."""
-        return os.fstat(self.content).st_size
-
-    def holds(self, place: Place) -> bool:
-        """Whether what stands before a place stands there."""
-        try:
-            return os.pread(self.content, len(place.mark), place.offset - len(place.mark)) == place.mark
-        except OSError:
-            return False
-
-    def close(self) -> None:
-        """Let it go; once."""
-        if self._content not in (-1, self.fd):
-            os.close(self._content)
-        os.close(self.fd)
 
 
 class _Goal(msgspec.Struct, frozen=True):
@@ -274,78 +231,6 @@ class _Goal(msgspec.Struct, frozen=True):
         if name.compressed and not self.name.compressed:
             return name.origin == self.name.inode and name.inode not in self.copies
         return name.inode == self.name.inode
-
-
-def _start(files: list[_File], tail: int | None) -> tuple[_File, int]:
-    """The file and offset at which the last `tail` records begin."""
-    if tail is None or tail < 0:
-        return files[0], 0
-    wanted = tail
-    for file in reversed(files):
-        offset, found = tail_offset(file.content, wanted)
-        wanted -= found
-        if wanted <= 0:
-            return file, offset
-    return files[0], 0
-
-
-def tail_offset(fd: int, wanted: int) -> tuple[int, int]:
-    """Where the last `wanted` whole lines of a file begin, and how many there are (fewer: the file is short).
-
-    Read in blocks from the end; a line without its end does not count, and comes along.
-    """
-    size = os.fstat(fd).st_size
-    found, position = -1, size  # the newline at the very end begins no line
-    while position > 0:
-        begin = max(position - BLOCK, 0)
-        block = os.pread(fd, position - begin, begin)
-        count = block.count(b"\n")
-        if found + count >= wanted:
-            return begin + _nth_newline_from_end(block, wanted - found) + 1, wanted
-        found += count
-        position = begin
-    return 0, max(found + 1, 0) if size and found >= 0 else 0
-
-
-def _nth_newline_from_end(block: bytes, number: int) -> int:
-    end = len(block)
-    for _ in range(number):
-        end = block.rfind(b"\n", 0, end)
-    return end
-
-
-def _open(name: Name) -> _File | None:
-    fd = open_name(name.path)
-    if fd is None:
-        return None
-    status = os.fstat(fd)
-    if (status.st_dev, status.st_ino) == (name.device, name.inode):
-        return _File(name, fd)
-    os.close(fd)
-    return None
-
-
-def _index(path: str) -> list[tuple[int, int]]:
-    """Inodes of a numbered log's files, and how many records came before each; the newest is last."""
-    try:
-        with open(path + _INDEX, "rb") as file:
-            lines = file.read(MAX_RECORD).splitlines()
-        return [(int(inode), int(before)) for inode, before in map(bytes.split, lines)]
-    except (OSError, ValueError):
-        return []
-
-
-def records_written(path: str) -> int:
-    """How many records were ever written to a numbered log. Blocks."""
-    entries = _index(path)
-    count = entries[-1][1] if entries else 0
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(BLOCK):
-                count += block.count(b"\n")
-    except OSError:
-        return count
-    return count
 
 
 def _size(path: str) -> int:

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
 from engine.logs.drivers.target import Batch, Link, Target
-from engine.logs.files import LogFiles, records_written
+from engine.logs.files import LogFiles
 from engine.logs.inotify import News, watching
 from engine.logs.messages import Messages
+from engine.logs.numbering import records_written
 from engine.logs.progress import Progress
 from engine.logs.threads import in_thread, wake_when
 

@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from engine.logs.files import Place
+from engine.logs.opened import Place
 
 SUFFIX = ".sent"
 _SIZE = 512  # bytes, always: one write replaces all of it

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.logs import files as log_files
-from engine.logs.files import LogFiles, tail_offset
+from engine.logs import tail as log_tail
+from engine.logs.files import LogFiles
 from engine.logs.reader import LogQuery, read
 from engine.logs.record import fixed_time, time_text
 from runtime.shim.jsonlog import JsonLog
@@ -135,7 +135,7 @@ def test_the_tail_is_the_end_whatever_the_blocks(
         name.write_text("".join(map(record, texts)))
     texts = [text for content in contents for text in content]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_files, "BLOCK", block)
+        patch.setattr(log_tail, "_BLOCK", block)
         output = asyncio.run(whole(path, LogQuery(multiplexed=False, tail=tail)))
     assert output == "".join(texts[len(texts) - min(tail, len(texts)) :]).encode()
 
@@ -150,8 +150,8 @@ def test_tail_offset_counts_lines(
     path = tmp_path_factory.getbasetemp() / "lines"
     path.write_bytes(content)
     with open(path, "rb") as file, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log_files, "BLOCK", block)
-        offset, found = tail_offset(file.fileno(), wanted)
+        patch.setattr(log_tail, "_BLOCK", block)
+        offset, found = log_tail.tail_offset(file.fileno(), wanted)
     lines = content.split(b"\n")[:-1]
     assert found == min(wanted, len(lines))
     assert content[offset:].count(b"\n") == found
