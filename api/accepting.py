@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from api import errors
-from api.connection import HttpServer
+from api.http_server import HttpServer
 from api.tls import TlsConnection
 
 _log = logging.getLogger(__name__)

@@ -6,24 +6,21 @@ here adds what Docker's streams need: to be ended then (`Connection.watch`), and
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp.streams import StreamReader
 
 from api import errors, web
 from api.boundary import Boundary
-from api.hangups import Hangups
 from api.preface import Preface
-from api.trimming import Trimming
 from api.upgrade import Splitter
+
+if TYPE_CHECKING:
+    from api.http_server import HttpServer
 
 _log = logging.getLogger(__name__)
 
 HEAD_TIMEOUT = 30.0  # seconds from a head's first byte to its last
-MAX_HEAD_LINE = 256 * 1024  # bytes: filters travel in the request line
-MAX_FIELDS = 128
-FRESH = 1.0  # seconds in which what an idle client asks may be on its way
 _MAX_EARLY = 256 * 1024  # bytes held of what a client sends before its connection is taken
 
 
@@ -31,17 +28,6 @@ class Ending(Protocol):
     """What lasts, and ends with the server."""
 
     def end(self) -> None:
-        """End it."""
-
-
-class Idle(Protocol):
-    """A connection that may have to go for another one."""
-
-    @property
-    def asks(self) -> bool:
-        """Whether its client wants something, after all."""
-
-    def force_close(self) -> None:
         """End it."""
 
 
@@ -260,56 +246,3 @@ class Taken(web.StreamResponse):
     async def write_eof(self, data: bytes = b"") -> None:
         """Write nothing."""
         del data
-
-
-class HttpServer(web.Server):
-    """Connections of all listeners, and the one handler behind them."""
-
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handler)
-        self.streams: set[Ending] = set()
-        self.connected = 0
-        self.idle: dict[Idle, float] = {}
-        """Those that ask for nothing, and since when by the loop's clock; the longest first."""
-        self.http2: Callable[[Connection], object] | None = None
-        """Takes connections that begin with HTTP/2."""
-        self.hangups = Hangups(self._loop)
-        self.trimming = Trimming(self._loop)
-        self.closed = False
-        """Whether it ends: nothing that lasts is to begin."""
-
-    def __call__(self) -> web.RequestHandler:
-        """A protocol for a new connection."""
-        return Connection(
-            self,
-            self._loop,
-            max_line_size=MAX_HEAD_LINE,
-            max_field_size=MAX_HEAD_LINE,
-            max_headers=MAX_FIELDS,
-            auto_decompress=False,
-            access_log=None,
-        )
-
-    def make_room(self) -> bool:
-        """Close the connection that has been idle for the longest; False when none is but for the moment."""
-        before = self._loop.time() - FRESH
-        for connection, since in self.idle.items():
-            if since > before:
-                return False
-            if not connection.asks:
-                del self.idle[connection]
-                connection.force_close()
-                return True
-        return False
-
-    async def close(self, timeout: float) -> None:
-        """End streams at once, give other requests `timeout` seconds, then close every connection. Idempotent."""
-        if self.closed:
-            return
-        self.closed = True
-        for stream in list(self.streams):
-            stream.end()
-        self.pre_shutdown()
-        await self.shutdown(timeout)
-        self.hangups.close()
-        self.trimming.close()

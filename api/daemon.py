@@ -14,7 +14,7 @@ from api import assemble, daemon_log, listeners
 from api.accepting import Acceptor, highest_descriptor
 from api.authz.authorization import Authorization
 from api.builds import Builds
-from api.connection import HttpServer
+from api.http_server import HttpServer
 from api.listeners import Listener
 from api.pidfile import STOP_CONTAINERS
 from api.server import API

@@ -11,7 +11,7 @@ import ssl
 from typing import Any, cast
 
 import errdefs
-from api.connection import HttpServer
+from api.http_server import HttpServer
 from engine.config.tls import TlsFiles
 
 _log = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame
 
-from api.connection import Idle
 from api.grpc import frames
 from api.grpc.bounds import SETTINGS_COST, Allowance, Flood
 from api.grpc.stream import Stream
+from api.http_server import Idle
 from api.preface import PREFACE
 
 _log = logging.getLogger(__name__)

@@ -15,9 +15,10 @@ from hyperframe.frame import Frame, GoAwayFrame, HeadersFrame, SettingsFrame
 import errdefs
 from api.authz.authorization import Authorization
 from api.buildkit.protos.common_pb2 import BytesMessage
-from api.connection import Connection, HttpServer
+from api.connection import Connection
 from api.grpc.connection import Http2
 from api.grpc.server import Admit, Call, Method, Server
+from api.http_server import HttpServer
 from api.preface import PREFACE
 from api.server import API
 

@@ -14,7 +14,7 @@ import uvloop
 from api import assemble, listeners
 from api.accepting import Acceptor
 from api.authz.authorization import Authorization
-from api.connection import HttpServer
+from api.http_server import HttpServer
 from api.server import API
 from tests.unit.api.memory import MemoryEngine
 from tests.unit.api.samples import running

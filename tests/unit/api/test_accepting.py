@@ -11,10 +11,11 @@ import pytest
 from aiohttp import web
 from hpack import Encoder
 
-from api import connection, listeners
+from api import http_server, listeners
 from api.accepting import Acceptor
 from api.buildkit.service import BuildKit
-from api.connection import Connection, HttpServer
+from api.connection import Connection
+from api.http_server import HttpServer
 from api.preface import PREFACE
 
 ROOM = 20
@@ -95,7 +96,7 @@ async def clients(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterat
 
 
 async def test_the_longest_idle_goes_for_a_new_one(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "FRESH", 0.0)
+    monkeypatch.setattr(http_server, "FRESH", 0.0)
     busy = await clients.connect(WAIT)
     idle = [await clients.connect() for _ in range(3 * ROOM)]
     last = await clients.connect(PING)
@@ -109,7 +110,7 @@ async def test_the_longest_idle_goes_for_a_new_one(clients: Clients, monkeypatch
 
 async def test_idle_clients_of_http2_go_as_well(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> None:
     """But not those with a call under way."""
-    monkeypatch.setattr(connection, "FRESH", 0.0)
+    monkeypatch.setattr(http_server, "FRESH", 0.0)
     nothing: Any = None
     clients.server.http2 = BuildKit(nothing, nothing, nothing, nothing, nothing).serve
     idle = await clients.connect(SPOKEN)
@@ -145,6 +146,6 @@ async def test_where_nobody_is_idle_the_new_one_is_told(
     answers = [await each.readuntil(b"\r\n\r\n") for each in waiting]
     served = sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
     assert ROOM // 2 < served < 3 * ROOM
-    monkeypatch.setattr(connection, "FRESH", 0.0)
+    monkeypatch.setattr(http_server, "FRESH", 0.0)
     again = await clients.connect(PING)
     assert (await again.readuntil(b"here")).startswith(b"HTTP/1.1 200")

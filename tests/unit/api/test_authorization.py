@@ -14,7 +14,7 @@ from aiohttp import web
 
 from api.authz.authorization import Authorization
 from api.call import Call
-from api.connection import HttpServer
+from api.http_server import HttpServer
 from api.routing import Route
 from api.server import API
 from plugins.discovery import Places
