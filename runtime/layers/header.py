@@ -63,10 +63,10 @@ class Header:
         )
         if not _checksum_fits(block, checksum):
             raise InvalidArgument("not a tar archive: a header's checksum is wrong")
-        self.name = _text(name)
+        self.name = name.partition(b"\0")[0]
         if magic.startswith(b"ustar\0") and prefix[0]:
             self.name = _text(prefix) + b"/" + self.name
-        self.link = _text(link)
+        self.link = _text(link) if link[0] else b""
         self.mode = number(mode) & 0o7777
         self.uid = number(uid)
         self.gid = number(gid)
@@ -210,11 +210,13 @@ def show(name: bytes) -> str:
 
 
 def _checksum_fits(block: bytes, field: bytes) -> bool:
+    found = checksum(block) - sum(field) + 256
+    if field == b"%06o\0 " % found:  # as nearly all write it
+        return True
     try:
         wanted = number(field)
     except InvalidArgument:
         return False
-    found = checksum(block) - sum(field) + 256
     if found == wanted:
         return True
     high = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from runtime.layers import header as tar
-from runtime.layers.archive import END, Entry, encode, encode_file, padding
+from runtime.layers.archive import END, Entry, encode, padding
+from runtime.layers.describing import Describing
 from runtime.layers.lower import OPAQUE, OVERLAYS
 from runtime.spec.identity import HOST, Identity
 from runtime.tree import Cursor
@@ -23,17 +24,8 @@ _SMALL = 1 << 16  # files up to this size are gathered with their headers
 _GATHERED, _PIECES = 1 << 18, 1024  # bytes and pieces (IOV_MAX) that are written at once
 _CAPABILITY = "security.capability"
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_REVISION_2, _REVISION_3 = b"\2", b"\3"  # in the uppermost byte of a little-endian word
 MARK = ".wh."
 _UNTOLD = (OVERLAYS, "security.selinux")  # overlayfs' own, and what each file system gives anew
-_TYPES = {
-    stat.S_IFREG: tar.REGULAR,
-    stat.S_IFDIR: tar.DIRECTORY,
-    stat.S_IFLNK: tar.SYMLINK,
-    stat.S_IFCHR: tar.CHARACTER,
-    stat.S_IFBLK: tar.BLOCK_DEVICE,
-    stat.S_IFIFO: tar.FIFO,
-}
 
 
 class Packer:
@@ -54,7 +46,7 @@ class Packer:
         `descriptors`: /proc/self/fd by a descriptor, where devices in the tree can be opened.
         """
         self._out = out
-        self._identity = identity
+        self._describing = Describing(identity)
         self._descriptors = descriptors
         self._leave_out = frozenset(os.fsencode(path.strip("/")) for path in leave_out)
         self._whiteouts = whiteouts
@@ -161,10 +153,12 @@ class Packer:
             size = found.st_size
             xattrs = _xattrs(fd)  # asking what there is takes less than being told that one is not
             self._notice(xattrs, kept=_CAPABILITY)
-            if _CAPABILITY in xattrs and (capability := self._inside(_xattr(fd, _CAPABILITY))):
-                header = self._entry(found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)])
+            if _CAPABILITY in xattrs and (capability := self._describing.inside(_xattr(fd, _CAPABILITY))):
+                header = self._describing.entry(
+                    found, name, size=size, xattrs=[(_CAPABILITY.encode(), capability)]
+                )
             else:
-                header = self._plain(found, name)
+                header = self._describing.plain(found, name)
             if size > _SMALL:
                 self._emit(header)
                 self._content(fd, size)
@@ -194,11 +188,11 @@ class Packer:
         first = self._links.setdefault((found.st_dev, found.st_ino), name)
         if first == name:
             return False
-        self._emit(self._entry(found, name, link=first, kind=tar.HARD_LINK))
+        self._emit(self._describing.entry(found, name, link=first, kind=tar.HARD_LINK))
         return True
 
     def _header(self, found: os.stat_result, name: bytes, *, link: bytes = b"") -> None:
-        self._emit(self._entry(found, name, link=link))
+        self._emit(self._describing.entry(found, name, link=link))
 
     def _content(self, fd: int, size: int) -> None:
         """Write exactly `size` bytes, zeros for those that a file lost meanwhile."""
@@ -238,45 +232,6 @@ class Packer:
             view = memoryview(b"".join(pieces))[written:]
             while view:
                 view = view[os.write(self._out, view) :]
-
-    def _entry(
-        self,
-        found: os.stat_result,
-        name: bytes,
-        *,
-        link: bytes = b"",
-        size: int = 0,
-        kind: bytes | None = None,
-        xattrs: Sequence[tuple[bytes, bytes]] = (),
-    ) -> bytes:
-        device = (os.major(found.st_rdev), os.minor(found.st_rdev))
-        entry = Entry(
-            name=name,
-            type=kind or _TYPES[stat.S_IFMT(found.st_mode)],
-            mode=stat.S_IMODE(found.st_mode),
-            uid=self._identity.uid_inside(found.st_uid),
-            gid=self._identity.gid_inside(found.st_gid),
-            size=size,
-            mtime=int(found.st_mtime_ns // 10**9),
-            link=link,
-            device=device if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode) else (0, 0),
-            xattrs=xattrs,
-        )
-        return encode(entry)
-
-    def _plain(self, found: os.stat_result, name: bytes) -> bytes:
-        """The entry of a regular file without xattrs, of which there are the most."""
-        uid, gid = found.st_uid, found.st_gid
-        if self._identity.remapped:
-            uid, gid = self._identity.uid_inside(uid), self._identity.gid_inside(gid)
-        seconds = found.st_mtime_ns // 10**9
-        return encode_file(name, found.st_mode & 0o7777, uid, gid, found.st_size, seconds)
-
-    def _inside(self, capability: bytes) -> bytes:
-        """Capabilities that count for the root of a user namespace, as they count for root."""
-        if not self._identity.remapped or capability[3:4] != _REVISION_3:
-            return capability
-        return capability[:3] + _REVISION_2 + capability[4:-4]
 
     def end(self) -> None:
         """Close the archive."""

@@ -19,12 +19,13 @@ _MANY_ZEROS = bytes(CHUNK)
 class Source:
     """Exact reads from an iterator of chunks; `position` counts the bytes taken."""
 
-    __slots__ = ("_at", "_chunk", "_chunks", "position")
+    __slots__ = ("_at", "_chunk", "_chunks", "_view", "position")
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         """Read from `chunks`, none of which is empty."""
         self._chunks = chunks
         self._chunk = b""
+        self._view = memoryview(b"")  # of the chunk, to be sliced without a copy
         self._at = 0
         self.position = 0
 
@@ -56,7 +57,11 @@ class Source:
             have += len(chunk)
         if 0 < have < count:
             raise InvalidArgument("the archive is truncated")
-        self._chunk = b"".join(parts)
+        self._take_up(b"".join(parts))
+
+    def _take_up(self, chunk: bytes) -> None:
+        self._chunk = chunk
+        self._view = memoryview(chunk)
         self._at = 0
 
     def copy(self, fd: int, count: int) -> None:
@@ -64,6 +69,11 @@ class Source:
         them takes no disk.
         """
         self.position += count
+        end = self._at + count
+        if self._at and end <= len(self._chunk):  # as of most files
+            while self._at < end:
+                self._at += os.write(fd, self._view[self._at : end])
+            return
         hole = False
         while count:
             if self._at == len(self._chunk):
@@ -73,7 +83,7 @@ class Source:
                 written = len(self._chunk)
                 os.lseek(fd, written, os.SEEK_CUR)
             else:
-                written = os.write(fd, memoryview(self._chunk)[self._at : self._at + count])
+                written = os.write(fd, self._view[self._at : self._at + count])
             self._at += written
             count -= written
         if hole:
@@ -107,8 +117,7 @@ class Source:
         chunk = next(self._chunks, None)
         if chunk is None:
             return False
-        self._chunk = chunk
-        self._at = 0
+        self._take_up(chunk)
         return True
 
     def drain(self) -> None:
@@ -131,21 +140,36 @@ def entries(source: Source, limit: int) -> Iterator[Header]:
         end = source.position + header.size
         if header.type != _VOLUME:
             yield header
-        source.skip(end - source.position)
-        source.pad(padding)
+        if source.position != end:
+            source.skip(end - source.position)
+        if padding:
+            source.pad(padding)
 
 
 def _next_entry(source: Source) -> Header | None:
     """Return the next header with its extensions applied, None at the end of the archive."""
+    header = _header(source)
+    if header is None:
+        return None
+    if header.type in _EXTENSIONS:
+        return _extended(source, header)
+    if header.extents is not None:
+        _apply_sparse(source, header, [])
+    header.settle()
+    return header
+
+
+def _header(source: Source) -> Header | None:
+    block = source.take(BLOCK)
+    return Header(block) if block and block != _ZEROS else None
+
+
+def _extended(source: Source, first: Header) -> Header | None:
+    """Return the header that extensions, of which this is the first one, are for."""
     records: list[tuple[bytes, bytes]] = []
     name = link = None
-    while True:
-        block = source.take(BLOCK)
-        if not block or block == _ZEROS:
-            return None
-        header = Header(block)
-        if header.type not in _EXTENSIONS:
-            break
+    header: Header | None = first
+    while header is not None and header.type in _EXTENSIONS:
         data = _extension(source, header)
         if header.type == _PAX:
             records = pax_records(data)
@@ -154,6 +178,9 @@ def _next_entry(source: Source) -> Header | None:
         elif header.type == _LONG_LINK:
             link = data.partition(b"\0")[0]
         # Global records carry comments of git; Docker ignores them too.
+        header = _header(source)
+    if header is None:
+        return None
     header.name = name if name is not None else header.name
     header.link = link if link is not None else header.link
     if records:

@@ -60,7 +60,10 @@ class Inflow:
         self._digest = hashlib.sha256() if digested else None
         self._size = 0
         self._reported = 0.0
-        self._chunks: queue.Queue[bytes | BaseException | None] = queue.Queue(_CHUNKS_AHEAD)
+        self._chunks: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # an item for each chunk that may be put
+        for _ in range(_CHUNKS_AHEAD):
+            self._room.put(None)
         self._thread = threading.Thread(target=self._pump, daemon=True)
         self._thread.start()
 
@@ -69,6 +72,7 @@ class Inflow:
         while (chunk := self._chunks.get()) is not None:
             if isinstance(chunk, BaseException):
                 raise chunk
+            self._room.put(None)
             yield chunk
 
     def diff_id(self) -> str:
@@ -82,6 +86,7 @@ class Inflow:
                 if self._digest:
                     self._digest.update(chunk)
                 self._count(len(chunk))
+                self._room.get()
                 self._chunks.put(chunk)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that consumes
             self._chunks.put(error)
@@ -89,17 +94,17 @@ class Inflow:
             self._chunks.put(None)
 
     def _count(self, more: int) -> None:
+        # Where it is in the stream is asked only when it must be: that lets the other thread run, and waits for it.
         self._size += more
-        read = self._stream.tell()
         limits = self._limits
         if self._size > limits.size:
             raise InvalidArgument(f"the archive is larger than {limits.size} bytes")
-        if self._size > limits.ratio_free and self._size > limits.ratio * read:
+        if self._size > limits.ratio_free and self._size > limits.ratio * self._stream.tell():
             raise InvalidArgument(f"the archive is compressed more than {limits.ratio} to 1")
         now = time.monotonic()
         if now - self._reported > _REPORT_EVERY:
             self._reported = now
-            _report({"read": read})
+            _report({"read": self._stream.tell()})
 
 
 def main() -> None:
