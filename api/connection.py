@@ -74,6 +74,8 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         self._server.connected += 1
         self._server.idle[self] = self._loop.time()
+        if self._server.closed:  # it shook hands while the others were ended
+            self.force_close()
 
     @property
     def asks(self) -> bool:

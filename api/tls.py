@@ -25,7 +25,7 @@ _GOING_ON = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 def server_context(files: TlsFiles) -> ssl.SSLContext:
     """How clients are spoken to. InvalidArgument, in dockerd's words, for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_IGNORE_UNEXPECTED_EOF
     pair = f'X509 key pair (cert: "{files.certificate}", key: "{files.key}")'
     _require_readable(files.certificate, f"Could not load {pair}")
     _require_readable(files.key, f"Could not load {pair}")
@@ -82,7 +82,7 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         self._socket: asyncio.Transport
         self._protocol: asyncio.BaseProtocol | None = None
         self._reads = True
-        self._ended = self._closing = False
+        self._ended = self._heard_end = self._closing = False
         self._cut: asyncio.TimerHandle
 
     # What the socket's transport says.
@@ -100,10 +100,10 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         self._proceed()
 
     def eof_received(self) -> bool:
-        """The socket ends without a word, or after one: its client is gone, what it said is still heard."""
+        """The client's half-close, whether it was told in TLS or not: as where there is none."""
         self._received.write_eof()
         self._proceed()
-        return not self._reads and not self._closing
+        return not self._closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed."""
@@ -233,16 +233,23 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
 
     def _deliver(self) -> None:
         """Hand on what has come, as long as somebody wants it; a protocol may give way to another meanwhile."""
-        while self._reads and not self._closing:
-            data = self._tls.read(_CHUNK)
+        while self._reads and not self._closing and not self._heard_end:
+            data = self._read()
             protocol = self._protocol
             assert isinstance(protocol, asyncio.Protocol)
             if data:
                 protocol.data_received(data)
             else:
+                self._heard_end = True
                 if not protocol.eof_received():
                     self.close()
                 return
+
+    def _read(self) -> bytes:
+        try:
+            return self._tls.read(_CHUNK)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
 
     def _resumed(self) -> None:
         if self._reads and not self._closing:

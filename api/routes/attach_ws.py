@@ -104,7 +104,7 @@ async def _relay(socket: web.WebSocketResponse, sender: _Sender, attachment: Att
 
 
 async def _end_input(attachment: Attachment) -> None:
-    with contextlib.suppress(OSError, TimeoutError):
+    with contextlib.suppress(Detached, OSError, TimeoutError):
         async with asyncio.timeout(_EOF_TIMEOUT):
             await attachment.write_eof()
 

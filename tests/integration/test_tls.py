@@ -1,5 +1,6 @@
 """The API by TLS: for clients with a certificate, by the official CLI and docker-py; and for nobody else."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -13,6 +14,7 @@ import docker as docker_package
 import pytest
 from docker.tls import TLSConfig
 
+from api.pidfile import STOP_CONTAINERS
 from tests.daemon import DaemonFailed, Wherryd
 from tests.registries import Certificates, free_port, make_certificates, missing
 from tests.terminal import Terminal
@@ -21,6 +23,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing())]
 
 MUCH = 20 << 20
+EXEC = {"AttachStdin": True, "AttachStdout": True}
 
 
 class Served:
@@ -155,6 +158,58 @@ def test_a_client_that_vanishes_is_noticed(served: Served) -> None:
     served.docker("rm", "-f", "long")
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "by the socket alone"])
+def test_an_answer_comes_after_the_end_of_what_is_said(served: Served, told: bool) -> None:
+    """Also where the socket's half-close follows, or is all."""
+    served.docker("run", "-d", "--name", "long", "busybox", "sleep", "1000")
+    made = served.daemon.call(
+        "POST", "/containers/long/exec", {**EXEC, "Cmd": ["sh", "-c", "cat; sleep 0.3; echo late"]}
+    )
+    with _connected(served) as raw, _known(served).wrap_socket(raw, server_hostname="127.0.0.1") as client:
+        client.sendall(
+            _post(
+                f"/exec/{made.json['Id']}/start", b'{"Detach": false}', "Connection: Upgrade", "Upgrade: tcp"
+            )
+        )
+        assert client.recv(1 << 16).startswith(b"HTTP/1.1 101")
+        client.sendall(b"said\n")
+        if told:
+            client.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.unwrap()
+        socket.socket.shutdown(client, socket.SHUT_WR)
+        client.settimeout(30)
+        heard = b""
+        with contextlib.suppress(ssl.SSLZeroReturnError):  # so ends what one has ended oneself
+            while data := client.recv(1 << 16):
+                heard += data
+    assert b"said\n" in heard
+    assert heard.endswith(b"late\n")
+    served.docker("rm", "-f", "long")
+
+
+def test_nobody_is_served_by_a_daemon_that_ends(served: Served) -> None:
+    """Who shakes hands when the others have been ended is ended, too: what it starts would outlive the containers."""
+    slow = "trap 'sleep 2; exit' TERM; while :; do sleep 0.1; done"
+    served.docker("run", "-d", "--name", "slow", "--stop-timeout", "20", "busybox", "sh", "-c", slow)
+    served.docker("create", "--name", "late", "busybox", "sleep", "1000")
+    with _connected(served) as raw:
+        os.kill(served.daemon.pid, STOP_CONTAINERS)
+        eventually(lambda: "ending on" in served.daemon.log.read_text())
+        time.sleep(0.5)
+        with (
+            contextlib.suppress(OSError),
+            _known(served).wrap_socket(raw, server_hostname="127.0.0.1") as client,
+        ):
+            client.sendall(_post("/containers/late/start", b""))
+            assert client.recv(1 << 16) == b""
+    eventually(lambda: not served.daemon.alive)
+    served.daemon.start()
+    assert served.daemon.state("late")["Status"] == "created"
+    assert served.daemon.state("slow")["Status"] == "exited"
+    served.docker("rm", "slow", "late")
+
+
 def test_without_certificates_of_clients(serve: Callable[..., Served]) -> None:
     """TLS alone hides what is said, and lets anybody in: the daemon says so."""
     served = serve("--tls")
@@ -187,10 +242,26 @@ def test_files_that_are_none(
     assert f"invalid TLS configuration: {failure.replace('KEY', key)}" in str(refused.value)
 
 
+def _connected(served: Served) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", served.port), timeout=30)
+
+
+def _known(served: Served) -> ssl.SSLContext:
+    """A client with a certificate."""
+    context = ssl.create_default_context(cafile=str(served.certificates.authority))
+    context.load_cert_chain(*served.certificates.pair("client"))
+    return context
+
+
+def _post(path: str, body: bytes, *headers: str) -> bytes:
+    head = ["Host: x", "Content-Type: application/json", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join([f"POST {path} HTTP/1.1", *head, "", ""]).encode() + body
+
+
 def _get(served: Served, context: ssl.SSLContext, path: str) -> bytes:
     """The whole answer to a request."""
     with (
-        socket.create_connection(("127.0.0.1", served.port), timeout=30) as raw,
+        _connected(served) as raw,
         context.wrap_socket(raw, server_hostname="127.0.0.1") as client,
     ):
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
