@@ -1,6 +1,5 @@
 """Glances, which many watch their machines and containers with, in a real browser."""
 
-import asyncio
 import os
 import shutil
 import signal
@@ -81,9 +80,8 @@ async def test_it_shows_containers_and_their_use(
         await page.wait_for(f"{cells('busy')}.length && {cells('idle')}.length")
         head = await page.look(cells("CPU%"))
         await page.wait_for(f"Number({cells('busy')}[{head.index('CPU%')}]) > 5")
-        while len(row := await page.look(cells("idle"))) < len(head):
-            await asyncio.sleep(0.05)  # the table is being drawn anew
-        shown = dict(zip(head, row, strict=True))
+        whole = f"(row => row.length === {len(head)} && row)"  # not while the table is drawn anew
+        shown = dict(zip(head, await page.wait_for(f"{whole}({cells('idle')})"), strict=True))
         (tmp_path / "page.png").write_bytes(await page.screenshot())
         assert shown["Status"] == "running"
         assert float(shown["CPU%"]) < 5

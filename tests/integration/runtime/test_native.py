@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from runtime.task import Task
 from runtime.task_values import ExecRequest
 from tests.integration.runtime.bundles import process
 from tests.integration.runtime.conftest import Containers
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -28,6 +30,11 @@ def status(box: Containers, task: Task) -> str:
 def by_command(task: Task, verb: str) -> bool:
     """Whether the runtime was run for it: it makes the log that it is given."""
     return (task.state_dir / f"{verb}.log").exists()
+
+
+def runs(pid: int, program: str) -> bool:
+    """Whether a process is that program."""
+    return Path(f"/proc/{pid}/comm").read_text().strip() == program
 
 
 def environ(pid: int) -> bytes:
@@ -145,8 +152,7 @@ async def test_what_the_runtime_is_told_reaches_no_container(box: Containers) ->
     await task.start()
     executed = await task.exec(ExecRequest(id="e1", process=process(["sleep", "60"])))
     for pid in (task.pid, executed.pid):
-        while Path(f"/proc/{pid}/comm").read_text() != "sleep\n":
-            await asyncio.sleep(0.01)  # it is the runtime's yet: a start is told just before the program's
+        eventually(partial(runs, pid, "sleep"))  # a start is told while it is still the runtime's
         names = {line.partition(b"=")[0] for line in environ(pid).split(b"\0") if line}
         assert names <= {b"PATH", b"TERM", b"HOME"}
     await box.end(task)
