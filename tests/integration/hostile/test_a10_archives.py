@@ -10,8 +10,8 @@ import pytest
 
 from tests.integration.hostile.doors import Gate
 from tests.integration.images.archives import Made, Members, digest, docker_files, manifest_json, symlink, tar
-from tests.integration.images.test_load import BAD
 from tests.integration.images.test_load_legacy import BAD as OLD
+from tests.integration.images.test_load_refused import BAD
 
 pytestmark = pytest.mark.root
 MADE = Made(tags=["hostile:1"])

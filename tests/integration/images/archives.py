@@ -147,3 +147,7 @@ def legacy_files(images: Sequence[Old], repositories: dict[str, dict[str, str]])
         files[f"{image.id}/json"] = image.json
         files[f"{image.id}/layer.tar"] = image.layer
     return {**files, "repositories": json.dumps(repositories).encode()}
+
+
+TWO = [tar({"etc/hello": b"hello\n"}), tar({"etc/more": b"more\n", "etc/.wh.hello": b""})]
+"""Layers: a file, and another in its place."""
