@@ -25,6 +25,7 @@ _GOING_ON = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 def server_context(files: TlsFiles) -> ssl.SSLContext:
     """How clients are spoken to. InvalidArgument, in dockerd's words, for files that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # The socket's end is an end as on any socket: a client of docker-py ends its input by that alone.
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_IGNORE_UNEXPECTED_EOF
     pair = f'X509 key pair (cert: "{files.certificate}", key: "{files.key}")'
     _require_readable(files.certificate, f"Could not load {pair}")
