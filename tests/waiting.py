@@ -1,5 +1,7 @@
 """Waiting for what the world tells nobody."""
 
+import os
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -11,6 +13,14 @@ def eventually(holds: Callable[[], object], seconds: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
         time.sleep(0.02)
+
+
+def dies(pidfd: int) -> None:
+    """Wait until a process is dead, and close what tells of it. AssertionError when it lives on for 20 seconds."""
+    try:
+        assert select.select([pidfd], [], [], 20)[0], "it lives"
+    finally:
+        os.close(pidfd)
 
 
 def served(port: int) -> bytes:

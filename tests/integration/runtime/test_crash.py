@@ -19,6 +19,7 @@ from runtime.task import Task
 from runtime.task_values import Attach, ExecRequest, Exit
 from tests.integration.runtime.bundles import new_id, process
 from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
+from tests.waiting import dies
 
 pytestmark = pytest.mark.root
 
@@ -356,7 +357,7 @@ async def test_zygote_killed_at(containers: Containers, step: str) -> None:
 @pytest.mark.parametrize("step", SHIM_STEPS)
 async def test_shim_killed_while_the_daemon_is_down(containers: Containers, step: str) -> None:
     """The daemon dies as soon as it can be seen that the shim is, or will be, on its way to that step."""
-    mortal = Mortal(containers, ["sh", "-c", "sleep 0.2; exit 7"], faults=step)
+    mortal = Mortal(containers, ["sh", "-c", "sleep 0.4; exit 7"], faults=step)
     early = step in (
         *CREATE_FAILS,
         "shim.starting",
@@ -365,9 +366,14 @@ async def test_shim_killed_while_the_daemon_is_down(containers: Containers, step
         "shim.exec-launched",
     )
     await mortal.until("opened" if early else "started")
-    await asyncio.sleep(0.03 if early else 0)
-    mortal.kill()
-    await asyncio.sleep(0.5)
+    if early:
+        await asyncio.sleep(0.03)
+        mortal.kill()
+        await asyncio.sleep(0.5)
+    else:
+        shim = os.pidfd_open(int((containers.state_dir(mortal.id) / "shim.pid").read_text()))
+        mortal.kill()
+        await asyncio.to_thread(dies, shim)
     found = await adopt(containers, mortal.id)
     if isinstance(found, Task):  # it was created and no more, or has no exec in its life to die at
         assert early

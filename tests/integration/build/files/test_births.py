@@ -10,6 +10,7 @@ import pytest
 from errdefs import SystemFailure
 from runtime.copying.order import CopyFiles, MakeDirectory, MakeFile, Selection
 from runtime.copying.workers import Workers
+from tests.waiting import dies
 
 pytestmark = pytest.mark.root
 
@@ -27,7 +28,9 @@ async def test_many_orders_at_once(workers: Workers, root: Path, source: Path) -
 async def test_one_more_comes_when_the_server_was_killed(workers: Workers, root: Path) -> None:
     for number in range(3):
         await workers.change(root, [], [MakeDirectory(f"/{number}")])
+        server = os.pidfd_open(workers._forker.pid)
         os.kill(workers._forker.pid, signal.SIGKILL)
+        dies(server)  # and what it forked is dying, and takes no more orders
         await asyncio.sleep(0.05 * number)  # it may be noticed or not
     await workers.change(root, [], [MakeDirectory("/last")])
     assert len(os.listdir(root)) == 4
