@@ -1,13 +1,16 @@
 """Terminals, attach, detach keys, exec."""
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
 from tests.daemon import Wherryd
 from tests.terminal import Terminal
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -19,16 +22,25 @@ def sleeper(wherryd: Wherryd) -> Iterator[str]:
     wherryd.docker("rm", "-f", identifier, check=False)
 
 
+def shows(person: Terminal, size: str) -> None:
+    """Ask the shell for the window's size until it is that: the client tells it when it comes to it."""
+
+    def shown() -> bool:
+        person.type("stty size\n")
+        with contextlib.suppress(AssertionError):
+            person.wait_for(size, 1)
+        return size in person.seen
+
+    eventually(shown)
+
+
 def test_run_it(wherryd: Wherryd) -> None:
     argv = ["docker", "run", "--rm", "-it", "busybox", "sh"]
     with Terminal(argv, wherryd.client_env, size=(30, 100)) as person:
         person.wait_for("/ # ")
-        person.type("stty size\n")
-        person.wait_for("30 100")
+        shows(person, "30 100")
         person.resize(40, 120)
-        time.sleep(0.5)
-        person.type("stty size\n")
-        person.wait_for("40 120")
+        shows(person, "40 120")
         person.type("exit 5\n")
         assert person.wait() == 5
 
@@ -69,9 +81,7 @@ def test_several_clients_see_the_same(wherryd: Wherryd) -> None:
         )
         for number in range(1)
     ]  # fmt: skip
-    deadline = time.monotonic() + 20
-    while wherryd.docker("inspect", "-f", "{{.State.Running}}", "shared").stdout != "true\n":
-        assert time.monotonic() < deadline
+    eventually(lambda: wherryd.state("shared")["Running"])
     clients += [
         subprocess.Popen(
             ["docker", "attach", "--no-stdin", "shared"], env=wherryd.client_env,
@@ -79,7 +89,7 @@ def test_several_clients_see_the_same(wherryd: Wherryd) -> None:
         )
         for _ in range(2)
     ]  # fmt: skip
-    time.sleep(1)
+    eventually(lambda: attached(wherryd, "shared") == len(clients))
     first = clients[0].stdin
     assert first is not None
     first.write(b"one\n")
@@ -92,6 +102,14 @@ def test_several_clients_see_the_same(wherryd: Wherryd) -> None:
         assert out == b"got one\nend\n", err
         assert client.returncode == 0
     wherryd.docker("rm", "shared")
+
+
+def attached(wherryd: Wherryd, container: str) -> int:
+    """How many clients a container was given so far, as the daemon tells."""
+    identifier = wherryd.get(f"/containers/{container}/json").json["Id"]
+    filters = quote(f'{{"container": ["{identifier}"], "event": ["attach"]}}')
+    told = wherryd.get(f"/events?since=1&until={time.time():.3f}&filters={filters}")
+    return len(told.body.splitlines())
 
 
 def test_start_attached(wherryd: Wherryd) -> None:
@@ -124,18 +142,14 @@ def test_exec(wherryd: Wherryd, sleeper: str) -> None:
 def test_exec_on_a_terminal(wherryd: Wherryd, sleeper: str) -> None:
     with Terminal(["docker", "exec", "-it", sleeper, "sh"], wherryd.client_env, size=(33, 101)) as person:
         person.wait_for("/ # ")
-        time.sleep(0.3)
-        person.type("stty size; tty\n")
-        person.wait_for("33 101")
+        shows(person, "33 101")
         person.type("exit 8\n")
         assert person.wait() == 8
 
 
 def test_exec_detached(wherryd: Wherryd, sleeper: str) -> None:
     wherryd.docker("exec", "-d", sleeper, "sh", "-c", "echo done > /done")
-    deadline = time.monotonic() + 10
-    while wherryd.docker("exec", sleeper, "cat", "/done", check=False).stdout != "done\n":
-        assert time.monotonic() < deadline
+    eventually(lambda: wherryd.docker("exec", sleeper, "cat", "/done", check=False).stdout == "done\n")
 
 
 def test_exec_of_a_missing_command(wherryd: Wherryd, sleeper: str) -> None:

@@ -8,12 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
 from tests.unix_http import Response
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -88,20 +90,22 @@ def noisy(wherryd: Wherryd) -> Iterator[str]:
 def test_a_client_that_never_reads_halts_its_own_container(wherryd: Wherryd, noisy: str) -> None:
     before = rss(wherryd)
     with attach(wherryd, noisy, "stream=1&stdout=1") as client:
-        time.sleep(1.5)
+        eventually(lambda: is_halted(wherryd, noisy))  # as by a full pipe
         first = ticks(wherryd, noisy)
-        time.sleep(1)
-        assert ticks(wherryd, noisy) == first, "it is halted, as by a full pipe"
         assert rss(wherryd) - before < 8 * 1024
         assert wherryd.docker("run", "--rm", "busybox", "echo", "others").stdout == "others\n"
         assert len(client.recv(100)) == 100
         received = 0
         while received < 4 << 20:
             received += len(client.recv(1 << 16))
-    deadline = time.monotonic() + 10
-    while ticks(wherryd, noisy) == first:
-        assert time.monotonic() < deadline, "without the client it goes on"
-        time.sleep(0.1)
+    eventually(lambda: ticks(wherryd, noisy) > first)  # without the client it goes on
+
+
+def is_halted(wherryd: Wherryd, name: str) -> bool:
+    """Whether a container's first process does nothing for a second."""
+    before = ticks(wherryd, name)
+    time.sleep(1)
+    return ticks(wherryd, name) == before
 
 
 def ticks(wherryd: Wherryd, name: str) -> int:
@@ -122,8 +126,7 @@ def test_followers_that_never_read(wherryd: Wherryd) -> None:
             clients.enter_context(request(wherryd, "GET", "/events?since=0"))
         time.sleep(2)
         first = ticks(wherryd, "loud")
-        time.sleep(0.5)
-        assert ticks(wherryd, "loud") > first, "a reader of the log halts nobody"
+        eventually(lambda: ticks(wherryd, "loud") > first)  # a reader of the log halts nobody
         for _ in range(20):
             wherryd.docker("run", "--rm", "-l", f"long={'x' * 20000}", "busybox", "true")
         assert rss(wherryd) - before < 24 * 1024
@@ -154,14 +157,18 @@ def test_clients_that_vanish_are_let_go(wherryd: Wherryd) -> None:
     wherryd.docker("rm", "-f", "cat", "parked")
 
 
-def test_a_parked_client_gets_a_container_that_starts_meanwhile(wherryd: Wherryd) -> None:
+def test_a_parked_client_gets_a_container_that_starts_meanwhile(wherryd: Wherryd, tmp_path: Path) -> None:
     """Whenever it attaches, before, during or after the start: it gets the output's end."""
+    script = "until [ -e /seen/attached ]; do sleep 0.05; done; echo late"
+    attached = tmp_path / "attached"
     for number in range(12):
-        wherryd.docker("create", "--name", "during", "busybox", "sh", "-c", "sleep 0.4; echo late")
+        attached.unlink(missing_ok=True)
+        wherryd.docker("create", "--name", "during", "-v", f"{tmp_path}:/seen", "busybox", "sh", "-c", script)
         starting = threading.Thread(target=wherryd.docker, args=("start", "during"))
         starting.start()
         time.sleep(0.012 * number)
         with attach(wherryd, "during", "stream=1&stdout=1") as client:
+            attached.touch()
             assert b"late" in everything(client)
         starting.join()
         wherryd.docker("rm", "-f", "during")

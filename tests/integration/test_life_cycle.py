@@ -1,14 +1,18 @@
 """create, start, stop, kill, restart, pause, rename, wait, rm, top, port, events."""
 
 import json
+import select
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.unix_http import UnixConnection
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -39,10 +43,15 @@ def test_a_whole_life(wherryd: Wherryd) -> None:
     assert wherryd.get(f"/containers/{identifier}/json").status == 404
 
 
+def ready(wherryd: Wherryd, name: str) -> None:
+    """Wait until a container's script says by a file that it has set its traps."""
+    eventually(lambda: not wherryd.docker("exec", name, "test", "-e", "/ready", check=False).returncode)
+
+
 def test_stop_uses_the_stop_signal_and_patience(wherryd: Wherryd) -> None:
-    script = "trap 'exit 7' USR1; while :; do sleep 0.1; done"
+    script = "trap 'exit 7' USR1; touch /ready; while :; do sleep 0.1; done"
     wherryd.docker("run", "-d", "--name", "trap", "--stop-signal", "USR1", "busybox", "sh", "-c", script)
-    time.sleep(0.3)
+    ready(wherryd, "trap")
     wherryd.docker("stop", "trap")
     assert wherryd.state("trap")["ExitCode"] == 7
     wherryd.docker("rm", "trap")
@@ -56,9 +65,9 @@ def test_stop_uses_the_stop_signal_and_patience(wherryd: Wherryd) -> None:
         "busybox",
         "sh",
         "-c",
-        "trap '' TERM; sleep 1000",
+        "trap '' TERM; touch /ready; sleep 1000",
     )
-    time.sleep(0.3)
+    ready(wherryd, "deaf")
     wherryd.docker("stop", "deaf")
     assert wherryd.state("deaf")["ExitCode"] == 137
     wherryd.docker("rm", "deaf")
@@ -117,13 +126,14 @@ def test_a_running_container_is_not_removed(wherryd: Wherryd, sleeper: str) -> N
 
 
 def test_top(wherryd: Wherryd, sleeper: str) -> None:
-    assert "sleep 1000" in wherryd.docker("top", sleeper).stdout
+    eventually(lambda: "sleep 1000" in wherryd.docker("top", sleeper).stdout)  # the runtime has become it
     assert wherryd.docker("top", sleeper, "-o", "pid,args").stdout.split()[:2] == ["PID", "COMMAND"]
 
 
 def test_top_of_another_user_and_terminal(wherryd: Wherryd) -> None:
     """Of itself ps would show what its own user has without a terminal."""
     wherryd.docker("run", "-dt", "--name", "other", "--user", "1000", "busybox", "sleep", "1000")
+    eventually(lambda: "sleep" in wherryd.docker("top", "other").stdout)
     for arguments in (["-o", "pid,args"], ["-f"], ["u"], ["-T"], ["m"]):
         assert "sleep" in wherryd.docker("top", "other", *arguments).stdout, arguments
     wherryd.docker("rm", "-f", "other")
@@ -141,18 +151,13 @@ def test_wait_conditions(wherryd: Wherryd, condition: str) -> None:
         "sleep",
         "1000",
     )
-    answers = []
-    waiter = threading.Thread(
-        target=lambda: answers.append(
-            wherryd.call("POST", f"/containers/waited/wait?condition={condition}").json
-        )
-    )
-    waiter.start()
-    time.sleep(0.3)
-    assert not answers
+    waiting = UnixConnection(wherryd.socket, 20)
+    waiting.request("POST", f"/containers/waited/wait?condition={condition}")
+    answer = waiting.getresponse()  # the head: it waits
+    assert not select.select([waiting.sock], [], [], 0.3)[0]
     wherryd.docker("kill", "-s", "KILL", "waited")
-    waiter.join(20)
-    assert answers[0]["StatusCode"] == 137
+    assert json.loads(answer.read())["StatusCode"] == 137
+    waiting.close()
     wherryd.docker("rm", "-f", "waited", check=False)
 
 
@@ -172,25 +177,29 @@ def test_restart_policies(wherryd: Wherryd) -> None:
     wherryd.docker(
         "run", "-d", "--name", "again", "--restart", "on-failure:2", "busybox", "sh", "-c", "exit 3"
     )
-    deadline = time.monotonic() + 20
-    while (
-        wherryd.get("/containers/again/json").json["RestartCount"] < 2 or wherryd.state("again")["Restarting"]
-    ):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: wherryd.state("again")["Status"] == "exited")
     time.sleep(0.5)
     assert wherryd.get("/containers/again/json").json["RestartCount"] == 2
     assert wherryd.state("again")["Status"] == "exited"
     wherryd.docker("rm", "again")
 
 
-def test_what_waits_to_start_again_has_been_counted(wherryd: Wherryd) -> None:
-    wherryd.docker("run", "-d", "--name", "again", "--restart", "on-failure:1", "busybox", "false")
+def test_what_waits_to_start_again_has_been_counted(wherryd: Wherryd, tmp_path: Path) -> None:
+    runs, script = tmp_path / "runs", "echo x >> /data/runs; false"
+    options = ("--restart", "on-failure:9", "-v", f"{tmp_path}:/data")
+    wherryd.docker("run", "-d", "--name", "again", *options, "busybox", "sh", "-c", script)
+
+    def looked() -> bool:
+        """Where it waits for a start that did not come while we looked: each wait is twice as long."""
+        before = runs.read_text() if runs.exists() else ""
+        shown = wherryd.get("/containers/again/json").json
+        if not shown["State"]["Restarting"] or runs.read_text() != before:
+            return False
+        assert shown["RestartCount"] == before.count("x")
+        return True
+
     try:
-        deadline = time.monotonic() + 20
-        while not (shown := wherryd.get("/containers/again/json").json)["State"]["Restarting"]:
-            assert time.monotonic() < deadline
-        assert shown["RestartCount"] == 1
+        eventually(looked)
     finally:
         wherryd.docker("rm", "-f", "again")
 
