@@ -3,13 +3,14 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from tests import processes
 from tests.daemon import Wherryd
 from tests.waiting import eventually
 
@@ -81,10 +82,10 @@ def test_events(wherryd: Wherryd, run: Run) -> None:
     container = run("true", "--name", "told", "--label", "a=b")
     becomes(wherryd, container, "healthy")
     wherryd.docker("kill", container)
-    eventually(lambda: wherryd.docker("inspect", "-f", "{{.State.Running}}", container).stdout == "false\n")
-    time.sleep(0.2)
+    assert listener.stdout is not None
+    events = [json.loads(line) for line in up_to(listener.stdout, '"die"')]
     listener.terminate()
-    events = [json.loads(line) for line in listener.communicate()[0].splitlines()]
+    listener.communicate()
     said = [event["Action"] for event in events]
     first = said.index("start") + 1
     assert said[first : first + 4] == [
@@ -100,12 +101,20 @@ def test_events(wherryd: Wherryd, run: Run) -> None:
     assert create["execID"] not in kept  # probes are told of, and not kept
 
 
+def up_to(lines: Iterable[str], last: str) -> Iterator[str]:
+    """Lines up to one with a text."""
+    for line in lines:
+        yield line
+        if last in line:
+            return
+
+
 def test_a_probe_that_takes_long_is_killed_with_all_that_it_started(wherryd: Wherryd, run: Run) -> None:
     check = "echo begun; sleep 4321 & (sleep 4321 &) ; sleep 4321"
-    container = run(check, "--health-timeout", "300ms", "--health-retries", "1")
+    container = run(check, "--health-timeout", "2s", "--health-retries", "1")
     becomes(wherryd, container, "unhealthy")
     entry = health(wherryd, container)["Log"][0]
-    assert (entry["ExitCode"], entry["Output"]) == (-1, "Health check exceeded timeout (300ms): begun\n")
+    assert (entry["ExitCode"], entry["Output"]) == (-1, "Health check exceeded timeout (2s): begun\n")
     eventually(lambda: "4321" not in wherryd.docker("top", container).stdout)
 
 
@@ -148,7 +157,7 @@ def test_pause_halts_and_an_end_halts(wherryd: Wherryd, run: Run, tmp_path: Path
     wherryd.docker("stop", "-t", "0", container)
     ended = health(wherryd, container)
     assert ended["Status"] == "unhealthy"
-    wherryd.docker("start", container)
+    assert wherryd.call("POST", f"/containers/{container}/start").status == 204
     begun = health(wherryd, container)
     assert begun["FailingStreak"] == 0
     assert set(map(str, ended["Log"])) & set(map(str, begun["Log"]))
@@ -187,7 +196,7 @@ def test_restart_when_unhealthy(wherryd: Wherryd, run: Run, tmp_path: Path) -> N
     """By the label of the create request alone; with kill, die and start as of any restart."""
     (tmp_path / "ill").touch()
     container = run(
-        "! [ -e /state/ill ]", "--label", "wherry.on-unhealthy=restart", "--health-retries", "2", "--stop-timeout", "1",
+        "! [ -e /state/ill ]", "--label", "wherry.on-unhealthy=restart", "--health-retries", "2", "--stop-timeout", "9",
         "-v", f"{tmp_path}:/state", command=("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done"),
     )  # fmt: skip
     eventually(lambda: wherryd.get(f"/containers/{container}/json").json["RestartCount"] >= 2)
@@ -293,4 +302,4 @@ def status(daemon: Wherryd, name: str) -> str:
 def children(pid: int) -> int:
     """How many children a process has that live."""
     pids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(Path(f"/proc/{each}/cmdline").read_bytes() != b"" for each in pids)
+    return sum(processes.read(f"/proc/{each}/cmdline") != "" for each in pids)
