@@ -1,12 +1,11 @@
 """Storms of execs: many at once in one container, and while it ends."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 
 from tests.daemon import Wherryd
-from tests.integration.load.crowd import Crowd, descriptors, settles
+from tests.integration.load.crowd import PATIENCE, Crowd, descriptors, settles
 
 pytestmark = pytest.mark.root
 
@@ -42,34 +41,40 @@ async def test_a_hundred_execs_in_one_container(wherryd: Wherryd, crowd: Crowd) 
 @pytest.mark.parametrize("end", ["kill", "stop", "remove", "exit"])
 async def test_execs_while_the_container_ends(wherryd: Wherryd, crowd: Crowd, end: str) -> None:
     """An exec ran whole, was killed with its container, or is refused; the end waits for none of them."""
-    command = ["sh", "-c", "sleep 0.3"] if end == "exit" else ["sleep", "1000"]
-    container = await crowd.run("ending", Cmd=command)
-    outcomes = Counter[str]()
+    container = await crowd.run("ending", Cmd=["sh", "-c", "until [ -e /end ]; do sleep 0.02; done"])
+    begun = asyncio.Event()
 
-    async def one(number: int) -> None:
-        await asyncio.sleep(number * 0.02)
-        created = await crowd.call(
-            "POST", f"containers/{container}/exec", {"Cmd": ["true"], "AttachStdout": True}
-        )
+    async def one(number: int) -> bool:
+        """Whether an exec began."""
+        asked = {"Cmd": ["true"], "AttachStdout": True}
+        created = await crowd.call("POST", f"containers/{container}/exec", asked)
         if created.status != 201:
             assert created.status in (404, 409), created
-            outcomes["refused"] += 1
-            return
-        exec_id = created.json["Id"]
-        begun = await crowd.call("POST", f"exec/{exec_id}/start", {"Detach": number % 2 == 0})
-        assert begun.status in (200, 404, 409), begun
-        outcomes["begun" if begun.status == 200 else "refused"] += 1
+            return False
+        answer = await crowd.call("POST", f"exec/{created.json['Id']}/start", {"Detach": number % 2 == 0})
+        assert answer.status in (200, 404, 409), answer
+        return answer.status == 200
+
+    async def one_after_the_other(number: int) -> None:
+        """Until one is refused."""
+        await asyncio.sleep(number * 0.02)
+        while await one(number):
+            begun.set()
 
     async def ending() -> None:
-        await asyncio.sleep(0.3)
+        await begun.wait()
+        await asyncio.sleep(0.1)
         if end == "remove":
             await crowd.remove([container])
-        elif end != "exit":
+        elif end == "exit":
+            touch = await exec_create(crowd, container, "touch", "/end")
+            await crowd.done("POST", f"exec/{touch}/start", {"Detach": True})
+        else:
             await crowd.done("POST", f"containers/{container}/{end}")
 
-    await asyncio.gather(ending(), *map(one, range(30)))
-    assert outcomes["begun"] > 0
-    assert outcomes["refused"] > 0
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.gather(ending(), *map(one_after_the_other, range(15)))
+    assert begun.is_set()
     if end != "remove":
         await settles(lambda: wherryd.get("/containers/ending/json").json["State"]["Status"] == "exited")
         await crowd.remove([container])
