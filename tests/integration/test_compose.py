@@ -1,13 +1,16 @@
 """docker compose, for as long as its services use the networks that are always there."""
 
+import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -102,7 +105,7 @@ def test_services_on_the_networks_that_are_always_there(
     compose("up", "--detach")
     running = compose("ps", "--services", "--status", "running").stdout.split()
     assert sorted(running) == ["alone", "beside", "onhost", "web"]
-    assert "serving" in compose("logs", "web").stdout
+    eventually(lambda: "serving" in compose("logs", "web").stdout)
     assert compose(
         "exec", "-T", "web", "sh", "-c", "echo $A; ulimit -n; ls -d /data /scratch"
     ).stdout.split() == [
@@ -143,9 +146,10 @@ def test_volumes_of_a_project(wherryd: Wherryd, compose: Compose, tmp_path: Path
 
 def test_services_that_wait_for_a_healthy_one(wherryd: Wherryd, compose: Compose, tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(HEALTH)
+    began = time.time()
     compose("up", "--detach")
-    db, web = (wherryd.get(f"/containers/made-{name}-1/json").json["State"] for name in ("db", "web"))
-    assert db["Health"]["Status"] == "healthy"
-    assert web["StartedAt"] > db["Health"]["Log"][-1]["Start"]
+    told = wherryd.get(f"/events?since={began:.6f}&until={time.time():.6f}").body.splitlines()
+    said = [(event["Actor"]["Attributes"].get("name"), event["Action"]) for event in map(json.loads, told)]
+    assert said.index(("made-db-1", "health_status: healthy")) < said.index(("made-web-1", "start"))
     assert "unhealthy" in compose("--profile", "ill", "up", "--detach", "--wait", check=False).stderr
     compose("--profile", "ill", "down", "--timeout", "0")
