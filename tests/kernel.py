@@ -26,7 +26,7 @@ def name(pid: int) -> str:
     """What its program is called, "" where there is no such process."""
     try:
         return _proc(pid, "comm").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it goes between the open and the read
         return ""
 
 

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import kernel
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 SLEEP = ("sleep", "1000")
 
@@ -71,6 +73,13 @@ def await_command(pid: int) -> None:
     while (name := kernel.name(pid)).startswith("runc:"):
         assert time.monotonic() < deadline, name
         time.sleep(0.005)
+
+
+def words(pid: int, entry: str) -> list[str]:
+    """A list of the kernel's that is separated by zeros. It is empty for the moment in which a program takes over."""
+    path = Path(f"/proc/{pid}/{entry}")
+    eventually(path.read_bytes)
+    return path.read_bytes().decode().split("\0")[:-1]
 
 
 def create(wherryd: Wherryd, host: dict[str, Any], version: str = "1.55", **config: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from tests import kernel
 from tests.daemon import Wherryd
-from tests.integration.host_config.conftest import await_command, refused
+from tests.integration.host_config.conftest import await_command, refused, words
 from tests.roots import make_root
 
 pytestmark = pytest.mark.root
@@ -82,7 +82,7 @@ def pid_of(daemon: Wherryd) -> Iterator[Callable[..., int]]:
 
 def variables(pid: int) -> list[str]:
     """What the first process has in its environment of CDI."""
-    entries = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    entries = words(pid, "environ")
     return sorted(entry for entry in entries if entry.startswith(("VENDOR", "DEVICE", "GPU")))
 
 

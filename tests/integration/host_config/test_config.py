@@ -10,17 +10,9 @@ import pytest
 
 from tests import kernel
 from tests.daemon import Wherryd
-from tests.integration.host_config.conftest import Run, create
-from tests.waiting import eventually
+from tests.integration.host_config.conftest import Run, create, words
 
 pytestmark = pytest.mark.root
-
-
-def words(pid: int, entry: str) -> list[str]:
-    """A list of the kernel's that is separated by zeros. It is empty for the moment in which a program takes over."""
-    path = Path(f"/proc/{pid}/{entry}")
-    eventually(path.read_bytes)
-    return path.read_bytes().decode().split("\0")[:-1]
 
 
 def test_command_environment_and_directory(run: Run) -> None:

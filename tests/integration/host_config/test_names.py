@@ -9,6 +9,7 @@ import pytest
 from tests import kernel
 from tests.daemon import Wherryd
 from tests.integration.host_config.conftest import Run, refused
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -80,9 +81,10 @@ def test_what_log_records_carry(run: Run) -> None:
         Labels={"tier": "web", "other": "x"},
         Env=["REGION=eu", "X_A=1", "SECRET=s"],
     )
-    box.shell("true")
     name = box.inspect()["Name"].removeprefix("/")
-    record = json.loads(Path(box.inspect()["LogPath"]).read_text().splitlines()[0])
+    log = Path(box.inspect()["LogPath"])
+    eventually(lambda: "\n" in log.read_text())
+    record = json.loads(log.read_text().splitlines()[0])
     assert record["log"] == "hello\n"
     assert record["attrs"] == {"tier": "web", "REGION": "eu", "X_A": "1", "tag": f"{name}/busybox"}
 

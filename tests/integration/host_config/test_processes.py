@@ -11,7 +11,7 @@ import pytest
 from runtime import cgroups
 from tests import kernel
 from tests.daemon import Wherryd
-from tests.integration.host_config.conftest import Run, refused, require_refused
+from tests.integration.host_config.conftest import Run, refused, require_refused, words
 
 pytestmark = pytest.mark.root
 
@@ -213,8 +213,8 @@ def test_devices_that_are_none(wherryd: Wherryd) -> None:
 
 def test_an_init(run: Run) -> None:
     box = run({"Init": True}, Cmd=["sh", "-c", "sleep 0.1 & exec sleep 1000"])
-    assert kernel.file(box.pid, "/proc/1/cmdline").split("\0")[:3] == ["/sbin/docker-init", "--", "sh"]
-    assert kernel.file(run({"Init": False}).pid, "/proc/1/cmdline").startswith("sleep\0")
+    assert words(box.pid, "cmdline")[:3] == ["/sbin/docker-init", "--", "sh"]
+    assert words(run({"Init": False}).pid, "cmdline")[0] == "sleep"
 
 
 def test_the_signal_to_stop_by(run: Run) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.daemon import DaemonFailed, Wherryd
 from tests.integration.host_config.conftest import Run, refused, require_refused
 from tests.remapped import COUNT, FIRST, remapped, write_ranges
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 OWN = {"NetworkMode": "bridge"}
@@ -201,9 +202,8 @@ def test_networks(run: Run, wherryd: Wherryd) -> None:
         )
         name = server.inspect()["Name"].lstrip("/")
         client = run({"NetworkMode": "u-net", "Sysctls": {"net.ipv4.ip_default_ttl": "33"}})
-        assert (
-            client.shell(f"wget -qO- http://{name}/; cat /proc/sys/net/ipv4/ip_default_ttl") == "hello\n33\n"
-        )
+        eventually(lambda: client.shell(f"wget -qO- http://{name}/ || true") == "hello\n")  # once it listens
+        assert client.shell("cat /proc/sys/net/ipv4/ip_default_ttl") == "33\n"
         address = server.inspect()["NetworkSettings"]["Networks"]["u-net"]["IPAddress"]
         assert address in server.shell("cat /etc/hosts")
         assert server.inspect()["NetworkSettings"]["Ports"]["80/tcp"]
@@ -221,7 +221,8 @@ def test_links(run: Run) -> None:
     server = run(OWN, Cmd=["sh", "-c", web], ExposedPorts={"80/tcp": {}})
     name = server.inspect()["Name"].lstrip("/")
     client = run({**OWN, "Links": [f"{name}:web"]})
-    assert client.shell("wget -qO- http://web/; echo $WEB_PORT_80_TCP_PORT").split() == ["hello", "80"]
+    eventually(lambda: client.shell("wget -qO- http://web/ || true") == "hello\n")  # once it listens
+    assert client.shell("echo $WEB_PORT_80_TCP_PORT") == "80\n"
 
 
 def test_a_killed_daemon_and_restarts(run: Run, wherryd: Wherryd) -> None:
