@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -102,8 +103,10 @@ def test_three_networks(wherryd: Wherryd, compose: Compose) -> None:
     ends = of(wherryd, "container", "shop-db-1")["NetworkSettings"]["Networks"]
     assert ends["shop_back"]["IPAddress"] == "10.209.0.77"
     apps = {of(wherryd, "container", f"shop-app-{number}")["Config"]["Hostname"] for number in (1, 2)}
-    assert fetched(wherryd, "proxy", "app", times=40) == fetched(wherryd, "proxy", "shop", times=40) == apps
-    assert fetched(wherryd, "app", "db") == fetched(wherryd, "app", "store") == {"dbhost"}
+    eventually(lambda: fetched(wherryd, "app", "db") == {"dbhost"})  # they are started, and not yet listening
+    eventually(lambda: fetched(wherryd, "proxy", "app", times=40) == apps)
+    assert fetched(wherryd, "proxy", "shop", times=40) == apps
+    assert fetched(wherryd, "app", "store") == {"dbhost"}
     assert fetched(wherryd, "backup", "shop-db-1") == {"dbhost"}
     assert fetched(wherryd, "proxy", "db") == fetched(wherryd, "proxy", "10.209.0.77") == set()
 
@@ -112,13 +115,13 @@ def test_changes_and_the_end(wherryd: Wherryd, compose: Compose) -> None:
     """A service that is made anew has its names again; scaled ones go; down leaves none of the networks."""
     compose("up", "--detach", "--wait")
     compose("up", "--detach", "--wait", "--force-recreate", "--timeout", "0", "db")
-    assert fetched(wherryd, "app", "db") == {"dbhost"}
+    eventually(lambda: fetched(wherryd, "app", "db") == {"dbhost"})  # it is started, and not yet listening
     compose("up", "--detach", "--wait", "--timeout", "0", "--scale", "app=1")
     assert attached(wherryd, "shop_front") == {"shop-proxy-1", "shop-app-1"}
     compose("stop", "--timeout", "0")
     assert attached(wherryd, "shop_front") == set()
     compose("start")
     assert attached(wherryd, "shop_front") == {"shop-proxy-1", "shop-app-1"}
-    assert fetched(wherryd, "app", "store") == {"dbhost"}
+    eventually(lambda: fetched(wherryd, "app", "store") == {"dbhost"})
     compose("down", "--timeout", "0")
     assert wherryd.docker("network", "ls", "-q", "-f", "type=custom").stdout == ""
