@@ -10,6 +10,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, tar
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.usefixtures("no_leftovers")]
 
@@ -40,9 +41,11 @@ def filled(wherryd: Wherryd) -> Iterator[Wherryd]:
     script = "head -c 200000 /dev/zero > /x; ln /x /y; head -c 100000 /dev/zero | tr '\\0' '\\n'; echo told"
     wherryd.docker("run", "--name", "du-wrote", "--net", "none", "busybox", "sh", "-c", script)
     volume = ("-v", "du-data:/data", "--name", "du-runs", "--net", "none")
+    written = wherryd.data_root / "volumes/du-data/_data/x"
     wherryd.docker(
         "run", "-d", *volume, "busybox", "sh", "-c", "head -c 70000 /dev/zero > /data/x; sleep 600"
     )
+    eventually(lambda: written.exists() and written.stat().st_size == 70_000)
     wherryd.docker("create", "--name", "du-of-used", "du-used:1", "x")
     wherryd.docker("create", "--name", "du-of-forced", "du-idle:1", "x")
     wherryd.docker("tag", "du-idle:1", "du-kept:1")
