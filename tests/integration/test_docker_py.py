@@ -14,6 +14,7 @@ from docker import errors, types
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.root,
@@ -22,6 +23,8 @@ pytestmark = [
 ]
 
 SLEEP = ["sleep", "1000"]
+LATE = "sleep 0.5"
+"""Before an exec writes: what comes together with the head of the answer docker-py loses."""
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def test_a_life(docker_py: Client) -> None:
     container.unpause()
     container.rename("other")
     assert docker_py.containers.get("other").id == container.id
-    assert container.top(ps_args="-o pid,args")["Processes"][0][1].startswith("sleep")
+    eventually(lambda: container.top(ps_args="-o pid,args")["Processes"][0][1].startswith("sleep"))
     container.restart(timeout=0)
     container.kill()
     container.reload()
@@ -159,7 +162,11 @@ def test_wait_conditions(docker_py: Client, sleeper: Any) -> None:
     waiter.start()
     time.sleep(0.3)
     sleeper.kill(signal="SIGKILL")
-    waiter.join(30)
+    waiter.join(1)
+    while waiter.is_alive():  # it was not yet there to wait
+        sleeper.start()
+        sleeper.kill(signal="SIGKILL")
+        waiter.join(1)
     assert answers == [{"StatusCode": 137}]
 
 
@@ -218,11 +225,14 @@ def test_attach_with_a_half_close(docker_py: Client) -> None:
         container.remove(force=True)
 
 
-def test_attach_stream(docker_py: Client) -> None:
-    script = "sleep 1; echo out; echo err >&2"
-    container = docker_py.containers.run("busybox", ["sh", "-c", script], detach=True)
+def test_attach_stream(docker_py: Client, tmp_path: Path) -> None:
+    script = "until [ -e /seen/attached ]; do sleep 0.05; done; echo out; echo err >&2"
+    seen = [f"{tmp_path}:/seen"]
+    container = docker_py.containers.run("busybox", ["sh", "-c", script], detach=True, volumes=seen)
     try:
-        pieces = list(container.attach(stream=True, demux=True))
+        stream = container.attach(stream=True, demux=True)
+        (tmp_path / "attached").touch()
+        pieces = list(stream)
         assert b"".join(out or b"" for out, _ in pieces) == b"out\n"
         assert b"".join(err or b"" for _, err in pieces) == b"err\n"
     finally:
@@ -230,16 +240,16 @@ def test_attach_stream(docker_py: Client) -> None:
 
 
 def test_exec(sleeper: Any) -> None:
-    both = "sleep 0.1; echo out; echo err >&2; exit 4"
+    both = f"{LATE}; echo out; echo err >&2; exit 4"
     assert sleeper.exec_run(["sh", "-c", both], demux=True) == (4, (b"out\n", b"err\n"))
     assert sleeper.exec_run(
-        "sh -c 'sleep 0.1; id -u; echo $A; pwd'", user="7", environment={"A": "b"}, workdir="/tmp"
+        f"sh -c '{LATE}; id -u; echo $A; pwd'", user="7", environment={"A": "b"}, workdir="/tmp"
     ) == (
         0,
         b"7\nb\n/tmp\n",
     )
-    assert b"".join(sleeper.exec_run("sh -c 'sleep 0.1; seq 3'", stream=True).output) == b"1\n2\n3\n"
-    assert sleeper.exec_run("sh -c 'sleep 0.1; tty'", tty=True).output == b"/dev/pts/0\r\n"
+    assert b"".join(sleeper.exec_run(f"sh -c '{LATE}; seq 3'", stream=True).output) == b"1\n2\n3\n"
+    assert sleeper.exec_run(f"sh -c '{LATE}; tty'", tty=True).output == b"/dev/pts/0\r\n"
     assert sleeper.exec_run("nosuch").exit_code == 127
 
 
@@ -258,7 +268,7 @@ def test_exec_by_a_socket(sleeper: Any) -> None:
 
 def test_the_start_of_an_exec_decides_about_frames(docker_py: Client, sleeper: Any) -> None:
     """As docker-py's own tests have it: the exec has a terminal, its start says nothing of one."""
-    made = docker_py.api.exec_create(sleeper.id, ["sh", "-c", "sleep 0.1; echo hi"], tty=True)
+    made = docker_py.api.exec_create(sleeper.id, ["sh", "-c", f"{LATE}; echo hi"], tty=True)
     assert docker_py.api.exec_start(made["Id"], demux=True) == (b"hi\r\n", None)
     assert docker_py.api.exec_inspect(made["Id"])["ExitCode"] == 0
     with pytest.raises(errors.NotFound):
