@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from tests.daemon import Wherryd
 from tests.integration.images.archives import Made, docker_archive, oci_files, tar
 from tests.terminal import Terminal
+from tests.waiting import eventually, served
 
 pytestmark = pytest.mark.root
 
@@ -101,8 +101,7 @@ def test_ports(wherryd: Wherryd) -> None:
     address = wherryd.docker("port", "open", "80").stdout.strip()
     shown = wherryd.docker("ps", "--format", "{{.Ports}}").stdout
     host, _, port = address.partition(":")
-    with socket.create_connection((host, int(port)), timeout=20) as client:
-        answer = client.makefile("rb").read()
+    answer = served(int(port))
     taken = refused(wherryd, "run", "--name", "late", "-p", f"127.0.0.1:{port}:80", "busybox", "true")
     wherryd.docker("rm", "-f", "open", "late")
     assert host == "127.0.0.1"
@@ -154,10 +153,7 @@ def test_a_restart_policy_outlives_a_failure_but_not_a_stop(wherryd: Wherryd, tm
     options = ["--restart", "unless-stopped", "-v", f"{tmp_path}:/data", "--stop-timeout", "0"]
     (tmp_path / "runs").touch()
     wherryd.docker("run", "-d", "--name", "again", *options, "busybox", "sh", "-c", script)
-    deadline = time.monotonic() + 20
-    while (tmp_path / "runs").read_text() != "x\nx\n":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: (tmp_path / "runs").read_text() == "x\nx\n")
     wherryd.docker("stop", "again")
     state = wherryd.docker("inspect", "-f", "{{.State.Status}} {{.RestartCount}}", "again").stdout
     wherryd.docker("rm", "again")
