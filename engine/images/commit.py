@@ -13,15 +13,15 @@ from engine.containers.config import ContainerConfig
 from engine.images import config, platforms, timestamps
 from engine.images.abreast import abreast
 from engine.images.config import History, ImageConfig, RootFS
-from engine.images.holds import BlobHolds, BlobSession
+from engine.images.holds import BlobSession
 from engine.images.image import Image
-from engine.images.layers import Layers, LayerSession, Unpacking
+from engine.images.layers import LayerSession, Unpacking
 from engine.images.reference import Reference
-from engine.images.registration import Blob, Candidate, Registrar
-from engine.images.store import ImageStore
+from engine.images.registration import Blob, Candidate
+from engine.images.workshop import Workshop
 from engine.progress import ignore
 from engine.version import ENGINE
-from runtime.content.store import ContentStore, Descriptor
+from runtime.content.store import Descriptor
 from runtime.layers.archive import END
 from runtime.layers.growing import Growing
 
@@ -48,11 +48,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 class Committer:
     """One request to commit."""
 
-    def __init__(self, store: ImageStore, content: ContentStore, layers: Layers, blobs: BlobHolds) -> None:
-        self._content = content
-        self._layers = layers
-        self._blobs = blobs
-        self._registrar = Registrar(store, content, layers)
+    def __init__(self, workshop: Workshop) -> None:
+        self._content = workshop.content
+        self._layers = workshop.layers
+        self._blobs = workshop.blobs
+        self._registrar = workshop.registrar
 
     async def run(
         self,

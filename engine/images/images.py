@@ -1,25 +1,20 @@
-"""Images: the door through which the rest of the engine and the API work with them."""
+"""Images: the door through which the rest of the engine and the API make, move and remove them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-
-import msgspec
+from contextlib import ExitStack, asynccontextmanager
 
 import errdefs
 from engine.database import Database
 from engine.events import Events
-from engine.filters import Filters
 from engine.images import platforms, reference
 from engine.images.announce import announce
+from engine.images.catalogue import Catalogue
 from engine.images.commit import Commit, Committer, LayerWriter
 from engine.images.fsck import Fsck
-from engine.images.history import Step, history
 from engine.images.holds import BlobHolds
 from engine.images.image import Image
 from engine.images.import_archive import Import, default_platform
 from engine.images.layers import Layers
-from engine.images.listing import Listed, list_images
 from engine.images.load import Load
 from engine.images.locked import Locked
 from engine.images.platforms import Platform
@@ -27,13 +22,14 @@ from engine.images.pull import Pulls
 from engine.images.push import Pushes
 from engine.images.reference import Reference
 from engine.images.registration import Registrar
-from engine.images.remove import Removal, Removed, User, Users
+from engine.images.remove import Removal, Removed
 from engine.images.save import Save, choose
 from engine.images.store import ImageStore
 from engine.images.tag import require_tag, tag
 from engine.images.transfer import Downloads
 from engine.images.uploading import Sendings
 from engine.images.usage import Stored, measure
+from engine.images.users import AllUsers, Users
 from engine.images.workshop import Keeper, Nobody, Workshop
 from engine.progress import Progress, ignore
 from engine.registry.client import Registry
@@ -43,7 +39,7 @@ from runtime.snapshots.snapshotter import Snapshotter
 _NOBODY = Nobody()
 
 
-class Images:
+class Images(Catalogue):
     """The images of this engine. Made by `open`."""
 
     def __init__(
@@ -55,15 +51,14 @@ class Images:
         users: Users,
         keeper: Keeper,
     ) -> None:
-        self._store = store
+        super().__init__(store, users)
         self._content = content
         self._events = events
-        self._users = users
+        self._all_users = AllUsers(users)
         self._keeper = keeper
         self._layers = Layers(snapshots, lambda: store.layers() | keeper.layers())
         self._blobs = BlobHolds(content, lambda: store.blobs() | keeper.blobs())
         self._snapshots = snapshots
-        self._taken: list[tuple[str, str]] = []
         self._fsck = Fsck(store, content, self._layers, self._blobs)
         self.workshop = Workshop(
             store=store,
@@ -95,53 +90,12 @@ class Images:
 
     def pulls(self, registry: Registry, *, at_once: int, attempts: int) -> Pulls:
         """The door to pulling into these images, `at_once` layers at a time, each in so many attempts."""
-        return Pulls(
-            self._store,
-            self._layers,
-            self._blobs,
-            self.workshop.registrar,
-            Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts),
-            self._events,
-            registry,
-        )
+        downloads = Downloads(self._content, self._blobs, at_once=at_once, attempts=attempts)
+        return Pulls(self.workshop, downloads, registry)
 
     def pushes(self, registry: Registry, *, at_once: int) -> Pushes:
         """The door to pushing these images, `at_once` layers at a time."""
-        return Pushes(
-            self._store,
-            self._content,
-            self._blobs,
-            Sendings(self._content, at_once=at_once),
-            self._events,
-            registry,
-        )
-
-    def get(self, name: str) -> Image:
-        """The image by name, id, or unique beginning of an id. NotFound: "No such image: x:latest"."""
-        found = reference.parse_any(name)
-        if isinstance(found, str):
-            image, shown = self._store.find(found), found
-        else:
-            image, shown = self._store.named(found), found.with_default_tag().familiar
-        candidates = [image] if image else self._store.by_prefix(name)
-        if len(candidates) != 1:
-            raise errdefs.NotFound(f"No such image: {shown}")
-        return candidates[0]
-
-    def require_platform(self, image: Image, platform: str) -> None:
-        """Pass if an image serves the asked platform ("" for any). InvalidArgument or NotFound otherwise."""
-        if platform:
-            shown = image.references[0] if image.references else image.id
-            platforms.require(image.platform, platforms.parse(platform), shown)
-
-    def users(self, image: Image) -> list[str]:
-        """The ids of its containers."""
-        return [user.id for user in self._users(image.id)]
-
-    @property
-    def grown(self) -> asyncio.Event:
-        """Set whenever an image was recorded; cleared by who waits for that."""
-        return self._store.grown
+        return Pushes(self.workshop, Sendings(self._content, at_once=at_once), registry)
 
     async def stored(self) -> Stored:
         """What all of them take of the disk, without what only others have."""
@@ -149,26 +103,6 @@ class Images:
         return stored.without(
             self._keeper.layers() - self._store.layers(), self._keeper.blobs() - self._store.blobs()
         )
-
-    def lost(self) -> list[Image]:
-        """The images of which content is gone; they are not in lists, and can be removed, pulled and loaded."""
-        return self._store.lost()
-
-    def warnings(self) -> list[str]:
-        """What somebody should look after, as `docker info` shows it."""
-        return [
-            f"WARNING: the image {', '.join(image.references) or image.id} has lost content:"
-            " load or pull it again, or remove it"
-            for image in self.lost()
-        ]
-
-    def count(self) -> int:
-        """How many images there are."""
-        return len(self._store.all())
-
-    def history(self, name: str) -> list[Step]:
-        """The steps by which an image came to be, the latest first."""
-        return history(self.get(name), self._store)
 
     async def load(
         self,
@@ -182,17 +116,8 @@ class Images:
 
         InvalidArgument for a broken, hostile or foreign archive; images before the bad one stay.
         """
-        load = Load(
-            self._store,
-            self._content,
-            self._layers,
-            self._blobs,
-            self._events,
-            progress,
-            quiet=quiet,
-            wanted=[platforms.parse(each) for each in wanted],
-        )
-        await load.run(archive)
+        asked = [platforms.parse(each) for each in wanted]
+        await Load(self.workshop, progress, quiet=quiet, wanted=asked).run(archive)
 
     def save(self, names: Sequence[str], wanted: Sequence[Platform] = ()) -> AsyncIterator[bytes]:
         """Images as one archive that `load`, Docker and readers of OCI layouts take, in chunks as they are read.
@@ -218,8 +143,7 @@ class Images:
         InvalidArgument for bad names and changes, before a byte is read, and for a bad archive.
         """
         name = self.require_name(repo, tag)
-        run = Import(self._store, self._content, self._layers, self._blobs).run
-        image = await run(
+        image = await Import(self.workshop).run(
             archive,
             names=[name] if name else [],
             message=message or "Imported from -",
@@ -251,8 +175,7 @@ class Images:
         NotFound when the container's image is gone.
         """
         parent = self.get(asked.parent) if asked.parent else None
-        committer = Committer(self._store, self._content, self._layers, self._blobs)
-        image = await committer.run(asked, parent, layer, [name] if name else [], read)
+        image = await Committer(self.workshop).run(asked, parent, layer, [name] if name else [], read)
         if name is not None:
             await announce(self._events, "tag", image, name.familiar)
         return image
@@ -281,15 +204,7 @@ class Images:
         if not name.strip():
             raise errdefs.InvalidArgument("image name cannot be blank")
         async with Locked(lambda: self._removable(name), self._store) as image:
-            removal = Removal(
-                self._store,
-                self._layers,
-                self._blobs,
-                self._events,
-                self._all_users,
-                force=force,
-                prune=prune,
-            )
+            removal = Removal(self.workshop, self._all_users, force=force, prune=prune)
             return await removal.run(image, name), removal.freed
 
     @asynccontextmanager
@@ -301,17 +216,11 @@ class Images:
         if image is None:
             yield
             return
-        async with self._store.lock(image.id):
-            self.get(image.id)
-            self._taken.append((image.id, container_id))
-        try:
+        with ExitStack() as taken:
+            async with self._store.lock(image.id):
+                self.get(image.id)
+                taken.enter_context(self._all_users.coming(image.id, container_id))
             yield
-        finally:
-            self._taken.remove((image.id, container_id))
-
-    def _all_users(self, image_id: str) -> list[User]:
-        coming = [_Coming(container_id) for taken, container_id in self._taken if taken == image_id]
-        return [*self._users(image_id), *coming]
 
     async def sweep(self) -> None:
         """Remove what a crash has left, and what pulls left a day ago. At boot, after containers' own snapshots.
@@ -332,10 +241,6 @@ class Images:
         """A container that stood on this layer is gone: remove what only it kept, of images removed by force."""
         await self._layers.release(chain_id)
 
-    def list(self, filters: Filters, *, all_images: bool = False) -> list[Listed]:
-        """The images that pass the filters, newest first; without `all_images` no steps of others."""
-        return list_images(self._store, self._users, self.get, filters, all_images=all_images)
-
     def _removable(self, name: str) -> Image:
         """The image of a name as of `get`; a lost one can be removed, too."""
         try:
@@ -345,10 +250,3 @@ class Images:
             if len(lost) != 1:
                 raise
             return lost[0]
-
-
-class _Coming(msgspec.Struct, frozen=True):
-    """A container that is being made."""
-
-    id: str
-    running: bool = False

@@ -9,25 +9,24 @@ from engine.containers.config import ContainerConfig
 from engine.images import config, platforms, timestamps
 from engine.images.changes import apply_changes
 from engine.images.config import History, ImageConfig, RootFS
-from engine.images.holds import BlobHolds, BlobSession
+from engine.images.holds import BlobSession
 from engine.images.image import Image
-from engine.images.layers import Layers
 from engine.images.platforms import Platform
 from engine.images.reference import Reference
-from engine.images.registration import Blob, Candidate, Registrar
-from engine.images.store import ImageStore
+from engine.images.registration import Blob, Candidate
+from engine.images.workshop import Workshop
 from engine.progress import ignore
-from runtime.content.store import ContentStore, Descriptor
+from runtime.content.store import Descriptor
 
 
 class Import:
     """One request to import."""
 
-    def __init__(self, store: ImageStore, content: ContentStore, layers: Layers, blobs: BlobHolds) -> None:
-        self._content = content
-        self._layers = layers
-        self._blobs = blobs
-        self._registrar = Registrar(store, content, layers)
+    def __init__(self, workshop: Workshop) -> None:
+        self._content = workshop.content
+        self._layers = workshop.layers
+        self._blobs = workshop.blobs
+        self._registrar = workshop.registrar
 
     async def run(
         self,

@@ -11,8 +11,8 @@ from engine.filters import Filters
 from engine.images import moments
 from engine.images.image import Image
 from engine.images.reference import Reference
-from engine.images.remove import Users
 from engine.images.store import ImageStore
+from engine.images.users import Users
 from runtime import globs
 
 FILTERS = frozenset({"dangling", "label", "label!", "before", "since", "reference", "until"})

@@ -4,22 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import errdefs
-from engine.events import Events
 from engine.images import config, documents, layouts, legacy_archive, platforms
 from engine.images.announce import announce
 from engine.images.config import ImageConfig
-from engine.images.holds import BlobHolds, BlobSession
-from engine.images.layers import Layers, LayerSession
+from engine.images.holds import BlobSession
+from engine.images.layers import LayerSession
 from engine.images.layouts import ArchivedImage, Descriptor
 from engine.images.legacy_load import LegacyImages
 from engine.images.platforms import Platform
 from engine.images.reference import Reference
-from engine.images.registration import Blob, Candidate, Registrar, require_runnable
+from engine.images.registration import Blob, Candidate, require_runnable
 from engine.images.spool import Spool
-from engine.images.store import ImageStore
 from engine.images.tag import require_tag
+from engine.images.workshop import Workshop
 from engine.progress import Message, Progress, ignore
-from runtime.content.store import ContentStore
 
 _MAX_INDEXES = 4  # one in the other
 
@@ -28,23 +26,14 @@ class Load:
     """One request to load. `run` makes the images one after the other; those that came before a failure stay."""
 
     def __init__(
-        self,
-        store: ImageStore,
-        content: ContentStore,
-        layers: Layers,
-        blobs: BlobHolds,
-        events: Events,
-        progress: Progress,
-        *,
-        quiet: bool,
-        wanted: Sequence[Platform],
+        self, workshop: Workshop, progress: Progress, *, quiet: bool, wanted: Sequence[Platform]
     ) -> None:
-        self._store = store
-        self._content = content
-        self._layers = layers
-        self._blobs = blobs
-        self._events = events
-        self._registrar = Registrar(store, content, layers)
+        self._store = workshop.store
+        self._content = workshop.content
+        self._layers = workshop.layers
+        self._blobs = workshop.blobs
+        self._events = workshop.events
+        self._registrar = workshop.registrar
         self._say = progress
         self._meter = ignore if quiet else progress
         self._wanted = wanted

@@ -3,58 +3,46 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
 import errdefs
 from engine import faults
-from engine.events import Events
 from engine.images import config, documents, layouts, manifests, platforms, reference
-from engine.images.abreast import abreast
-from engine.images.holds import BlobHolds, BlobSession
+from engine.images.fetching import Fetching
+from engine.images.holds import BlobSession
 from engine.images.image import Image, Layer
-from engine.images.layers import Layers, LayerSession
+from engine.images.layers import LayerSession
 from engine.images.lines import Lines
 from engine.images.platforms import Platform
-from engine.images.reference import Reference, short_id
-from engine.images.registration import Blob, Candidate, Registrar
-from engine.images.sharing import Report, Sharing
-from engine.images.store import ImageStore
+from engine.images.reference import Reference
+from engine.images.registration import Blob, Candidate
 from engine.images.transfer import Downloads
+from engine.images.workshop import Workshop
 from engine.progress import Message, Progress
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
-from engine.registry.errors import PutOff, Transient
 from engine.registry.origin import Origin
 from engine.registry.repository import Repository
 
-STEPS = ("manifest", "config", "layer", "unneeded")  # where the crash tests kill it
+STEPS = ("manifest", "config", "unneeded")  # where the crash tests kill it
 KEPT = 24 * 3600.0
 """Seconds that what was fetched before a pull broke off waits for another one."""
 _RESERVED = "scratch"
 
 
 class Pulls:
-    """The door to pulling. Layers that several pulls want at the same time are fetched and unpacked once."""
+    """The door to pulling."""
 
-    def __init__(
-        self,
-        store: ImageStore,
-        layers: Layers,
-        blobs: BlobHolds,
-        registrar: Registrar,
-        downloads: Downloads,
-        events: Events,
-        registry: Registry,
-    ) -> None:
-        self.store = store
-        self.layers = layers
-        self.blobs = blobs
-        self.registrar = registrar
+    def __init__(self, workshop: Workshop, downloads: Downloads, registry: Registry) -> None:
+        self.store = workshop.store
+        self.layers = workshop.layers
+        self.blobs = workshop.blobs
+        self.registrar = workshop.registrar
         self.downloads = downloads
-        self.unpacking: Sharing[Layer] = Sharing()
-        self._events = events
+        self.fetching = Fetching(workshop, downloads)
+        self._events = workshop.events
         self._registry = registry
 
     def configure(self, *, at_once: int, attempts: int) -> None:
@@ -87,7 +75,8 @@ class Pulls:
     ) -> list[Layer]:
         """Have the layers of what shall be no image here, held by those sessions; errors as of `pull`."""
         lines = Lines(progress)
-        return await lines.during(Pull(self, origin, None, lines).fetch(candidate, blobs, layers))
+        fetched = self.fetching.fetched(candidate, origin, blobs, layers, lines.post)
+        return await lines.during(_entered(fetched))
 
     async def _all(
         self, wanted: Reference, platform: Platform | None, repository: Repository, lines: Lines
@@ -160,33 +149,13 @@ class Pull:
             manifest=raw,
             repository=names[0].name,
         )
-        _require_pullable(candidate)
         faults.hit("pull.config")
         async with pulls.blobs.session() as blobs, pulls.layers.session() as layers:
-            async with self._released(candidate):
-                unpacked = await self._layers(candidate, blobs, layers)
+            fetched = pulls.fetching.fetched(candidate, self._repository, blobs, layers, self._lines.post)
+            async with fetched as unpacked:
                 image = await pulls.registrar.record("pull", candidate, unpacked, names, blobs)
             faults.hit("pull.unneeded")
         return image
-
-    async def fetch(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
-        """See `Pulls.fetch`."""
-        _require_pullable(candidate)
-        async with self._released(candidate):
-            return await self._layers(candidate, blobs, layers)
-
-    @asynccontextmanager
-    async def _released(self, candidate: Candidate) -> AsyncIterator[None]:
-        """What is fetched waits for another pull only if this one breaks off or fails for what may pass."""
-        digests = {blob.digest for blob in candidate.blobs}
-        try:
-            yield
-        except (PutOff, Transient):
-            raise
-        except Exception:
-            await self._pulls.blobs.release(digests)
-            raise
-        await self._pulls.blobs.release(digests)
 
     async def _stays(self, known: Image, raw: bytes, blobs: BlobSession) -> bool:
         """Whether an image that is here stays as it is: one that registries know, or of this very manifest.
@@ -197,66 +166,10 @@ class Pull:
         has_origin = bool(known.digests) or known.manifest == config.digest_of(raw)
         return has_origin and await self._pulls.registrar.is_whole(known, blobs)
 
-    async def _layers(self, candidate: Candidate, blobs: BlobSession, layers: LayerSession) -> list[Layer]:
-        """Have all layers, side by side: each is unpacked as soon as it is fetched."""
-        for chain_id in config.chain_ids(candidate.config.diff_ids):
-            layers.hold(chain_id)
-        present = await self._present(candidate, blobs)
-        missing = range(len(present), len(candidate.blobs))
-        for position in missing:
-            self._lines.post(Message.step(short_id(candidate.blobs[position].digest), "Pulling fs layer"))
-        works = [self._layer(candidate, position, blobs) for position in missing]
-        async with abreast(works) as coming:
-            return present + [await layer for layer in coming]
 
-    async def _layer(self, candidate: Candidate, position: int, blobs: BlobSession) -> Layer:
-        await self._fetch(candidate.blobs[position], blobs)
-        layer = await self._unpack(candidate, position, blobs)
-        faults.hit("pull.layer")
-        return layer
-
-    async def _present(self, candidate: Candidate, blobs: BlobSession) -> list[Layer]:
-        """The layers from the lowest up that images have here, of the same blobs, which are held."""
-        present: list[Layer] = []
-        chain_ids = config.chain_ids(candidate.config.diff_ids)
-        for chain_id, blob in zip(chain_ids, candidate.blobs, strict=True):
-            known = self._pulls.store.layer(chain_id, blob.digest)
-            if known is None or known.blob != blob.digest or not await blobs.take(known.blob):
-                break
-            present.append(known)
-            self._lines.post(Message.step(short_id(blob.digest), "Already exists"))
-        return present
-
-    async def _fetch(self, blob: Blob, blobs: BlobSession) -> None:
-        async with self._pulls.downloads.fetch(self._repository, blob, self._lines.post):
-            blobs.keep(blob.digest)
-
-    async def _unpack(self, candidate: Candidate, position: int, blobs: BlobSession) -> Layer:
-        key = f"{config.chain_ids(candidate.config.diff_ids)[position]} {candidate.blobs[position].digest}"
-        unpacking = self._pulls.unpacking.join(
-            key, lambda tell: self._unpacked(candidate, position, tell), self._lines.post
-        )
-        async with unpacking as layer:
-            blobs.keep(layer.blob)
-        return layer
-
-    @asynccontextmanager
-    async def _unpacked(self, candidate: Candidate, position: int, tell: Report) -> AsyncIterator[Layer]:
-        pulls, blob = self._pulls, candidate.blobs[position]
-        shown = short_id(blob.digest)
-
-        def count(read: int) -> None:
-            tell(Message.counted(shown, "Extracting", min(read, blob.size), blob.size))
-
-        async with pulls.blobs.session() as blobs, pulls.layers.session() as layers:
-            blobs.keep(blob.digest)
-            try:
-                layer, _ = await pulls.registrar.unpack(candidate, position, blobs, layers, count)
-            except errdefs.WherryError as failure:
-                raise type(failure)(f"failed to register layer: {failure.message}") from None
-            count(blob.size)
-            tell(Message.step(shown, "Pull complete"))
-            yield layer
+async def _entered(layers: AbstractAsyncContextManager[list[Layer]]) -> list[Layer]:
+    async with layers as fetched:
+        return fetched
 
 
 def reference_of(name: str, tag: str) -> Reference:
@@ -283,19 +196,3 @@ async def _names(wanted: Reference, repository: Repository) -> AsyncIterator[Ref
         return
     async for tag in repository.tags():
         yield wanted.with_tag(tag)
-
-
-def _require_pullable(candidate: Candidate) -> None:
-    """Pass for what can become an image here. InvalidArgument in Docker's words."""
-    system = candidate.config.os or "linux"
-    if system != "linux":
-        raise errdefs.InvalidArgument(
-            f'image operating system "{system}" cannot be used on this platform: operating system is not supported'
-        )
-    if len(candidate.blobs) != len(candidate.config.diff_ids):
-        raise errdefs.InvalidArgument("layers from manifest don't match image configuration")
-    for blob in candidate.blobs:
-        if not config.is_sha256(blob.digest) or blob.size < 0:
-            raise errdefs.InvalidArgument(
-                f"invalid image manifest: a layer is named {blob.digest[:80]!r}, of {blob.size} bytes"
-            )

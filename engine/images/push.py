@@ -8,11 +8,9 @@ import msgspec
 
 import errdefs
 from engine import faults
-from engine.events import Events
 from engine.images import layouts, platforms, reference
 from engine.images.abreast import abreast
 from engine.images.compressing import Compressing
-from engine.images.holds import BlobHolds
 from engine.images.image import Image
 from engine.images.layouts import Descriptor, Manifest
 from engine.images.lines import Lines
@@ -20,12 +18,11 @@ from engine.images.manifests import patiently
 from engine.images.platforms import Platform
 from engine.images.reference import Reference, short_id
 from engine.images.sharing import Report
-from engine.images.store import ImageStore
 from engine.images.uploading import Destination, Parcel, Sendings
+from engine.images.workshop import Workshop
 from engine.progress import Message, Progress, ProgressDetail
 from engine.registry.client import Registry
 from engine.registry.credentials import Credentials
-from runtime.content.store import ContentStore
 
 STEPS = ("compressed", "blobs", "manifest", "named")  # where the crash tests kill it
 _MOUNTS = 3  # repositories from which a blob is tried to be mounted
@@ -34,21 +31,13 @@ _MOUNTS = 3  # repositories from which a blob is tried to be mounted
 class Pushes:
     """The door to pushing."""
 
-    def __init__(
-        self,
-        store: ImageStore,
-        content: ContentStore,
-        blobs: BlobHolds,
-        sendings: Sendings,
-        events: Events,
-        registry: Registry,
-    ) -> None:
-        self.store = store
-        self.content = content
-        self.blobs = blobs
+    def __init__(self, workshop: Workshop, sendings: Sendings, registry: Registry) -> None:
+        self.store = workshop.store
+        self.content = workshop.content
+        self.blobs = workshop.blobs
         self.sendings = sendings
-        self.compressing = Compressing(store, content)
-        self._events = events
+        self.compressing = Compressing(self.store, self.content)
+        self._events = workshop.events
         self._registry = registry
 
     def configure(self, *, at_once: int) -> None:

@@ -1,38 +1,19 @@
 """Removing names of images, and images: what is refused, what goes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 import errdefs
 from engine import faults
-from engine.events import Events
 from engine.images import reference
 from engine.images.announce import announce
-from engine.images.holds import BlobHolds
 from engine.images.image import Image
-from engine.images.layers import Layers
 from engine.images.reference import Reference, short_id
-from engine.images.store import ImageStore
+from engine.images.users import Users
+from engine.images.workshop import Workshop
 
 STEPS = ("delete", "layers", "content")  # where the crash tests kill a removal; beside them "untag"
-
-
-class User(Protocol):
-    """A container, as far as an image cares."""
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-
-    @property
-    def running(self) -> bool:
-        """Whether a process of it exists."""
-
-
-Users = Callable[[str], Iterable[User]]
-"""The containers of an image, by its id."""
 
 
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,21 +29,11 @@ class Removal:
     `freed` are the bytes of layers and blobs that went with it.
     """
 
-    def __init__(
-        self,
-        store: ImageStore,
-        layers: Layers,
-        blobs: BlobHolds,
-        events: Events,
-        users: Users,
-        *,
-        force: bool,
-        prune: bool,
-    ) -> None:
-        self._store = store
-        self._layers = layers
-        self._blobs = blobs
-        self._events = events
+    def __init__(self, workshop: Workshop, users: Users, *, force: bool, prune: bool) -> None:
+        self._store = workshop.store
+        self._layers = workshop.layers
+        self._blobs = workshop.blobs
+        self._events = workshop.events
         self._users = users
         self._force = force
         self._prune = prune

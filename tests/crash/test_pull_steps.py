@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.images import pull, registration, transfer
+from engine.images import fetching, pull, registration, transfer
 from tests.crash.dying import is_killed_by
 from tests.crash.image_store import stored
 from tests.daemon import Wherryd
@@ -16,7 +16,7 @@ from tests.registries import DebianRegistry, digest_of, missing
 
 pytestmark = pytest.mark.root
 
-STEPS = [f"pull.{step}" for step in (*pull.STEPS, *transfer.STEPS, *registration.STEPS)]
+STEPS = [f"pull.{step}" for step in (*pull.STEPS, *fetching.STEPS, *transfer.STEPS, *registration.STEPS)]
 FETCHED = {"pull.blob": 1, "pull.layer": 1, **{f"pull.{step}": 2 for step in registration.STEPS}}
 """How many layers at least are there at a step."""
 
