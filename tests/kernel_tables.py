@@ -11,6 +11,7 @@ from dataclasses import dataclass
 _ROUTE, _SOCK_DIAG, _NETFILTER = 0, 4, 12
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _ERROR, _DONE = 2, 3
+_INTERRUPTED = 0x10
 _GETLINK, _BY_FAMILY, _GETGEN = 18, 20, 10 << 8 | 16
 _IFNAME, _LINK, _MASTER, _IFALIAS, _PROP_LIST = 3, 5, 10, 20, 52
 _TYPE = 0x3FFF
@@ -80,21 +81,31 @@ def nft_generation() -> int:
     return int.from_bytes(dict(_attributes(message[4:]))[1], "big")
 
 
-def _ask(protocol: int, kind: int, body: bytes, flags: int = _REQUEST | _DUMP) -> Iterator[bytes]:
-    """Yield the bodies of all answers. Raises OSError."""
+def _ask(protocol: int, kind: int, body: bytes, flags: int = _REQUEST | _DUMP) -> list[bytes]:
+    """The bodies of all answers, of one moment. Raises OSError."""
+    while True:
+        answers = list(_asked(protocol, kind, body, flags))
+        # Where others changed the table meanwhile some may lack.
+        if not any(told & _INTERRUPTED for told, _ in answers):
+            return [message for _, message in answers if message]
+
+
+def _asked(protocol: int, kind: int, body: bytes, flags: int) -> Iterator[tuple[int, bytes]]:
+    """Yield flags and body of each answer, the end of a dump too, which has no body."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as asked:
         asked.sendto(struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body, (0, 0))
         while True:
             answer, start = asked.recv(1 << 18), 0
             while start < len(answer):
-                length, answered = struct.unpack_from("=IH", answer, start)
+                length, answered, told = struct.unpack_from("=IHH", answer, start)
                 message = answer[start + 16 : start + length]
                 start += (length + 3) & ~3
                 if answered == _DONE:
+                    yield told, b""
                     return
                 if answered == _ERROR:
                     raise OSError(-struct.unpack_from("=i", message)[0], "netlink")
-                yield message
+                yield told, message
             if not flags & _DUMP:
                 return
 

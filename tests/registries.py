@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import json
+import random
 import shutil
 import socket
 import ssl
@@ -10,6 +11,7 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +41,16 @@ def missing() -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody had a moment ago."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """A port of loopback that nobody had a moment ago, and that the kernel gives to nobody by itself.
+
+    Of those that it gives a connection may get one meanwhile; even who tries whether somebody listens there, and so
+    meets itself.
+    """
+    for port in random.sample(range(24_000, 32_000), 100):
+        with suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 def digest_of(data: bytes) -> str:

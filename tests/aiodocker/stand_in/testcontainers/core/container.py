@@ -1,13 +1,24 @@
 """The container of a registry: Debian's, on the host's loopback."""
 
 import os
+import random
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+
+
+def _free_port() -> int:
+    """One that the kernel gives to no connection meanwhile, not even to who tries whether somebody listens there."""
+    for port in random.sample(range(24_000, 32_000), 100):
+        with suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
 
 
 class DockerContainer:
@@ -23,9 +34,7 @@ class DockerContainer:
         **_: Any,
     ) -> None:
         assert image == "registry:2"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = int(free.getsockname()[1])
+        self._port = _free_port()
         self._ports = ports
         self._env = {"REGISTRY_HTTP_SECRET": "of tests", **(env or {})}
         for name, value in self._env.items():
