@@ -97,7 +97,9 @@ class Receiver:
                 else:
                     connection, _ = self.socket.accept()
                     self._connections.append(connection)
-                    threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+                    self.got.append(b"")
+                    place = len(self.got) - 1
+                    threading.Thread(target=self._read, args=(connection, place), daemon=True).start()
 
     def _datagram(self) -> bytes:
         data, fds, _, _ = socket.recv_fds(self.socket, 1 << 17, 1)
@@ -107,9 +109,7 @@ class Receiver:
             file.seek(0)
             return file.read()
 
-    def _read(self, connection: socket.socket) -> None:
-        place = len(self.got)
-        self.got.append(b"")
+    def _read(self, connection: socket.socket, place: int) -> None:
         with contextlib.suppress(OSError):
             connection.setblocking(True)
             while data := connection.recv(1 << 16):

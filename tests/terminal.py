@@ -1,5 +1,6 @@
 """A person at a terminal: runs a command on a pty, types, and reads what appears."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -19,6 +20,7 @@ class Terminal:
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], size: tuple[int, int] = (24, 80)) -> None:
         self._argv, self._env, self._size = list(argv), dict(env), size
         self.seen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
 
     def __enter__(self) -> Self:
         self._pid, self._fd = pty.fork()
@@ -73,5 +75,5 @@ class Terminal:
             data = os.read(self._fd, 65536)
         except OSError:
             return False
-        self.seen += data.decode(errors="replace")
+        self.seen += self._decoder.decode(data)
         return bool(data)
