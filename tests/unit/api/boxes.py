@@ -226,7 +226,8 @@ class MemoryArchives:
 
 @dataclass
 class MemoryExecs:
-    takes: float = 0.0
+    held: asyncio.Event | None = None
+    """Set once a process may start, where it is not at once."""
     records: dict[str, Any] = field(default_factory=dict)
     stream: MemoryStream | None = None
     failure: Exception | None = None
@@ -252,7 +253,8 @@ class MemoryExecs:
         self, exec_id: str, *, detach: bool, console_size: list[int] | None
     ) -> MemoryStream | None:
         self.calls.append(("start", exec_id, detach, console_size))
-        await asyncio.sleep(self.takes)
+        if self.held is not None:
+            await self.held.wait()
         if self.failure is not None:
             raise self.failure
         self.stream = self.stream or MemoryStream()

@@ -140,14 +140,23 @@ async def test_docker_py(served: Served) -> None:
 
 async def test_docker_py_exec(served: Served) -> None:
     """docker-py drops what arrives together with the head: the head has to go out before the process starts."""
-    served.engine.execs.takes = 0.2
+    loop, head = asyncio.get_running_loop(), asyncio.Event()
+    served.engine.execs.held = head
     stream = served.engine.execs.stream = MemoryStream()
     stream.outputs.put_nowait(b"\x01\x00\x00\x00\x00\x00\x00\x03out")
     stream.outputs.put_nowait(b"")
-    result = await asyncio.to_thread(
-        with_docker_py, served, lambda client: client.containers.get("box").exec_run("echo out")
-    )
-    assert result.output == b"out"
+
+    def act(client: Any) -> Any:
+        box = client.containers.get("box")
+
+        def received(response: Any, **_: Any) -> None:
+            if response.url.endswith("/start"):
+                loop.call_soon_threadsafe(head.set)
+
+        client.api.hooks["response"].append(received)
+        return box.exec_run("echo out").output
+
+    assert await asyncio.to_thread(with_docker_py, served, act) == b"out"
 
 
 def test_the_engine_version_is_one_that_tools_can_parse() -> None:

@@ -49,7 +49,9 @@ async def test_everybody_gets_the_same_samples_and_it_stops_with_the_last() -> N
     stats.unwatch(ID, first)
     await anext(second)
     stats.unwatch(ID, second)
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(20):
+        while stats._sampler is not None:  # noqa: ASYNC110 - there is no event
+            await asyncio.sleep(0.01)
     asked = store.asked
     await asyncio.sleep(0.1)
     assert store.asked == asked

@@ -67,13 +67,15 @@ async def test_a_failing_verb_does_not_undo_its_neighbours(database: Database) -
 
 
 async def test_queued_writes_share_a_commit(database: Database) -> None:
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def hold(connection: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
         asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
 
     held = database.submit(hold)
+    await begun.wait()
     verbs = [database.submit(partial(_insert, x)) for x in range(50)]
     in_between: list[int] = []
     peek = database.submit(lambda connection: in_between.extend(_through_another_connection(database.path)))

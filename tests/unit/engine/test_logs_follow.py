@@ -10,6 +10,7 @@ import pytest
 from engine.logs import files as log_files
 from engine.logs import reader
 from engine.logs.files import LogFiles
+from engine.logs.inotify import News
 from engine.logs.reader import LogQuery, read
 from runtime.shim.jsonlog import JsonLog
 from tests.unit.engine.logged import T0, descriptors, next_of, record, whole
@@ -18,6 +19,22 @@ from tests.unit.engine.logged import T0, descriptors, next_of, record, whole
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "c-json.log"
+
+
+@pytest.fixture
+def at_rest(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set while a reader has read all and waits for more."""
+    resting, woken = asyncio.Event(), reader._woken
+
+    async def wait(news: News, until_ns: int | None, *, told: bool) -> bool:
+        resting.set()
+        try:
+            return await woken(news, until_ns, told=told)
+        finally:
+            resting.clear()
+
+    monkeypatch.setattr(reader, "_woken", wait)
+    return resting
 
 
 class _Follower:
@@ -58,10 +75,10 @@ async def test_follow_gives_what_is_written_and_ends_with_the_container(log: Pat
     writer.close()
 
 
-async def test_follow_from_the_end_skips_what_was(log: Path) -> None:
+async def test_follow_from_the_end_skips_what_was(log: Path, at_rest: asyncio.Event) -> None:
     log.write_text(record("old\n"))
     follower = _Follower(log, tail=0)
-    await asyncio.sleep(0.05)
+    await at_rest.wait()
     with log.open("a") as file:
         file.write(record("new\n"))
     await follower.until(b"new\n")
@@ -102,12 +119,14 @@ async def test_one_wake_may_stand_for_a_line_a_rotation_and_another_line(log: Pa
     writer.close()
 
 
-async def test_few_new_lines_are_read_without_a_thread(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_few_new_lines_are_read_without_a_thread(
+    log: Path, monkeypatch: pytest.MonkeyPatch, at_rest: asyncio.Event
+) -> None:
     writer = JsonLog(str(log))
     writer.write(1, b"0\n")
     follower = _Follower(log)
     await follower.until(b"0\n")
-    await asyncio.sleep(0.05)
+    await at_rest.wait()
     if _glances(log) is None:
         pytest.skip("this file system does not read without blocking")
     step = Mock(side_effect=reader._step)
