@@ -172,7 +172,7 @@ class Nameserver:
             return
         connection, peer = ready.accept()
         with connection:
-            connection.settimeout(2)
+            connection.settimeout(10)
             data = receive(connection, int.from_bytes(receive(connection, 2), "big"))
             for response in self._scripted(Seen(data, peer[:2], tcp=True)):
                 connection.sendall(len(response).to_bytes(2, "big") + response)

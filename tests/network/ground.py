@@ -69,7 +69,7 @@ class Server:
                     continue
                 connection, peer = ready.accept()
                 with connection, contextlib.suppress(OSError):
-                    connection.settimeout(2)
+                    connection.settimeout(10)
                     data = connection.recv(65535)
                     connection.sendall(f"{self.name} {peer[0]} ".encode() + data)
 
@@ -134,7 +134,7 @@ class Ground:
         port: int,
         *,
         udp: bool = False,
-        seconds: float = 3,
+        seconds: float = 10,
         data: bytes = b"x",
     ) -> str:
         """What a server answers to a client in a namespace; "" when nothing does in time, or it is refused."""
@@ -192,10 +192,26 @@ def _ask(address: str, port: int, *, udp: bool, seconds: float, data: bytes) -> 
         client.settimeout(seconds)
         try:
             client.connect((address, port))
-            client.sendall(data)
-            return client.recv(65535).decode()
+            return exchanged(client, data, seconds).decode()
         except OSError:
             return ""
+
+
+def exchanged(client: socket.socket, data: bytes, seconds: float) -> bytes:
+    """What is answered on a connected socket. A datagram, which may get lost on a busy machine, is sent each second.
+
+    Raises OSError, TimeoutError when nothing comes.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        client.sendall(data)
+        left = max(end - time.monotonic(), 0.01)
+        client.settimeout(min(left, 1) if client.type == socket.SOCK_DGRAM else left)
+        try:
+            return client.recv(65535)
+        except TimeoutError:
+            if time.monotonic() >= end:
+                raise
 
 
 @contextlib.contextmanager
@@ -214,11 +230,13 @@ def entered() -> Iterator[Ground]:
         os.close(before)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+async def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
     """Whether it becomes true in time."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
+        late = time.monotonic() > end
         if await asyncio.to_thread(condition):
             return True
+        if late:
+            return False
         await asyncio.sleep(0.02)
-    return False

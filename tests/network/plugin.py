@@ -5,7 +5,8 @@
 serves SOCKETS/NAME.sock for each name. Each call is a line of FOLDER/calls: {"plugin", "caller", "method", "headers",
 "body"}, with the PID of who calls.
 FOLDER/faults.json may say {"NetworkDriver.Join": {"status": 500, "body": "text", "seconds": 1}} for what a method
-answers instead, and how long it waits; it is read at each call. FOLDER/answers.json replaces fields of good answers.
+answers instead, and how long it waits unless that is taken back meanwhile; it is read at each call. FOLDER/answers.json
+replaces fields of good answers.
 FOLDER/taken.json tells which addresses of which pools are taken.
 """
 
@@ -149,13 +150,18 @@ class Plugin:
         method, body = call["method"], call["body"]
         fault = self.settings("faults.json").get(method)
         if fault is not None:
-            time.sleep(fault.get("seconds", 0))
+            self.wait(method, fault)
             if "body" in fault:
                 return fault.get("status", 200), fault["body"].encode()
         with self.lock:
             answer = self.serve(method, body) | self.settings("answers.json").get(method, {})
             self.tell_taken()
         return 200, json.dumps(answer).encode()
+
+    def wait(self, method: str, fault: Body) -> None:
+        end = time.monotonic() + fault.get("seconds", 0)
+        while time.monotonic() < end and self.settings("faults.json").get(method) == fault:
+            time.sleep(0.02)
 
     def tell_taken(self) -> None:
         ipam = self.subsystems.get("IpamDriver")

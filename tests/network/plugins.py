@@ -104,4 +104,6 @@ class Plugin:
 
     def _put(self, name: str, values: dict[str, Any]) -> None:
         text = json.dumps({key.replace("_", "."): value for key, value in values.items()})
-        (self.folder / name).write_text(text)
+        written = self.folder / f"{name}.new"
+        written.write_text(text)
+        written.rename(self.folder / name)  # a call may be at reading it

@@ -70,7 +70,7 @@ class Placed:
         ground.spawn_server(self.fd, name)
 
     def reaches_outside(self) -> bool:
-        script = f"echo hello | nc -w 2 {CLIENT4} 9000"
+        script = f"echo hello | nc -w 10 {CLIENT4} 9000"
         found = self._daemon.docker("exec", self._name, "sh", "-c", script, check=False)
         return found.stdout.startswith("outside ")
 

@@ -152,7 +152,7 @@ async def test_a_forward_policy_that_drops_lets_containers_through(
     ground: Ground, config: NetworkConfig, variant: str
 ) -> None:
     run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    run(variant, "-P", "FORWARD", "DROP")
+    run(variant, "-w", "-P", "FORWARD", "DROP")
     controller = await Controller.open(config)
     await controller.reconcile(set())
     ground.serve(ground.client, "outside", port=9000)
@@ -161,7 +161,7 @@ async def test_a_forward_policy_that_drops_lets_containers_through(
     assert await ground.ask(web.sandbox, CLIENT4, 9000) == f"outside {HOST4} x"
     await controller.dismantle()
     await controller.close()
-    assert run(variant, "-S", "FORWARD") == "-P FORWARD DROP\n"
+    assert run(variant, "-w", "-S", "FORWARD") == "-P FORWARD DROP\n"
 
 
 async def test_where_nothing_drops_iptables_is_left_alone(ground: Ground, config: NetworkConfig) -> None:

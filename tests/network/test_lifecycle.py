@@ -237,7 +237,7 @@ def _from_client(ground: Ground) -> socket.socket:
     return netns.inside(ground.client, make)
 
 
-async def ask(client: socket.socket, seconds: float = 3) -> str:
+async def ask(client: socket.socket, seconds: float = 10) -> str:
     def one() -> str:
         client.settimeout(seconds)
         for _ in range(3):

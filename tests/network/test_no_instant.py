@@ -16,7 +16,7 @@ import uvloop
 
 from network import netns
 from network.ports import PortRequest
-from tests.network.ground import CLIENT4, CLIENT6, HOST4, HOST6, Server, entered, eventually, run
+from tests.network.ground import CLIENT4, CLIENT6, HOST4, HOST6, Ground, Server, entered, eventually, run
 from tests.network.test_reachability import _route_loopback
 from tests.network.yard import TABLE, Yard, bridge, listening, opened
 
@@ -115,46 +115,52 @@ async def build(yard: Yard) -> None:
     _route_loopback(yard.containers["h"].fd, "10.77.2.1")
 
 
-async def harmed(seconds: float) -> tuple[set[str], int, bool]:
-    """(what was heard, how much was tried, whether what may be reached is reached afterwards)."""
+async def harmed(seconds: float) -> tuple[set[str], bool]:
+    """(what was heard, whether what may be reached is reached afterwards)."""
     with entered() as ground:
         async with opened(ground) as yard:
             await build(yard)
             with samplers(yard) as started:
                 end = time.monotonic() + seconds
                 turn = 0
-                while time.monotonic() < end:
+                while time.monotonic() < end or min(each.sent for each in started) <= 100:
                     await asyncio.to_thread(run, *HARMS[turn % len(HARMS)], check=False)
                     turn += 1
                     await asyncio.sleep(0.03)
             back = await eventually(lambda: "8081" in run("nft", "list", "table", "inet", TABLE, check=False))
-            answered = await ground.ask(ground.client, HOST4, 8080, udp=True)
-            heard = set().union(*(each.heard for each in started))
-            return heard, min(each.sent for each in started), back and answered == f"a {CLIENT4} x"
+            answered = await reached(ground)
+            return set().union(*(each.heard for each in started)), back and answered == f"a {CLIENT4} x"
 
 
-async def restarted() -> tuple[set[str], int]:
+async def reached(ground: Ground) -> str:
+    """Who answers where it may; flows that are new, for one that met rules that were not whole yet goes on so."""
+    for _ in range(20):
+        if answered := await ground.ask(ground.client, HOST4, 8080, udp=True, seconds=1):
+            return answered
+    return ""
+
+
+async def restarted() -> set[str]:
     """A daemon ends and another one comes, again and again."""
     with entered() as ground:
         async with opened(ground) as yard:
             await build(yard)
             with samplers(yard) as started:
-                for _ in range(10):
+                turn = 0
+                while turn < 10 or min(each.sent for each in started) <= 20:
                     await yard.restart()
                     await asyncio.sleep(0.02)
-            return set().union(*(each.heard for each in started)), min(each.sent for each in started)
+                    turn += 1
+            return set().union(*(each.heard for each in started))
 
 
 def test_while_others_destroy_the_rules() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        heard, tried, back = runner.run(harmed(3))
+        heard, back = runner.run(harmed(3))
     assert heard == set()
-    assert tried > 100
     assert back
 
 
 def test_while_the_daemon_restarts() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        heard, tried = runner.run(restarted())
-    assert heard == set()
-    assert tried > 20
+        assert runner.run(restarted()) == set()

@@ -82,7 +82,7 @@ def test_clients_by_udp_follow_the_port(host: str) -> None:
         await yard.network(bridge("bra", 1), "a", "b")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with netns.inside(yard.ground.client, lambda: socket.socket(family, socket.SOCK_DGRAM)) as client:
-            client.settimeout(3)
+            client.settimeout(10)
             client.bind(("::" if ":" in host else "0.0.0.0", 4444))
             client.sendto(b"early", (host, 8080))  # a flow of the host's, before anything is published
             for name in ("a", "b", "a"):

@@ -8,6 +8,7 @@ import pytest
 
 import errdefs
 from network.controller import Controller
+from tests.network.ground import eventually
 from tests.network.plugins import Plugin
 from tests.network.remote import asked, attached, links, request, shown
 
@@ -117,12 +118,14 @@ async def test_a_plugin_that_fails_to_undo_holds_up_nothing(plugin: Plugin, cont
 async def test_a_plugin_that_hangs_holds_up_nobody_else(plugin: Plugin, controller: Controller) -> None:
     await controller.create_network(asked())
     await controller.create_network(asked("m"))
-    plugin.fails(NetworkDriver_CreateNetwork={"seconds": 4})
+    plugin.fails(NetworkDriver_CreateNetwork={"seconds": 100})
+    plugin.methods()
     hanging = asyncio.create_task(controller.create_network(asked("slow")))  # noqa: TID251
-    await asyncio.sleep(0.1)
-    await asyncio.wait_for(attached(controller, request()), 3)
-    await asyncio.wait_for(controller.create_network(asked("b", driver="bridge", ipam="default")), 3)
+    assert await eventually(lambda: "CreateNetwork" in plugin.methods())
+    await attached(controller, request())
+    await controller.create_network(asked("b", driver="bridge", ipam="default"))
     assert not hanging.done()
+    plugin.fails()
     await hanging
 
 

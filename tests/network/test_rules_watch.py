@@ -70,11 +70,8 @@ async def test_a_daemon_that_sets_the_policy_later_stops_nothing(start: Start, g
 async def test_it_comes_to_rest(start: Start, controller: Controller) -> None:
     await start("web", [tcp(8080)], serve=False)
     run("nft", "flush", "ruleset")
-    await eventually(lambda: "8080" in rules())
-    await asyncio.sleep(0.3)
-    before = generation()
-    await asyncio.sleep(0.4)
-    assert generation() == before
+    assert await eventually(lambda: "8080" in rules())
+    before = await at_rest()
     await controller.release("web")
     await asyncio.sleep(0.3)
     assert generation() == before + 1
@@ -82,7 +79,7 @@ async def test_it_comes_to_rest(start: Start, controller: Controller) -> None:
 
 async def test_other_tables_are_nobody_elses_business(controller: Controller) -> None:
     run("nft", "add table inet theirs; add chain inet theirs c; add rule inet theirs c drop")
-    before = generation()
+    before = await at_rest()
     run("nft", "add rule inet theirs c accept")
     await asyncio.sleep(0.3)
     assert generation() == before + 1
@@ -131,6 +128,16 @@ def surroundings() -> str:
     """What a lost packet may have met besides our rules."""
     commands = ("ip neigh", "bridge link", "ip -s link", "iptables -S", "nft list ruleset", "nstat -a")
     return "\n".join(run(*each.split(), check=False) for each in commands)
+
+
+async def at_rest() -> int:
+    """The generation that stays for a while, which one of the next does."""
+    async with asyncio.timeout(20):
+        while True:
+            before = generation()
+            await asyncio.sleep(0.5)
+            if generation() == before:
+                return before
 
 
 def rules() -> str:

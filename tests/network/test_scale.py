@@ -28,7 +28,7 @@ async def test_two_hundred_on_a_bridge(start: Start, controller: Controller, gro
         assert answer == f"{other.id} {one.endpoint.ipv4} x"
     ground.close_servers()
     await asyncio.gather(*map(controller.release, names))
-    await eventually(lambda: kernel() == before, 3)
+    await eventually(lambda: kernel() == before)
     assert kernel() == before
     assert descriptors() == fds
 

@@ -24,7 +24,7 @@ from network.routes import Gateways
 from network.rules import Rules
 from network.worker import Worker
 from tests.network.conftest import INSTANCE
-from tests.network.ground import HOST4, HOST6, Ground, Server, run
+from tests.network.ground import HOST4, HOST6, Ground, Server, exchanged, run
 
 TABLE = table_name(INSTANCE)
 MARK = 0x02000000
@@ -208,11 +208,11 @@ def ask(where: int, question: Question) -> str:
 def _ask(question: Question) -> str:
     family = socket.AF_INET6 if ":" in question.address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM if question.udp else socket.SOCK_STREAM) as client:
-        client.settimeout(3 if question.expected else 0.5)
+        seconds = 10 if question.expected else 0.5
+        client.settimeout(seconds)
         try:
             client.connect((question.address, question.port))
-            client.sendall(b"x")
-            return client.recv(65535).decode().removesuffix(" x")
+            return exchanged(client, b"x", seconds).decode().removesuffix(" x")
         except OSError:
             return ""
 
