@@ -30,7 +30,7 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1200,900",
 )
-START_TIMEOUT = 30.0
+START_TIMEOUT = 60.0
 
 
 @contextlib.asynccontextmanager
@@ -41,9 +41,8 @@ async def opened(chromium: str, profile: Path, address: str) -> AsyncIterator["P
         try:
             port = await _port(process, profile)
             async with ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
-                    (target,) = [each for each in await answer.json() if each["type"] == "page"]
-                async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as devtools:
+                address = await _devtools(session, port)
+                async with session.ws_connect(address, max_msg_size=0) as devtools:
                     page = Page(devtools)
                     await page.watch_errors()
                     yield page
@@ -68,6 +67,18 @@ async def _port(process: "subprocess.Popen[bytes]", profile: Path) -> int:
         assert time.monotonic() < deadline, "Chromium does not come up"
         await asyncio.sleep(0.05)
     return int(told.read_text().split()[0])
+
+
+async def _devtools(session: ClientSession, port: int) -> str:
+    """Where the page is spoken to, once it is there: the port tells nothing of that."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while True:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                pages = [each for each in await answer.json() if each["type"] == "page"]
+            if pages:
+                (page,) = pages
+                return str(page["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
 
 
 class Page:
