@@ -1,21 +1,25 @@
 """One request to both daemons, compared whole but for the differences that are accepted."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.peer.between import between, of_values
 from tests.peer.ledger import LEDGER, VERSIONS, Request
 from tests.peer.peer import Answer, Both, Ids, targets
-from tests.peer.raw import exchange
+from tests.peer.raw import Exchange
 from tests.unix_http import call
 
 OLD = VERSIONS[:-1]
 """The versions beside 1.45 in which requests are asked, too."""
 JSON = {"Content-Type": "application/json"}
 CLIENTS_FAULT = "a client's fault is a 400"
+SLOW = 15.0
+"""Seconds that one of the daemons may be behind the other."""
+T = TypeVar("T")
 
 
 def differences(
@@ -66,13 +70,42 @@ def same_values(request: Request, ours: Any, theirs: Any) -> None:
 
 
 def same_stream(
-    both: Both, path: str, body: Any = None, *, version: str = "1.45", ids: Ids | None = None, **how: Any
+    both: Both,
+    path: str,
+    body: Any = None,
+    *,
+    version: str = "1.45",
+    ids: Ids | None = None,
+    patience: float = 0.6,
+    **how: Any,
 ) -> None:
-    """POST to both on raw connections (`raw.exchange`), and fail on a difference of heads or of what follows."""
+    """POST to both on raw connections (`raw.Exchange`), and fail on a difference of heads or of what follows.
+
+    A stream is open when nothing came for `patience` seconds; longer when the other daemon told more, or ended it.
+    """
+    request = Request.of("POST", path, body, version, None)
     mine, its = targets(f"/v{version}{path}", ids)
-    ours = exchange(both.wherryd.socket, mine, body, **how)
-    theirs = exchange(both.peer.socket, its, body, **how)
-    require(judged(Request.of("POST", path, body, version, None), ours, theirs))
+    with (
+        Exchange(both.wherryd.socket, mine, body, **how) as ours,
+        Exchange(both.peer.socket, its, body, **how) as theirs,
+    ):
+        answers = ours.read(patience), theirs.read(patience)
+        deadline = time.monotonic() + SLOW
+        while (
+            between(request, *answers) and not (ours.ended and theirs.ended) and time.monotonic() < deadline
+        ):
+            answers = ours.read(patience), theirs.read(patience)
+    require(judged(request, *answers))
+
+
+def alike(tell: Callable[[], tuple[T, T]]) -> tuple[T, T]:
+    """What both tell as soon as that is the same: one may be slower than the other; if it never is, the last of it."""
+    deadline = time.monotonic() + SLOW
+    while True:
+        ours, theirs = tell()
+        if ours == theirs or time.monotonic() > deadline:
+            return ours, theirs
+        time.sleep(0.1)
 
 
 UNORDERED = frozenset({"Mounts", "NetworksDeleted", "Ports", "Volumes", "VolumesDeleted"})

@@ -30,7 +30,10 @@ async def talk(side: Wherryd | Peer, version: str, query: str, *, tty: bool) -> 
                 await socket.send_str("hi\n")
                 await socket.send_bytes(b"\x04" if tty else b"ho\n")
                 if not tty:
-                    await asyncio.sleep(0.5)
+                    async with asyncio.timeout(20):
+                        while "ho\n" not in said(heard)[1]:
+                            message = await socket.receive()
+                            heard.append((message.type.name, message.data))
                     await asyncio.to_thread(_end, side)
                 async for message in socket:
                     heard.append((message.type.name, message.data))

@@ -1,13 +1,16 @@
 """What is done to containers, in states that allow it and in states that do not: as a real dockerd answers."""
 
-import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.peer.comparison import JSON, OLD, make_all, remove_all, same
 from tests.peer.peer import Both
+from tests.unix_http import call
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -139,10 +142,15 @@ def test_top(both: Both, name: str, query: str) -> None:
     ask(both, "GET", f"/containers/{name}/top{query}")
 
 
+def gone(where: Path) -> bool:
+    return call(where, "GET", "/v1.45/containers/auto/json").status == 404
+
+
 def test_auto_remove(both: Both) -> None:
     body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"AutoRemove": True}}
     both("POST", "/containers/create?name=auto", body)
     ask(both, "POST", "/containers/auto/start")
     ask(both, "POST", "/containers/auto/stop?t=0")
-    time.sleep(0.5)
+    for daemon in (both.wherryd, both.peer):
+        eventually(partial(gone, daemon.socket))
     ask(both, "GET", "/containers/auto/json")

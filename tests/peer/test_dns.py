@@ -178,15 +178,23 @@ RAW = {
 @pytest.mark.parametrize("kind", RAW)
 def test_odd_messages(sides: tuple[Side, Side], kind: str) -> None:
     """Byte for byte, but for names of records, which wherry writes as pointers."""
+    ours, theirs = _told(sides, RAW[kind], seconds=0.5)
+    if ours != theirs:
+        ours, theirs = _told(sides, RAW[kind], seconds=10)  # one of them may be slow
+    assert ours == theirs
+
+
+def _told(sides: tuple[Side, Side], message: bytes, seconds: float) -> tuple[bytes | None, bytes | None]:
+    """What both answer in time, as far as that is meant to be the same."""
     ours, theirs = (
-        netns.inside(side.namespaces["own"], lambda: exchange(RAW[kind], seconds=0.5)) for side in sides
+        netns.inside(side.namespaces["own"], lambda: exchange(message, seconds=seconds)) for side in sides
     )
     owner = b"\x03web\0"
     if theirs is not None and theirs.count(owner) == 2:
         head, name, tail = theirs.rpartition(owner)
         assert name
         theirs = head + b"\xc0\x0c" + tail
-    assert ours == theirs
+    return ours, theirs
 
 
 @pytest.mark.parametrize("container", ["own", "web", "inner", "six", "nosix", "default", "dotted"])

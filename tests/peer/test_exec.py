@@ -1,8 +1,9 @@
 """Execs: what is refused, what their streams carry and what inspect tells, as of a real dockerd."""
 
 import json
-import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from tests.peer.comparison import JSON, OLD, remove_all, same, same_stream
 from tests.peer.peer import Both, Ids
 from tests.unix_http import call
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -105,9 +107,15 @@ def run(both: Both, config: Any, start: Any, version: str = "1.45", **how: Any) 
     """The same stream, and the same told by inspect afterwards."""
     ids = made(both, OUTPUT | config, version)
     same_stream(both, "/exec/EXEC/start", start, version=version, ids=ids, patience=5, **how)
-    time.sleep(0.1)
+    for where, exec_id in zip((both.wherryd.socket, both.peer.socket), ids["EXEC"], strict=True):
+        eventually(partial(over, where, exec_id))
     command = quote(config["Cmd"][0])  # by which the table of differences knows it
     same(both, "GET", f"/exec/EXEC/json?of={command}", version=version, ids=ids)
+
+
+def over(where: Path, exec_id: str) -> bool:
+    """Whether an exec has ended: its stream ends a moment before, and who detached hears nothing of it."""
+    return not call(where, "GET", f"/v1.45/exec/{exec_id}/json").json["Running"]
 
 
 @pytest.mark.parametrize(("config", "start", "send"), RUNS, ids=repr)

@@ -5,13 +5,14 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.peer.comparison import OLD, remove_all, same, same_values
+from tests.peer.comparison import OLD, alike, remove_all, same, same_values
 from tests.peer.ledger import Request
 from tests.peer.masks import mask
 from tests.peer.peer import Both
@@ -154,9 +155,14 @@ def test_status_through_a_life(both: Both) -> None:
         if verb == "kill":
             same(both, "POST", "/containers/hc/wait")
         begins = verb.startswith(("start", "restart"))
-        ours, theirs = (standing(daemon.socket, begins=begins) for daemon in (both.wherryd, both.peer))
+        ours, theirs = alike(partial(standings, both, begins=begins))
         assert ours == theirs, verb
     remove_all(both)
+
+
+def standings(both: Both, *, begins: bool) -> tuple[list[Any], list[Any]]:
+    """Of both."""
+    return standing(both.wherryd.socket, begins=begins), standing(both.peer.socket, begins=begins)
 
 
 def standing(where: Path, *, begins: bool) -> list[Any]:
@@ -201,8 +207,8 @@ def test_events(both: Both, check: str) -> None:
     """Those of one probe and of what it leads to, in order, with all that they say."""
     create(both, "hc", {"Interval": FAST, "Retries": 1, **ENDS[check]}, Labels={"a": "b"})
     with ThreadPoolExecutor(2) as pool:
-        listening = [pool.submit(told, daemon.socket) for daemon in (both.wherryd, both.peer)]
-        time.sleep(0.3)
+        begin = time.time()
+        listening = [pool.submit(told, daemon.socket, begin) for daemon in (both.wherryd, both.peer)]
         start(both, "hc")
         ours, theirs = (each.result() for each in listening)
     request = Request.of("GET", f"/events?of={quote(check)}", None, "1.45", None)
@@ -210,14 +216,15 @@ def test_events(both: Both, check: str) -> None:
     remove_all(both)
 
 
-def told(where: Path) -> list[Any]:
-    """The events of the container from its start to the first status that is told."""
+def told(where: Path, since: float) -> list[Any]:
+    """The events of the container from then to the first status that is told."""
     filters = quote(json.dumps({"container": ["hc"], "type": ["container"]}))
+    query = f"since={since:.9f}&filters={filters}"
     events = []
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(20)
         connection.connect(str(where))
-        connection.sendall(f"GET /v1.45/events?filters={filters} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /v1.45/events?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         for line in connection.makefile("rb"):
             if line.startswith(b"{"):
                 event = json.loads(mask(line.decode()))

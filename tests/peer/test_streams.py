@@ -2,12 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.peer.comparison import OLD, make_all, remove_all, same_stream
 from tests.peer.peer import Both
+from tests.unix_http import call
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -18,9 +22,10 @@ CONTAINERS: dict[str, dict[str, Any]] = {
     "pa": {"Cmd": ["sleep", "1000"]},
     "cat": {"Cmd": ["cat"], "OpenStdin": True},
     "once": {"Cmd": ["cat"], "OpenStdin": True, "StdinOnce": True},
-    "tty": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
-    "tty-keys": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
-    "tty-exit": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
+    **{
+        name: {"Cmd": ["sh"], "Tty": True, "OpenStdin": True, "Env": ["PS1=prompt\n"]}
+        for name in ("tty", "tty-keys", "tty-exit")
+    },
 }
 OUTPUT = "stream=1&stdout=1&stderr=1"
 INPUT = "stream=1&stdin=1&stdout=1"
@@ -29,9 +34,17 @@ INPUT = "stream=1&stdin=1&stdout=1"
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
     make_all(Both(peer_wherryd, peer), CONTAINERS)
-    time.sleep(0.3)
+    for daemon in (peer_wherryd, peer):
+        for name in (each for each, config in CONTAINERS.items() if config.get("Tty")):
+            eventually(partial(prompted, daemon.socket, name))
+    time.sleep(0.3)  # for what a shell says behind its prompt
     yield
     remove_all(Both(peer_wherryd, peer))
+
+
+def prompted(where: Path, name: str) -> bool:
+    """Whether a shell has asked for a command: who attaches before hears of that, too."""
+    return b"prompt" in call(where, "GET", f"/v1.45/containers/{name}/logs?stdout=1").body
 
 
 def attach(both: Both, name: str, query: str, version: str = "1.45", **how: Any) -> None:

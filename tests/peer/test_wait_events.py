@@ -5,17 +5,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.peer.comparison import OLD, judged, remove_all, require, same
+from tests.peer.comparison import OLD, alike, judged, remove_all, require, same
 from tests.peer.ledger import Request
 from tests.peer.masks import mask
 from tests.peer.peer import Both
+from tests.peer.waits import Waiting
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root
@@ -48,11 +48,8 @@ def post(*verbs: str, name: str = "told") -> Act:
     return act
 
 
-def told(daemon: Any, act: Act, version: str) -> list[Any]:
-    """The events of what an act does."""
-    begin = time.time()
-    act(daemon)
-    time.sleep(0.4)
+def told(daemon: Any, begin: float, version: str) -> list[Any]:
+    """The events since then."""
     path = f"/v{version}/events?since={begin:.9f}&until={time.time() + 0.01:.9f}"
     lines = mask(call(daemon.socket, "GET", path).body.decode()).splitlines()
     events = [json.loads(line) for line in lines]
@@ -63,10 +60,20 @@ def told(daemon: Any, act: Act, version: str) -> list[Any]:
 
 
 def compare(both: Both, act: Act, version: str = "1.45", *, ordered: bool = True) -> None:
-    """The same events, with the same attributes."""
-    ours, theirs = (told(daemon, act, version) for daemon in (both.wherryd, both.peer))
-    if not ordered:
-        ours, theirs = sorted(ours, key=json.dumps), sorted(theirs, key=json.dumps)
+    """The same events of what an act does, with the same attributes."""
+    begun = []
+    for daemon in (both.wherryd, both.peer):
+        begun.append((daemon, time.time()))
+        act(daemon)
+    time.sleep(0.4)
+
+    def both_told() -> tuple[list[Any], list[Any]]:
+        ours, theirs = (told(daemon, begin, version) for daemon, begin in begun)
+        if not ordered:
+            ours, theirs = sorted(ours, key=json.dumps), sorted(theirs, key=json.dumps)
+        return ours, theirs
+
+    ours, theirs = alike(both_told)
     assert [event["Action"] for event in ours] == [event["Action"] for event in theirs]
     assert ours == theirs
 
@@ -105,7 +112,11 @@ def test_ends_that_are_asked_for(both: Both, verbs: tuple[str, ...]) -> None:
 
 
 def test_create_run_and_removal(both: Both) -> None:
-    compare(both, lambda daemon: make(daemon, Cmd=["sh", "-c", "exit 3"], Labels={"a": "b"}))
+    def run(daemon: Any) -> None:
+        make(daemon, Cmd=["sh", "-c", "exit 3"], Labels={"a": "b"})
+        call(daemon.socket, "POST", "/v1.45/containers/told/wait")
+
+    compare(both, run)
     compare(both, lambda daemon: call(daemon.socket, "DELETE", "/v1.45/containers/told"))
     auto: dict[str, Any] = {"HostConfig": {"AutoRemove": True, "NetworkMode": "none"}}
     compare(both, lambda daemon: make(daemon, Cmd=["true"], **auto))
@@ -200,12 +211,9 @@ def test_restart_policies(both: Both, policy: str, code: int) -> None:
 def _next_exit(daemon: Any, config: dict[str, Any]) -> Any:
     """What is told to who waited from before the start."""
     make(daemon, start=False, **config)
-    with ThreadPoolExecutor(1) as thread:
-        path = "/v1.45/containers/told/wait?condition=next-exit"
-        waiting = thread.submit(call, daemon.socket, "POST", path)
-        time.sleep(0.2)
+    with Waiting(daemon.socket, "next-exit") as waiting:
         call(daemon.socket, "POST", "/v1.45/containers/told/start")
-        return waiting.result().json
+        return waiting.result()[1]
 
 
 def _stopped(daemon: Any, endless: bool) -> list[Any]:
@@ -235,22 +243,19 @@ def _settled(daemon: Any, endless: bool) -> tuple[int, str]:
 @pytest.mark.parametrize("verbs", [("restart?t=0", "stop?t=0", "start"), ("kill", "start")])
 def test_waits_through_restarts(both: Both, condition: str, verbs: tuple[str, ...]) -> None:
     """A restart is an exit to who waits for one; a removal is only what removes."""
-    told = []
-    for daemon in (both.wherryd, both.peer):
+    sides = (both.wherryd, both.peer)
+    for daemon in sides:
         make(daemon)
-        path = f"/v1.45/containers/told/wait?condition={condition}"
-        with ThreadPoolExecutor(1) as thread:
-            waiting = thread.submit(call, daemon.socket, "POST", path)
-            time.sleep(0.2)
-            seen = []
-            for verb in verbs:
+    with Waiting(both.wherryd.socket, condition) as ours, Waiting(both.peer.socket, condition) as theirs:
+        for verb in verbs:
+            for daemon in sides:
                 call(daemon.socket, "POST", f"/v1.45/containers/told/{verb}")
-                time.sleep(0.1)
-                seen.append(waiting.done())
+            time.sleep(0.1)
+            mine, its = alike(lambda: (ours.done, theirs.done))
+            assert mine == its, verb
+        for daemon in sides:
             call(daemon.socket, "DELETE", "/v1.45/containers/told?force=1")
-            answer = waiting.result()
-        told.append((seen, answer.status, answer.json, answer.headers["content-type"]))
-    assert told[0] == told[1]
+        assert ours.result() == theirs.result()
 
 
 FILTERS: list[dict[str, list[str]]] = [
@@ -346,8 +351,10 @@ def _through(both: Both, life: Act, every: list[dict[str, list[str]]]) -> None:
     for daemon in (both.wherryd, both.peer):
         begin = time.time()
         life(daemon)
-        time.sleep(0.3)
-        spans.append(f"since={begin:.9f}&until={time.time():.9f}")
+        spans.append(f"since={begin:.9f}")
+    time.sleep(0.3)
+    alike(lambda: _kinds(both, spans))
+    spans = [f"{since}&until={time.time():.9f}" for since in spans]
     told = []
     for filters in every:
         for version in ("1.24", "1.45"):
@@ -360,6 +367,14 @@ def _through(both: Both, life: Act, every: list[dict[str, list[str]]]) -> None:
                 replace(theirs, body=kept[1]),
             )
     require(told)
+
+
+def _kinds(both: Both, spans: list[str]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Of which kinds events were told on both sides so far."""
+    ids = {"SPAN": (spans[0], spans[1])}
+    ours, theirs = both("GET", f"/events?SPAN&until={time.time():.9f}", ids=ids)
+    kinds = [{(each["Type"], each["Action"]) for each in _events(answer.body)} for answer in (ours, theirs)]
+    return kinds[0], kinds[1]
 
 
 def _once(events: list[Any]) -> list[Any]:
