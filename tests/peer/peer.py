@@ -6,6 +6,7 @@ unpacks Debian's packages, else from PATH.
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -153,7 +154,7 @@ def end(pid: int, name: str) -> None:
     try:
         if Path(f"/proc/{pid}/comm").read_text().strip() == name:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            time.sleep(0.2)
+            select.select([pidfd], [], [], 20)
     except (FileNotFoundError, ProcessLookupError):
         pass
     finally:
