@@ -14,6 +14,8 @@ MASKS = (
     (re.compile(r"\b(?:172|10|192)\.\d+\.\d+\.\d+\b"), "<ip>"),
     (re.compile(r"/[^\s\":]*/(?:wherry|peer)-\w{8}/"), "<root>/"),
     (re.compile(r"\b(?:Less than a|About an?|\d+) (?:second|minute|hour)s?\b"), "<while>"),
+    # When a process began, as ps tells: the daemons begin theirs one after the other, now and then in two minutes.
+    (re.compile(r'"\d\d:\d\d"'), '"<clock>"'),
     # The place in a body that does not fit; the names of Go's structs change between releases.
     (re.compile(r"into Go (?:struct field [^\s\"]+|value) of type [^\s\"]+"), "<into Go>"),
 )
