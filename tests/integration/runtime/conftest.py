@@ -1,6 +1,7 @@
 """A supervisor of its own for each test, with real runc, and a look for what the test left in the kernel."""
 
 import asyncio
+import glob
 import json
 import os
 import shutil
@@ -118,21 +119,21 @@ class Containers:
 
 async def read_all(stream: Stream) -> bytes:
     """Read a stream to its end."""
-    data = b""
+    chunks: list[bytes] = []
     while chunk := await stream.read():
-        data += chunk
-    return data
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def stdout_of(frames: bytes, stream: int = 1) -> bytes:
     """Take one stream out of stdcopy frames."""
-    data = b""
-    while frames:
-        size = int.from_bytes(frames[4:8], "big")
-        if frames[0] == stream:
-            data += frames[8 : 8 + size]
-        frames = frames[8 + size :]
-    return data
+    found, at = bytearray(), 0
+    while at < len(frames):
+        end = at + 8 + int.from_bytes(frames[at + 4 : at + 8], "big")
+        if frames[at] == stream:
+            found += frames[at + 8 : end]
+        at = end
+    return bytes(found)
 
 
 def left_behind(containers: Containers) -> list[str]:
@@ -152,7 +153,7 @@ def left_behind(containers: Containers) -> list[str]:
     ]
     runc = containers.exec_root / "runc"
     left += [f"runtime state of {path.name[:12]}" for path in (runc.iterdir() if runc.is_dir() else ())]
-    left += [f"socket {path}" for path in containers.exec_root.glob("containers/*/*/*sock")]
+    left += [f"socket {path}" for path in glob.glob(f"{containers.exec_root}/containers/*/*/*sock")]
     return left
 
 

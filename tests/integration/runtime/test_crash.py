@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from runtime.task import Task
 from runtime.task_values import Attach, ExecRequest, Exit
 from tests.integration.runtime.bundles import new_id, process
 from tests.integration.runtime.conftest import RUNC, Containers, read_all, stdout_of
-from tests.waiting import dies
+from tests.waiting import dies, eventually
 
 pytestmark = pytest.mark.root
 
@@ -77,17 +78,27 @@ class Mortal:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that nobody tells."""
-    for _ in range(400):
-        if condition():
-            return
-        await asyncio.sleep(0.02)
-    pytest.fail("it never came")
+    await asyncio.to_thread(eventually, condition)
 
 
 async def adopt(box: Containers, container_id: str) -> Task | Exit | None:
     """Adopt by a new supervisor."""
     supervisor = box.supervisor or await box.open()
     return await supervisor.adopt(container_id, box.state_dir(container_id), RUNC)
+
+
+async def end_stdin(task: Task) -> None:
+    """Let a container go on that waits for the end of its input."""
+    stream = await task.attach(Attach(stdin=True))
+    await stream.write_eof()
+    stream.close()
+
+
+def kill_shim(pid: int) -> None:
+    """Kill it, and see it die."""
+    shim = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    dies(shim)
 
 
 async def test_daemon_killed_container_lives(containers: Containers) -> None:
@@ -201,7 +212,7 @@ async def test_what_a_killed_zygote_rehearsed_in_is_removed(containers: Containe
 
 
 async def test_daemon_and_zygote_killed(containers: Containers) -> None:
-    mortal = Mortal(containers, ["sh", "-c", "sleep 0.5; echo end; exit 6"])
+    mortal = Mortal(containers, ["sh", "-c", "read x; echo end; exit 6"], open_stdin=True)
     await mortal.until("started")
     pid = mortal.process.pid
     zygote = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])  # noqa: ASYNC240
@@ -209,6 +220,7 @@ async def test_daemon_and_zygote_killed(containers: Containers) -> None:
     mortal.kill()
     task = await adopt(containers, mortal.id)
     assert isinstance(task, Task)
+    await end_stdin(task)
     assert (await task.wait()).code == 6
     await task.gone()
     assert "end" in containers.log(mortal.id).read_text()
@@ -264,7 +276,7 @@ async def test_shim_and_daemon_killed(containers: Containers) -> None:
     await mortal.until("started")
     shim = int((containers.state_dir(mortal.id) / "shim.pid").read_text())
     mortal.kill()
-    os.kill(shim, signal.SIGKILL)
+    kill_shim(shim)
     exit_ = await adopt(containers, mortal.id)
     assert isinstance(exit_, Exit)
     assert (exit_.code, exit_.reason) == (137, SHIM_DIED)
@@ -371,9 +383,11 @@ async def test_shim_killed_while_the_daemon_is_down(containers: Containers, step
         mortal.kill()
         await asyncio.sleep(0.5)
     else:
-        shim = os.pidfd_open(int((containers.state_dir(mortal.id) / "shim.pid").read_text()))
-        mortal.kill()
-        await asyncio.to_thread(dies, shim)
+        pid = int((containers.state_dir(mortal.id) / "shim.pid").read_text())
+        with ExitStack() as later:
+            with suppress(ProcessLookupError):  # it is dead already
+                later.callback(dies, os.pidfd_open(pid))
+            mortal.kill()
     found = await adopt(containers, mortal.id)
     if isinstance(found, Task):  # it was created and no more, or has no exec in its life to die at
         assert early
@@ -393,7 +407,7 @@ async def test_sweep(containers: Containers) -> None:
     half_dead = Mortal(containers, ["sleep", "300"])
     await half_dead.until("started")
     half_dead.kill()
-    os.kill(int((containers.state_dir(half_dead.id) / "shim.pid").read_text()), signal.SIGKILL)
+    kill_shim(int((containers.state_dir(half_dead.id) / "shim.pid").read_text()))
     shutil.rmtree(containers.state_dir(half_dead.id))
     supervisor = await containers.open()
     assert await supervisor.sweep({kept.id}) == sorted([doomed.id, half_dead.id])
@@ -437,10 +451,11 @@ async def test_nothing_ever_ran_there(box: Containers) -> None:
 
 
 async def test_close_leaves_containers_running(box: Containers) -> None:
-    task = await box.create(["sh", "-c", "sleep 0.5; exit 4"])
+    task = await box.create(["sh", "-c", "read x; exit 4"], open_stdin=True, stdin_once=True)
     await task.start()
     await box.open()
     again = await adopt(box, task.id)
     assert isinstance(again, Task)
+    await end_stdin(again)
     assert (await again.wait()).code == 4
     await again.gone()

@@ -9,6 +9,7 @@ import pytest
 from errdefs import Conflict, SystemFailure
 from runtime.task_values import Attach
 from tests.integration.runtime.conftest import Containers, read_all, stdout_of
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -168,11 +169,15 @@ async def test_close_wakes_the_reader(box: Containers) -> None:
 
 
 async def test_closed_stdout_and_still_running(box: Containers) -> None:
-    task = await box.create(["sh", "-c", "exec >&- 2>&-; sleep 0.5; exit 5"])
+    task = await box.create(["sh", "-c", "exec >&- 2>&-; read x; exit 5"], open_stdin=True)
     await task.start()
+    await asyncio.to_thread(eventually, lambda: not os.path.lexists(f"/proc/{task.pid}/fd/1"))
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(task.wait(), 0.2)
+    stream = await task.attach(Attach(stdin=True))
+    await stream.write(b"\n")
     assert (await task.wait()).code == 5
+    stream.close()
     await task.gone()
 
 
