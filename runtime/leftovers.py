@@ -81,8 +81,12 @@ def end_shim(shim: FoundShim) -> bool:
 
 def _descendants(pid: int) -> Iterator[int]:
     """Below a shim: a runtime that is at work has the container's init as its child, or a hook, which has others."""
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        for word in _read(str(thread)).split():
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:  # it has ended
+        return
+    for thread in threads:
+        for word in _read(f"/proc/{pid}/task/{thread}/children").split():
             yield int(word)
             yield from _descendants(int(word))
 
