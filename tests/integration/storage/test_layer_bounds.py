@@ -16,8 +16,10 @@ import zstandard
 
 from errdefs import InvalidArgument, SystemFailure
 from runtime.layers.apply import apply
+from runtime.layers.growing import Growing
 from runtime.layers.limits import Limits
 from tests.integration.storage.archives import member, raw, tar, unpack
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -213,9 +215,7 @@ async def test_a_wrong_checksum_of_the_compression_is_noticed(target: Path) -> N
 
 
 def look_at_the_worker(appears: Path) -> tuple[str, str, str, bytes]:
-    deadline = time.monotonic() + 20
-    while not appears.exists() and time.monotonic() < deadline:
-        time.sleep(0.002)
+    eventually(appears.exists)
     (pid,) = workers()
     proc = Path("/proc") / pid
     texts = [(proc / name).read_text() for name in ("maps", "status")]
@@ -226,12 +226,16 @@ async def test_the_worker_loads_nothing_from_the_layer(target: Path) -> None:
     """While a worker is at work in its root, all that it has mapped and opened is the host's or the archive."""
     fakes = ["lib/x86_64-linux-gnu/libnss_files.so.2", "etc/ld.so.preload", "usr/bin/xz", "etc/nsswitch.conf"]
     archive = tar(
-        [*(member(name, mode=0o755, data=b"fake") for name in fakes), member("f", data=bytes(300 << 20))]
+        [*(member(name, mode=0o755, data=b"fake") for name in fakes), member("f", data=bytes(50_000))]
     )
-    (target.parent / "blob").write_bytes(archive)
-    task = asyncio.get_running_loop().create_task(apply(target.parent / "blob", target))
-    root, maps, status, environment = await asyncio.to_thread(look_at_the_worker, target / "f")
-    await task
+    (target.parent / "blob").write_bytes(archive[:30_000])
+    with Growing(os.open(target.parent / "blob", os.O_RDONLY)) as growing:
+        task = asyncio.get_running_loop().create_task(apply(growing, target))
+        root, maps, status, environment = await asyncio.to_thread(look_at_the_worker, target / "f")
+        with (target.parent / "blob").open("ab") as blob:
+            blob.write(archive[30_000:])
+        growing.end()
+        await task
     assert root == str(target)
     assert str(target) not in maps
     assert "NoNewPrivs:\t1" in status

@@ -13,8 +13,10 @@ import uvloop
 
 from errdefs import InvalidArgument, SystemFailure
 from runtime.layers.apply import apply
+from runtime.layers.growing import Growing
 from runtime.layers.pack import pack
 from tests.integration.storage.archives import directory, member, tar
+from tests.waiting import dies, eventually
 
 pytestmark = pytest.mark.root
 # libuv opens a pipe for signals with its first loop and keeps it: not a descriptor that a test leaves.
@@ -45,37 +47,31 @@ def test_layers_are_applied_and_packed_on_uvloop(tmp_path: Path) -> None:
     assert data in archive
 
 
+BEGINNING = tar([member("f", data=bytes(50_000))])[:20_000]  # of an archive: who unpacks it waits for more
 DAEMON = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from runtime.layers.apply import apply
-asyncio.run(apply(Path(sys.argv[1]), Path(sys.argv[2])))
+from runtime.layers.growing import Growing
+with Growing(os.open(sys.argv[1], os.O_RDONLY)) as growing:
+    os.dup2(os.open(sys.argv[3], os.O_RDWR), growing.more)  # nobody ever tells that this is the end
+    asyncio.run(apply(growing, Path(sys.argv[2])))
 """
 
 
 def test_a_worker_ends_with_its_daemon(tmp_path: Path) -> None:
-    (tmp_path / "blob").write_bytes(tar([member("f", data=bytes(200 << 20))]))
     (tmp_path / "target").mkdir()
-    with subprocess.Popen([sys.executable, "-c", DAEMON, tmp_path / "blob", tmp_path / "target"]) as daemon:
-        pid = wait_for_worker(daemon.pid)
-        worker = os.pidfd_open(pid)
-        while Path(f"/proc/{pid}/root").readlink() != tmp_path / "target":
-            time.sleep(0.001)
-        daemon.kill()
-    try:
-        deadline = time.monotonic() + 10
-        while alive(pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not alive(pid)
-    finally:
-        os.close(worker)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    (tmp_path / "blob").write_bytes(BEGINNING)
+    os.mkfifo(tmp_path / "more")
+    argv = [sys.executable, "-c", DAEMON, *(str(tmp_path / name) for name in ("blob", "target", "more"))]
+    with subprocess.Popen(argv) as daemon:
+        try:
+            pid = wait_for_worker(daemon.pid)
+            worker = os.pidfd_open(pid)
+            eventually(lambda: Path(f"/proc/{pid}/root").readlink() == tmp_path / "target")
+        finally:
+            daemon.kill()
+    dies(worker)
 
 
 def wait_for_worker(pid: int) -> int:
@@ -95,10 +91,11 @@ def command_line(pid: str) -> bytes:
 
 
 async def test_a_worker_that_is_killed_is_the_host_s_failure(tmp_path: Path) -> None:
-    (tmp_path / "blob").write_bytes(tar([member("f", data=bytes(200 << 20))]))
     (tmp_path / "target").mkdir()
-    task = asyncio.get_running_loop().create_task(apply(tmp_path / "blob", tmp_path / "target"))
-    pid = await asyncio.to_thread(wait_for_worker, os.getpid())
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(SystemFailure, match=r"ended without a word \(status -9\)"):
-        await task
+    (tmp_path / "blob").write_bytes(BEGINNING)
+    with Growing(os.open(tmp_path / "blob", os.O_RDONLY)) as growing:
+        task = asyncio.get_running_loop().create_task(apply(growing, tmp_path / "target"))
+        pid = await asyncio.to_thread(wait_for_worker, os.getpid())
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(SystemFailure, match=r"ended without a word \(status -9\)"):
+            await task
