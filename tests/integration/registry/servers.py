@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+import fcntl
 import io
 import json
 import socket
 import ssl
 import struct
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -175,7 +178,7 @@ class Proxy:
             await self._dribble(response, body, harm.pause)
         await response.write(body if harm.cut is None else body[: harm.cut])
         if harm.cut is not None:
-            await asyncio.sleep(0.05)  # what was written is to arrive
+            await self._arrive(request)
             return self._reset(request) if harm.reset else self._close(request)
         return response
 
@@ -210,6 +213,15 @@ class Proxy:
         for byte in body:
             await response.write(bytes([byte]))
             await asyncio.sleep(pause)
+
+    async def _arrive(self, request: web.BaseRequest) -> None:
+        """Wait until the client's kernel has what was written, or the client is gone."""
+        while request.transport is not None and not request.transport.is_closing():
+            one = request.transport.get_extra_info("socket")
+            on_its_way = int.from_bytes(fcntl.ioctl(one.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+            if not on_its_way and not request.transport.get_write_buffer_size():
+                return
+            await asyncio.sleep(0.01)
 
     def _reset(self, request: web.BaseRequest) -> web.StreamResponse:
         transport = request.transport

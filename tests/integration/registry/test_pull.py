@@ -16,6 +16,7 @@ from aiohttp import web
 import errdefs
 from engine.images import attempts, sharing
 from engine.images.pull import KEPT, Pulls
+from engine.images.reference import short_id
 from engine.progress import Message, Progress
 from engine.registry.client import Registry
 from runtime.content.store import Retained
@@ -271,11 +272,18 @@ async def test_who_goes_away_cancels_unless_another_waits(pull: Pulled) -> None:
     async with asyncio.TaskGroup() as group:
         first = group.create_task(pull("three/layers"))
         await fetching(pull)
-        second = group.create_task(pull("two/layers"))
-        await asyncio.sleep(0.2)
+        told = asyncio.Event()
+
+        async def tell(message: Message) -> None:
+            if (message.id, message.status) == (short_id(LARGE), "Downloading"):
+                told.set()
+
+        second = group.create_task(pull("two/layers", progress=tell))
+        await asyncio.wait_for(told.wait(), 20)
         first.cancel()
-        await asyncio.sleep(0.2)
+        await asyncio.wait([first], timeout=20)
         assert first.cancelled()
+        await asyncio.sleep(0.2)
         assert not second.done()
         assert len(pull.fetches(LARGE)) == 1
         second.cancel()

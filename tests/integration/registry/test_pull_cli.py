@@ -1,7 +1,6 @@
 """`docker pull` with the official CLI and docker-py, out of Debian's registry."""
 
 import asyncio
-import contextlib
 import gzip
 import io
 import json
@@ -16,11 +15,14 @@ from typing import Any
 
 import docker as docker_package
 import pytest
+from aiohttp import web
 
+from engine.images.reference import short_id
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.registry.servers import Harm, Proxy, serve
 from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, PASSWORD, USER, DebianRegistry, digest_of
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -167,23 +169,47 @@ async def test_a_client_that_is_gone_ends_its_pull(
 ) -> None:
     """The connection to the registry is closed, and what came is kept for the next pull."""
     large = digest_of(gzip.compress(layers[1], 1, mtime=0))
+    small = digest_of(gzip.compress(layers[0], 1, mtime=0))
     proxy = Proxy(f"http://{plain.netloc}", [Harm(large, pause=0.01)])
-    async with serve(proxy) as netloc:
-        name = f"{netloc}/pull/it:1"
-        before = sockets(wherryd)
-        client = await asyncio.to_thread(subprocess.Popen, ["docker", "pull", name], env=wherryd.client_env)
-        async with asyncio.timeout(20):
-            while not any(one.path.endswith(large) for one in proxy.seen):  # noqa: ASYNC110 - it has no event
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)
-            assert sockets(wherryd) > before
-            client.kill()
-            await asyncio.to_thread(client.wait)
-            while sockets(wherryd) > before:  # noqa: ASYNC110 - the kernel has no event for it
-                await asyncio.sleep(0.05)
-    marks = [path.name for path in (wherryd.data_root / "content/retained").iterdir()]
-    assert digest_of(gzip.compress(layers[0], 1, mtime=0)).removeprefix("sha256:") + ".whole" in marks
+    over = asyncio.Event()
+
+    async def watched(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await proxy(request)
+        finally:
+            if request.path.endswith(large):
+                over.set()
+
+    async with serve(watched) as netloc, asyncio.timeout(60):
+        client = await begun(wherryd, f"{netloc}/pull/it:1", small, proxy, large)
+        assert not over.is_set()
+        client.kill()
+        await asyncio.to_thread(client.communicate)
+        await over.wait()
+    retained = wherryd.data_root / "content/retained"
+    await asyncio.to_thread(
+        eventually, lambda: f"{small.removeprefix('sha256:')}.whole" in os.listdir(retained)
+    )
     wherryd.docker("image", "prune", "-f")
+
+
+async def begun(daemon: Wherryd, name: str, small: str, proxy: Proxy, large: str) -> subprocess.Popen[bytes]:
+    """A pull that has fetched the small layer, and waits for the large one."""
+    client = await asyncio.to_thread(
+        subprocess.Popen,
+        ["docker", "pull", name],
+        env=daemon.client_env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert client.stdout is not None
+    while f"{short_id(small)}: Download complete" not in (
+        line := (await asyncio.to_thread(client.stdout.readline)).decode()
+    ):
+        assert line, "it ended"
+    while not any(one.path.endswith(large) for one in proxy.seen):  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0.05)
+    return client
 
 
 async def test_a_daemon_that_ends_fails_its_pulls(
@@ -192,30 +218,18 @@ async def test_a_daemon_that_ends_fails_its_pulls(
     """The client sees that it has no image; the next daemon goes on with what came."""
     daemon = await asyncio.to_thread(start_daemon, image=False)
     large = digest_of(gzip.compress(layers[1], 1, mtime=0))
+    small = digest_of(gzip.compress(layers[0], 1, mtime=0))
     proxy = Proxy(f"http://{plain.netloc}", [Harm(large, times=1, pause=0.01)])
     async with serve(proxy) as netloc:
-        pulling = asyncio.to_thread(daemon.docker, "pull", f"{netloc}/pull/it:1", check=False)
-        async with asyncio.TaskGroup() as group:
-            client = group.create_task(pulling)
-            async with asyncio.timeout(20):
-                while not any(one.path.endswith(large) for one in proxy.seen):  # noqa: ASYNC110 - it has no event
-                    await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            client = await begun(daemon, f"{netloc}/pull/it:1", small, proxy, large)
             await asyncio.to_thread(daemon.terminate)
-        assert client.result().returncode == 1
-        assert "the daemon is shutting down" in client.result().stderr
+            _, said = await asyncio.to_thread(client.communicate)
+        assert client.returncode == 1
+        assert b"the daemon is shutting down" in said
         await asyncio.to_thread(daemon.start)
         again = await asyncio.to_thread(daemon.docker, "pull", f"{netloc}/pull/it:1")
         assert again.stdout.count("Verifying Checksum") == 1
-
-
-def sockets(wherryd: Wherryd) -> int:
-    """How many sockets the daemon has."""
-    found = 0
-    for fd in os.listdir(f"/proc/{wherryd.pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):
-            found += os.readlink(f"/proc/{wherryd.pid}/fd/{fd}").startswith("socket:")
-    return found
 
 
 def test_layers_that_are_there_are_not_fetched(wherryd: Wherryd, pulled: str) -> None:
