@@ -17,6 +17,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.build.buildkit.conftest import Build
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -266,13 +267,10 @@ def test_a_client_that_goes_away_ends_its_build(
     for line in client.stderr:
         if line.rstrip().endswith("begun"):
             break
-    assert sleepers()
+    eventually(sleepers)
     client.send_signal(number)
     client.communicate(timeout=20)
-    deadline = time.monotonic() + 10
-    while sleepers() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not sleepers()
+    eventually(lambda: not sleepers())
 
 
 def sleepers() -> list[str]:

@@ -13,6 +13,7 @@ from api.buildkit.protos.control_pb2 import Exporter
 from tests.daemon import Wherryd
 from tests.integration.build.buildkit.client import Client, connected
 from tests.integration.build.buildkit.conftest import Build
+from tests.processes import processes
 
 pytestmark = pytest.mark.root
 
@@ -20,6 +21,9 @@ COPY = "FROM busybox\nCOPY . /project\n"
 SHOW = """\
 RUN cd /project && find . -type f ! -name Dockerfile | sort | while read f; do echo $f $(stat -c %a $f) $(cat $f); done
 """
+
+
+SECONDS = "1.47114"
 
 
 @pytest.fixture
@@ -57,9 +61,14 @@ async def test_what_changed_alone_is_sent(wherryd: Wherryd, made: Path, upgrade:
         assert await sent(client, made) == ["b", "d/c", "f"]
 
 
+def runs() -> bool:
+    """Whether the step is at work."""
+    return any(process.command == f"sleep {SECONDS}" for process in processes().values())
+
+
 async def test_two_at_once_do_not_disturb_each_other(wherryd: Wherryd, made: Path) -> None:
     (made / "Dockerfile").write_text(
-        COPY + "RUN --mount=type=bind,target=/c sleep 1; cat /c/a > /told; cat /project/a\n"
+        COPY + f"RUN --mount=type=bind,target=/c sleep {SECONDS}; cat /c/a > /told; cat /project/a\n"
     )
     socket = str(wherryd.socket)
     async with connected(socket, upgrade=True) as one, connected(socket, upgrade=True) as two:
@@ -67,7 +76,7 @@ async def test_two_at_once_do_not_disturb_each_other(wherryd: Wherryd, made: Pat
         first = asyncio.get_running_loop().create_task(
             one.build(made, [Exporter(Type="moby", Attrs={"name": "one"})])
         )
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(until, runs)
         (made / "a").write_text("changed meanwhile")
         await two.build(made, [Exporter(Type="moby", Attrs={"name": "two"})])
         await first

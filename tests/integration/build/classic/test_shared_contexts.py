@@ -11,11 +11,15 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
+from tests.processes import processes
 from tests.unix_http import UnixConnection
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-DOCKERFILE = b"FROM busybox\nRUN sleep 2 && echo %s >/first\nCOPY d /d\n"
+DOCKERFILE = (
+    "FROM busybox\nRUN echo begun; until [ -e /go ]; do sleep 0.1; done; echo {} >/first\nCOPY d /d\n"
+)
 LAST = b"Step 3/3"
 NOTICED = 1.0  # seconds that it may take until a client that went is missed, and its build has ended
 
@@ -33,32 +37,33 @@ def begun(daemon: Wherryd, archive: bytes) -> Iterator[UnixConnection]:
 
 def waiting_copiers(daemon: Wherryd) -> list[int]:
     """The processes that wait for the order to copy."""
-    (server,) = (each for each in children(daemon.pid) if b"runtime.copying.server" in command(each))
-    return children(server)
+    every = processes()
+    servers = {
+        pid
+        for pid, each in every.items()
+        if each.parent == daemon.pid and "runtime.copying.server" in each.command
+    }
+    return [pid for pid, each in every.items() if each.parent in servers]
 
 
-def children(pid: int) -> list[int]:
-    return [
-        int(child)
-        for thread in Path(f"/proc/{pid}/task").iterdir()
-        for child in (thread / "children").read_text().split()
-    ]
-
-
-def command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
+def go_on(word: str) -> None:
+    """Let the step go on in whose command the word is."""
+    (step,) = (pid for pid, each in processes().items() if word in each.command and "/go" in each.command)
+    Path(f"/proc/{step}/root/go").touch()
 
 
 def test_a_context_stays_for_who_shares_its_step(wherryd: Wherryd) -> None:
-    dockerfile = DOCKERFILE % os.urandom(8).hex().encode()
-    archive = tar({"Dockerfile": dockerfile, "d/one": b"1\n", "d/two": b"2\n"})
+    word = os.urandom(8).hex()
+    archive = tar({"Dockerfile": DOCKERFILE.format(word).encode(), "d/one": b"1\n", "d/two": b"2\n"})
     with begun(wherryd, archive) as first:
-        time.sleep(NOTICED)  # in which it comes to RUN
+        answer = first.getresponse()
+        while b'"begun\\n"' not in answer.readline():
+            pass
+        eventually(lambda: waiting_copiers(wherryd))
         copiers = waiting_copiers(wherryd)
-        assert copiers
         for pid in copiers:
             os.kill(pid, signal.SIGSTOP)
-        answer = first.getresponse()
+        go_on(word)
         while LAST not in answer.readline():
             pass
         with begun(wherryd, archive) as second:
@@ -73,4 +78,4 @@ def test_a_context_stays_for_who_shares_its_step(wherryd: Wherryd) -> None:
     assert b"Successfully built" in told, told
     shown = wherryd.docker("run", "--rm", "--network", "none", "shared", "cat", "/d/one", "/d/two").stdout
     assert shown == "1\n2\n"
-    assert os.listdir(wherryd.data_root / "build/contexts") == []
+    eventually(lambda: os.listdir(wherryd.data_root / "build/contexts") == [])

@@ -43,7 +43,8 @@ async def test_who_is_killed_at_work_says_so(workers: Workers, root: Path, sourc
             os.pwrite(file.fileno(), b"x" * 4096, at)
 
     async def kill() -> None:
-        await asyncio.sleep(0.1)
+        while not (root / "1").exists():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
         os.kill(workers._forker.pid, signal.SIGKILL)
 
     async def copy() -> None:

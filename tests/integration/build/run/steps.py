@@ -188,7 +188,7 @@ def _belongs(pid: str, prefix: str) -> bool:
         return False
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     """Wait for something; AssertionError if it does not come."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the world tells nobody

@@ -53,7 +53,7 @@ def test_client_goes_away(wherryd: Wherryd, context: Path, buildkit: str, by: si
     client = begin(wherryd, context, buildkit)
     client.send_signal(by)
     client.wait(20)
-    eventually(lambda: not running(), 5)
+    eventually(lambda: not running())
     eventually(lambda: not os.listdir(wherryd.exec_root / "build"))
     eventually(lambda: not list((wherryd.data_root / "snapshots/active").iterdir()))
 

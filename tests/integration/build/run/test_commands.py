@@ -1,6 +1,7 @@
 """What a command of RUN is given, and what becomes of it."""
 
 import asyncio
+import glob
 import time
 from pathlib import Path
 
@@ -109,7 +110,8 @@ async def test_control_group(steps: Steps) -> None:
 
 def groups(pattern: str) -> list[Path]:
     """What is there of control groups, in all hierarchies."""
-    return list(Path("/sys/fs/cgroup").glob(f"**/{pattern}"))
+    # Others' come and go meanwhile: pathlib would raise.
+    return [Path(found) for found in glob.glob(f"/sys/fs/cgroup/**/{pattern}", recursive=True)]
 
 
 async def test_user_with_groups(steps: Steps) -> None:
@@ -186,7 +188,7 @@ async def test_cancelled_step_is_killed_at_once(steps: Steps) -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert time.monotonic() - before < 3
+    assert time.monotonic() - before < 8  # who may end by itself first has ten seconds
     await until(lambda: not steps.left())
 
 

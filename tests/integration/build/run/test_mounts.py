@@ -228,14 +228,16 @@ async def test_locked_cache_is_waited_for(steps: Steps) -> None:
 
 async def test_cache_that_is_pruned_while_it_is_used(steps: Steps) -> None:
     cache = mount("cache", "/c")
-    step = steps.begin("touch /c/old; echo on; sleep 1; ls /c", mounts=[cache])
+    go_on = "until [ -e /c/go ]; do sleep 0.05; done; rm /c/go"
+    step = steps.begin(f"touch /c/old; echo on; {go_on}; ls /c", mounts=[cache])
     await until(lambda: steps.text(1) == "on\n")
     (record,) = steps.cache.all()
     await steps.cache.remove([record.id])
     assert await steps.tell("ls /c; touch /c/new", mounts=[mount("cache", "/c", sharing="private")]) == ""
+    directory = steps.daemon.data_root / "build/steps"
+    (directory / record.directory / "go").touch()
     await step
     assert steps.text(1) == "old\n"
-    directory = steps.daemon.data_root / "build/steps"
     await until(lambda: len(list(directory.iterdir())) == 1)
     assert await steps.tell("ls /c", mounts=[cache]) == "new\n"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -64,4 +65,4 @@ def test_network_that_is_not_there(wherryd: Wherryd, context: Path) -> None:
 def clean(daemon: Wherryd) -> None:
     daemon.docker("image", "prune", "-f")
     daemon.docker("builder", "prune", "-af")
-    assert not os.listdir(daemon.exec_root / "build")
+    eventually(lambda: not os.listdir(daemon.exec_root / "build"))
