@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Wherryd
+from tests.processes import read
 
 pytestmark = pytest.mark.root
 
@@ -100,9 +101,9 @@ def test_no_descriptor_of_the_daemon_is_inherited(wherryd: Wherryd, copied: int)
     with stalled(wherryd, REQUESTS["GET"]) as worker:
         server = Path(f"/proc/{(worker / 'stat').read_text().rpartition(')')[2].split()[1]}")
         assert sorted(fd.name for fd in (server / "fd").iterdir()) == ["0", "1", "2", "3"]
-        ours = Path(f"/proc/{wherryd.pid}")
-        kept = {fd.name for fd in (ours / "fdinfo").iterdir() if f"Pid:\t{copied}\n" in fd.read_text()}
+        ours = Path(f"/proc/{wherryd.pid}/fdinfo")
+        kept = [text for text in map(read, map(str, ours.iterdir())) if f"Pid:\t{copied}\n" in text]
         assert kept
-        for name in kept:
-            flags = (ours / "fdinfo" / name).read_text().partition("flags:")[2].split()[0]
+        for text in kept:
+            flags = text.partition("flags:")[2].split()[0]
             assert int(flags, 8) & os.O_CLOEXEC

@@ -15,6 +15,8 @@ import errdefs
 from engine.images import registration, remove
 from tests.integration.images.archives import Made, docker_archive, tar
 from tests.integration.images.place import Place
+from tests.processes import processes
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -39,22 +41,16 @@ def run(root: Path, verb: str, argument: str, fault: str = "") -> subprocess.Pop
 
 def workers_of(root: Path) -> list[int]:
     """Processes that have something under the root open."""
-    found = []
-    for directory in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            if any(os.readlink(fd).startswith(str(root)) for fd in directory.iterdir()):
-                found.append(int(directory.parent.name))
-        except OSError:
-            continue
-    return [pid for pid in found if pid != os.getpid()]
+    return [
+        pid
+        for pid, process in processes().items()
+        if pid != os.getpid() and any(file.startswith(str(root)) for file in process.files)
+    ]
 
 
 def wait_until_alone(root: Path) -> None:
     """The dead process's helpers end by themselves."""
-    deadline = time.monotonic() + 10
-    while workers_of(root):
-        assert time.monotonic() < deadline, f"{workers_of(root)} live on"
-        time.sleep(0.02)
+    eventually(lambda: not workers_of(root))
 
 
 async def check_whole_or_absent(root: Path) -> bool:
@@ -101,6 +97,7 @@ async def test_killed_at_the_steps_of_an_import(root: Path, step: str) -> None:
     rootfs.write_bytes(LAYERS[0])
     process = run(root, "import", str(rootfs), f"import.{step}")
     assert process.communicate()[0] == b"", "the point was never hit"
+    await asyncio.to_thread(wait_until_alone, root)
     assert await check_whole_or_absent(root) == (step == "save")
 
 
