@@ -43,6 +43,7 @@ async def test_floods_harm_nobody_else(wherryd: Wherryd, crowd: Crowd) -> None:
     async with crowd.listening(f"containers/{floods[0]}/logs?follow=1&stdout=1"):  # and never reads
         worked, begun = ticks(wherryd.pid), time.monotonic()
         other = await crowd.run("other", Cmd=["sh", "-c", "echo began; exec sleep 1000"])
+        await settles(lambda: wherryd.get("/containers/other/logs?stdout=1").body)
         for number in range(5):
             body = {"Cmd": ["echo", str(number)], "AttachStdout": True}
             exec_id = (await crowd.done("POST", f"containers/{other}/exec", body))["Id"]

@@ -44,7 +44,7 @@ async def test_a_thousand_listeners(wherryd: Wherryd, crowd: Crowd) -> None:
             assert every == expected
         assert rss(wherryd.pid) - memory < MANY * 64
     await settles(lambda: descriptors(wherryd.pid) <= files)
-    assert (await crowd.done("GET", "info"))["NEventsListener"] == 0
+    await settles(lambda: wherryd.get("/info").json["NEventsListener"] == 0)
 
 
 async def test_listeners_that_never_read(wherryd: Wherryd, crowd: Crowd) -> None:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.daemon import Wherryd
-from tests.integration.load.crowd import Crowd, settles, ticks
+from tests.integration.load.crowd import PATIENCE, Crowd, settles, ticks
 
 pytestmark = pytest.mark.root
 
@@ -30,7 +30,7 @@ async def test_a_storm_of_restarts(wherryd: Wherryd, crowd: Crowd) -> None:
     begun = time.monotonic()
     assert await crowd.statuses(("POST", f"containers/{each}/start") for each in ids) == {204: MANY}
     while min(found := await counts(crowd)) < 2:
-        assert time.monotonic() < begun + 30
+        assert time.monotonic() < begun + PATIENCE
         await asyncio.sleep(0.2)
     # 0.1 + 0.2 + 0.4 + … seconds between the starts.
     assert max(found) <= (time.monotonic() - begun) / 0.1
@@ -61,7 +61,7 @@ async def test_starts_that_fail_are_bounded(wherryd: Wherryd, crowd: Crowd) -> N
     policy = {"NetworkMode": "none", "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}
     ids = [await crowd.run(f"fails{number}", Cmd=["false"], HostConfig=policy) for number in range(10)]
     await settles(
-        lambda: {each["State"] for each in wherryd.get("/containers/json?all=1").json} == {"exited"}, 30
+        lambda: {each["State"] for each in wherryd.get("/containers/json?all=1").json} == {"exited"}, PATIENCE
     )
     assert await counts(crowd) == [3] * 10
     await crowd.remove(ids)
