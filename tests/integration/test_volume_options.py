@@ -48,7 +48,7 @@ def test_a_tmpfs_lives_from_the_first_use_to_the_last(wherryd: Wherryd) -> None:
     wherryd.docker(
         "run", "-d", "--name", "one", "-v", "tm:/t", "busybox", "sh", "-c", "echo x >/t/f; sleep 1000"
     )
-    look = "mount | grep ' /t '; cat /t/f; stat -c %u /t"
+    look = "until [ -s /t/f ]; do sleep 0.05; done; mount | grep ' /t '; cat /t/f; stat -c %u /t"
     shown = wherryd.docker("run", "--rm", "-v", "tm:/t:ro", "busybox", "sh", "-c", look).stdout
     assert "noexec" in shown
     assert "size=1024k" in shown
@@ -64,6 +64,7 @@ def test_it_outlives_the_daemon_as_long_as_it_is_used(wherryd: Wherryd) -> None:
     wherryd.docker(
         "run", "-d", "--name", "one", "-v", "tm:/t", "busybox", "sh", "-c", "echo x >/t/f; sleep 1000"
     )
+    wherryd.docker("exec", "one", "sh", "-c", "until [ -s /t/f ]; do sleep 0.05; done")
     wherryd.restart()
     assert wherryd.docker("run", "--rm", "-v", "tm:/t", "busybox", "cat", "/t/f").stdout == "x\n"
     assert wherryd.docker("exec", "one", "cat", "/t/f").stdout == "x\n"
