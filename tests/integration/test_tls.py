@@ -190,9 +190,10 @@ def test_an_answer_comes_after_the_end_of_what_is_said(served: Served, told: boo
 
 def test_nobody_is_served_by_a_daemon_that_ends(served: Served) -> None:
     """Who shakes hands when the others have been ended is ended, too: what it starts would outlive the containers."""
-    slow = "trap 'sleep 2; exit' TERM; while :; do sleep 0.1; done"
+    slow = "trap 'sleep 2; exit' TERM; touch /ready; while :; do sleep 0.1; done"
     served.docker("run", "-d", "--name", "slow", "--stop-timeout", "20", "busybox", "sh", "-c", slow)
     served.docker("create", "--name", "late", "busybox", "sleep", "1000")
+    served.docker("exec", "slow", "sh", "-c", "until [ -e /ready ]; do sleep 0.05; done")
     with _connected(served) as raw:
         os.kill(served.daemon.pid, STOP_CONTAINERS)
         eventually(lambda: "ending on" in served.daemon.log.read_text())
