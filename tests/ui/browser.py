@@ -31,6 +31,11 @@ FLAGS = (
     "--window-size=1200,900",
 )
 START_TIMEOUT = 60.0
+# Whether a click hit what it was aimed at.
+_HEED = (
+    "window.heeds ??= !document.addEventListener("
+    "'click', event => { if (event.target.closest(window.aim)) window.hit = true }, true)"
+)
 
 
 @contextlib.asynccontextmanager
@@ -111,13 +116,20 @@ class Page:
         return value
 
     async def click(self, selector: str) -> None:
-        """Press the mouse's button on the middle of an element."""
+        """Press the mouse's button on the middle of an element; again where the page moved or renewed it meanwhile."""
+        async with asyncio.timeout(20):
+            while not await self._hits(selector):
+                pass
+
+    async def _hits(self, selector: str) -> Any:
         where = await self.wait_for(
             f"(r => r && {{x: r.x + r.width / 2, y: r.y + r.height / 2}})"
             f"(document.querySelector({json.dumps(selector)})?.getBoundingClientRect())"
         )
+        await self.look(f"window.hit = false, window.aim = {json.dumps(selector)}, {_HEED}")
         for kind in ("mousePressed", "mouseReleased"):
             await self._call("Input.dispatchMouseEvent", type=kind, **where, button="left", clickCount=1)
+        return await self.look("window.hit")
 
     async def type(self, identity: str, text: str) -> None:
         """Type a line in an input field, when it is ready and has the focus."""
