@@ -12,6 +12,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.receivers import Receiver
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -87,6 +88,8 @@ def test_a_container_that_is_removed_at_once_has_sent_its_log(
 ) -> None:
     remote = receiver(LOCALHOST, STREAM)
     run(wherryd, "fluentd", "seq 1 2000", "--rm", fluentd_address=f"127.0.0.1:{remote.port}")
+    # It is sent by now, and will be read here: the last record, and the empty map that ends its message.
+    remote.until(lambda got: b"\xa42000" in (data := b"".join(got)) and data.endswith(b"\x80"))
     assert [event["log"] for event in events(remote)] == [str(number) for number in range(1, 2001)]
 
 
@@ -133,7 +136,7 @@ def test_nobody_there_stops_nobody(wherryd: Wherryd, box: str, mode: str) -> Non
     run(wherryd, "fluentd", "seq 1 200000", fluentd_address="tcp://127.0.0.1:1", mode=mode)
     assert wherryd.docker("logs", "--tail", "1", box).stdout == "200000\n"
     wherryd.docker("rm", "-f", box)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
 
 
 def test_a_receiver_that_does_not_read_stops_nobody(
@@ -195,10 +198,7 @@ def test_rotated_files_are_compressed_and_read(wherryd: Wherryd, box: str) -> No
     options = {"max_size": "100k", "max_file": "4", "compress": "true"}
     run(wherryd, "json-file", "seq 1 5000", **options)
     path = Path(wherryd.get(f"/containers/{box}/json").json["LogPath"])
-    deadline = time.monotonic() + 10
-    while not (path.parent / f"{path.name}.1.gz").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually((path.parent / f"{path.name}.1.gz").exists)
     assert wherryd.docker("logs", box).stdout.splitlines() == [str(number) for number in range(1, 5001)]
     assert len(wherryd.docker("logs", "--tail", "3000", box).stdout.splitlines()) == 3000
 
