@@ -13,7 +13,7 @@ import pytest
 from tests.daemon import Wherryd
 from tests.world import READERS, Scope, Sight, Things
 
-GRACE = 8.0
+GRACE = 20.0
 COPIERS = ("runtime.copying.server", "descriptor of the daemon:")
 """What stays after a build: copiers wait for the next one, at the other end of the daemon's pipes."""
 

@@ -97,9 +97,9 @@ def test_a_bad_pattern_is_refused(pattern: str, message: str) -> None:
 
 def test_no_pattern_takes_long() -> None:
     ignore = Ignore(["**/" + "*a" * 40 + "a**" * 20 + "[^x]*b"])
-    start = time.monotonic()
+    start = time.thread_time()
     assert not ignore.matches("a" * 4000)
-    assert time.monotonic() - start < 1
+    assert time.thread_time() - start < 10  # to try each way takes more than anybody has
 
 
 PIECES = st.lists(st.sampled_from(["a", "b", "/", "*", "**", "?", "[a]", "[^a]", "\\a"]), max_size=8).map(
