@@ -32,7 +32,7 @@ def clean(both: Both) -> Iterator[None]:
 EVERYWHERE = """
 POST /networks/create {"Name":"na","CheckDuplicate":true}
 POST /networks/create {"Name":"nb","Driver":"bridge","Labels":{"a":"b","c":""},"Attachable":true,"Internal":true}
-POST /networks/create {"Name":"nc","IPAM":{"Config":[{"Subnet":"10.91.0.0/24","Gateway":"10.91.0.9"}]}}
+POST /networks/create {"Name":"nc","IPAM":{"Config":[{"Subnet":"10.87.0.0/24","Gateway":"10.87.0.9"}]}}
 POST /networks/create {"Name":"na"}
 POST /networks/create {"Name":"bridge"}
 POST /networks/create {"Name":5}
@@ -69,7 +69,7 @@ def test_everywhere(both: Both, version: str) -> None:
     require(list(found(both, blocks(EVERYWHERE)[0], version)))
 
 
-SUBNET = {"Subnet": "10.92.0.0/24"}
+SUBNET = {"Subnet": "10.88.0.0/24"}
 SIX = {"Subnet": "fd00:92::/64"}
 CREATES: list[dict[str, Any]] = [
     {"Name": "n", "Labels": None, "Options": None, "IPAM": None, "ConfigFrom": None},
@@ -79,8 +79,8 @@ CREATES: list[dict[str, Any]] = [
     {"Name": "n", "IPAM": {"Options": {}}},
     {"Name": "n", "IPAM": {"Config": [SUBNET]}},
     {"Name": "n", "IPAM": {"Config": [SUBNET, {"Subnet": "10.93.0.0/16", "Gateway": "10.93.7.7"}]}},
-    {"Name": "n", "IPAM": {"Config": [{**SUBNET, "IPRange": "10.92.0.128/25"}]}},
-    {"Name": "n", "IPAM": {"Config": [{**SUBNET, "AuxiliaryAddresses": {"router": "10.92.0.5"}}]}},
+    {"Name": "n", "IPAM": {"Config": [{**SUBNET, "IPRange": "10.88.0.128/25"}]}},
+    {"Name": "n", "IPAM": {"Config": [{**SUBNET, "AuxiliaryAddresses": {"router": "10.88.0.5"}}]}},
     {"Name": "n", "EnableIPv6": True, "IPAM": {"Config": [SUBNET, {**SIX, "Gateway": "fd00:92::7"}]}},
     {"Name": "n", "Scope": "local"},
     {"Name": "n", "Scope": "odd"},
@@ -132,14 +132,14 @@ REFUSED: list[Any] = [
     {"Name": "n", "ConfigFrom": {"Network": "there"}, "Options": {"a": "b"}},
     {"Name": "n", "Options": {"com.docker.network.bridge.enable_icc": "maybe"}},
     {"Name": "n", "IPAM": {"Config": [{}]}},
-    {"Name": "n", "IPAM": {"Config": [{"Gateway": "10.92.0.1"}]}},
-    {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.92.0.1/24"}]}},
-    {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.92.0.0/33"}]}},
+    {"Name": "n", "IPAM": {"Config": [{"Gateway": "10.88.0.1"}]}},
+    {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.88.0.1/24"}]}},
+    {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.88.0.0/33"}]}},
     {"Name": "n", "IPAM": {"Config": [{**SUBNET, "Gateway": "10.94.0.1"}]}},
     {"Name": "n", "IPAM": {"Config": [{**SUBNET, "Gateway": "bad"}]}},
     {"Name": "n", "IPAM": {"Config": [{**SUBNET, "IPRange": "10.94.0.0/25"}]}},
     {"Name": "n", "IPAM": {"Config": [{**SUBNET, "AuxiliaryAddresses": {"a": "10.94.0.1"}}]}},
-    {"Name": "n", "IPAM": {"Config": [{"Subnet": "bad"}, {"Subnet": "10.92.0.0/24", "Gateway": "x"}]}},
+    {"Name": "n", "IPAM": {"Config": [{"Subnet": "bad"}, {"Subnet": "10.88.0.0/24", "Gateway": "x"}]}},
     {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.95.0.0/25"}]}},
     {"Name": "n", "CheckDuplicate": "x"},
     {"Name": "n", "Labels": ["a"]},
@@ -285,7 +285,7 @@ def test_config_from(both: Both) -> None:
         "ConfigOnly": True,
         "Labels": {"a": "b"},
         "Options": {"com.docker.network.driver.mtu": "1400"},
-        "IPAM": {"Config": [{**SUBNET, "Gateway": "10.92.0.3"}]},
+        "IPAM": {"Config": [{**SUBNET, "Gateway": "10.88.0.3"}]},
     }
     asked = {"Name": "cf", "ConfigFrom": {"Network": "co"}, "Internal": True, "Attachable": True}
     told = []
