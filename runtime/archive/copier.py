@@ -12,10 +12,12 @@ from contextlib import suppress
 from errdefs import InvalidArgument
 from runtime.archive.small import LARGEST, SmallFiles
 from runtime.layers import header as tar
+from runtime.layers.directories import Directories
 from runtime.layers.extract import Extractor
 from runtime.layers.header import Header, show
 from runtime.layers.names import clean
 from runtime.layers.reader import Source
+from runtime.layers.whiteouts import Whiteouts
 from runtime.spec.identity import Identity
 
 _CAPABILITY = b"security.capability"
@@ -51,8 +53,52 @@ class _NoWhiteouts:
         """See Whiteouts."""
 
 
+class _Directories(Directories):
+    """Those of a container, and what the archive itself has put into the ones that it has made."""
+
+    def __init__(self, whiteouts: Whiteouts, small: SmallFiles, identity: Identity) -> None:
+        super().__init__(whiteouts)
+        self._small = small
+        self._identity = identity
+        # The directories that the archive has made, with the names in them.
+        self._new: dict[bytes, set[bytes]] = {}
+
+    def settle(self) -> None:
+        """See Directories."""
+        self._small.wait()
+        super().settle()
+        self._new = {}
+
+    def made(self, path: bytes) -> None:
+        """The archive has made it."""
+        self._new[path] = set()
+
+    def is_free(self, directory: bytes, base: bytes) -> bool:
+        """Whether the archive itself has made the directory, and nothing of that name in it; the name is taken now."""
+        names = self._new.get(directory)
+        if names is None or base in names:
+            return False
+        names.add(base)
+        self._known += len(base) + 100
+        return True
+
+    def _parent(self, name: bytes) -> bytes:
+        self._small.wait()  # what is called so may be one of those
+        return super()._parent(name)
+
+    def _make_parent(self, path: bytes) -> None:
+        super()._make_parent(path)
+        above, _, base = path.rpartition(b"/")
+        self.is_free(above, base)
+        self.made(path)
+        if self._identity.remapped:
+            os.chown(path, *self._identity.root, follow_symlinks=False)
+
+
 class Copier(Extractor):
     """An extractor by the rules of copies."""
+
+    _directories: _Directories
 
     def __init__(
         self,
@@ -64,15 +110,14 @@ class Copier(Extractor):
         *,
         keep_kinds: bool,
     ) -> None:
-        super().__init__(source, _NoWhiteouts(), max_file)
+        whiteouts = _NoWhiteouts()
+        super().__init__(source, whiteouts, _Directories(whiteouts, small, identity), max_file)
         self._owner = owner
         self._identity = identity
         self._remapped = identity.remapped
         self._small = small
-        # The directories that the archive has made, with the names in them.
-        self._new: dict[bytes, set[bytes]] = {}
         self._keep_kinds = keep_kinds
-        self._into = os.fsdecode(self._here.rstrip(b"/") or b"/")
+        self._into = os.getcwd()
 
     def _name_of(self, entry: Header) -> bytes:
         try:
@@ -89,11 +134,6 @@ class Copier(Extractor):
             self._small.wait()
             raise
 
-    def _settle(self) -> None:
-        self._small.wait()
-        super()._settle()
-        self._new = {}
-
     def _place(self, entry: Header) -> None:
         name = self._name_of(entry)
         if not name:
@@ -104,25 +144,15 @@ class Copier(Extractor):
             entry.uid, entry.gid = self._owner
         if self._remapped:
             self._shift(entry)
-        self._forget_much()
         parent, _, base = name.rpartition(b"/")
-        real = self._directory_of(parent)
-        if self._is_free(real, base):
+        real = self._directories.of(parent)
+        if self._directories.is_free(real, base):
             self._put_new(entry, real, base)
             return
         self._small.wait()
         if self._keep_kinds:
             self._require_same_kind(entry, name, real + b"/" + base if real else base)
         self._put(entry, real, base)
-
-    def _is_free(self, directory: bytes, base: bytes) -> bool:
-        """Whether the archive itself has made the directory, and nothing of that name in it; the name is taken now."""
-        names = self._new.get(directory)
-        if names is None or base in names:
-            return False
-        names.add(base)
-        self._known += len(base) + 100
-        return True
 
     def _put_new(self, entry: Header, real: bytes, base: bytes) -> None:
         """Put an entry where nothing is: it may be there before those that are to be made."""
@@ -132,7 +162,7 @@ class Copier(Extractor):
             and entry.extents is None
             and not entry.xattrs
             and not entry.mode & 0o7000
-            and self._is_exact(real)
+            and self._directories.is_exact(real)
         ):
             owner = (entry.uid, entry.gid) if entry.uid or entry.gid or self._inherits_group else None
             content = self._source.exactly(entry.size)
@@ -145,7 +175,7 @@ class Copier(Extractor):
 
     def _make_directory(self, path: bytes) -> None:
         super()._make_directory(path)
-        self._new[path] = set()
+        self._directories.made(path)
 
     def _shift(self, entry: Header) -> None:
         """Give an entry the host's ids of its container's."""
@@ -158,18 +188,6 @@ class Copier(Extractor):
         if name != _CAPABILITY or value[3:4] != _REVISION_2:
             return value
         return value[:3] + _REVISION_3 + value[4:] + self._identity.root[0].to_bytes(4, "little")
-
-    def _parent(self, name: bytes) -> bytes:
-        self._small.wait()  # what is called so may be one of those
-        return super()._parent(name)
-
-    def _make_parent(self, path: bytes) -> None:
-        super()._make_parent(path)
-        above, _, base = path.rpartition(b"/")
-        self._is_free(above, base)
-        self._new[path] = set()
-        if self._remapped:
-            os.chown(path, *self._identity.root, follow_symlinks=False)
 
     def _require_same_kind(self, entry: Header, name: bytes, path: bytes) -> None:
         found: os.stat_result | None = None

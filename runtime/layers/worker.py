@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from errdefs import InvalidArgument, WherryError
 from runtime.layers import confine
 from runtime.layers.decompress import decompress, detect
+from runtime.layers.directories import Directories
 from runtime.layers.extract import Extractor
 from runtime.layers.limits import Limits
 from runtime.layers.reader import Source, entries
@@ -142,7 +143,7 @@ def _apply(order: dict[str, object]) -> dict[str, object]:
     confine.enter(TARGET)
     inflow = Inflow(stream, chunks, limits, digested=not order["growing"])
     source = Source(iter(inflow))
-    extractor = Extractor(source, whiteouts, limits.size)
+    extractor = Extractor(source, whiteouts, Directories(whiteouts), limits.size)
     extractor.extract(entries(source, limits.entries))
     source.drain()
     return {
