@@ -158,11 +158,11 @@ def test_a_bind_of_a_file_system_that_does_not_answer(daemon: Wherryd, tmp_path:
     )
     try:
         with ThreadPoolExecutor(1) as pool:
-            told = pool.submit(lambda: daemon.docker("start", container, check=False, timeout=90).stderr)
+            told = pool.submit(daemon.call, "POST", f"/containers/{container}/start", timeout=90)
             time.sleep(1)
             assert not told.done()
             daemon.docker("rm", "-f", container, timeout=40)
-            assert REFUSAL in told.result(20)
+            assert REFUSAL in told.result(20).json["message"]
     finally:
         os.close(server)
         libc.umount2(bytes(tmp_path), 2)
