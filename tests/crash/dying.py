@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.daemon import Wherryd
 
@@ -17,7 +18,7 @@ def dies_of(mortal: Wherryd, action: Callable[[], object]) -> None:
     """The daemon dies of the action; a point that is never hit fails here."""
     worker = threading.Thread(target=_quietly, args=(action,), daemon=True)
     worker.start()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while mortal.alive:
         assert time.monotonic() < deadline, "the point was never hit"
         time.sleep(0.01)
@@ -29,3 +30,8 @@ def _quietly(action: Callable[[], object]) -> None:
         action()
     except (OSError, AssertionError):
         pass
+
+
+def shim_of(pid: int) -> int:
+    """The process id of the shim of a container's first process: its parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

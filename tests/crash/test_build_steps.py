@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from engine.build.run import runner
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
 from tests.roots import holding, make_root
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -148,17 +148,21 @@ def test_killed_while_a_command_runs(mortal: Wherryd, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM busybox\nRUN touch /f; exec sleep 1234.5\n")
     is_killed_by(mortal, lambda: killing(mortal, context))
     assert kept(mortal) == before
-    assert not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"1234.5" in content(path)]
+    eventually(lambda: not running(b"1234.5"))
 
 
 def killing(mortal: Wherryd, context: Path) -> None:
     """Build, and kill the daemon once the command runs."""
     worker = threading.Thread(target=lambda: mortal.docker("build", str(context), check=False), daemon=True)
     worker.start()
-    while not [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"sleep\0001234.5" in content(path)]:
-        time.sleep(0.02)
+    eventually(lambda: running(b"sleep\0001234.5"))
     mortal.kill9()
     worker.join()
+
+
+def running(command: bytes) -> list[Path]:
+    """Processes with that in their command."""
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if command in content(path)]
 
 
 def content(path: Path) -> bytes:

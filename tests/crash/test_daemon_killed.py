@@ -1,13 +1,17 @@
 """`kill -9 wherryd`: containers, their output, their exit codes and their ports are there afterwards."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 
 import pytest
 
+from tests.crash.dying import shim_of
 from tests.daemon import Wherryd
-from tests.waiting import served
+from tests.registries import free_port
+from tests.waiting import dies, eventually, served
 
 pytestmark = pytest.mark.root
 
@@ -31,20 +35,24 @@ def test_a_counting_container_loses_no_line(mortal: Wherryd) -> None:
 
 def test_an_exit_while_no_daemon_runs(mortal: Wherryd) -> None:
     since = str(time.time())
-    mortal.docker("run", "-d", "--name", "ends", "busybox", "sh", "-c", "sleep 1; echo bye; exit 7")
-    mortal.docker("run", "-d", "--rm", "--name", "goes", "busybox", "sleep", "1")
+    until_told = "until [ -e /go ]; do sleep 0.1; done"
+    mortal.docker("run", "-d", "--name", "ends", "busybox", "sh", "-c", f"{until_told}; echo bye; exit 7")
+    mortal.docker("run", "-d", "--rm", "--name", "goes", "busybox", "sh", "-c", until_told)
+    pids = [mortal.state(name)["Pid"] for name in ("ends", "goes")]
+    shims = [os.pidfd_open(shim_of(pid)) for pid in pids]
     mortal.kill9()
-    time.sleep(2.5)
+    for pid in pids:
+        os.close(os.open(f"/proc/{pid}/root/go", os.O_CREAT))
+    for shim in shims:
+        dies(shim)
+    time.sleep(0.6)
     back = time.time()
     mortal.start()
     assert (mortal.state("ends")["Status"], mortal.state("ends")["ExitCode"]) == ("exited", 7)
     assert mortal.docker("logs", "ends").stdout == "bye\n"
-    deadline = time.monotonic() + 10
-    while mortal.get("/containers/goes/json").status != 404:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: mortal.get("/containers/goes/json").status == 404)
     out = mortal.docker(
-        "events", "--since", since, "--until", str(int(time.time()) + 1), "--format", "{{json .}}"
+        "events", "--since", since, "--until", str(int(time.time()) + 2), "--format", "{{json .}}"
     ).stdout
     told = [json.loads(line) for line in out.splitlines()]
     died = [each for each in told if each["Action"] == "die"]
@@ -80,23 +88,20 @@ def test_restart_policies_apply_once_the_daemon_is_back(mortal: Wherryd) -> None
     mortal.kill9()
     time.sleep(2)
     mortal.start()
-    deadline = time.monotonic() + 10
-    while not mortal.state("always")["Running"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: mortal.state("always")["Running"])
     assert mortal.state("stopped")["Status"] == "exited"
     mortal.docker("rm", "-f", "always", "stopped")
 
 
 def test_a_published_port_serves_meanwhile(mortal: Wherryd) -> None:
-    serve = "while :; do echo hello | nc -l -p 80; done"
-    mortal.docker("run", "-d", "--name", "web", "-p", "18081:80", "busybox", "sh", "-c", serve)
+    serve, port = "while :; do echo hello | nc -l -p 80; done", free_port()
+    mortal.docker("run", "-d", "--name", "web", "-p", f"{port}:80", "busybox", "sh", "-c", serve)
     time.sleep(0.5)
     mortal.kill9()
-    assert served(18081) == b"hello\n"
+    assert served(port) == b"hello\n"
     mortal.start()
-    assert served(18081) == b"hello\n"
-    done = mortal.docker("run", "--rm", "-p", "18081:80", "busybox", "true", check=False)
+    assert served(port) == b"hello\n"
+    done = mortal.docker("run", "--rm", "-p", f"{port}:80", "busybox", "true", check=False)
     assert "port is already allocated" in done.stderr
     mortal.docker("rm", "-f", "web")
 
@@ -104,8 +109,8 @@ def test_a_published_port_serves_meanwhile(mortal: Wherryd) -> None:
 def test_a_killed_shim_ends_its_own_container_only(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "one", "busybox", "sh", "-c", "echo before; sleep 1000")
     mortal.docker("run", "-d", "--name", "two", "busybox", "sleep", "1000")
-    time.sleep(0.5)
-    shim = parent_of(mortal.state("one")["Pid"])
+    eventually(lambda: mortal.docker("logs", "one").stdout == "before\n")
+    shim = shim_of(mortal.state("one")["Pid"])
     subprocess.run(["kill", "-9", str(shim)], check=True)
     assert mortal.docker("wait", "one").stdout == "137\n"
     assert "shim died" in mortal.state("one")["Error"]
@@ -117,7 +122,9 @@ def test_a_killed_shim_ends_its_own_container_only(mortal: Wherryd) -> None:
 def test_a_killed_zygote_is_not_noticed(mortal: Wherryd) -> None:
     mortal.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
     for zygote in children_of(mortal.pid):
-        subprocess.run(["kill", "-9", str(zygote)], check=True)
+        pidfd = os.pidfd_open(zygote)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        dies(pidfd)
     assert mortal.docker("run", "--rm", "busybox", "echo", "again").stdout == "again\n"
     assert mortal.state("one")["Running"]
     mortal.docker("rm", "-f", "one")
@@ -129,11 +136,6 @@ def test_sigterm_leaves_containers_running(mortal: Wherryd) -> None:
     mortal.restart()
     assert mortal.state("one")["Pid"] == pid
     mortal.docker("rm", "-f", "one")
-
-
-def parent_of(pid: int) -> int:
-    with open(f"/proc/{pid}/stat") as stat:
-        return int(stat.read().rpartition(")")[2].split()[1])
 
 
 def children_of(pid: int) -> list[int]:
