@@ -3,7 +3,6 @@
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -132,12 +131,15 @@ def test_an_end_that_could_not_be_stored_is_known_to_the_next_daemon(mortal: Sma
 
 def test_a_log_that_finds_no_room(mortal: SmallDisk) -> None:
     """The container goes on; what is kept are whole records; when there is room again, it is logged again."""
-    script = f"while [ ! -e /go ]; do sleep 0.1; done; {COUNT}; sleep 2; echo last; exit 3"
+    wait = "until [ -e /dev/shm/{} ]; do sleep 0.1; done"
+    script = f"{wait.format('go')}; {COUNT}; touch /dev/shm/said; {wait.format('more')}; echo last; exit 3"
     mortal.docker("run", "-d", "--name", "loud", "busybox", "sh", "-c", script)
-    mortal.docker("exec", "loud", "sh", "-c", "(sleep 1.5; touch /go) >/dev/null 2>&1 &")
+    shm = Path(f"/proc/{mortal.state('loud')['Pid']}/root/dev/shm")
     mortal.fill()
-    time.sleep(2.5)
+    (shm / "go").touch()
+    eventually((shm / "said").exists)  # all but what a pipe holds was taken from it, and there was no room
     mortal.free()
+    (shm / "more").touch()
     assert mortal.docker("wait", "loud").stdout == "3\n"
     records = [json.loads(line) for line in log_path(mortal, "loud").read_text().splitlines()]
     assert len(records) < 3000, "the disk was full"
