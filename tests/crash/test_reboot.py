@@ -1,5 +1,6 @@
 """The host went down, or `/run` was cleared: what the next daemon finds, and makes of it."""
 
+import errno
 import os
 import shutil
 import signal
@@ -42,10 +43,25 @@ def power_off(mortal: Wherryd) -> None:
             subprocess.run(["umount", "--lazy", point], check=True)
     for path in cgroups(Sight(Scope(mortal.data_root, mortal.exec_root, mortal.bridge))):
         if any((mortal.data_root / "containers" / path.rpartition("/")[2]).glob("*")):
-            os.rmdir(path)
+            eventually(partial(removed, path))
     shutil.rmtree(mortal.exec_root)
     # The bridge stays, for the comparison after the test; that a daemon makes its own again is tested elsewhere.
     subprocess.run(["nft", "delete", "table", "inet", f"wherry_{mortal.instance}"], check=True)
+
+
+def removed(cgroup: str) -> bool:
+    """Remove it; False while somebody in it is still dying, whom nothing else shows any more."""
+    try:
+        os.rmdir(cgroup)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
+
+
+def gone(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
 
 
 def start_some(mortal: Wherryd) -> None:
@@ -94,8 +110,8 @@ def test_a_cleared_run_directory_ends_what_ran(mortal: Wherryd) -> None:
         found = mortal.state(name)
         assert (found["Status"], found["ExitCode"]) == ("exited", 137)
         assert "runtime directory was removed" in found["Error"]
-    for pid in before.values():
-        assert not os.path.exists(f"/proc/{pid}")
+    for pid in before.values():  # each is dead; whoever is its parent now has to be told so
+        eventually(partial(gone, pid))
     for name in ("always", "unless-stopped", "on-failure"):
         eventually(partial(runs, mortal, name))
     mortal.docker("start", "plain")

@@ -5,7 +5,6 @@ import os
 import random
 import signal
 import sqlite3
-import time
 from contextlib import closing
 from typing import Any
 
@@ -67,10 +66,7 @@ async def test_the_daemon_killed_in_a_storm(mortal: Wherryd) -> None:
                 assert agrees(last, state), (
                     f"{name}: {last or 'removed'} was told, {state or 'none'} is found"
                 )
-            running = {each["Id"] for each in found.values() if each["State"] == "running"}
-            assert {shim.container_id for shim in find_shims(mortal.exec_root)} == running
-            for identifier in running:
-                os.kill((await crowd.state(identifier))["Pid"], 0)
+            await settles(lambda: agrees_with_the_kernel(mortal))  # one that was killed may be ending
             await crowd.remove([each["Id"] for each in found.values()])
             for volume in (await crowd.done("GET", "volumes"))["Volumes"] or []:
                 await crowd.done("DELETE", f"volumes/{volume['Name']}")
@@ -78,6 +74,15 @@ async def test_the_daemon_killed_in_a_storm(mortal: Wherryd) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     for place in ("containers", "snapshots/active", "snapshots/tmp", "volumes"):
         assert os.listdir(mortal.data_root / place) == []
+
+
+def agrees_with_the_kernel(mortal: Wherryd) -> bool:
+    """Whether those that run, as is told, are those that have a shim, and their processes are there."""
+    listed = [each["Id"] for each in mortal.get("/containers/json").json]
+    told = {each: mortal.state(each) for each in listed}
+    pids = {each: state["Pid"] for each, state in told.items() if state["Running"]}
+    shims = {shim.container_id for shim in find_shims(mortal.exec_root)}
+    return pids.keys() == shims and all(os.path.exists(f"/proc/{pid}") for pid in pids.values())
 
 
 async def test_stops_while_a_boot_brings_containers_back(mortal: Wherryd) -> None:
@@ -145,10 +150,9 @@ async def test_shims_killed_while_they_are_born_and_end(mortal: Wherryd) -> None
         await asyncio.gather(*map(one, range(12)))
         over.set()
         await killing
-        begun = time.monotonic()
-        container = await crowd.run("well")
-        await crowd.remove([container])
-        assert time.monotonic() - begun < 10
+        async with asyncio.timeout(20):
+            container = await crowd.run("well")
+            await crowd.remove([container])
 
 
 def states(mortal: Wherryd, ids: list[str]) -> list[dict[str, Any]]:
