@@ -24,7 +24,7 @@ pytestmark = pytest.mark.root
 SECONDS = 25
 NETWORKS = [f"chaos-n{number}" for number in range(4)]
 CONTAINERS = [f"chaos-c{number}" for number in range(6)]
-PORT = 28200
+PORT = 18200
 DONE = {200, 201, 204, 304, 400, 403, 404, 409}
 """Done, or told that what was meant is gone, in use, or as it should be already."""
 EXCUSED = ("port is already allocated", "is not connected to ", "is not running")

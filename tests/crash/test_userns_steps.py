@@ -7,6 +7,7 @@ import pytest
 
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
+from tests.registries import free_port
 from tests.remapped import remapped
 
 pytestmark = pytest.mark.root
@@ -23,7 +24,7 @@ def mortal(busybox_tar: Path) -> Iterator[Wherryd]:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_start(mortal: Wherryd, point: str) -> None:
-    options = ("--name", "cc", "-p", "127.0.0.1:18081:80", "--ipc", "shareable", "-v", "cv:/v")
+    options = ("--name", "cc", "-p", f"127.0.0.1:{free_port()}:80", "--ipc", "shareable", "-v", "cv:/v")
     mortal.docker("create", *options, "busybox", "sleep", "1000")
     mortal.dies_at(f"start.{point}")
     is_killed_by(mortal, lambda: mortal.docker("start", "cc"))
