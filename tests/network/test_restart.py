@@ -78,7 +78,7 @@ class Traffic:
         self.count = 0
         self._stop = threading.Event()
         self._port = port
-        self._thread = threading.Thread(target=lambda: netns.inside(ground.client, self._run))
+        self._thread = threading.Thread(target=lambda: netns.inside(ground.client, self._run), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

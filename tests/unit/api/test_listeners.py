@@ -9,6 +9,7 @@ import pytest
 import errdefs
 from api import listeners, pidfile, systemd
 from api.listeners import Listener, close_all, open_all
+from tests.registries import free_port
 
 
 @pytest.fixture
@@ -65,9 +66,7 @@ def test_a_socket_of_another_daemon_is_not_removed(path: str) -> None:
 
 
 def test_tcp_warns_loudly(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (listener,) = open_all([f"tcp://127.0.0.1:{port}"], "")
     assert listener.address == f"tcp://127.0.0.1:{port}"
     assert "IS NOT PROTECTED" in caplog.text
