@@ -70,7 +70,7 @@ def nothing_stays(wherryd: Wherryd, no_leftovers: None) -> Iterator[None]:
     wherryd.docker("volume", "prune", "-af")
 
 
-def until(holds: Callable[..., bool], *words: object, seconds: float = 30) -> None:
+def until(holds: Callable[..., bool], *words: object, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds(*words):
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
@@ -129,8 +129,8 @@ def stop_all(wherryd: Wherryd) -> None:
     """Each ends by its own signal: with code 0, its last words, and long before it would be killed."""
     for service in SERVICES:
         started = time.monotonic()
-        wherryd.docker("stop", service.name)
-        assert time.monotonic() - started < 8
+        wherryd.docker("stop", "-t", "50", service.name)
+        assert time.monotonic() - started < 40
         state = json.loads(wherryd.docker("inspect", "-f", "{{json .State}}", service.name).stdout)
         assert (state["ExitCode"], state["OOMKilled"], state["Status"]) == (0, False, "exited")
         logs = wherryd.docker("logs", service.name)
