@@ -124,6 +124,8 @@ class ImageRoutes:
                 progress=stream,
                 wanted=[render(each) for each in wanted],
             )
+        except ConnectionError:
+            raise
         except Exception as error:  # noqa: BLE001 - the top frame of a load
             return await stream.fail(error, "image load", by_status=False)
         return await stream.end()
