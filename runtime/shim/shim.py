@@ -33,6 +33,7 @@ _INIT_GRACE = 0.2
 _LOOK = int(socket.MSG_PEEK) | int(socket.MSG_DONTWAIT)
 _TIDIES = 16  # idle moments, until all garbage is looked for and not the youngest alone
 _DELETE_TRIES = 5
+_GROUP_TRIES = 100  # of 0.05 seconds
 _EXEC_ROUNDS = 200  # of 50 ms: with --pid=host an exec killed by `runc delete` is reaped after it
 
 
@@ -64,6 +65,7 @@ class Shim:
         self._inside: Inside | None = None
         self._exec_rounds = _EXEC_ROUNDS
         self._delete_tries = _DELETE_TRIES
+        self._group_tries = _GROUP_TRIES
         self._tidied = 0
         self.init: Process | None = None
 
@@ -238,8 +240,10 @@ class Shim:
         self._deleted()
 
     def _deleted(self) -> None:
-        if self._cgroups is not None:  # the runtime finds none if its state was lost
-            self._cgroups.remove()
+        if self._has_groups() and self._group_tries > 0:
+            self._group_tries -= 1
+            self.loop.later(0.05, self._deleted)
+            return
         faults.point("shim.deleted")
         self.loop.forget(self._listener.fileno())
         self._listener.close()
@@ -247,6 +251,10 @@ class Shim:
         faults.point("shim.unlinked")
         self.requests.deleted()
         self._leave()
+
+    def _has_groups(self) -> bool:
+        """Remove the groups: the runtime finds none if its state was lost, and gives up on who takes long to die."""
+        return self._cgroups is not None and bool(self._cgroups.own) and not self._cgroups.remove()
 
     def _leave(self) -> None:
         """Go, once attached clients have taken what is theirs: they may be slow, the container is gone

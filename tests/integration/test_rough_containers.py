@@ -4,11 +4,13 @@ that a long day leaves the daemon as it was.
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from runtime import cgroups
 from tests.daemon import Wherryd
 from tests.waiting import eventually
 
@@ -45,6 +47,17 @@ def test_orphans_in_the_pids_of_the_host(wherryd: Wherryd, end: str) -> None:
     eventually(lambda: wherryd.state("rough")["Status"] == "exited")
     wherryd.docker("start", "rough")
     wherryd.docker("rm", "-f", "rough")
+
+
+@pytest.mark.skipif(cgroups.detect().version != 1, reason="a group of v2 is killed as a whole")
+def test_who_takes_long_to_die_leaves_no_group(wherryd: Wherryd) -> None:
+    """The runtime tries for a third of a second to remove a control group: that none is left is looked at after it."""
+    wherryd.docker("run", "-d", "--name", "one", "busybox", "sleep", "1000")
+    group = cgroups.paths(wherryd.state("one")["Pid"])["pids"]
+    with subprocess.Popen(["sleep", "2"]) as dying:
+        (group / "cgroup.procs").write_text(str(dying.pid))
+        wherryd.docker("rm", "-f", "one")
+        assert dying.wait() == 0
 
 
 def test_a_fork_bomb_can_be_removed(wherryd: Wherryd) -> None:
