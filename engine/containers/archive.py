@@ -16,8 +16,9 @@ from engine.containers.live import Live, Lives
 from engine.containers.machinery import Machinery
 from engine.containers.sight import mounted, view_of
 from engine.containers.store import ContainerStore
+from runtime.archive.copy import Copy
 from runtime.archive.order import PathStat
-from runtime.archive.workers import Copy, Workers
+from runtime.archive.workers import Workers
 
 __all__ = ["POINTS", "Archives", "Found", "PathStat"]
 

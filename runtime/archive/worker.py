@@ -1,9 +1,10 @@
 """One copy: the process that goes into a container's files and does what it is asked there.
 
-It speaks on its control socket: a descriptor of itself first, then it takes an order, one line of JSON, and answers
-with lines: {"found": the file's facts or null} once it is inside and knows the place, {"done": null} or
-{"error": {"kind": …, "message": …}} at the end. The archive goes over another descriptor. Nothing of the container is
-ever executed: mounts are noexec, and Python imports nothing any more.
+It speaks on its control socket: a descriptor of itself first. Then it waits for a byte, with a descriptor of a running
+container's mount namespace, and a line of JSON, its order, and answers with lines: {"begun": null}, {"found": the
+file's facts or null} once it is inside and knows the place, {"done": null} or {"error": {"kind": …, "message": …}} at
+the end. The archive goes over another descriptor. Nothing of the container is ever executed: mounts are noexec, and
+Python imports nothing any more.
 """
 
 import json
@@ -17,18 +18,23 @@ from runtime.archive import reading, resource, view, writing
 from runtime.archive.order import View
 from runtime.layers import confine
 from runtime.layers.limits import DEFAULT
+from runtime.shim import descriptors
 
 _MAX_ORDER = 16 << 20  # bytes
 
 
-def run(control: socket.socket, data: int, namespace: int | None) -> None:
-    """Do one order; the process ends with it."""
+def run(control: socket.socket, data: int) -> None:
+    """Do one order, or none if the socket closes; the process ends with it."""
     socket.send_fds(control, [b"."], [pidfd := os.pidfd_open(os.getpid())])
     os.close(pidfd)
+    begun, passed = descriptors.receive(control, 1, 1)
+    if not begun:
+        return
     lines = control.makefile("rb")
     order = json.loads(lines.readline(_MAX_ORDER))
     try:
-        _do(order, control, data, namespace)
+        _tell(control, {"begun": None})
+        _do(order, control, data, passed[0] if passed else None)
         _tell(control, {"done": None})
     except WherryError as error:
         _fail(control, type(error).__name__, error.message)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,12 @@ async def born_again(directory: Path, *, killed: int) -> None:
     """Ask for a worker while its server dies so many times."""
     workers = Workers(directory)
     try:
-        async with workers.copy(view(directory), None, ORDER):
-            pass
+        await born(workers, directory)
+        assert workers._ahead is not None
+        ahead = await workers._ahead
+        ahead.kill()  # so that one has to be asked for
+        while ahead.alive:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
         async with asyncio.timeout(20), asyncio.TaskGroup() as group:
             asked, pid = None, 0
             for _ in range(killed):
@@ -76,6 +81,25 @@ async def born(workers: Workers, directory: Path) -> None:
     """One that is there."""
     async with workers.copy(view(directory), None, ORDER):
         pass
+
+
+async def born_beside_deaths(directory: Path) -> None:
+    """Ask for workers while their server, and with it whoever was born ahead, is dying or dead."""
+    workers = Workers(directory)
+    try:
+        for moment in (0.0, 0.0005, 0.05):
+            await born(workers, directory)
+            pid = await next_server(workers, 0)
+            with suppress(ProcessLookupError):  # the last one, whose death has not been noticed
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(moment)
+        await born(workers, directory)
+    finally:
+        await workers.close()
+
+
+def test_who_was_born_ahead_may_have_died_with_its_server(tmp_path: Path) -> None:
+    uvloop.run(born_beside_deaths(tmp_path / "at"))
 
 
 def test_a_server_that_dies_is_replaced(tmp_path: Path) -> None:

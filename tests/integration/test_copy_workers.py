@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import uvloop
 
-from runtime.archive.workers import Copy
+from runtime.archive.copy import Copy
 
 CHUNKS, SIZE = 4, 60_000  # more than a socket holds, and in the end less than makes the sender wait
 WORKER = """
@@ -29,12 +30,10 @@ async def archive() -> AsyncIterator[bytes]:
         yield bytes(SIZE)
 
 
-async def feed(pidfd: int, data: socket.socket, control: socket.socket) -> None:
+async def feed(copy: Copy) -> None:
     """Feed a worker until it is done."""
-    messages, writer = await asyncio.open_unix_connection(sock=control)
-    async with asyncio.timeout(10):
-        await Copy(pidfd, messages, data).feed(archive())
-    writer.close()
+    async with asyncio.timeout(10), copy.ordered({}, [], 1 << 16):
+        await copy.feed(archive())
 
 
 def test_the_end_comes_after_what_was_not_yet_written() -> None:
@@ -47,8 +46,9 @@ def test_the_end_comes_after_what_was_not_yet_written() -> None:
             ours.settimeout(0)
         pidfd = os.pidfd_open(worker.pid)
         try:
-            uvloop.run(feed(pidfd, data, control))
+            uvloop.run(feed(Copy(ExitStack(), pidfd, control, data)))
         finally:
             worker.kill()
             os.close(pidfd)
+            control.close()
             data.close()
