@@ -1,7 +1,6 @@
 """Events of containers, and of the networks and volumes that they come to and leave, with Docker's attributes."""
 
-from collections.abc import Coroutine
-from typing import Any
+import asyncio
 
 from engine.containers.container import Container
 from engine.events import Events
@@ -23,11 +22,11 @@ class Announcer:
     def __init__(self, events: Events) -> None:
         self._events = events
 
-    async def tell(
+    def tell(
         self, container: Container, action: str, *, time_ns: int | None = None, **extra: str
-    ) -> None:
+    ) -> asyncio.Future[None]:
         """Publish an action; `time_ns` where it happened at another time than now."""
-        await self._events.publish(
+        return self._events.publish(
             "container", action, container.id, {**attributes(container), **extra}, time_ns=time_ns
         )
 
@@ -35,16 +34,15 @@ class Announcer:
         """Tell an action of now to who listens, without storing it."""
         self._events.mention("container", action, container.id, {**attributes(container), **extra})
 
-    async def oom(self, container: Container) -> None:
-        """Publish that a run ended because its memory was used up, if so."""
-        if container.state.oom_killed:
-            await self.tell(container, "oom", time_ns=container.state.finished_at)
+    def oom(self, container: Container) -> asyncio.Future[None]:
+        """Publish that a run ended because its memory was used up."""
+        return self.tell(container, "oom", time_ns=container.state.finished_at)
 
-    async def died(self, container: Container) -> None:
+    def died(self, container: Container) -> asyncio.Future[None]:
         """Publish the end of a run, at its true time."""
         state = container.state
         seconds = max(0, state.finished_at - state.started_at) // _NANOSECONDS if state.started_at else 0
-        await self.tell(
+        return self.tell(
             container,
             "die",
             time_ns=state.finished_at,
@@ -52,18 +50,18 @@ class Announcer:
             execDuration=str(seconds),
         )
 
-    async def network(self, action: str, endpoint: Endpoint, driver: str, *, time_ns: int) -> None:
+    def network(self, action: str, endpoint: Endpoint, driver: str, *, time_ns: int) -> asyncio.Future[None]:
         """Publish that a container was connected to a network, or disconnected."""
         told = {"container": endpoint.container_id, "name": endpoint.network, "type": driver}
-        await self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)
+        return self._events.publish("network", action, endpoint.network_id, told, time_ns=time_ns)
 
-    async def place(self, action: str, container: Container, network: NetworkInfo) -> None:
+    def place(self, action: str, container: Container, network: NetworkInfo) -> asyncio.Future[None]:
         """Publish now that a user connected a container to a network, or disconnected it."""
         told = {"container": container.id, "name": network.name, "type": network.driver}
-        await self._events.publish("network", action, network.id, told)
+        return self._events.publish("network", action, network.id, told)
 
-    def volumes(self, action: str, container: Container, *, time_ns: int) -> list[Coroutine[Any, Any, None]]:
-        """What publishes that the volumes of a container are mounted, or not any more: one for each."""
+    def volumes(self, action: str, container: Container, *, time_ns: int) -> list[asyncio.Future[None]]:
+        """Publish that the volumes of a container are mounted, or not any more."""
         telling = []
         for point in container.mounts:
             if point.type != VOLUME:

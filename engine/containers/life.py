@@ -71,7 +71,7 @@ class Life(Door):
         container, live = await self._meant_to_end(container.id, Action.STOP)
         if container.running:
             await stop(container, live, self._announcer, signal_name=signal, timeout=timeout)
-        await self._announcer.tell(container, "stop")
+        self._announcer.tell(container, "stop")  # see Watcher.announce_end
 
     async def _meant_to_end(self, reference: str, action: Action) -> tuple[Container, Live]:
         """The container, from now on marked as stopped by a user; a pending restart is called off."""

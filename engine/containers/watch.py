@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
-from typing import Any
 
 import msgspec
 
@@ -115,15 +113,13 @@ class Watcher:
         if saved:  # else it tells the next daemon how the run ended
             await bundle.remove(self._machinery.bundle(container_id))
         live.task = None
-        # All of it is told, in one commit, before who waits may tell what it led to: "stop" comes after "die".
         await self.announce_end(ran, container, live)
-        live.ended.set()
         return container
 
     def _arrivals(
         self, network_action: str, volume_action: str, container: Container, time_ns: int
-    ) -> list[Coroutine[Any, Any, None]]:
-        """What tells of a container that came to networks and volumes, or left them; begun together, it is in order."""
+    ) -> list[asyncio.Future[None]]:
+        """Tell of a container that came to networks and volumes, or left them."""
         drivers = {each.name: each.driver for each in self._machinery.network.networks()}
         networks = [
             self._announcer.network(
@@ -135,14 +131,13 @@ class Watcher:
 
     async def announce_end(self, ran: Container, container: Container, live: Live) -> None:
         """Tell the world, and who waits, that a run is over; `ran` is the record of before."""
-        await asyncio.gather(
-            self._announcer.oom(container),
-            *self._arrivals("disconnect", "unmount", ran, container.state.finished_at),
-            self._over(container, live),
-        )
-
-    async def _over(self, container: Container, live: Live) -> None:
-        await self._announcer.died(container)
+        telling = [self._announcer.oom(container)] if container.state.oom_killed else []
+        telling += self._arrivals("disconnect", "unmount", ran, container.state.finished_at)
+        telling.append(self._announcer.died(container))
+        # Who stops it tells "stop" after that, and is answered before any of it is heard: compose up, which stops its
+        # containers at ctrl-c, panics when it hears of the end of all of them while it waits for an answer.
+        live.ended.set()
+        await asyncio.gather(*telling)
         live.waits.ended(container.state.exit_code)
 
     async def follow(self, container: Container, live: Live) -> None:

@@ -32,6 +32,7 @@ class Events:
         self._database = database
         self._last_seq = last_seq  # of what was told
         self._last_time = last_time
+        self._latest: asyncio.Future[None] | None = None
         self._published = 0
         # Weak: a subscription that is never iterated, or dropped in the middle, is forgotten with its
         # iterator.
@@ -43,7 +44,7 @@ class Events:
         await database.write(functools.partial(store.prune, now_ns=time.time_ns()))
         return cls(database, await database.read(store.last_seq), await database.read(store.last_time))
 
-    async def publish(
+    def publish(
         self,
         type: str,  # noqa: A002 - Docker's word
         action: str,
@@ -51,8 +52,8 @@ class Events:
         attributes: Mapping[str, str],
         *,
         time_ns: int | None = None,
-    ) -> None:
-        """Store an event, then tell it.
+    ) -> asyncio.Future[None]:
+        """Store an event, then tell it; the future is done when it is told, and need not be awaited.
 
         Without `time_ns` it happens now, later than any event before it; with it, when it really happened
         (an exit found at boot). A full disk is logged and keeps nobody from being told.
@@ -65,9 +66,10 @@ class Events:
             time_ns=self._now() if time_ns is None else time_ns,
         )
         stored = self._database.submit(functools.partial(store.add, event=event), durable=False)
-        stored.add_done_callback(functools.partial(self._tell, event))
+        self._latest = told = asyncio.get_running_loop().create_future()
+        stored.add_done_callback(functools.partial(self._tell, event, told))
         self._prune_now_and_then()
-        await asyncio.wait([stored])
+        return told
 
     def mention(self, type: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> None:  # noqa: A002
         """Tell an event of now to who listens, and do not store it: such are too many to be kept.
@@ -109,6 +111,10 @@ class Events:
     async def _passing(
         self, filters: Filters, listener: Listener, since_ns: int | None, until_ns: int | None
     ) -> AsyncIterator[Event]:
+        if until_ns is not None and self._latest is not None:
+            await asyncio.wait(
+                [self._latest]
+            )  # what happened before is to be found, if its verb waited or not
         if since_ns is not None or until_ns is not None:
             async for event in self._stored(listener.cursor, since_ns or 0, until_ns):
                 if matches(filters, event):
@@ -127,8 +133,10 @@ class Events:
                 yield event
             position = (page[-1][1].time_ns, page[-1][0])
 
-    def _tell(self, event: Event, stored: "asyncio.Future[int]") -> None:
+    def _tell(self, event: Event, told: "asyncio.Future[None]", stored: "asyncio.Future[int]") -> None:
         seq = None
+        if not told.done():  # who waited for it may have been cancelled
+            told.set_result(None)
         if stored.cancelled():
             return
         if (error := stored.exception()) is not None:

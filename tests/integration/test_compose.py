@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -80,16 +81,28 @@ services:
     healthcheck: {test: ["CMD", "false"], interval: 100ms, retries: 1}
     profiles: [ill]
 """
+TRAPPING = """
+services:
+  a:
+    image: busybox
+    network_mode: none
+    command: ["sh", "-c", "trap 'exit 0' TERM; echo trapping; while :; do sleep 0.05; done"]
+"""
 Compose = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def command(project: Path) -> list[str]:
+    """Compose on the file in a directory, as project "made"."""
+    named = ["--project-name", "made", "--project-directory", str(project)]
+    return ["docker", "compose", *named, "--file", str(project / "compose.yaml")]
 
 
 @pytest.fixture
 def compose(wherryd: Wherryd, tmp_path: Path) -> Iterator[Compose]:
     """Run compose on the file in tmp_path; what it made is taken down after the test."""
-    base = ["docker", "compose", "--project-name", "made", "--project-directory", str(tmp_path)]
 
     def run(*args: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        argv = [*base, "--file", str(tmp_path / "compose.yaml"), *args]
+        argv = [*command(tmp_path), *args]
         done = subprocess.run(argv, env=wherryd.client_env, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done
@@ -153,3 +166,25 @@ def test_services_that_wait_for_a_healthy_one(wherryd: Wherryd, compose: Compose
     assert said.index(("made-db-1", "health_status: healthy")) < said.index(("made-web-1", "start"))
     assert "unhealthy" in compose("--profile", "ill", "up", "--detach", "--wait", check=False).stderr
     compose("--profile", "ill", "down", "--timeout", "0")
+
+
+def test_ctrl_c(wherryd: Wherryd, compose: Compose, tmp_path: Path) -> None:
+    """It stops what it started, and panics if it hears of the end before its stop is answered: two times in five."""
+    (tmp_path / "compose.yaml").write_text(TRAPPING)
+    compose("create")  # the fixture's end has something to take down
+    for _ in range(6):
+        with subprocess.Popen(
+            [*command(tmp_path), "up"],
+            env=wherryd.client_env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as up:
+            assert up.stdout is not None
+            said: list[str] = []
+            while not said or "| trapping" not in said[-1]:
+                said.append(up.stdout.readline())
+                assert said[-1], said
+            up.send_signal(signal.SIGINT)
+            rest, _ = up.communicate(timeout=30)
+            assert up.returncode == 130, "".join(said) + rest

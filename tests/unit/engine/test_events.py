@@ -110,6 +110,13 @@ async def test_it_ends_at_until(events: Events) -> None:
     assert [event.actor_id async for event in stream] == ["id1"]
 
 
+async def test_what_is_not_yet_told_is_found(events: Events) -> None:
+    """Who asks for what was until now waits for it: the verb that it tells of may have been answered before."""
+    for number in range(50):
+        events.publish("container", "stop", f"id{number}", {})
+    assert await _stored(events) == [f"id{number}" for number in range(50)]
+
+
 async def test_no_gap_and_no_repeat_between_stored_and_live(events: Events) -> None:
     numbers = range(300)
 
