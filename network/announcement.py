@@ -16,7 +16,7 @@ from network.netlink import Rtnetlink
 from network.sandbox import Sandbox
 from network.worker import Worker
 
-_AFTER_SECONDS: Final = (0.1, 1.0, 1.0)  # a port of a bridge forwards a moment after its other end came up
+_AFTER_SECONDS: Final = (0.0, 1.0, 1.0)  # again, for a frame may get lost
 
 
 class Announcements:

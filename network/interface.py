@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 import errdefs
-from network import changes, links, netlink, sysctl
+from network import changes, links, netlink, settled, sysctl
 from network.endpoint import Endpoint
 from network.netlink import Rtnetlink
 
@@ -46,6 +46,8 @@ def set_up(endpoint: Endpoint, sysctls: Mapping[str, str], finish: Finish) -> En
             ]
         )
         finish(endpoint, rtnl)
+        if endpoint.ipv6:
+            settled.receives(rtnl, endpoint.ipv6)
     return endpoint
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from network import netlink
-from network.netlink import Rtnetlink, attribute, attributes, nested
+from network.netlink import NetlinkError, Rtnetlink, attribute, attributes, nested
 
 _MESSAGE: Final = 16  # bytes of a message before the header of its kind
 _LINK: Final = struct.Struct("=BxHiII")  # family, type, index, flags, change
@@ -24,10 +24,14 @@ IFF_UP: Final = 1
 _IFLA_ADDRESS: Final = 1
 _IFLA_IFNAME: Final = 3
 _IFLA_LINK: Final = 5
+_IFLA_QDISC: Final = 6
+_IFLA_OPERSTATE: Final = 16
 _IFLA_LINKINFO: Final = 18
 _IFLA_IFALIAS: Final = 20
 _IFLA_AF_SPEC: Final = 26
 _IFLA_EXT_MASK: Final = 29
+_IFLA_CARRIER: Final = 33
+_DOWN: Final = (b"\2", b"\7")  # IF_OPER_DOWN, IF_OPER_LOWERLAYERDOWN
 _IFLA_INET_CONF: Final = 1
 _IFLA_INET6_CONF: Final = 2
 # Places of settings, from <linux/ip.h> (which counts from 1) and <linux/ipv6.h>.
@@ -37,6 +41,7 @@ _IFLA_INFO_KIND: Final = 1
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _RTA_DST, _RTA_OIF = 1, 4
+_RTN_LOCAL: Final = 2
 _SKIP_STATISTICS: Final = struct.pack("=I", 8)
 
 
@@ -50,7 +55,10 @@ class Settings(NamedTuple):
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """An interface. `up`: it is to be. `other`: index of a pair's other end, or of what it is made on, or 0."""
+    """An interface. `up`: it is to be. `other`: index of a pair's other end, or of what it is made on, or 0.
+
+    `unseen`: it has a carrier which the kernel has not acted on yet, see settled.py.
+    """
 
     index: int
     name: str
@@ -59,6 +67,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     mac: str
     up: bool
     other: int
+    unseen: bool
     settings: Settings
 
 
@@ -111,6 +120,16 @@ def routes(rtnl: Rtnetlink, family: int) -> Iterator[Route]:
             yield Route(f"{socket.inet_ntop(family, destination)}/{size}", interface)
 
 
+def is_received(rtnl: Rtnetlink, ipv6: str) -> bool:
+    """Whether packets to the address are the namespace's own to take."""
+    to = attribute(_RTA_DST, socket.inet_pton(socket.AF_INET6, ipv6))
+    try:
+        raw = rtnl.get(netlink.RTM_GETROUTE, _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0) + to)
+    except NetlinkError:  # nothing leads there
+        return False
+    return bool(_ROUTE.unpack_from(raw, _MESSAGE)[7] == _RTN_LOCAL)
+
+
 def _asked(index: int, attrs: bytes) -> bytes:
     return _LINK.pack(0, 0, index, 0, 0) + attrs + attribute(_IFLA_EXT_MASK, _SKIP_STATISTICS)
 
@@ -127,6 +146,8 @@ def _link(raw: bytes) -> Link:
         mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
         up=bool(flags & IFF_UP),
         other=int.from_bytes(found.get(_IFLA_LINK, b""), sys.byteorder),
+        unseen=found.get(_IFLA_CARRIER) == b"\1"
+        and (found.get(_IFLA_OPERSTATE) in _DOWN or found.get(_IFLA_QDISC) == b"noop\0"),
         settings=_settings(dict(attributes(found.get(_IFLA_AF_SPEC, b"")))),
     )
 

@@ -87,6 +87,7 @@ class BridgeDriver:
                 self._options.mtu,
             )
             made = netns.inside(sandbox.fd, lambda: interface.set_up(endpoint, request.sysctls, finish))
+            self._veths.settle(asked.id, self._device.index)
         except BaseException as error:
             self._disconnect(asked.id, hot=True)
             if isinstance(error, OSError):

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from typing import Final
 
 import errdefs
-from network import changes, netlink
+from network import changes, netlink, settled
 from network.netlink import NetlinkError, Rtnetlink
 
 _ALPHABET: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -35,6 +35,11 @@ class Veths:
         Raises NetlinkError; nothing is left then. `mtu` 0 leaves the kernel's default.
         """
         self._names[endpoint_id] = self._make(bridge, fd, interface, mac, mtu)
+
+    def settle(self, endpoint_id: str, bridge: int) -> None:
+        """Return when the pair, whose inner end is up, and its bridge carry frames. Raises NetlinkError."""
+        settled.carries(self._rtnl, name=self._names[endpoint_id])
+        settled.carries(self._rtnl, index=bridge)
 
     def adopt(self, endpoint_id: str, index: int) -> None:
         """The pair whose outer end has that index in the host. Raises OSError; a stray it is not, even then."""

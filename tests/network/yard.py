@@ -88,6 +88,7 @@ class Yard:
             flags = ["nodad"] if subnet.version == 6 else []
             run("ip", "address", "add", f"{subnet[1]}/{subnet.prefixlen}", "dev", bridge.name, *flags)
         sysctl.write(f"ipv4/conf/{bridge.name}/route_localnet", "1")
+        sysctl.write(f"ipv6/conf/{bridge.name}/accept_dad", "0")  # it asks for neighbours once that has ended
         run("ip", "link", "set", bridge.name, "up")
         if not foreign:
             await self.worker.run(lambda: self.rules.add_bridge(bridge))
