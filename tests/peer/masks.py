@@ -16,6 +16,9 @@ MASKS = (
     (re.compile(r"\b(?:Less than a|About an?|\d+) (?:second|minute|hour)s?\b"), "<while>"),
     # When a process began, as ps tells: the daemons begin theirs one after the other, now and then in two minutes.
     (re.compile(r'"\d\d:\d\d"'), '"<clock>"'),
+    # dockerd looks each five minutes whether an exec is over; and says several values in the order of a map.
+    (re.compile(r'"CanRemove":(?:true|false)'), '"CanRemove":"<swept>"'),
+    (re.compile(r"=\[(?:true false|false true)\]"), "=<both>"),
     # The place in a body that does not fit; the names of Go's structs change between releases.
     (re.compile(r"into Go (?:struct field [^\s\"]+|value) of type [^\s\"]+"), "<into Go>"),
 )
