@@ -32,7 +32,7 @@ def limit(limits: Limits, *, descriptors: int = 64) -> None:
         score.write("500")
     for name, value in (
         (resource.RLIMIT_AS, limits.memory),
-        (resource.RLIMIT_CPU, limits.seconds),
+        (resource.RLIMIT_CPU, 2 * limits.seconds + 1),
         (resource.RLIMIT_NOFILE, descriptors),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -30,7 +30,10 @@ class Limits(NamedTuple):
     memory: int = 1 << 30
     """Address space of the worker, in bytes; what it really uses is a small part of it."""
     seconds: int = 3600
-    """Time, on the clock and of the processor: a terabyte of it at a slow disk's speed would take longer."""
+    """Time on the clock: a terabyte of it at a slow disk's speed would take longer.
+
+    A worker's two threads may take that of a processor each, and a second more: it is the clock that tells.
+    """
 
 
 DEFAULT = Limits()
