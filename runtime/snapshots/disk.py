@@ -45,8 +45,9 @@ class Disk:
         for name in self._unsettled.distrusted():
             self.discard(self.root / Kind.COMMITTED / name)
             self._unsettled.forget(name)
-        index = take_stock(self.root)
         self._quota = ProjectQuota.of(self.root)
+        # With their limits: xfs counts the files of what was removed a moment longer, and that looks like use.
+        index = take_stock(self.root, self._clear)
         if self._quota is not None:
             self._quota.forget_unused()
         return index

@@ -2,25 +2,25 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 from errdefs import SystemFailure
-from runtime import tree
 from runtime.snapshots.snapshotter import Info, Kind
 
 _log = logging.getLogger(__name__)
 _PARTS = frozenset({"fs", "work", "new-meta"})  # of a snapshot beside its metadata
 
 
-def take_stock(root: Path) -> dict[str, Info]:
+def take_stock(root: Path, remove: Callable[[Path], None]) -> dict[str, Info]:
     """The snapshots below `root`; what is half made or half removed goes, what is none of them is left alone.
 
     A committed one without files is worth nothing, and goes. An active one has what a container wrote: nothing of it is
     touched.
     """
     for left in (root / "tmp").iterdir():
-        _remove(left)
+        _remove(left, remove)
     index: dict[str, Info] = {}
     for kind in Kind:
         for directory in (root / kind).iterdir():
@@ -35,7 +35,7 @@ def take_stock(root: Path) -> dict[str, Info]:
                     index[info.name] = info
                     continue
             _log.warning("%s is damaged, and removed", directory)
-            _remove(directory)
+            _remove(directory, remove)
     return index
 
 
@@ -70,8 +70,8 @@ def _is_torn(directory: Path) -> bool:
     return "fs" in (parts := set(os.listdir(directory))) and parts <= _PARTS
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, remove: Callable[[Path], None]) -> None:
     try:
-        tree.remove(path)
+        remove(path)
     except OSError as error:  # an immutable file, say, must not keep the engine from starting
         _log.warning("cannot remove %s, what is left of a snapshot: %s", path, error.strerror)
