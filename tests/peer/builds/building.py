@@ -11,7 +11,10 @@ from tests.peer.builds.case import BUILDKIT, Case
 from tests.peer.builds.images import Image, read
 from tests.peer.peer import Both
 
-_FAILURE = re.compile(r"^ERROR: (?:failed to solve: )?(.*)\Z", re.MULTILINE | re.DOTALL)
+# buildx is told twice, and says which it heard first.
+_FAILURE = re.compile(
+    r"^ERROR: (?:failed to solve: |failed to run Build function: )?(.*)\Z", re.MULTILINE | re.DOTALL
+)
 _MARKED = re.compile(r"^ *(\d+) \| >>>", re.MULTILINE)
 _HASH = re.compile(r"\b[0-9a-f]{64}\b")
 
