@@ -42,7 +42,10 @@ def enter(path: str) -> str:
     end = "/." if path.endswith("/.") else "/" if path.endswith("/") else ""
     if not stat.S_ISDIR(resource.look(real + end).st_mode):
         raise InvalidArgument("extraction point is not a directory")
-    os.chdir(real)
+    try:
+        os.chdir(real)
+    except OSError as error:  # the container has just put something else there
+        raise resource.refused(error, f"chdir {real}: ") from error
     return real
 
 
@@ -80,7 +83,12 @@ def extract(
     chunks = _chunks(stream, limits)
     source = Source(chunks)
     small = SmallFiles(may_fork=may_fork)
-    copier = Copier(source, small, limits.size, owner, identity, keep_kinds=keep_kinds)
+    try:
+        copier = Copier(source, small, limits.size, owner, identity, keep_kinds=keep_kinds)
+    except (
+        FileNotFoundError
+    ) as error:  # of getcwd(3): the container has removed the directory since we entered it
+        raise resource.refused(error, "the directory to copy to has been removed meanwhile: ") from error
     copier.extract(entries(source, limits.entries))
     source.drain()
 

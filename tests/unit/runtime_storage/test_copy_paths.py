@@ -1,12 +1,16 @@
 """What a path of a copy means, which mounts may be written, and how an answer is coded."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from api.routes.archive import negotiate
-from errdefs import InvalidArgument
+from errdefs import InvalidArgument, NotFound
 from runtime.archive import resource
 from runtime.archive.order import Part
-from runtime.archive.writing import require_writable
+from runtime.archive.writing import enter, extract, require_writable
+from runtime.layers.limits import DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -70,3 +74,25 @@ def test_read_only(path: str, told: str) -> None:
 )
 def test_codings(accepted: list[str], coding: str) -> None:
     assert negotiate(accepted) == coding
+
+
+def test_a_directory_that_goes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container may remove what is copied to at any moment: that is its own doing, and no fault of the host's."""
+    monkeypatch.chdir(tmp_path)
+    real = tmp_path / "d"
+    real.mkdir()
+    change = os.chdir
+
+    def remove_first(path: str) -> None:
+        real.rmdir()
+        change(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "chdir", remove_first)
+        with pytest.raises(NotFound, match=f"chdir {real}: no such file or directory"):
+            enter(str(real))
+    real.mkdir()
+    enter(str(real))
+    real.rmdir()
+    with open(os.devnull, "rb") as empty, pytest.raises(NotFound, match="has been removed meanwhile"):
+        extract(empty.fileno(), DEFAULT, owner=None, keep_kinds=False)
