@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from errdefs import Conflict, SystemFailure
 from runtime import runc
@@ -18,13 +18,6 @@ from runtime.task_values import EXIT_KILLED, ExecRequest, Exit
 
 if TYPE_CHECKING:
     from runtime.task import Task
-
-_NO_THREADS = "read init-p: connection reset by peer"
-"""The runtime's process in the container died before it became the one that was asked for: where few processes are
-allowed (--pids-limit), its own threads are too many if they come after its move into the group, which is chance."""
-_TRIES = 8
-
-_Started = TypeVar("_Started")
 
 
 class ExecProcess:
@@ -68,9 +61,6 @@ class Execs:
 
     async def start(self, request: ExecRequest) -> ExecProcess:
         """See `Task.exec`."""
-        return await until_threads_fit(lambda: self._start(request))
-
-    async def _start(self, request: ExecRequest) -> ExecProcess:
         await asyncio.to_thread(self._write_process, request)
         ended: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._running[request.id] = ended
@@ -119,17 +109,6 @@ class Execs:
             raise Conflict(f"container {self._task.id} is not running") from None
         except OSError as error:
             raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
-
-
-async def until_threads_fit(start: Callable[[], Awaitable[_Started]]) -> _Started:
-    """Start a process in a container, again while the runtime had no room there for its own threads."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await start()
-        except SystemFailure as error:
-            if _NO_THREADS not in error.message:
-                raise
-    return await start()
 
 
 @asynccontextmanager

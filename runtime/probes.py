@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from errdefs import SystemFailure
-from runtime.execs import refusals, until_threads_fit
+from runtime.execs import refusals
 from runtime.probing import ProbeFiles, ProbeRequest, ProbeResult
 from runtime.task_values import EXIT_KILLED
 
@@ -23,9 +23,6 @@ class Probes:
 
     async def start(self, request: ProbeRequest) -> tuple[int, asyncio.Future[ProbeResult]]:
         """See `Task.probe`."""
-        return await until_threads_fit(lambda: self._start(request))
-
-    async def _start(self, request: ProbeRequest) -> tuple[int, asyncio.Future[ProbeResult]]:
         try:
             await asyncio.to_thread(self._files.write, request)
         except OSError as error:

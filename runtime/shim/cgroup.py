@@ -40,12 +40,13 @@ class Counter:
 
 
 class Cgroups:
-    """The groups that a process is in, with their directories; to be made while it lives."""
+    """The groups that a process is in, with their directories."""
 
     def __init__(self, loop: Loop, pid: int, container_id: str) -> None:
-        """Raises OSError when there is no such process."""
+        """Raises OSError when the process has ended, also if nobody has reaped it: it is in no group of v1 then."""
         self._container_id = container_id
-        self._membership = _read(f"/proc/{pid}/cgroup")
+        self._membership = read_file(f"/proc/{pid}/cgroup")
+        os.readlink(f"/proc/{pid}/exe")
         self._counter: Counter | None = None
         unified = "" if "memory" in _mounts() else self._folders.get("", "")
         if unified:
@@ -67,12 +68,17 @@ class Cgroups:
         )
         return frozenset(named)
 
+    def folder(self, controller: str) -> str:
+        """The directory of the group of that controller, "" for none; of v2's, where it is not one of v1's."""
+        folders = self._folders
+        return folders.get(controller, folders.get("", ""))
+
     def processes(self) -> list[int]:
         """The processes in them, as far as they can be read."""
         found: set[int] = set()
         for folder in self.own:
             try:
-                found.update(map(int, _read(f"{folder}/cgroup.procs").split()))
+                found.update(map(int, read_file(f"{folder}/cgroup.procs").split()))
             except OSError:  # it was removed, or has threads of its own
                 continue
         return sorted(found)
@@ -83,11 +89,10 @@ class Cgroups:
         """
         if self._counter is not None and self._counter.highest > 0:
             return True
-        folders = self._folders
-        name = "memory.oom_control" if "memory" in folders else "memory.events"
-        folder = folders.get("memory", folders.get("", ""))
+        name = "memory.oom_control" if "memory" in self._folders else "memory.events"
+        folder = self.folder("memory")
         try:
-            return _find(_read(f"{folder}/{name}"), "oom_kill") > 0
+            return _find(read_file(f"{folder}/{name}"), "oom_kill") > 0
         except OSError:
             return False
 
@@ -134,7 +139,7 @@ def _mounts() -> dict[str, tuple[str, str]]:
     Read once, in the zygote: the daemon looks for them when it starts, too.
     """
     found: dict[str, tuple[str, str]] = {}
-    for line in _read("/proc/self/mountinfo").splitlines():
+    for line in read_file("/proc/self/mountinfo").splitlines():
         mount, _, source = line.partition(" - cgroup")
         if not source:
             continue
@@ -146,7 +151,7 @@ def _mounts() -> dict[str, tuple[str, str]]:
     return found
 
 
-def _read(path: str) -> str:
+def read_file(path: str) -> str:
     """Read a whole file of the kernel's. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -85,6 +85,7 @@ class Execs:
             self._shim.directory,
             process,
             pid_file=f"exec-{exec_id}.pid",
+            room=self._shim.room,
             launched=launched,
             reaped=reaped,
         )

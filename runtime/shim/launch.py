@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runtime.shim.memfd import Binary
     from runtime.shim.order import Order
     from runtime.shim.process import Process
+    from runtime.shim.room import Room
 
 
 _SHORT_LIVED = ENVIRONMENT | {"GOGC": "off"}
@@ -96,10 +97,11 @@ class Launch:
         process: Process,
         *,
         pid_file: str,
+        room: Room | None = None,
         launched: Callable[[int], None],
         reaped: Callable[[int], None],
     ) -> None:
-        """`directory` is an fd of the state directory.
+        """`directory` is an fd of the state directory; `room`: that in the container, if there is one already.
 
         `launched` gets the runtime's exit code; at 0 `process.pid` is set and its output not yet read.
         `reaped` gets the process's own exit code, later.
@@ -108,6 +110,7 @@ class Launch:
         self._directory = directory
         self._process = process
         self._pid_file = pid_file
+        self._room = room
         self._launched = launched
         self._reaped = reaped
         self._console: socket.socket | None = None
@@ -120,6 +123,8 @@ class Launch:
         nothing.
         """
         self._loop.expect()
+        if self._room is not None:
+            self._room.take()
         try:
             stdio = self._process.open_stdio()
             options = ["--pid-file", f"/proc/{os.getpid()}/fd/{self._directory}/{self._pid_file}"]
@@ -131,6 +136,7 @@ class Launch:
             self._loop.claim(None, self._reaped)
             self._close_console()
             self._process.discard()
+            self._leave_room()
             raise
 
     def _listen(self) -> str:
@@ -166,6 +172,7 @@ class Launch:
 
     def _ended(self, code: int) -> None:
         self._running = False
+        self._leave_room()
         self._process.close_child_stdio()
         if code == 0:
             try:
@@ -180,6 +187,10 @@ class Launch:
         self._launched(code)
         if code == 0:
             self._loop.claim(self._process.pid, self._reaped)
+
+    def _leave_room(self) -> None:
+        if self._room is not None:
+            self._room.leave()
 
     def _take_console(self) -> None:
         if self._console is None:

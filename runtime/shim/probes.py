@@ -182,6 +182,7 @@ class Probes:
             self._shim.directory,
             process,
             pid_file=f"exec-{probe.name}.pid",
+            room=self._shim.room,
             launched=lambda code: self._launched(probe, code),
             reaped=reaped,
         )

@@ -19,6 +19,7 @@ from runtime.shim.jsonlog import JsonLog
 from runtime.shim.launch import Launch, RuntimeCommand, describe
 from runtime.shim.process import Process
 from runtime.shim.requests import Requests
+from runtime.shim.room import Room
 from runtime.shim.seccomp import Filter
 
 TYPE_CHECKING = False
@@ -61,6 +62,7 @@ class Shim:
         self._channel = control
         self._control = Connection(self.loop, control, self.requests.handle, self.requests.forget)
         self._cgroups: Cgroups | None = None
+        self.room: Room | None = None
         self._filter: Filter | None = None
         self._inside: Inside | None = None
         self._exec_rounds = _EXEC_ROUNDS
@@ -172,7 +174,10 @@ class Shim:
         try:
             self.pidfd = os.pidfd_open(self.init.pid)
             self._cgroups = Cgroups(self.loop, self.init.pid, self.order.id)
-        except OSError:  # killed already: reaped next, and told as an exit
+            self.room = Room(self._cgroups)
+        except (
+            OSError
+        ):  # it has ended already: reaped next, told as an exit, and the runtime removes its groups
             pass
         if self.order.height and self.order.terminal:
             self.init.resize(self.order.height, self.order.width)

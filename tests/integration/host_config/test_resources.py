@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +145,29 @@ def test_processes(run: Run) -> None:
         assert kernel.cgroup(box.pid, "pids.max") == limit
 
 
-@pytest.mark.parametrize("limit", [3, 5])
+@pytest.mark.parametrize("limit", [1, 3, 5])
 def test_execs_where_few_processes_are_allowed(run: Run, limit: int) -> None:
-    """The runtime has threads of its own on the way: with luck they are there before the limit counts."""
-    box = run({"PidsLimit": limit})
+    """The runtime has threads of its own on the way, which do not count here; at a container's start they do."""
+    box = run({"PidsLimit": 100})
+    box.update(PidsLimit=limit)
     for number in range(15):
         assert box.shell(f"echo {number}") == f"{number}\n"
+    assert kernel.cgroup(box.pid, "pids.max") == str(limit)
+
+
+def test_many_execs_where_few_processes_are_allowed(run: Run) -> None:
+    """However many there are at once, and however they end, the limit is what it was told to be last."""
+    box = run({"PidsLimit": 12})
+    kinds = (["sh", "-c", "echo $$"], ["no-such-program"], ["sh", "-c", "exit 3"], ["cat", "/etc/passwd"])
+
+    def exec_(number: int) -> int:
+        return box.daemon.docker("exec", box.id, *kinds[number % 4], check=False).returncode
+
+    with ThreadPoolExecutor(8) as pool:
+        ended = pool.map(exec_, range(32))
+        box.update(PidsLimit=13)
+        assert list(ended) == [0, 127, 3, 0] * 8
+    assert kernel.cgroup(box.pid, "pids.max") == "13"
 
 
 def test_an_update_of_one_that_does_not_run(run: Run, wherryd: Wherryd) -> None:
