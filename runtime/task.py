@@ -14,6 +14,7 @@ from runtime import runc
 from runtime.execs import ExecProcess, Execs, send_signal
 from runtime.probes import Probes
 from runtime.probing import ProbeRequest, ProbeResult
+from runtime.shim.native import DEAD
 from runtime.shim_client import Control, RefusedError, Reply, ShimLostError
 from runtime.shim_stream import Stream, open_stream
 from runtime.task_values import Attach, ExecRequest, Exit, Runtime
@@ -113,6 +114,8 @@ class Task:
             log = await runc.read_log(self.state_dir / "start.log")
             raise runc.start_error(log, error.code, error.text, self.runtime.path) from None
         except ShimLostError:
+            if self._exit.done():
+                raise runc.start_error(b"", 1, DEAD, self.runtime.path) from None
             raise SystemFailure(f"cannot start container {self.id}: its shim died") from None
         self.started = True
 

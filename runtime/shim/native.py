@@ -20,7 +20,8 @@ _NAME = b"runc version "
 _FIFO = "exec.fifo"
 _FILES = (_FIFO, "state.json")
 _PAUSE = 0.0002  # seconds
-_DEAD = "container process is already dead"  # runc's words
+DEAD = "container process is already dead"
+"""runc's words where a container ended before it was started."""
 
 
 def is_known(version: bytes) -> bool:
@@ -95,7 +96,7 @@ class Start:
             return
         self._finished = True
         if not self._said:
-            self._ended(1, _DEAD)
+            self._ended(1, DEAD)
             return
         try:
             os.unlink(self._path)

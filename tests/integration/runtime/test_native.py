@@ -42,6 +42,27 @@ def environ(pid: int) -> bytes:
     return Path(f"/proc/{pid}/environ").read_bytes()
 
 
+def number_in(path: Path) -> int:
+    """The number that is written to a file about now."""
+    deadline = time.monotonic() + 20
+    while not path.exists() or not (text := path.read_text()):
+        assert time.monotonic() < deadline, path
+        time.sleep(0.001)
+    return int(text)
+
+
+def end_unseen(state_dir: Path) -> None:
+    """Kill a container's process while it is created, before its shim has looked at it."""
+    shim = number_in(state_dir / "shim.pid")
+    runtime = number_in(Path(f"/proc/{shim}/task/{shim}/children"))
+    os.kill(shim, 19)
+    init = number_in(state_dir / "pid")
+    await_death(runtime)
+    os.kill(init, 9)
+    await_death(init)
+    os.kill(shim, 18)
+
+
 def await_death(pid: int) -> None:
     """Return when a process has ended, though nobody reaps it."""
     deadline = time.monotonic() + 10
@@ -85,6 +106,21 @@ async def test_dead_before_its_start(box: Containers) -> None:
     with pytest.raises(SystemFailure):
         await task.start()
     await task.gone()
+
+
+async def test_dead_before_it_is_created(box: Containers) -> None:
+    """Where few processes are allowed, the runtime's own process dies in there: it says that all went well."""
+    request = box.request(["sleep", "60"])
+    state_dir = box.state_dir(request.id)
+    assert box.supervisor is not None
+    async with asyncio.TaskGroup() as both:
+        both.create_task(asyncio.to_thread(end_unseen, state_dir))
+        creating = both.create_task(box.supervisor.create(request, state_dir))
+    task = creating.result()
+    await task.gone()
+    with pytest.raises(SystemFailure, match="container process is already dead"):
+        await task.start()
+    assert (await task.wait()).code == 137
 
 
 @pytest.mark.parametrize("controller", ["pids", "memory"])
