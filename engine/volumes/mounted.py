@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from runtime.settled import settled
+
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """`user` is what the driver knows it by; `container` is "" for a use of the engine's own."""
@@ -47,9 +49,13 @@ class Mounted:
         return [use for use in self._uses.values() if use.volume == volume]
 
     async def add(self, use: Use) -> None:
-        """Note that a volume is about to be mounted. Raises OSError."""
-        await asyncio.to_thread(self._write, use)
+        """Note that a volume is about to be mounted. Raises OSError; when it is cancelled, it is noted all the same."""
         self._uses[use.user] = use
+        try:
+            await settled(self._write, use)
+        except OSError:
+            del self._uses[use.user]
+            raise
 
     async def drop(self, use: Use) -> None:
         """Forget a use."""
