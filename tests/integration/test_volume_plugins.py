@@ -3,41 +3,45 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
 from tests.network.plugins import Plugin
-from tests.volumes.ground import secluded, volume_plugin
+from tests.volumes.ground import Shared
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture(scope="module")
-def apart(busybox_tar: Path) -> Iterator[Wherryd]:
-    with secluded(busybox_tar) as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="module")
-def started(apart: Wherryd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
-    plugin = volume_plugin(tmp_path_factory.mktemp("plugin"), "vols", apart.wrapper)
-    yield plugin
-    plugin.stop()
+def shared(busybox_tar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    shared = Shared(busybox_tar, lambda: tmp_path_factory.mktemp("plugin"))
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
-def plugin(apart: Wherryd, started: Plugin) -> Iterator[Plugin]:
-    """After the test nobody has a volume mounted, and there is none."""
-    yield started
-    started.fails()
-    for container in apart.docker("ps", "-aq").stdout.split():
-        apart.docker("rm", "-fv", container)
-    for volume in apart.docker("volume", "ls", "-q").stdout.split():
-        apart.docker("volume", "rm", volume)
-    eventually(lambda: users(started) == noted(apart) == [])
+def apart(shared: Shared) -> Wherryd:
+    return shared.pair()[0]
+
+
+@pytest.fixture
+def plugin(apart: Wherryd, shared: Shared) -> Iterator[Plugin]:
+    """After the test nobody has a volume mounted, and there is none; else nobody else gets daemon and plugin."""
+    plugin = shared.pair()[1]
+    yield plugin
+    with ExitStack() as unless_empty:
+        unless_empty.callback(shared.close)
+        plugin.fails()
+        for container in apart.docker("ps", "-aq").stdout.split():
+            apart.docker("rm", "-fv", container)
+        for volume in apart.docker("volume", "ls", "-q").stdout.split():
+            apart.docker("volume", "rm", volume)
+        eventually(lambda: users(plugin) == noted(apart) == [])
+        unless_empty.pop_all()
 
 
 def users(plugin: Plugin) -> list[str]:
