@@ -183,6 +183,8 @@ class Supervisor:
     async def update(self, id: str, runtime: Runtime, resources: dict[str, Any]) -> None:  # noqa: A002
         """Change the limits of a running container; see `Runc.update`."""
         await self._runc.update(resolve(runtime), id, resources)
+        for task in [each for each in self._tasks if each.id == id]:
+            await task.updated(resources)
 
     async def close(self) -> None:
         """Let go: the zygote ends, shims and containers live on."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from socket import socket
+from typing import Any
 
 from errdefs import Conflict, SystemFailure, Unavailable
 from runtime import runc
@@ -180,6 +181,17 @@ class Task:
         """Kill the probe that runs, if any."""
         with suppress(RefusedError, ShimLostError):
             await self.request("unprobe")
+
+    async def updated(self, resources: dict[str, Any]) -> None:
+        """Tell the shim that the runtime has changed these limits (the spec's linux.resources), as it changes one, too.
+
+        A shim of an older version does not know what that is, and one that does not answer has died or is about to.
+        """
+        limit = resources.get("pids", {}).get("limit", 0)
+        told = "max" if limit < 0 else str(limit or "")
+        with suppress(RefusedError, ShimLostError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await self.request("updated", told)
 
     async def wait(self) -> Exit:
         """Return how init ended, as soon as that is written down."""

@@ -66,6 +66,9 @@ class Requests:
         elif verb == b"unprobe":
             self._probes.cancel()
             connection.send(request, "ok")
+        elif verb == b"updated":
+            self._shim.updated(arguments[0].decode("ascii"))
+            connection.send(request, "ok")
         else:
             connection.send(request, "error", 0, f"unknown request {verb.decode('ascii', 'replace')}")
 

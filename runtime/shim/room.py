@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _THREADS = 16
 """More than Go makes in the runtime's process, on any number of processors: it waits there more than it works."""
+_NONE = "max"
 
 
 class Room:
@@ -38,20 +39,36 @@ class Room:
         self._runs -= 1
         self._set()
 
-    def _set(self) -> None:
-        path = f"{self._cgroups.folder('pids')}/pids.max"
+    def updated(self, limit: str) -> None:
+        """Somebody has set the group's limits, that of processes to this: a number, "max", or "" for what it was.
+
+        Found there it may be taken for what is written here: the same number, or written over a moment later.
+        """
+        self._set(limit)
+
+    def _set(self, told: str = "") -> None:
+        folder = self._cgroups.folder("pids")
+        if folder not in self._cgroups.own:  # others are in there
+            return
+        path = f"{folder}/pids.max"
         try:
-            text = read_file(path).strip()
-            if text == "max":
-                return
-            found = int(text)
-            if found != self._raised:  # the first time, and when it was updated since
-                self._limit = found
-            self._raised = self._limit + self._runs * _THREADS
-            if found != self._raised:
-                _write(path, str(self._raised))
-        except OSError:  # no limits of processes here, or the group is gone
+            found = read_file(path).strip()
+            wanted = self._raise(told or found, anew=bool(told))
+            if found != wanted:
+                _write(path, wanted)
+        except (OSError, ValueError):  # no limits of processes here, or the group is gone
             pass
+
+    def _raise(self, limit: str, *, anew: bool) -> str:
+        """What the limit is to be, by what was found or told (`anew`). Raises ValueError."""
+        if limit == _NONE:
+            self._raised = -1
+            return limit
+        number = int(limit)
+        if anew or number != self._raised:  # the first time, and when it was updated since
+            self._limit = number
+        self._raised = self._limit + self._runs * _THREADS
+        return str(self._raised)
 
 
 def _write(path: str, text: str) -> None:

@@ -201,6 +201,11 @@ class Shim:
                 self._inside = Inside(self.order.id, self.pidfd, folders, self._filter)
         return self._inside
 
+    def updated(self, limit: str) -> None:
+        """The runtime has changed limits of the container; see `Room.updated`."""
+        if self.room is not None:
+            self.room.updated(limit)
+
     def processes(self) -> list[int]:
         """The processes in the container's control groups."""
         return self._cgroups.processes() if self._cgroups is not None else []
