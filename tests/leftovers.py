@@ -1,12 +1,14 @@
-"""After every test the world is as it was: what is left is named, and nothing but images is cleaned up.
+"""After every test the world is as it was: what is left is named, and only what a client can remove is cleaned up.
 
-What a test makes, the test removes. An image that it left is named and removed, since so many other tests look at
-all images: one failure stays one. The kernel takes some of it away a little later (a network namespace up
-to 100 ms after its last user), so the comparison is repeated for a few seconds before it fails.
+What a test makes, the test removes. Images, containers, networks and volumes that it left are removed once they are
+named, since so many other tests look at all of them: one failure stays one. The kernel takes some of it away a little
+later (a network namespace up to 100 ms after its last user), so the comparison is repeated for a few seconds before
+it fails.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -68,22 +70,33 @@ def images_of(daemon: Wherryd) -> set[str]:
     return {name for image in images for name in image["RepoTags"] or [image["Id"]]}
 
 
-def networks_of(daemon: Wherryd) -> set[str]:
-    """Names of all networks."""
-    return {network["Name"] for network in daemon.get("/networks").json}
+def removable(daemon: Wherryd) -> set[str]:
+    """Targets of all containers, networks and volumes, which can be removed in the order of their names."""
+    networks = {f"/networks/{network['Name']}" for network in daemon.get("/networks").json}
+    directories = [*daemon.data_root.glob("containers/*"), *daemon.data_root.glob("volumes/*")]
+    return networks | {f"/{path.parent.name}/{path.name}" for path in directories if path.is_dir()}
+
+
+def remove(daemon: Wherryd, targets: Iterable[str]) -> None:
+    """Remove what `removable` names. What cannot be removed stays."""
+    for target in sorted(targets):
+        with suppress(OSError):
+            daemon.call("DELETE", f"{target}?force=1")
 
 
 @pytest.fixture(autouse=True)
 def no_leftovers(wherryd: Wherryd) -> Iterator[None]:
-    """Fail a test that leaves something, naming each thing."""
-    before, images, networks = Leftovers(scope_of(wherryd)), images_of(wherryd), networks_of(wherryd)
+    """Fail a test that leaves something, naming each thing. DaemonFailed where it ended the daemon."""
+    before, images, others = Leftovers(scope_of(wherryd)), images_of(wherryd), removable(wherryd)
     yield
+    scope = scope_of(wherryd)
     foreign = sorted(images_of(wherryd) - images)
     for name in foreign:
         wherryd.call("DELETE", f"/images/{name}?force=1")
     left = [f"image {name}" for name in foreign]
-    left += [f"network {name}" for name in sorted(networks_of(wherryd) - networks)]
-    left += before.settle(scope_of(wherryd))
+    left += sorted(name for name in removable(wherryd) - others if name.startswith("/networks/"))
+    left += before.settle(scope)
+    remove(wherryd, removable(wherryd) - others)
     if left:
         pytest.fail("the test left:\n  " + "\n  ".join(left), pytrace=False)
 

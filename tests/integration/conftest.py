@@ -43,6 +43,15 @@ def wherryd(busybox_tar: Path, session_root: Path, watched: list[Answers]) -> It
         yield daemon
 
 
+@pytest.fixture(autouse=True)
+def alive(request: pytest.FixtureRequest) -> None:
+    """Start the daemon of the run again where a test has ended it: that test failed, the next need not."""
+    if "wherryd" in request.fixturenames:
+        daemon: Wherryd = request.getfixturevalue("wherryd")
+        if not daemon.alive:
+            daemon.start()
+
+
 @pytest.fixture
 def start_daemon(
     busybox_tar: Path, session_root: Path, contract: None, watched: list[Answers]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon import Wherryd
-from tests.leftovers import Leftovers, scope_of
+from tests.leftovers import Leftovers, removable, remove, scope_of
 from tests.world import Scope
 
 pytestmark = pytest.mark.root
@@ -231,3 +231,17 @@ def test_a_leak_fails_the_test_that_made_it(wherryd: Wherryd) -> None:
         assert left == [f"file {stray}"]
     finally:
         stray.unlink()
+
+
+def test_what_a_client_can_remove_is_gone_for_the_next_test(
+    wherryd: Wherryd, docker: Callable[..., object]
+) -> None:
+    before, others = Leftovers(scope_of(wherryd)), removable(wherryd)
+    docker("network", "create", "left")
+    docker("volume", "create", "left")
+    docker("run", "-d", "--name", "left", "--network", "left", "-v", "left:/v", "busybox", "sleep", "600")
+    made = removable(wherryd) - others
+    assert {target.split("/")[1] for target in made} == {"containers", "networks", "volumes"}
+    remove(wherryd, made)
+    assert removable(wherryd) == others
+    assert before.settle(scope_of(wherryd)) == []
