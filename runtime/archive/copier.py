@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from errdefs import InvalidArgument
+from runtime.archive import resource
 from runtime.archive.small import LARGEST, SmallFiles
 from runtime.layers import header as tar
 from runtime.layers.directories import Directories
@@ -135,6 +136,12 @@ class Copier(Extractor):
             raise
 
     def _place(self, entry: Header) -> None:
+        try:
+            self._place_known(entry)
+        except (OSError, ValueError) as error:
+            raise resource.failure(entry.name, error) from error
+
+    def _place_known(self, entry: Header) -> None:
         name = self._name_of(entry)
         if not name:
             return

@@ -9,13 +9,16 @@ import posixpath
 import stat
 from collections import deque
 
-from errdefs import InvalidArgument, NotFound
+from errdefs import InvalidArgument, NotFound, SystemFailure
 from runtime.archive.order import PathStat
+from runtime.layers import header, names
 
 _MAX_LINKS = 255
 _MISSING = (errno.ENOENT,)
 CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What is met where the container has just put something else in a file's place, or nothing."""
+DENIED = (errno.EPERM, errno.EROFS)
+"""What is met where the container lets nobody write: its files are immutable, its file systems read-only."""
 # Go's os.FileMode
 _TYPES = {
     stat.S_IFDIR: 1 << 31,
@@ -68,6 +71,14 @@ def refused(error: OSError | ValueError, what: str = "") -> NotFound | InvalidAr
         return InvalidArgument(f"{what}invalid argument")
     kind = NotFound if error.errno in _MISSING else InvalidArgument
     return kind(what + (error.strerror or "").lower())
+
+
+def failure(name: bytes, error: OSError | ValueError) -> InvalidArgument | SystemFailure:
+    """How it is told that the entry of that name cannot be made: here it may be the container's fault, too."""
+    # It has filled a directory that is being removed, or lets nobody write.
+    if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, *DENIED):
+        return InvalidArgument(f"archive entry {header.show(name)}: {error.strerror}")
+    return names.failure(name, error)
 
 
 def resolve(path: str) -> str:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import errdefs
 from errdefs import WherryError
+from runtime.archive import resource
 from runtime.layers.extract import NEW_FILE
-from runtime.layers.names import failure
 from runtime.layers.whiteouts import delete
 
 File: TypeAlias = tuple[bytes, bytes, int, tuple[int, int] | None, int, bytes]
@@ -157,4 +157,4 @@ def _make_all(batch: list[File]) -> None:
             finally:
                 os.close(fd)
         except (OSError, ValueError) as error:
-            raise failure(name, error) from error
+            raise resource.failure(name, error) from error

@@ -101,7 +101,8 @@ def _lay(root: int, part: Part, tree: int, *, read_only: bool) -> None:
     except OSError as error:
         raise _refused(error, f"cannot mount {part.destination}: {error.strerror}") from error
     except SystemFailure as error:
-        raise _refused(error.__cause__, error.message) from error
+        # It could not be made, for which there are more reasons. chmod(2) says ENOTSUP where it is a link now.
+        raise _refused(error.__cause__, error.message, *resource.DENIED, errno.ENOTSUP) from error
 
 
 def _place(root: int, destination: str, tree: int) -> int:
@@ -113,12 +114,13 @@ def _place(root: int, destination: str, tree: int) -> int:
         return open_in_root(root, destination, os.O_PATH)
 
 
-def _refused(error: BaseException | None, message: str) -> InvalidArgument | SystemFailure:
-    """What the container has caused is no fault of the host's."""
+def _refused(error: BaseException | None, message: str, *more: int) -> InvalidArgument | SystemFailure:
+    """What the container has caused is no fault of the host's; `more` errors are of its doing, too."""
     changed = isinstance(error, OSError) and error.errno in (
         *resource.CHANGED,
-        errno.EAGAIN,
-    )  # see openat2(2)
+        errno.EAGAIN,  # see openat2(2)
+        *more,
+    )
     return InvalidArgument(message) if changed else SystemFailure(message)
 
 
