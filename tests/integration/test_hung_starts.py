@@ -49,11 +49,16 @@ def daemon(busybox_tar: Path) -> Iterator[Wherryd]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(daemon: Wherryd) -> Iterator[None]:
-    """Fail a test that leaves anything of its container."""
+    """Fail a test that leaves anything of its container, or the container itself, which nobody else meets then."""
     before = Leftovers(scope_of(daemon))
     yield
+    if not daemon.alive:
+        daemon.start(timeout=90)
+    if left := daemon.docker("ps", "-aq").stdout.split():
+        daemon.docker("rm", "-f", *left, timeout=90)
     before.check(scope_of(daemon))
     eventually(lambda: not sleeping())
+    assert left == []
 
 
 def sleeping() -> list[str]:

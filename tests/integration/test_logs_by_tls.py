@@ -48,7 +48,7 @@ class Server:
             while True:
                 raw, _ = self.listener.accept()
                 with (
-                    contextlib.suppress(OSError),
+                    contextlib.suppress(OSError, msgspec.DecodeError),  # the next client is served all the same
                     self.context.wrap_socket(raw, server_side=True) as connection,
                 ):
                     while data := connection.recv(1 << 16):
