@@ -56,7 +56,7 @@ def inside(wherryd: Wherryd) -> Callable[..., str]:
 def reaches(wherryd: Wherryd) -> Callable[..., bool]:
     """Whether a container is answered by what a name leads to."""
     return lambda name, target: (
-        wherryd.docker("exec", name, "ping", "-c1", "-W1", target, check=False).returncode == 0
+        wherryd.docker("exec", name, "ping", "-c1", "-W10", target, check=False).returncode == 0
     )
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ import docker.types
 import pytest
 
 from tests.daemon import Wherryd
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -187,7 +187,7 @@ def test_a_thousand_ports(wherryd: Wherryd) -> None:
         str(port) for port in range(21000, 22000)
     }
     assert (listened(), led(wherryd)) == (1000, 1000)
-    assert until(lambda: answer("127.0.0.1", 21500) == b"here\n")
+    eventually(lambda: answer("127.0.0.1", 21500) == b"here\n")
     wherryd.docker("rm", "-f", "wide")
     assert (listened(), led(wherryd)) == (0, 0)
     with pytest.raises(ConnectionRefusedError):
@@ -204,15 +204,6 @@ def led(wherryd: Wherryd) -> int:
     """Ports of the thousand that nft leads to a container by IPv4."""
     argv = ["nft", "list", "map", "inet", f"wherry_{wherryd.instance}", "any4"]
     return len(re.findall(r"tcp \. 21\d\d\d :", subprocess.check_output(argv, text=True)))
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def answer(host: str, port: int) -> bytes:
@@ -239,7 +230,7 @@ def test_networks_after_a_restart(start_daemon: Callable[..., Wherryd]) -> None:
     assert bridges(daemon) == links
     assert len(links) == 3
     address = before[0]["Containers"].popitem()[1]["IPv4Address"].partition("/")[0]
-    pinged = daemon.docker("run", "--rm", "--network", "first", "busybox", "ping", "-c1", "-W2", address)
+    pinged = daemon.docker("run", "--rm", "--network", "first", "busybox", "ping", "-c1", "-W10", address)
     assert "1 packets received" in pinged.stdout
     assert "has active endpoints" in refused(daemon, "network", "rm", "first")
 

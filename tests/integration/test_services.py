@@ -21,7 +21,7 @@ from tests.services.clients import RedisClient, page, pgbench, psql, visitor, wr
 from tests.services.images import POSTGRES, SERVICES, import_services
 from tests.terminal import Terminal
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 COMPOSE = """
 x-on-the-bridge: &common {network_mode: bridge, restart: unless-stopped, stop_grace_period: 20s}

@@ -27,7 +27,7 @@ Body = dict[str, Any]
 
 
 def ip(*args: str, check: bool = True) -> None:
-    subprocess.run(["ip", *args], check=check, capture_output=True, timeout=10)
+    subprocess.run(["ip", *args], check=check, capture_output=True, timeout=60)
 
 
 class Network:

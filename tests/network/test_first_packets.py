@@ -14,7 +14,7 @@ from network.netlink import Rtnetlink
 from tests.network.bridged import NAME, join, network, with_options
 from tests.network.ground import Ground, run
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 POOLS = (Pool(subnet="10.5.0.0/24"), Pool(subnet="fd00:5::/64"))
 ROUNDS = 80
