@@ -3,8 +3,6 @@
 import asyncio
 import os
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from api.buildkit.protos.control_pb2 import Exporter
 from tests.daemon import Wherryd
 from tests.integration.build.buildkit.client import Client, connected
 from tests.integration.build.buildkit.conftest import Build
-from tests.processes import processes
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -21,9 +19,10 @@ COPY = "FROM busybox\nCOPY . /project\n"
 SHOW = """\
 RUN cd /project && find . -type f ! -name Dockerfile | sort | while read f; do echo $f $(stat -c %a $f) $(cat $f); done
 """
-
-
-SECONDS = "1.47114"
+MEET = """\
+RUN --mount=type=bind,target=/c --mount=type=cache,target=/m \
+touch "/m/$(cat /c/a)"; until [ -e /m/go ]; do sleep 0.05; done; cat /c/a > /told; cat /project/a
+"""
 
 
 @pytest.fixture
@@ -61,25 +60,19 @@ async def test_what_changed_alone_is_sent(wherryd: Wherryd, made: Path, upgrade:
         assert await sent(client, made) == ["b", "d/c", "f"]
 
 
-def runs() -> bool:
-    """Whether the step is at work."""
-    return any(process.command == f"sleep {SECONDS}" for process in processes().values())
-
-
 async def test_two_at_once_do_not_disturb_each_other(wherryd: Wherryd, made: Path) -> None:
-    (made / "Dockerfile").write_text(
-        COPY + f"RUN --mount=type=bind,target=/c sleep {SECONDS}; cat /c/a > /told; cat /project/a\n"
-    )
-    socket = str(wherryd.socket)
+    (made / "Dockerfile").write_text(COPY + MEET)
+    socket, caches = str(wherryd.socket), wherryd.data_root / "build/cache"
     async with connected(socket, upgrade=True) as one, connected(socket, upgrade=True) as two:
         one.shared_key = two.shared_key = "both"
-        first = asyncio.get_running_loop().create_task(
-            one.build(made, [Exporter(Type="moby", Attrs={"name": "one"})])
-        )
-        await asyncio.to_thread(until, runs)
-        (made / "a").write_text("changed meanwhile")
-        await two.build(made, [Exporter(Type="moby", Attrs={"name": "two"})])
-        await first
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one.build(made, [Exporter(Type="moby", Attrs={"name": "one"})]))
+            await asyncio.to_thread(eventually, lambda: [*caches.glob("*/content of a")])
+            (made / "a").write_text("changed meanwhile")
+            group.create_task(two.build(made, [Exporter(Type="moby", Attrs={"name": "two"})]))
+            await asyncio.to_thread(eventually, lambda: [*caches.glob("*/changed meanwhile")])
+            (here,) = caches.glob("*/changed meanwhile")
+            here.with_name("go").touch()
     told = [
         wherryd.docker("run", "--rm", name, "cat", "/told", "/project/a").stdout for name in ("one", "two")
     ]
@@ -126,14 +119,6 @@ def usage(wherryd: Wherryd) -> list[str]:
     return [each["Description"] for each in told["BuildCache"] if each["Type"] == "source.local"]
 
 
-def until(true: Callable[[], bool]) -> None:
-    """Wait for something; it comes, or the test fails."""
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_kept_context_is_counted_and_pruned(wherryd: Wherryd, build: Build, made: Path) -> None:
     (made / "large").write_bytes(os.urandom(1 << 20))
     build(COPY)
@@ -159,9 +144,9 @@ def test_what_a_client_breaks_off_is_not_kept(wherryd: Wherryd, made: Path) -> N
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         caches = wherryd.data_root / "build/cache"
-        until(lambda: any(path.stat().st_size > 1 << 20 for path in caches.glob("*/large")))
+        eventually(lambda: any(path.stat().st_size > 1 << 20 for path in caches.glob("*/large")))
     finally:
         running.kill()
         running.communicate()
-    until(lambda: not list(caches.iterdir()))
+    eventually(lambda: not list(caches.iterdir()))
     assert usage(wherryd) == []

@@ -4,6 +4,7 @@ import gzip
 import http.server
 import io
 import json
+import os
 import random
 import re
 import subprocess
@@ -21,6 +22,7 @@ from docker import DockerClient as Client
 from docker import errors
 
 from tests.daemon import Wherryd
+from tests.integration.build.classic.going import UNTIL_GO, go_on
 from tests.integration.images.archives import tar
 from tests.integration.test_disk_usage import SLACK, lying
 from tests.unix_http import UnixConnection
@@ -342,15 +344,15 @@ def test_steps_are_told_in_order_though_they_run_side_by_side(wherryd: Wherryd) 
 
 
 def test_the_output_of_a_step_is_told_at_once(wherryd: Wherryd) -> None:
+    """The step ends once it was heard."""
+    word = os.urandom(8).hex()
     connection = UnixConnection(wherryd.socket, 30)
-    body = context("FROM busybox\nRUN echo begun; sleep 2; echo ended\n")
-    connection.request("POST", "/build", body)
-    answer, seen, began = connection.getresponse(), b"", time.monotonic()
+    connection.request("POST", "/build", context(f"FROM busybox\nRUN echo begun; {UNTIL_GO}; echo {word}\n"))
+    answer, seen = connection.getresponse(), b""
     while b'"begun\\n"' not in seen:
         seen += answer.readline()
-    assert b'"ended\\n"' not in seen
-    assert b'"ended\\n"' in answer.read()
-    assert time.monotonic() - began > 1
+    go_on(word)
+    assert f'"{word}\\n"'.encode() in answer.read()
     connection.close()
 
 

@@ -5,11 +5,11 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.integration.build.classic.going import UNTIL_GO, go_on
 from tests.integration.images.archives import tar
 from tests.processes import processes
 from tests.unix_http import UnixConnection
@@ -17,9 +17,7 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 
-DOCKERFILE = (
-    "FROM busybox\nRUN echo begun; until [ -e /go ]; do sleep 0.1; done; echo {} >/first\nCOPY d /d\n"
-)
+DOCKERFILE = f"FROM busybox\nRUN echo begun; {UNTIL_GO}; echo {{}} >/first\nCOPY d /d\n"
 LAST = b"Step 3/3"
 NOTICED = 1.0  # seconds that it may take until a client that went is missed, and its build has ended
 
@@ -44,12 +42,6 @@ def waiting_copiers(daemon: Wherryd) -> list[int]:
         if each.parent == daemon.pid and "runtime.copying.server" in each.command
     }
     return [pid for pid, each in every.items() if each.parent in servers]
-
-
-def go_on(word: str) -> None:
-    """Let the step go on in whose command the word is."""
-    (step,) = (pid for pid, each in processes().items() if word in each.command and "/go" in each.command)
-    Path(f"/proc/{step}/root/go").touch()
 
 
 def test_a_context_stays_for_who_shares_its_step(wherryd: Wherryd) -> None:

@@ -99,8 +99,9 @@ async def test_the_classic_builder_keeps_what_it_pulls(builder: Builder, registr
 
 
 async def test_who_shares_a_step_has_it_when_the_first_one_goes(builder: Builder) -> None:
+    wait = "--mount=type=cache,target=/m touch /m/here; echo on; until [ -e /m/go ]; do sleep 0.05; done"
     builder.write(
-        Dockerfile="FROM busybox\nCOPY greeting /\nRUN echo on; sleep 2; cat greeting > /said\n", greeting="x"
+        Dockerfile=f"FROM busybox\nCOPY greeting /\nRUN {wait}; cat greeting > /said\n", greeting="x"
     )
 
     async def one(seen: Seen) -> str:
@@ -114,5 +115,8 @@ async def test_who_shares_a_step_has_it_when_the_first_one_goes(builder: Builder
         staying = group.create_task(one(second))
         await second.told("on")
         going.cancel()
+        await asyncio.wait([going])
+        (here,) = (builder.daemon.data_root / "build/cache").glob("*/here")
+        here.with_name("go").touch()
     assert going.cancelled()
     assert staying.result()
