@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +20,8 @@ from engine.database import Database, Migration
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from runtime.copying.workers import Workers
+from tests.registries import free_port
+from tests.waiting import eventually
 
 GIT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
 WHO = (
@@ -106,6 +107,12 @@ def git(place: Path, *arguments: str) -> str:
     return done.stdout.decode().strip()
 
 
+def answers(family: int, address: str | tuple[str, int]) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(family) as one:
+        return not one.connect_ex(address)
+
+
 @pytest.fixture
 def repositories(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A server of repositories: its URL, and their directory, which has x.git with a branch, tags and a submodule."""
@@ -119,9 +126,7 @@ def repositories(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     x = place / "x.git"
     git(x, "tag", "light")
     git(x, "tag", "-am", "heavy", "heavy")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"git://127.0.0.1:{port}"
     git(x, "submodule", "--quiet", "add", str(place / "sub.git"), "module")
     git(x, "config", "-f", ".gitmodules", "submodule.module.url", f"{url}/sub.git")
@@ -137,12 +142,7 @@ def repositories(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     command = ["git", "daemon", "--reuseaddr", f"--port={port}", "--listen=127.0.0.1", "--export-all"]
     daemon = subprocess.Popen([*command, f"--base-path={place}", str(place)], env=GIT)
     try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.05)
+        eventually(lambda: answers(socket.AF_INET, ("127.0.0.1", port)))
         yield url, place
     finally:
         daemon.terminate()

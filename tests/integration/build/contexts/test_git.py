@@ -22,7 +22,8 @@ from engine.build.given import GivenCredentials
 from engine.build.refs import Tree
 from engine.build.steps import GitSource
 from errdefs import InvalidArgument, NotFound
-from tests.integration.build.contexts.conftest import git
+from tests.integration.build.contexts.conftest import answers, git
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
 X = ["dir", "f", "module", "out", "up"]
@@ -162,11 +163,13 @@ class Client(GivenCredentials):
                 asking.write(data)
             asking.write_eof()
 
-        async with asyncio.TaskGroup() as group:
-            group.create_task(ask())
-            while data := await answers.read(1 << 16):
-                await write(data)
-        asking.close()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(ask())
+                while data := await answers.read(1 << 16):
+                    await write(data)
+        finally:
+            asking.close()
 
 
 @pytest.fixture
@@ -234,6 +237,7 @@ def agent(tmp_path: Path) -> Iterator[str]:
     path = str(tmp_path / "a")
     running = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
+        eventually(lambda: answers(socket.AF_UNIX, path))
         subprocess.run(["ssh-keygen", "-q", "-N", "", "-C", "mine", "-f", str(tmp_path / "key")], check=True)
         environment = {**os.environ, "SSH_AUTH_SOCK": path}
         subprocess.run(["ssh-add", "-q", str(tmp_path / "key")], env=environment, check=True)
