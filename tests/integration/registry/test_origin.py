@@ -71,10 +71,12 @@ class Origin:
 async def origin(plain: DebianRegistry, clients: Callable[..., Registry]) -> AsyncIterator[Origin]:
     root = make_root()
     place = await Place.open(root)
-    yield Origin(place, plain, clients())
-    assert await place.images.collect() == 0, "something was left of what it was before"
-    await place.close()
-    shutil.rmtree(root)
+    try:
+        yield Origin(place, plain, clients())
+        assert await place.images.collect() == 0, "something was left of what it was before"
+    finally:
+        await place.close()
+        shutil.rmtree(root)
 
 
 @pytest.mark.parametrize("archive", [docker_archive(MADE), tar(oci_files(MADE))], ids=["docker", "oci"])
