@@ -141,9 +141,8 @@ async def test_the_worker_stays_small_whatever_a_layer_holds(target: Path, compr
 
 def peak_of_the_worker() -> int:
     """The most memory that the worker had, in megabytes, as long as it is there."""
-    while not (pids := workers()):
-        time.sleep(0.002)
-    peak = 0
+    eventually(workers)
+    pids, peak = workers(), 0
     try:
         while True:
             status = Path(f"/proc/{pids[0]}/status").read_text()

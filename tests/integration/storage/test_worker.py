@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,14 @@ from tests.waiting import dies, eventually
 pytestmark = pytest.mark.root
 # libuv opens a pipe for signals with its first loop and keeps it: not a descriptor that a test leaves.
 uvloop.new_event_loop().close()
+BEGINNING = tar([member("f", data=bytes(50_000))])[:20_000]  # of an archive: who unpacks it waits for more
 
 
 def test_layers_are_applied_and_packed_on_uvloop(tmp_path: Path) -> None:
     data = os.urandom(5 << 20)
     (tmp_path / "blob").write_bytes(tar([directory("d"), member("d/f", data=data)]))
     (tmp_path / "bad").write_bytes(b"no archive" * 100)
+    (tmp_path / "beginning").write_bytes(BEGINNING)
     for name in "abc":
         (tmp_path / name).mkdir()
 
@@ -34,11 +35,12 @@ def test_layers_are_applied_and_packed_on_uvloop(tmp_path: Path) -> None:
         await asyncio.gather(*(apply(tmp_path / "blob", tmp_path / name) for name in "ab"))
         with pytest.raises(InvalidArgument):
             await apply(tmp_path / "bad", tmp_path / "c")
-        task = asyncio.get_running_loop().create_task(apply(tmp_path / "blob", tmp_path / "c"))
-        await asyncio.sleep(0.02)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        with Growing(os.open(tmp_path / "beginning", os.O_RDONLY)) as growing:
+            task = asyncio.get_running_loop().create_task(apply(growing, tmp_path / "c"))
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
         return b"".join([chunk async for chunk in pack(tmp_path / "a")])
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -47,7 +49,6 @@ def test_layers_are_applied_and_packed_on_uvloop(tmp_path: Path) -> None:
     assert data in archive
 
 
-BEGINNING = tar([member("f", data=bytes(50_000))])[:20_000]  # of an archive: who unpacks it waits for more
 DAEMON = """
 import asyncio, os, sys
 from pathlib import Path
@@ -75,12 +76,15 @@ def test_a_worker_ends_with_its_daemon(tmp_path: Path) -> None:
 
 
 def wait_for_worker(pid: int) -> int:
-    """The worker that a process has, or will have; the process of the tests has other children, a daemon for one."""
-    while True:
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            if b"runtime.layers.worker" in command_line(child):
-                return int(child)
-        time.sleep(0.001)
+    """The worker that a process has, or will have."""
+    eventually(lambda: workers_of(pid))
+    return workers_of(pid)[0]
+
+
+def workers_of(pid: int) -> list[int]:
+    """The workers of a process; that of the tests has other children, a daemon for one."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"runtime.layers.worker" in command_line(child)]
 
 
 def command_line(pid: str) -> bytes:
