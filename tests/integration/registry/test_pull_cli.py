@@ -21,6 +21,7 @@ from engine.images.reference import short_id
 from tests.daemon import Wherryd
 from tests.integration.images.archives import tar
 from tests.integration.registry.servers import Harm, Proxy, serve
+from tests.processes import targets
 from tests.registries import DOCKER_LIST, DOCKER_MANIFEST, PASSWORD, USER, DebianRegistry, digest_of
 from tests.waiting import eventually
 
@@ -83,7 +84,7 @@ def no_images_left(wherryd: Wherryd) -> Iterator[None]:
     yield
     for name in wherryd.docker("images", "-q", "--no-trunc", "--filter", "label=pulled").stdout.split():
         wherryd.docker("rmi", "-f", name)
-    assert stored(wherryd) == before
+    eventually(lambda: stored(wherryd) == before)
 
 
 def stored(wherryd: Wherryd) -> set[str]:
@@ -187,10 +188,15 @@ async def test_a_client_that_is_gone_ends_its_pull(
         await asyncio.to_thread(client.communicate)
         await over.wait()
     retained = wherryd.data_root / "content/retained"
-    await asyncio.to_thread(
-        eventually, lambda: f"{small.removeprefix('sha256:')}.whole" in os.listdir(retained)
-    )
+    part = retained / large.removeprefix("sha256:")
+    await asyncio.to_thread(eventually, lambda: part.exists() and not is_open(part, wherryd.pid))
+    assert f"{small.removeprefix('sha256:')}.whole" in os.listdir(retained)
     wherryd.docker("image", "prune", "-f")
+
+
+def is_open(file: Path, pid: int) -> bool:
+    """Whether a process has a file open."""
+    return str(file) in targets(f"/proc/{pid}/fd")
 
 
 async def begun(daemon: Wherryd, name: str, small: str, proxy: Proxy, large: str) -> subprocess.Popen[bytes]:
