@@ -2,83 +2,17 @@
 
 import gzip
 import json
-import os
-import re
-import shutil
-import socket
-import subprocess
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from tests.daemon import Wherryd
+from tests.peer.log_side import DATAGRAM, LINES, LONG, STREAM, Side, by_stream, masked, whole
 from tests.peer.peer import Both, Peer
-from tests.receivers import Receiver
-from tests.roots import make_root
-from tests.unix_http import call
 
 pytestmark = pytest.mark.root
-
-STREAM, DATAGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
-LINES = "echo 'out <&> é'; sleep .1; echo; sleep .1; echo err >&2; sleep .1; printf unfinished"
-LONG = "head -c 40000 /dev/zero | tr '\\0' x; echo; sleep .1; echo short"
-BODY: dict[str, Any] = {
-    "Image": "busybox:latest",
-    "Env": ["A=1", "B=x y"],
-    "Labels": {"l.x": "v", "_other": "<w>"},
-}
-MASKS = (
-    (re.compile(rb"\b[0-9a-f]{64}\b"), b"<id>"),
-    (re.compile(rb"\b[0-9a-f]{12}\b"), b"<id>"),
-    # Of nanoseconds those at the end are left out that are 0: now and then there are six digits, as of microseconds.
-    (re.compile(rb"(?<=SYSLOG_TIMESTAMP=)[-T:\d]+(\.\d+)?Z"), b"<fine time>"),
-    (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), b"<time>"),
-    (re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), b"<fine time>"),
-    (re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d"), b"<stamp>"),
-    (re.compile(rb"\[\d+\]: "), b"[<pid>]: "),
-    (re.compile(rb"(<id>|box\S*) \d+ (<id>|box\S*) - "), b"<tag> <pid> <tag> - "),
-    (re.compile(rb'"timestamp":\d+(\.\d+)?'), b'"timestamp":<time>'),
-)
-
-
-def masked(data: bytes) -> bytes:
-    for pattern, word in MASKS:
-        data = pattern.sub(word, data)
-    return data
-
-
-class Side:
-    """One of the two daemons, and receivers that it can reach."""
-
-    def __init__(self, daemon: Wherryd | Peer, netns: int) -> None:
-        self.daemon = daemon
-        self.netns = netns
-        self.root = daemon.root
-
-    def receiver(self, kind: socket.SocketKind, path: str = "") -> Receiver:
-        if path:
-            return Receiver(str(self.root / path), kind).start()
-        return Receiver(("127.0.0.1", 0), kind, netns=self.netns).start()
-
-    def run(self, driver: str, options: dict[str, str], script: str) -> None:
-        body = {
-            **BODY,
-            "Cmd": ["sh", "-c", script],
-            "HostConfig": {"NetworkMode": "none", "LogConfig": {"Type": driver, "Config": options}},
-        }
-        made = call(self.daemon.socket, "POST", "/v1.45/containers/create?name=box", body)
-        assert made.status == 201, made.body
-        try:
-            started = call(self.daemon.socket, "POST", "/v1.45/containers/box/start")
-            assert started.status == 204, started.body
-            call(self.daemon.socket, "POST", "/v1.45/containers/box/wait")
-        finally:
-            call(self.daemon.socket, "DELETE", "/v1.45/containers/box?force=1")
 
 
 @pytest.fixture
@@ -124,7 +58,6 @@ SYSLOG = [
 
 @pytest.mark.parametrize(("address", "options", "script"), SYSLOG)
 def test_syslog(sides: list[Side], address: str, options: dict[str, str], script: str) -> None:
-    end = b"short\n" if script is LONG else b"unfinished\n"
     ours, theirs = (
         received(
             side,
@@ -132,11 +65,13 @@ def test_syslog(sides: list[Side], address: str, options: dict[str, str], script
             f"syslog-address={address}",
             options,
             script,
-            lambda got: b"".join(got).endswith(end),
+            partial(whole, end=b"short\n" if script is LONG else b"unfinished\n"),
         )
         for side in sides
     )
-    assert [masked(each) for each in ours] == [masked(each) for each in theirs]
+    assert len(ours) == len(theirs)
+    lines = [[masked(line) for each in got for line in each.splitlines(True)] for got in (ours, theirs)]
+    assert by_stream(lines[0]) == by_stream(lines[1])
     assert b"<&> \xc3\xa9\n" in b"".join(ours) or script is LONG
 
 
@@ -175,7 +110,7 @@ def test_gelf(sides: list[Side], scheme: str, options: dict[str, str], script: s
         )
         for side in sides
     )
-    assert [masked(each) for each in ours] == [masked(each) for each in theirs]
+    assert by_stream([masked(each) for each in ours]) == by_stream([masked(each) for each in theirs])
 
 
 def test_gelf_in_chunks(sides: list[Side]) -> None:
@@ -219,18 +154,18 @@ def test_fluentd(sides: list[Side], address: str, options: dict[str, str], scrip
                 f"fluentd-address={address}",
                 options,
                 script,
-                lambda got: end in b"".join(got),
+                partial(whole, end=end),
             )
         )
         for side in sides
     )
-    assert ours == theirs
+    assert by_stream(ours) == by_stream(theirs)
     assert len(ours) == 4
 
 
-def events(got: list[bytes]) -> list[Any]:
+def events(got: list[bytes]) -> list[bytes]:
     """The messages, with the keys of their maps in order: those of a Go map come in any."""
-    data, found = b"".join(got), []
+    data, found = b"".join(got), list[bytes]()
     while data:
         end = data.find(b"\x80\x94") + 1 or len(data)
         tag, time, record, option = msgspec.msgpack.decode(data[:end])
@@ -242,78 +177,3 @@ def events(got: list[bytes]) -> list[Any]:
         found.append(masked(repr((tag, kind, sorted(record.items()), option)).encode()))
         data = data[end:]
     return found
-
-
-JOURNAL = "run/systemd/journal"
-
-
-@pytest.fixture
-def journals(peer: Peer, busybox_tar: Path) -> Iterator[list[tuple[Side, Receiver]]]:
-    """A journal for each, which none of the host's others sees."""
-    there = os.path.isdir("/run/systemd")
-    os.makedirs("/run/systemd", exist_ok=True)
-    mounted = "mount -t tmpfs journal /run/systemd && mkdir /run/systemd/journal"
-    daemon = Wherryd(make_root())
-    daemon.wrapper = ["unshare", "--mount", "sh", "-c", f'{mounted} && exec "$@"', "sh"]
-    subprocess.run(["nsenter", "-m", "-t", str(peer.pid), "sh", "-c", mounted], check=True)
-    receivers: list[Receiver] = []
-    try:
-        daemon.start()
-        daemon.import_busybox(busybox_tar)
-        sides = [Side(daemon, 0), Side(peer, peer.pid)]
-        receivers += [
-            Receiver(f"/proc/{side.daemon.pid}/root/{JOURNAL}/socket", DATAGRAM).start() for side in sides
-        ]
-        yield list(zip(sides, receivers, strict=True))
-    finally:
-        for receiver in receivers:
-            receiver.close()
-        subprocess.run(["nsenter", "-m", "-t", str(peer.pid), "umount", "/run/systemd"], check=True)
-        daemon.destroy()
-        if not there:
-            shutil.rmtree("/run/systemd")
-
-
-def test_journald(journals: list[tuple[Side, Receiver]]) -> None:
-    for options, script, count in (
-        ({}, LINES, 4),
-        ({"labels": "l.x,_other", "env": "A", "tag": "{{.Name}}"}, LINES, 4),
-        ({}, LONG, 4),
-    ):
-        entries = []
-        for side, receiver in journals:
-            receiver.got.clear()
-            side.run("journald", options, script)
-            got = receiver.until(partial(_are, count))
-            entries.append([sorted(masked(each).split(b"\n")) for each in got])
-        assert entries[0] == entries[1]
-
-
-def _are(count: int, got: list[bytes]) -> bool:
-    return len(got) == count
-
-
-def test_an_entry_too_large_for_a_datagram(journals: list[tuple[Side, Receiver]]) -> None:
-    """It has a variable of 300 KB, and goes as a descriptor."""
-    side, receiver = journals[0]
-    environment = [*BODY["Env"], f"BIG={'y' * 100_000}", f"LINES=a\nb{'z' * 120_000}"]
-    body = {
-        **BODY,
-        "Env": environment,
-        "Cmd": ["echo", "hi"],
-        "HostConfig": {
-            "NetworkMode": "none",
-            "LogConfig": {"Type": "journald", "Config": {"env": "BIG,LINES"}},
-        },
-    }
-    call(side.daemon.socket, "POST", "/v1.45/containers/create?name=box", body)
-    started = call(side.daemon.socket, "POST", "/v1.45/containers/box/start")
-    assert started.status == 204, started.body
-    try:
-        (entry,) = receiver.until(len)
-        assert entry.startswith(b"PRIORITY=6\nMESSAGE=hi\n")
-        size = 120_003
-        assert b"LINES\n" + size.to_bytes(8, "little") + b"a\nbzz" in entry
-        assert b"\nBIG=yyy" in entry
-    finally:
-        call(side.daemon.socket, "DELETE", "/v1.45/containers/box?force=1")
