@@ -114,7 +114,7 @@ GET /images/{TWO.id}/json
 GET /images/{TWO.id[7:]}/json
 GET /images/{TWO.id[7:19]}/json
 GET /images/{TWO.id[:19]}/json
-GET /images/{TWO.id[7:9]}/json
+GET /images/{TWO.id[7:15]}/json
 GET /images/{BARE.id[7:19]}/json
 GET /images/{BARE.id[7:19].upper()}/json
 GET /images/odd-one@{digest(b"x")}/json
@@ -207,7 +207,7 @@ POST /images/odd-two/tag?repo=odd%20tag
 POST /images/odd-two/tag?repo=%C3%A9
 POST /images/UPPER/tag?repo=x
 POST /images/%20/tag?repo=x
-POST /images/sha256:12/tag?repo=x
+POST /images/sha256:1234567890/tag?repo=x
 GET /images/odd-two/json
 DELETE /images/odd-tag?noprune=1
 DELETE /images/odd-tag:3?force=0

@@ -44,7 +44,7 @@ GET /images/peer-asked:1/json
 GET /images/peer-asked:2/json
 GET /images/nope/json
 GET /images/NOPE/json
-GET /images/sha256:12/json
+GET /images/sha256:1234567890/json
 GET /images/peer-asked:1/json?x=y
 
 GET /images/peer-asked:1/history
@@ -52,12 +52,12 @@ GET /images/busybox/history
 GET /images/busybox:latest/history
 GET /images/nope/history
 GET /images/NOPE/history
-GET /images/sha256:12/history
+GET /images/sha256:1234567890/history
 GET /images/peer-asked:1/history?x=y
 
 GET /images/nope/get
 GET /images/UPPER/get
-GET /images/sha256:abc/get
+GET /images/sha256:abcdef1234/get
 GET /images/nope:1/get
 
 GET /images/get?names=nope
@@ -78,7 +78,7 @@ DELETE /images/nope
 DELETE /images/NOPE
 DELETE /images/no%20pe
 DELETE /images/nope?force=1
-DELETE /images/sha256:12
+DELETE /images/sha256:1234567890
 
 GET /distribution/%20/json
 GET /distribution/UPPER/json

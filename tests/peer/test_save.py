@@ -23,7 +23,7 @@ DIGEST = "sha256:" + "a" * 64
 REFUSED = [
     "/images/nope/get",
     "/images/nope:1/get",
-    "/images/sha256:abc/get",
+    "/images/sha256:abcdef1234/get",
     "/images/peer-saved:3/get",
     "/images/get?names=nope",
     "/images/get?names=peer-saved:1&names=nope:1",
