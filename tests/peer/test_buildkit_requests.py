@@ -43,15 +43,15 @@ def head(path: Path, target: str, headers: dict[str, str]) -> Answer:
     lines = [f"POST {target} HTTP/1.1", "Host: docker", "Content-Length: 0"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(10)
+        connection.settimeout(20)
         connection.connect(str(path))
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         text = b""
         while b"\r\n\r\n" not in text and (data := connection.recv(1)):
             text += data
         status, *fields = text.decode("latin-1").strip().split("\r\n")
-        pairs = (field.partition(": ") for field in fields)
-        told = {name.lower(): mask_header(name.lower(), value) for name, _, value in pairs}
-        length = told.get("content-length", "0")
-        body = "" if length == "0" else mask(connection.recv(4096).decode())
+        pairs = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+        told = {name: mask_header(name, value) for name, value in pairs.items()}
+        with connection.makefile("rb") as rest:
+            body = mask(rest.read(int(pairs.get("content-length", "0"))).decode())
     return Answer(int(status.split()[1]), {"(status line)": status, **told}, body)
