@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from typing import Any, Final
+from weakref import WeakSet
 
 import msgspec
 
@@ -39,6 +40,7 @@ class Plugins:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._active: dict[str, asyncio.Task[Plugin]] = {}
+        self._hasty: WeakSet[asyncio.Task[Plugin]] = WeakSet()  # those that were begun without patience
         self._failed: dict[
             str, float
         ] = {}  # name -> until when it is not waited for again, of the loop's clock
@@ -90,18 +92,26 @@ class Plugins:
                 await done.client.close()
 
     async def _activated(self, name: str, *, patient: bool = True) -> Plugin:
-        """Callers of the same name share one activation; it is nobody's to cancel, and a failed one is forgotten."""
+        """Callers of the same name share one activation; it is nobody's to cancel, and a failed one is forgotten.
+
+        Who is patient does not fail with one that was begun without patience.
+        """
         task = self._active.get(name)
         if task is None:
             task = self._active[name] = self._spawn(self._activate(name, patient=patient))
+            if not patient:
+                self._hasty.add(task)
         try:
             return await asyncio.shield(task)
         except errdefs.WherryError:
+            tried = patient and task not in self._hasty
             if self._active.get(name) is task:
                 del self._active[name]
-                if patient:
+                if tried:
                     self._note_failure(name)
-            raise
+            if tried or not patient:
+                raise
+        return await self._activated(name)
 
     def _note_failure(self, name: str) -> None:
         now = asyncio.get_running_loop().time()

@@ -8,6 +8,8 @@ import pytest
 
 import errdefs
 from network.controller import Controller
+from plugins.registry import NETWORK as NETWORK_DRIVER
+from plugins.registry import Plugins
 from tests.network.ground import eventually
 from tests.network.plugins import Plugin
 from tests.network.remote import asked, attached, links, request, shown
@@ -156,6 +158,24 @@ async def test_a_plugin_that_is_not_there_is_waited_for_once(
     assert [line.rpartition(" again in ")[2] for line in caplog.messages] == ["0.01 s", "0.02 s"]
     plugin.start()
     await controller.create_network(asked())
+
+
+async def test_who_waits_for_a_plugin_does_not_fail_with_who_does_not(
+    plugin: Plugin, plugins: Plugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both share an activation, during which the plugin ends; it is there again a little later."""
+    monkeypatch.setattr("plugins.client.PATIENCE", (0.1,) * 200)
+    plugin.fails(Plugin_Activate={"seconds": 100})
+    hasty = asyncio.create_task(plugins.get("plug", NETWORK_DRIVER, patient=False))  # noqa: TID251
+    assert await eventually(lambda: "Plugin.Activate" in plugin.methods())
+    patient = asyncio.create_task(plugins.get("plug", NETWORK_DRIVER))  # noqa: TID251
+    await asyncio.sleep(0)
+    plugin.stop()
+    with pytest.raises(errdefs.SystemFailure, match="the plugin broke off"):
+        await hasty
+    plugin.fails()
+    plugin.start()
+    assert NETWORK_DRIVER in (await patient).implements
 
 
 async def test_a_capability_that_makes_no_sense(plugin: Plugin, controller: Controller) -> None:
