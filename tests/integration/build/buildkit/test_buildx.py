@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from tests.daemon import Wherryd
 from tests.integration.build.buildkit.conftest import Build
+from tests.processes import processes
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -260,30 +262,26 @@ def test_compose_builds_its_services(wherryd: Wherryd, project: Path) -> None:
 def test_a_client_that_goes_away_ends_its_build(
     wherryd: Wherryd, project: Path, number: signal.Signals
 ) -> None:
-    (project / "Dockerfile").write_text(BASE + "RUN echo begun; sleep 4711\n")
+    seconds = random.randrange(10**6, 10**7)
+    (project / "Dockerfile").write_text(BASE + f"RUN echo begun; sleep {seconds}\n")
     argv = ["docker", "buildx", "build", "--progress=plain", "--no-cache", str(project)]
+
+    def sleepers() -> list[int]:
+        return [pid for pid, each in processes().items() if each.command == f"sleep {seconds}"]
+
     client = subprocess.Popen(argv, env=wherryd.client_env, stderr=subprocess.PIPE, text=True)
-    assert client.stderr is not None
-    for line in client.stderr:
-        if line.rstrip().endswith("begun"):
-            break
-    eventually(sleepers)
-    client.send_signal(number)
-    client.communicate(timeout=20)
-    eventually(lambda: not sleepers())
-
-
-def sleepers() -> list[str]:
-    """Processes of the step."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            continue
-        if line.split(b"\0")[:2] == [b"sleep", b"4711"]:
-            found.append(pid)
-    return found
+    try:
+        assert client.stderr is not None
+        for line in client.stderr:
+            if line.rstrip().endswith("begun"):
+                break
+        eventually(sleepers)
+        client.send_signal(number)
+        client.communicate(timeout=20)
+        eventually(lambda: not sleepers())
+    finally:
+        client.kill()
+        client.communicate()
 
 
 def test_memory_stays_flat_with_a_large_context(wherryd: Wherryd, build: Build, project: Path) -> None:

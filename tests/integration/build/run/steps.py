@@ -171,6 +171,12 @@ class Steps:
         return [*shims, *mounts, *rooms, *active]
 
 
+def held(daemon: Wherryd) -> set[str]:
+    """What a running daemon has for steps of builds: rooms, and files that are written to."""
+    places = (daemon.exec_root / "build", daemon.data_root / "snapshots/active")
+    return {str(path) for place in places for path in place.iterdir()}
+
+
 def _unpack(archive: Path, root: Path) -> None:
     subprocess.run(["tar", "xpf", archive, "-C", root], check=True)
 

@@ -1,12 +1,13 @@
 """Networks that only the classic API asks for by their names: a user's, and another container's."""
 
-import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import Wherryd
+from tests.integration.build.run.steps import held
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.root
@@ -17,6 +18,16 @@ def build(daemon: Wherryd, context: Path, network: str) -> subprocess.CompletedP
     env = {**daemon.client_env, "DOCKER_BUILDKIT": "0"}
     command = ["docker", "build", "--rm", "--no-cache", "--network", network, str(context)]
     return subprocess.run(command, capture_output=True, env=env, timeout=60)
+
+
+@pytest.fixture(autouse=True)
+def cleaned(wherryd: Wherryd) -> Iterator[None]:
+    """Nothing is left of a test's steps."""
+    before = held(wherryd)
+    yield
+    wherryd.docker("image", "prune", "-f")
+    wherryd.docker("builder", "prune", "-af")
+    eventually(lambda: held(wherryd) <= before)
 
 
 @pytest.fixture
@@ -38,7 +49,6 @@ def test_network_of_a_user(wherryd: Wherryd, context: Path) -> None:
     finally:
         wherryd.docker("rm", "-f", "other")
         wherryd.docker("network", "rm", "own")
-        clean(wherryd)
 
 
 def test_network_of_a_container(wherryd: Wherryd, context: Path) -> None:
@@ -52,17 +62,9 @@ def test_network_of_a_container(wherryd: Wherryd, context: Path) -> None:
         assert b"cannot join network of a non running container" in failed.stderr
     finally:
         wherryd.docker("rm", "-f", "donor")
-        clean(wherryd)
 
 
 def test_network_that_is_not_there(wherryd: Wherryd, context: Path) -> None:
     failed = build(wherryd, context, "nosuch")
     assert failed.returncode != 0
     assert b"network nosuch not found" in failed.stderr
-    clean(wherryd)
-
-
-def clean(daemon: Wherryd) -> None:
-    daemon.docker("image", "prune", "-f")
-    daemon.docker("builder", "prune", "-af")
-    eventually(lambda: not os.listdir(daemon.exec_root / "build"))
