@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import errdefs
@@ -10,7 +11,7 @@ from runtime.layers import marks
 from runtime.layers.changes import Change, changes, own
 from runtime.snapshots.snapshotter import Snapshotter
 
-__all__ = ["MOUNT_POINTS", "Change", "changed_files", "own_files"]
+__all__ = ["MOUNT_POINTS", "Change", "changed_files", "own_directory", "own_files"]
 
 _T = TypeVar("_T")
 MOUNT_POINTS = marks.PATHS | frozenset(
@@ -30,7 +31,10 @@ MOUNT_POINTS = marks.PATHS | frozenset(
 
 
 async def changed_files(container: Container, snapshots: Snapshotter) -> list[Change]:
-    """What is otherwise than in the image. SystemFailure when the disk cannot be read."""
+    """What is otherwise than in the image.
+
+    SystemFailure when the disk cannot be read, NotFound if the container has been removed meanwhile.
+    """
     return await _in_thread(changes, container, snapshots)
 
 
@@ -39,16 +43,28 @@ async def own_files(container: Container, snapshots: Snapshotter) -> list[str]:
     return await _in_thread(own, container, snapshots)
 
 
-async def _in_thread(find: Callable[..., _T], container: Container, snapshots: Snapshotter) -> _T:
+def own_directory(container: Container, snapshots: Snapshotter) -> Path:
+    """Where all is that the container changed. NotFound if it has been removed meanwhile."""
     try:
-        return await asyncio.to_thread(
+        return snapshots.upper(container.snapshot)
+    except errdefs.NotFound as error:
+        raise errdefs.NotFound(f"No such container: {container.id}: its files have been removed") from error
+
+
+async def _in_thread(find: Callable[..., _T], container: Container, snapshots: Snapshotter) -> _T:
+    upper = own_directory(container, snapshots)
+    try:
+        found = await asyncio.to_thread(
             find,
-            snapshots.upper(container.snapshot),
+            upper,
             snapshots.below(container.snapshot),
             whole=snapshots.whiteouts == "remove",
             mount_points=MOUNT_POINTS,
         )
     except OSError as error:
+        own_directory(container, snapshots)
         raise errdefs.SystemFailure(
             f"cannot read the files of container {container.id}: {error.strerror}"
         ) from error
+    own_directory(container, snapshots)  # what was removed meanwhile has not been seen
+    return found

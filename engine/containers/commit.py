@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.containers.changes import own_files
+import errdefs
+from engine.containers.changes import own_directory, own_files
 from engine.containers.config import ContainerConfig
 from engine.containers.container import Container
 from engine.images.changes import apply_changes
@@ -43,7 +44,14 @@ def plan(container: Container, request: CommitRequest) -> Commit:
 
 
 async def write_layer(container: Container, snapshots: Snapshotter, file: int, tell: int) -> Descriptor:
-    """Write what the container changed as a layer's archive, without what the engine made for it; see `LayerWriter`."""
+    """Write what the container changed as a layer's archive, without what the engine made for it; see `LayerWriter`.
+
+    NotFound if the container has been removed meanwhile.
+    """
     own = await own_files(container, snapshots)
-    packed = await pack_layer_into(snapshots.upper(container.snapshot), file, tell, leave_out=own)
+    try:
+        packed = await pack_layer_into(own_directory(container, snapshots), file, tell, leave_out=own)
+    except errdefs.SystemFailure:
+        own_directory(container, snapshots)  # it has not gone meanwhile: the host is at fault
+        raise
     return Descriptor(digest=packed.digest, size=packed.size)
