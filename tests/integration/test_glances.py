@@ -87,11 +87,11 @@ async def test_it_shows_containers_and_their_use(
     profile = tmp_path / "profile"
     profile.mkdir()
     async with opened(str(CHROMIUM), profile, glances) as page:
-        await page.wait_for(f"Number(({shown('busy')})?.['CPU%']) > 5")
+        await page.wait_for(f"Number(({shown('busy')})?.['CPU%']) > 1")  # where much else runs it gets little
         idle = await page.wait_for(shown("idle"))
         (tmp_path / "page.png").write_bytes(await page.screenshot())
         assert idle["Status"] == "running"
-        assert float(idle["CPU%"]) < 5
+        assert float(idle["CPU%"]) < 1
         assert idle["MEM"][-1] in "KM"
         published = wherryd.docker("port", "idle", "80").stdout.rpartition(":")[2].strip()
         assert idle["Ports"] == f"{published}->80/tcp"
