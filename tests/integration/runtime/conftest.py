@@ -22,7 +22,7 @@ from tests.integration.runtime.bundles import make_bundle, make_rootfs, new_id
 from tests.roots import make_root
 
 RUNC = Runtime(name="runc", path="runc")
-GRACE = 8.0
+GRACE = 20.0
 
 
 class Containers:
