@@ -100,7 +100,7 @@ async def endless() -> AsyncIterator[bytes]:
     await asyncio.sleep(60)
 
 
-async def test_a_large_context_comes_fast_and_takes_no_memory(contexts: Contexts) -> None:
+async def test_a_large_context_takes_little_time_of_the_processor_and_no_memory(contexts: Contexts) -> None:
     piece = os.urandom(1 << 20)
     head = tarfile.TarInfo("large")
     head.size = 200 << 20
@@ -111,12 +111,12 @@ async def test_a_large_context_comes_fast_and_takes_no_memory(contexts: Contexts
             yield piece
         yield bytes(1024)
 
-    began, before = time.monotonic(), _memory()
+    began, before = time.process_time(), _memory()
     async with contexts.from_tar(large()) as directory:
-        took = time.monotonic() - began
+        took = time.process_time() - began
         assert (directory / "large").stat().st_size == 200 << 20
     assert _memory() - before < 32 << 20
-    assert took < 20  # a tenth of what it takes on an idle machine, by far
+    assert took < 5
 
 
 def _memory() -> int:
