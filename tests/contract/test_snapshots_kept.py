@@ -97,6 +97,7 @@ async def test_what_cannot_be_swept_or_read_does_not_stop_the_others(
     assert "left alone" in caplog.text
 
 
+@pytest.mark.timeout(600)  # a dozen programs are started, one after the other
 @pytest.mark.parametrize("kind", ["OverlaySnapshotter", "CopySnapshotter"])
 def test_a_kill_at_any_moment_leaves_whole_snapshots(tmp_path: Path, kind: str) -> None:
     """A process that makes and removes snapshots without end is killed again and again."""
