@@ -72,7 +72,7 @@ class Wherryd:
             *self.flags,
         ]
 
-    def start(self, timeout: float = 30) -> None:
+    def start(self, timeout: float = 60) -> None:
         """Start the daemon and wait until it answers. Errors: DaemonFailed."""
         if not self.config_file.exists():
             self.config_file.write_text("{}\n")
