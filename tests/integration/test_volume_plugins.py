@@ -110,15 +110,15 @@ def test_a_plugin_that_hangs_holds_up_nobody_else(apart: Wherryd, plugin: Plugin
     """Removing the container by force calls its start off, and nothing of it stays noted in the end."""
     apart.docker("volume", "create", "-d", "vols", "vol")
     apart.docker("create", "--name", "one", "-v", "vol:/v", "busybox", "sleep", "1000")
-    late = {"seconds": 15, "body": '{"Err": "too late"}'}
+    late = {"seconds": 100, "body": '{"Err": "too late"}'}
     plugin.fails(VolumeDriver_Mount=late, VolumeDriver_Unmount=late)
     with ThreadPoolExecutor(1) as threads:
-        start = threads.submit(apart.docker, "start", "one", check=False)
+        start = threads.submit(apart.docker, "start", "one", check=False, timeout=100)
         eventually(lambda: noted(apart))
         apart.docker("run", "--rm", "--net", "none", "-v", "other:/v", "busybox", "true")
         began = time.monotonic()
         apart.docker("rm", "-f", "one")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 30
         assert start.result().returncode != 0
 
 
@@ -127,11 +127,11 @@ def test_a_plugin_that_hangs_at_the_end(apart: Wherryd, plugin: Plugin, way: str
     """The container is ended, started and removed meanwhile; the plugin is told as soon as it listens."""
     apart.docker("volume", "create", "-d", "vols", "vol")
     run(apart, "one", "sleep", "1000")
-    plugin.fails(VolumeDriver_Unmount={"seconds": 12 if way == "waits" else 60, "body": "{}"})
+    plugin.fails(VolumeDriver_Unmount={"seconds": 100, "body": "{}"})
     began = time.monotonic()
     apart.docker("stop", "-t0", "one")
     apart.docker("rm", "one")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert len(users(plugin)) == len(noted(apart)) == 1
     if way == "waits":
         plugin.fails()
@@ -175,9 +175,9 @@ def test_a_list_does_not_wait_for_one_that_hangs(apart: Wherryd, plugin: Plugin,
     apart.docker("volume", "create", "-d", "vols", "vol")
     if fault == "Plugin_Activate":
         apart.restart()
-    plugin.fails(**{fault: {"seconds": 12}})
+    plugin.fails(**{fault: {"seconds": 100}})
     began = time.monotonic()
     listed = apart.get("/volumes").json
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
     assert [(each["Name"], each["Driver"]) for each in listed["Volumes"]] == [("vol", "vols")]
     assert listed["Warnings"] == ["list vols: the plugin did not answer in 5 seconds"]

@@ -206,7 +206,7 @@ async def test_many_queries_on_a_connection_and_many_connections(make: MakeNetwo
     assert length > 0
     assert (await web.ask("web")).values == [web.address]
     # The others are closed by now, and soon counted so.
-    assert await eventually(lambda: ask(web.sandbox.fd, "web", tcp=True, seconds=0.3) is not None)
+    assert await eventually(lambda: ask(web.sandbox.fd, "web", tcp=True, seconds=3) is not None)
 
 
 async def test_nothing_is_left(

@@ -188,13 +188,15 @@ async def test_a_capability_that_makes_no_sense(plugin: Plugin, controller: Cont
     assert made.pools[0].space == "everywhere"
 
 
-@pytest.mark.parametrize("fault", [{"body": '{"Err": "no"}'}, {"status": 404, "body": "no"}, {"seconds": 30}])
+@pytest.mark.parametrize(
+    "fault", [{"body": '{"Err": "no"}'}, {"status": 404, "body": "no"}, {"seconds": 100}]
+)
 async def test_a_plugin_that_tells_nothing_of_endpoints(
     plugin: Plugin, controller: Controller, fault: dict[str, Any]
 ) -> None:
     await controller.create_network(asked())
     plugin.fails(NetworkDriver_EndpointOperInfo=fault)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         _, endpoint = await attached(controller, request())
     assert endpoint.ipv4 == "10.213.0.2"
     assert plugin.methods()[-1] == "EndpointOperInfo"

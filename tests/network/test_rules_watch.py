@@ -71,7 +71,7 @@ async def test_it_comes_to_rest(start: Start, controller: Controller) -> None:
     await start("web", [tcp(8080)], serve=False)
     run("nft", "flush", "ruleset")
     assert await eventually(lambda: "8080" in rules())
-    before = await at_rest()
+    before = await at_rest(controller)
     await controller.release("web")
     await asyncio.sleep(0.3)
     assert generation() == before + 1
@@ -79,7 +79,7 @@ async def test_it_comes_to_rest(start: Start, controller: Controller) -> None:
 
 async def test_other_tables_are_nobody_elses_business(controller: Controller) -> None:
     run("nft", "add table inet theirs; add chain inet theirs c; add rule inet theirs c drop")
-    before = await at_rest()
+    before = await at_rest(controller)
     run("nft", "add rule inet theirs c accept")
     await asyncio.sleep(0.3)
     assert generation() == before + 1
@@ -130,12 +130,13 @@ def surroundings() -> str:
     return "\n".join(run(*each.split(), check=False) for each in commands)
 
 
-async def at_rest() -> int:
-    """The generation that stays for a while, which one of the next does."""
-    async with asyncio.timeout(20):
+async def at_rest(controller: Controller) -> int:
+    """The generation that stays for a while in which all was put back that was to be, which one of the next does."""
+    async with asyncio.timeout(60):
         while True:
             before = generation()
             await asyncio.sleep(0.5)
+            await controller._worker.run(lambda: None)  # comes after what is being put back
             if generation() == before:
                 return before
 
