@@ -20,7 +20,7 @@ from tests.integration.images.debian.containers import (
     tree_of_image,
 )
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(300)]
 
 CHANGE = """
 set -e
@@ -128,14 +128,16 @@ def test_commit_on_top(
         wherryd.docker("commit", "-m", "changed by a test", "changed", "committed:1")
     finally:
         wherryd.docker("rm", "-f", "changed")
-    found = inspect(wherryd, "committed:1")["RootFS"]["Layers"]
-    assert (found[:-1], len(found)) == (images["split"].diff_ids, 5)
-    assert "changed by a test" in wherryd.docker("history", "committed:1").stdout
-    found_in_it = tree_of_image(wherryd, "committed:1")
-    assert tree.differences(tree.packed(seen), tree.packed(found_in_it)) == []
-    run_compiler(wherryd, "committed:1")
-    require_readable_by_skopeo(wherryd, "committed:1", found, room)
-    wherryd.docker("rmi", "committed:1")
+    try:
+        found = inspect(wherryd, "committed:1")["RootFS"]["Layers"]
+        assert (found[:-1], len(found)) == (images["split"].diff_ids, 5)
+        assert "changed by a test" in wherryd.docker("history", "committed:1").stdout
+        found_in_it = tree_of_image(wherryd, "committed:1")
+        assert tree.differences(tree.packed(seen), tree.packed(found_in_it)) == []
+        run_compiler(wherryd, "committed:1")
+        require_readable_by_skopeo(wherryd, "committed:1", found, room)
+    finally:
+        wherryd.docker("rmi", "committed:1")
 
 
 def require_readable_by_skopeo(wherryd: Wherryd, name: str, diff_ids: list[str], room: Path) -> None:
@@ -145,7 +147,7 @@ def require_readable_by_skopeo(wherryd: Wherryd, name: str, diff_ids: list[str],
         [*argv, f"docker-daemon:{name}", f"docker-archive:{room}/skopeo.tar:{name}"],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=200,
     )
     config = subprocess.run(
         ["skopeo", "inspect", "--config", f"docker-archive:{room}/skopeo.tar"],
