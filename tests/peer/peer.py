@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.daemon import PATH, Wherryd
+from tests.peer.busy import asked
 from tests.peer.masks import mask, mask_header
 from tests.roots import make_root
 from tests.unix_http import Response, call
@@ -230,9 +231,9 @@ class Both:
         """The same, the answers as they came."""
         target = f"/v{version}{path}" if version else path
         ours, theirs = targets(target, ids)
-        other = _threads.submit(call, self.peer.socket, method, theirs, body, headers)
+        other = _threads.submit(asked, self.peer.socket, method, theirs, body, headers)
         try:
-            answer = call(self.wherryd.socket, method, ours, body, headers)
+            answer = asked(self.wherryd.socket, method, ours, body, headers)
         finally:
             told = other.result()
         return answer, told

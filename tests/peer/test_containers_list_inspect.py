@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.peer.busy import asked
 from tests.peer.comparison import OLD, remove_all, same
 from tests.peer.peer import Both
 from tests.unix_http import call
@@ -100,7 +101,7 @@ def _containers(peer_wherryd: Any, peer: Any, tmp_path_factory: pytest.TempPathF
             if name in RUNNING:
                 call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
         call(daemon.socket, "POST", "/v1.45/containers/over/wait")
-        call(daemon.socket, "POST", "/v1.45/containers/paused/pause")
+        asked(daemon.socket, "POST", "/v1.45/containers/paused/pause")
     yield
     remove_all(Both(peer_wherryd, peer))
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.peer.busy import asked
 from tests.peer.comparison import JSON, OLD, remove_all, same, same_stream
 from tests.peer.peer import Both, Ids
 from tests.unix_http import call
@@ -34,7 +35,7 @@ CREATES: list[Any] = [
 ]
 TERMINAL = {"Tty": True}
 RUNS: list[tuple[dict[str, Any], dict[str, Any], bytes]] = [
-    ({"Cmd": ["sh", "-c", "echo hi; sleep .1; echo e >&2; exit 4"]}, {}, b""),
+    ({"Cmd": ["sh", "-c", "echo hi; sleep .5; echo e >&2; exit 4"]}, {}, b""),
     ({"Cmd": ["echo", "hi"], **TERMINAL}, TERMINAL, b""),
     ({"Cmd": ["echo", "hi"], **TERMINAL}, {}, b""),
     ({"Cmd": ["echo", "hi"]}, TERMINAL, b""),
@@ -63,7 +64,7 @@ def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
             if name != "cr":
                 call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
         call(daemon.socket, "POST", "/v1.45/containers/ex/wait")
-        call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+        asked(daemon.socket, "POST", "/v1.45/containers/pa/pause")
     yield
     remove_all(Both(peer_wherryd, peer))
 

@@ -205,9 +205,8 @@ def test_events(both: Both) -> None:
     """The same actions with the same attributes; a running container is paused while it is committed."""
     create(both, "peer-told", ["sleep", "1000"], Labels={"a": "b"})
     both("POST", "/containers/peer-told/start")
-    for path in ("/containers/peer-told/export", "/commit?container=peer-told&repo=peer-committed&comment=c"):
-        for side in (both.wherryd, both.peer):
-            call(side.socket, "POST" if "commit" in path else "GET", f"/v1.45{path}")
+    both("GET", "/containers/peer-told/export")
+    both("POST", "/commit?container=peer-told&repo=peer-committed&comment=c")
     filters = quote(json.dumps({"container": ["peer-told"]}))
     told = [events(side, filters) for side in (both.wherryd, both.peer)]
     both("DELETE", "/containers/peer-told?force=1")

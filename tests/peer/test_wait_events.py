@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.peer.busy import asked
 from tests.peer.comparison import OLD, alike, judged, remove_all, require, same
 from tests.peer.ledger import Request
 from tests.peer.masks import mask
@@ -35,7 +36,7 @@ def make(daemon: Any, name: str = "told", start: bool = True, **config: Any) -> 
     body = {"Image": "busybox", "Cmd": SLEEP, **config}
     call(daemon.socket, "POST", f"/v1.45/containers/create?name={name}", body)
     if start:
-        call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+        asked(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
 
 
 def post(*verbs: str, name: str = "told") -> Act:
@@ -43,7 +44,7 @@ def post(*verbs: str, name: str = "told") -> Act:
 
     def act(daemon: Any) -> None:
         for verb in verbs:
-            call(daemon.socket, "POST", f"/v1.45/containers/{name}/{verb}")
+            asked(daemon.socket, "POST", f"/v1.45/containers/{name}/{verb}")
 
     return act
 
@@ -249,7 +250,7 @@ def test_waits_through_restarts(both: Both, condition: str, verbs: tuple[str, ..
     with Waiting(both.wherryd.socket, condition) as ours, Waiting(both.peer.socket, condition) as theirs:
         for verb in verbs:
             for daemon in sides:
-                call(daemon.socket, "POST", f"/v1.45/containers/told/{verb}")
+                asked(daemon.socket, "POST", f"/v1.45/containers/told/{verb}")
             time.sleep(0.1)
             mine, its = alike(lambda: (ours.done, theirs.done))
             assert mine == its, verb
