@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.peer.between import between, of_values
+from tests.peer.busy import asked
 from tests.peer.ledger import LEDGER, VERSIONS, Request
 from tests.peer.peer import Answer, Both, Ids, targets
 from tests.peer.raw import Exchange
+from tests.peer.steps import lead
 from tests.unix_http import call
 
 OLD = VERSIONS[:-1]
@@ -135,20 +137,26 @@ def _reasons_in_order(text: str) -> str:
     return "\n* ".join(["", *sorted(f"\n{text}".split("\n* ")[1:])])[1:] if text.startswith("* ") else text
 
 
-def make_all(both: Both, containers: Mapping[str, Mapping[str, Any]], ended: Iterable[str] = ("ex",)) -> None:
+def make_all(
+    both: Both,
+    containers: Mapping[str, Mapping[str, Any]],
+    ended: Iterable[str] = ("ex",),
+    said: Iterable[str] = (),
+) -> None:
     """Make containers of busybox by their configurations on both sides: "cr" is created alone, the others are started,
-    some have ended then, and "pa" is paused.
+    "ex" is led through what it has `said`, some have ended then, and "pa" is paused.
     """
     for daemon in (both.wherryd, both.peer):
         for name, config in containers.items():
-            asked = {"Image": "busybox", **config}
-            call(daemon.socket, "POST", f"/v1.45/containers/create?name={name}", asked)
+            body = {"Image": "busybox", **config}
+            call(daemon.socket, "POST", f"/v1.45/containers/create?name={name}", body)
             if name != "cr":
-                call(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+                asked(daemon.socket, "POST", f"/v1.45/containers/{name}/start")
+        lead(daemon.socket, "ex", *said)
         for name in ended:
             call(daemon.socket, "POST", f"/v1.45/containers/{name}/wait")
         if "pa" in containers:
-            call(daemon.socket, "POST", "/v1.45/containers/pa/pause")
+            asked(daemon.socket, "POST", "/v1.45/containers/pa/pause")
 
 
 def remove_all(both: Both) -> None:

@@ -7,11 +7,12 @@ import pytest
 
 from tests.peer.comparison import OLD, make_all, remove_all, same
 from tests.peer.peer import Both
+from tests.peer.steps import stepwise
 
 pytestmark = pytest.mark.root
 
 CONTAINERS: dict[str, dict[str, Any]] = {
-    "ex": {"Cmd": ["sh", "-c", "echo out; sleep .1; echo err >&2; sleep .1; echo 3; exit 3"]},
+    "ex": {"Cmd": stepwise("echo out", "echo err >&2", "echo 3; exit 3")},
     "cr": {"Cmd": ["sleep", "1000"]},
     "none": {"Cmd": ["true"], "HostConfig": {"LogConfig": {"Type": "none"}}},
     "tty": {"Cmd": ["echo", "hi"], "Tty": True},
@@ -26,7 +27,7 @@ QUERIES = [
 
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
-    make_all(Both(peer_wherryd, peer), CONTAINERS, ended=("ex", "none", "tty"))
+    make_all(Both(peer_wherryd, peer), CONTAINERS, ended=("ex", "none", "tty"), said=("out", "err"))
     yield
     remove_all(Both(peer_wherryd, peer))
 

@@ -9,6 +9,7 @@ from tests.peer.comparison import differences, remove_all, require
 from tests.peer.ledger import VERSIONS
 from tests.peer.lines import Line, blocks, found, name
 from tests.peer.peer import Both, Ids
+from tests.peer.steps import lead, stepwise
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.root
 CONTAINERS: dict[str, dict[str, Any]] = {
     "run": {"Cmd": ["sleep", "1000"], "Labels": {"a": "b"}, "ExposedPorts": {"90/tcp": {}}},
     "cr": {"Cmd": ["sleep", "1000"]},
-    "ex": {"Cmd": ["sh", "-c", "echo out; sleep .1; echo err >&2; echo x > /new; exit 3"]},
+    "ex": {"Cmd": stepwise("echo out", "echo err >&2; echo x > /new; exit 3")},
     "pa": {"Cmd": ["sleep", "1000"]},
     "tty": {"Cmd": ["sh"], "Tty": True, "OpenStdin": True},
 }
@@ -288,6 +289,8 @@ def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
         both("POST", f"/containers/create?name={container}", {"Image": "busybox", **config})
         if container != "cr":
             both("POST", f"/containers/{container}/start")
+    for side in (both.wherryd, both.peer):
+        lead(side.socket, "ex", "out")
     both("POST", "/containers/ex/wait")
     both("POST", "/containers/pa/pause")
     yield

@@ -10,6 +10,7 @@ import pytest
 
 from tests.peer.comparison import OLD, make_all, remove_all, same_stream
 from tests.peer.peer import Both
+from tests.peer.steps import stepwise
 from tests.unix_http import call
 from tests.waiting import eventually
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.root
 CONTAINERS: dict[str, dict[str, Any]] = {
     "run": {"Cmd": ["sleep", "1000"]},
     "cr": {"Cmd": ["sleep", "1000"]},
-    "ex": {"Cmd": ["sh", "-c", "echo out; sleep .2; echo err >&2; exit 3"]},
+    "ex": {"Cmd": stepwise("echo out", "echo err >&2; exit 3")},
     "pa": {"Cmd": ["sleep", "1000"]},
     "cat": {"Cmd": ["cat"], "OpenStdin": True},
     "once": {"Cmd": ["cat"], "OpenStdin": True, "StdinOnce": True},
@@ -33,7 +34,7 @@ INPUT = "stream=1&stdin=1&stdout=1"
 
 @pytest.fixture(scope="module", autouse=True)
 def _containers(peer_wherryd: Any, peer: Any) -> Iterator[None]:
-    make_all(Both(peer_wherryd, peer), CONTAINERS)
+    make_all(Both(peer_wherryd, peer), CONTAINERS, said=("out",))
     for daemon in (peer_wherryd, peer):
         for name in (each for each, config in CONTAINERS.items() if config.get("Tty")):
             eventually(partial(prompted, daemon.socket, name))
