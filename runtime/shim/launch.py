@@ -172,8 +172,8 @@ class Launch:
 
     def _ended(self, code: int) -> None:
         self._running = False
-        self._leave_room()
         self._process.close_child_stdio()
+        self._leave_room()  # for which a descriptor is free now, however many others are at it
         if code == 0:
             try:
                 self._take_console()
@@ -198,6 +198,8 @@ class Launch:
         connection, _ = self._console.accept()
         with connection:
             _, fds = descriptors.receive(connection, 4096, 1)
+        if not fds:  # no descriptor was free: the kernel has closed it, which hangs up whose terminal it is
+            raise OSError("no terminal came")
         self._process.take_console(fds[0])
 
     def _read_pid(self) -> int:

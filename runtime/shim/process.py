@@ -58,7 +58,7 @@ class Process:
 
     def open_stdio(self) -> tuple[int, int, int]:
         """Make the pipes and return the child's ends: stdin, stdout, stderr. A terminal's come by its
-        console.
+        console. Raises OSError: what was made is to be discarded.
         """
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._child_stdio.add(null)
@@ -67,9 +67,9 @@ class Process:
         stdin = null
         if self._open_stdin:
             stdin, write_end = os.pipe2(os.O_CLOEXEC)
+            self._child_stdio.add(stdin)
             self.input.add(write_end)
         stdout, stderr = self._output_pipe(STDOUT), self._output_pipe(STDERR)
-        self._child_stdio |= {stdin, stdout, stderr}
         if self._owner != (0, 0):  # the container's root gives them to the process's user
             for fd in self._child_stdio - {null}:
                 os.fchown(fd, *self._owner)
@@ -120,6 +120,7 @@ class Process:
 
     def _output_pipe(self, stream: int) -> int:
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        self._child_stdio.add(write_end)
         self.output.add(read_end, stream)
         return write_end
 

@@ -31,6 +31,7 @@ NAME = "wherry-shim"
 _UNIX = int(socket.AF_UNIX)
 _STREAM = int(socket.SOCK_STREAM) | int(socket.SOCK_CLOEXEC)
 _INIT_GRACE = 0.2
+_DEAF = 0.1  # seconds
 _LOOK = int(socket.MSG_PEEK) | int(socket.MSG_DONTWAIT)
 _TIDIES = 16  # idle moments, until all garbage is looked for and not the youngest alone
 _DELETE_TRIES = 5
@@ -124,12 +125,18 @@ class Shim:
         self._listener.bind(f"/proc/self/fd/{self.directory}/sock")
         self._listener.listen(64)
         self._listener.settimeout(0)
-        self.loop.watch(self._listener.fileno(), READ, self._accept)
+        self._hear()
+
+    def _hear(self) -> None:
+        if self._listener.fileno() >= 0:
+            self.loop.watch(self._listener.fileno(), READ, self._accept)
 
     def _accept(self, _fd: int, _events: int) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:
+        except OSError:  # no descriptor is free, perhaps: to ask again at once would keep a processor busy
+            self.loop.forget(self._listener.fileno())
+            self.loop.later(_DEAF, self._hear)
             return
         Connection(self.loop, connection, self.requests.handle, self.requests.forget)
 
