@@ -91,13 +91,13 @@ class Firewalld:
 
     def enable(self) -> None:
         self._start("dbus-daemon", "--nofork", "--nopidfile", f"--config-file={self._config}")
-        self._until(self._bus.exists, 10)
+        self._until(self._bus.exists, 60)
         self._start(
             *(PYTHON, f"{UNPACKED}/usr/sbin/firewalld", "--nofork", "--nopid"),
             *("--system-config", str(self._root), "--default-config", f"{UNPACKED}/usr/lib/firewalld"),
             *("--log-target", "file", "--log-file", str(self._log)),
         )
-        self._until(lambda: self._client("--state").returncode == 0, 60)
+        self._until(lambda: self._client("--state").returncode == 0, 120)
 
     def reload(self) -> None:
         self.client("--reload")
