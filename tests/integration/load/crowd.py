@@ -181,7 +181,7 @@ def parent(pid: int) -> int:
         return int(stat.read().rpartition(")")[2].split()[1])
 
 
-async def settles(holds: Callable[[], object], seconds: float = 15) -> None:
+async def settles(holds: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until it holds."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(holds):
