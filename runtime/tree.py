@@ -8,6 +8,7 @@ it blocks.
 import errno
 import os
 import stat
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from functools import partial
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # workers that unpack start without it in half the time
     from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HELD = 16  # directories above a cursor whose descriptors it holds
 _BATCH = 256  # directories that are handed out at once, so that few are remembered of however many there are
 
 
@@ -41,36 +43,47 @@ class Step(NamedTuple):
 
 
 class Cursor:
-    """A place in a tree, held by one descriptor; `up` proves that it came back to where `down` started."""
+    """A place in a tree, held by its descriptor and those of the directories next above, wherever these are moved.
 
-    def __init__(self, root: "Path | str | int") -> None:
-        """Stand at `root`, for which a descriptor may stand, which stays the caller's."""
+    Further above `up` proves that it came back to where `down` started.
+    """
+
+    def __init__(self, root: "Path | str | int", *, held: int = _HELD) -> None:
+        """Stand at `root`, for which a descriptor may stand, which stays the caller's.
+
+        `held`: how many directories above are held by descriptors.
+        """
         self.fd = (
             os.open(".", _DIRECTORY, dir_fd=root) if isinstance(root, int) else os.open(root, _DIRECTORY)
         )
         self._above: list[tuple[int, int]] = []
+        self._max_held = held
+        self._held: deque[int] = deque()  # the last of those above
 
     def down(self, name: str) -> None:
         """Go into a directory; OSError when it is none."""
         below = os.open(name, _DIRECTORY, dir_fd=self.fd)
         here = os.fstat(self.fd)
         self._above.append((here.st_dev, here.st_ino))
-        self._replace(below)
+        self._held.append(self.fd)
+        self.fd = below
+        if len(self._held) > self._max_held:
+            os.close(self._held.popleft())
 
     def up(self) -> None:
-        """Go back; Conflict when the directory was moved away meanwhile."""
-        self._replace(os.open("..", _DIRECTORY, dir_fd=self.fd))
+        """Go back; Conflict when a directory deep below was moved away meanwhile."""
+        above = self._held.pop() if self._held else os.open("..", _DIRECTORY, dir_fd=self.fd)
+        os.close(self.fd)
+        self.fd = above
         here = os.fstat(self.fd)
         if self._above.pop() != (here.st_dev, here.st_ino):
             raise Conflict("a directory was moved while its tree was read")
 
-    def _replace(self, fd: int) -> None:
-        os.close(self.fd)
-        self.fd = fd
-
     def close(self) -> None:
-        """Let go of the descriptor."""
-        os.close(self.fd)
+        """Let go of the descriptors."""
+        for fd in (self.fd, *self._held):
+            os.close(fd)
+        self._held.clear()
 
 
 def walk(root: "Path | str", into: Callable[[str], bool] | None = None) -> Iterator[Step]:

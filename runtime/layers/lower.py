@@ -45,7 +45,7 @@ class Lower:
         self._all: list[Cursor] = []
         try:
             for layer in layers:
-                self._all.append(Cursor(layer))
+                self._all.append(Cursor(layer, held=0))  # there may be many layers
         except BaseException:
             self.close()
             raise

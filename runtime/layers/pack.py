@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import errdefs
 from errdefs import SystemFailure
 from runtime.layers.digesting import Packed
 from runtime.layers.process import Worker, worker
@@ -31,7 +32,8 @@ async def pack(
     `whiteouts` it is the upper directory of an overlay, and the archive is the layer: deletions become
     `.wh.` files. The root of a container with an `identity` is archived with the container's own ids. Waits while
     nobody takes the chunks, which have up to a megabyte. Close it early with `aclose`: the
-    process ends. SystemFailure when the host fails, also in the middle.
+    process ends. Conflict when somebody moves directories deep below meanwhile, SystemFailure when the host fails: also
+    in the middle.
     """
     order = {"whiteouts": whiteouts, "leave_out": list(leave_out), "identity": identity.to_lists()}
     with ExitStack() as opened:
@@ -78,6 +80,7 @@ async def _outcome(packing: Worker) -> Any:
     async for message in packing.messages():
         if "packed" in message:
             return message["packed"]
-        raise SystemFailure(message["error"]["message"])
+        kind: type[errdefs.WherryError] = getattr(errdefs, message["error"]["kind"])
+        raise kind(message["error"]["message"])
     status = await packing.status()
     raise SystemFailure(f"the process that archives a directory ended without a word (status {status})")

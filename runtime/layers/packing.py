@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+from errdefs import WherryError
 from runtime.layers import confine
 from runtime.layers.digesting import DigestingPacker
 from runtime.layers.limits import DEFAULT
@@ -27,6 +28,8 @@ def main() -> None:
         report = {"packed": _pack(order)}
     except BrokenPipeError:
         return  # nobody reads any more
+    except WherryError as error:
+        report = {"error": {"kind": type(error).__name__, "message": error.message}}
     except OSError as error:
         report = {"error": {"kind": "SystemFailure", "message": f"cannot archive: {error.strerror}"}}
     os.write(_REPORT + order["file"], json.dumps(report).encode() + b"\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from errdefs import Conflict
 from runtime import tree
 from runtime.tree import Move
 
@@ -48,3 +49,32 @@ def test_a_walk_leaves_out_what_is_not_wanted(tmp_path: Path) -> None:
     assert asked == ["/a", "/a/b", "/a/b/c", "/a/x", "/d"]
     assert [name for move, name in steps if move is Move.ENTER] == ["a", "b", "c", "x", "d"]
     assert [name for move, name in steps if move is Move.LEAVE] == ["c", "b", "x", "a", "d"]
+
+
+def test_a_walk_comes_back_from_what_was_moved(tmp_path: Path) -> None:
+    """A container moves a directory that its tree's reader is in: the reader goes on where it had come from."""
+    (tmp_path / "tree/a/b/c").mkdir(parents=True)
+    (tmp_path / "tree/a/later").touch()
+    (tmp_path / "away").mkdir()
+    seen = []
+    for step in tree.walk(tmp_path / "tree"):
+        seen.append((step.move, step.name))
+        if (step.move, step.name) == (Move.ENTER, "c"):
+            (tmp_path / "tree/a/b").rename(tmp_path / "away/b")
+    assert (Move.OBJECT, "later") in seen
+    assert seen[-1] == (Move.LEAVE, "a")
+
+
+def test_a_walk_is_never_led_out(tmp_path: Path) -> None:
+    """Deeper than descriptors are held, where ".." leads somewhere else now."""
+    deep = tmp_path.joinpath("tree", *map(str, range(40)))
+    deep.mkdir(parents=True)
+    (tmp_path / "away").mkdir()
+
+    def moving() -> None:
+        for step in tree.walk(tmp_path / "tree"):
+            if (step.move, step.name) == (Move.ENTER, "39"):
+                (tmp_path / "tree/0/1/2").rename(tmp_path / "away/2")
+
+    with pytest.raises(Conflict, match="was moved"):
+        moving()
