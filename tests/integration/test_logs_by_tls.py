@@ -47,8 +47,8 @@ class Server:
         with contextlib.suppress(OSError):
             while True:
                 raw, _ = self.listener.accept()
-                with (
-                    contextlib.suppress(OSError, msgspec.DecodeError),  # the next client is served all the same
+                with (  # whatever this client does, the next one is served
+                    contextlib.suppress(OSError, msgspec.DecodeError),
                     self.context.wrap_socket(raw, server_side=True) as connection,
                 ):
                     while data := connection.recv(1 << 16):

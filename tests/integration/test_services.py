@@ -202,7 +202,8 @@ def test_they_serve_on_while_the_daemon_is_killed(wherryd: Wherryd) -> None:
     assert psql(wherryd, "select count(*) from pgbench_history") == done[1]
     sums = psql(
         wherryd,
-        "select (select sum(abalance) from pgbench_accounts) = (select sum(delta) from pgbench_history)",
+        "select (select sum(abalance) from pgbench_accounts) ="
+        " (select coalesce(sum(delta), 0) from pgbench_history)",  # a busy host may have come to none
     )
     assert sums == "t"
     with closing(RedisClient(wherryd)) as redis, closing(visitor(wherryd)) as browser:
