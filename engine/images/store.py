@@ -5,12 +5,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from weakref import WeakValueDictionary
 
 import msgspec
 
 import errdefs
 from engine.database import Database
+from engine.database.writer import DiskFull
 from engine.images import reference
 from engine.images.image import Image, Layer
 from engine.images.needed import Needed
@@ -184,14 +186,17 @@ class ImageStore:
         return await self.save(image, durable=False)
 
     async def touch(self, image_id: str) -> None:
-        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it."""
+        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it, and a full disk is
+        no failure of who used it.
+        """
         lock, now = self.lock(image_id), time.time_ns()
         if lock.locked():
             return
         async with lock:
             image = self.find(image_id)
             if image is not None and now - image.last_used > _USE_IS_NOTED:
-                await self.save(msgspec.structs.replace(image, last_used=now), durable=False)
+                with suppress(DiskFull):
+                    await self.save(msgspec.structs.replace(image, last_used=now), durable=False)
 
     async def adopt(self, image: Image, parent_id: str) -> Image:
         """Commit that an image was built on another one here; the record now."""
