@@ -186,8 +186,8 @@ class ImageStore:
         return await self.save(image, durable=False)
 
     async def touch(self, image_id: str) -> None:
-        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it, and a full disk is
-        no failure of who used it.
+        """Note, to a minute or so, that an image was of use until now. Never waits for who changes it; on a full disk
+        it is not noted, which is no failure of who used it.
         """
         lock, now = self.lock(image_id), time.time_ns()
         if lock.locked():
