@@ -182,9 +182,7 @@ class Shim:
             self.pidfd = os.pidfd_open(self.init.pid)
             self._cgroups = Cgroups(self.loop, self.init.pid, self.order.id)
             self.room = Room(self._cgroups)
-        except (
-            OSError
-        ):  # it has ended already: reaped next, told as an exit, and the runtime removes its groups
+        except OSError:  # it has ended: reaped next, told as an exit, and the runtime removes its groups
             pass
         if self.order.height and self.order.terminal:
             self.init.resize(self.order.height, self.order.width)
