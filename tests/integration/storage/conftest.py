@@ -8,23 +8,15 @@ import pytest
 
 from runtime import tree
 from runtime.mount import mountinfo
+from tests.own_process import nothing_left
 
 
 @pytest.fixture(autouse=True)
 def no_leftovers(tmp_path: Path) -> Iterator[None]:
     """Fail a test that leaves a mount, a child process or a descriptor."""
-    before, descriptors = _state(tmp_path)
-    yield
-    there, now = _state(tmp_path)
-    assert there <= before  # what an earlier test left may end meanwhile
-    assert now <= descriptors  # garbage of one may have held some
-
-
-def _state(place: Path) -> tuple[set[str], int]:
-    """The mounts in a place and the children, and how many descriptors there are."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    mounts = [entry.target for entry in mountinfo() if entry.target.startswith(str(place))]
-    return {*mounts, *children}, len(os.listdir("/proc/self/fd"))
+    with nothing_left():
+        yield
+    assert not [entry.target for entry in mountinfo() if entry.target.startswith(str(tmp_path))]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 
 from runtime.copying.workers import Workers
 from tests.integration.build.files.trees import OLD
+from tests.own_process import nothing_left
 
 
 @pytest.fixture
@@ -23,16 +24,8 @@ async def workers() -> AsyncIterator[Workers]:
 @pytest.fixture(autouse=True)
 def no_leftovers() -> Iterator[None]:
     """Fail a test that leaves a child process or a descriptor."""
-    before, descriptors = _state()
-    yield
-    children, now = _state()
-    assert children <= before  # what an earlier test left may end meanwhile
-    assert now <= descriptors  # garbage of one may have held some
-
-
-def _state() -> tuple[set[str], int]:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return set(children.split()), len(os.listdir("/proc/self/fd"))
+    with nothing_left():
+        yield
 
 
 @pytest.fixture
