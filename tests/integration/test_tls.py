@@ -140,7 +140,7 @@ def test_who_does_not_shake_hands_goes_with_the_daemon(served: Served) -> None:
         assert served.docker("version", "-f", "{{.Server.Os}}") == b"linux\n"
         begun = time.monotonic()
         served.daemon.terminate()
-        assert time.monotonic() - begun < 20  # a handshake has 30 seconds
+        assert time.monotonic() - begun < 8  # a handshake has 30 seconds
         assert silent.recv(1) == b""
     served.daemon.start()
 

@@ -118,7 +118,7 @@ def test_a_plugin_that_hangs_holds_up_nobody_else(apart: Wherryd, plugin: Plugin
         apart.docker("run", "--rm", "--net", "none", "-v", "other:/v", "busybox", "true")
         began = time.monotonic()
         apart.docker("rm", "-f", "one")
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 15
         assert start.result().returncode != 0
 
 
@@ -131,7 +131,7 @@ def test_a_plugin_that_hangs_at_the_end(apart: Wherryd, plugin: Plugin, way: str
     began = time.monotonic()
     apart.docker("stop", "-t0", "one")
     apart.docker("rm", "one")
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < 10
     assert len(users(plugin)) == len(noted(apart)) == 1
     if way == "waits":
         plugin.fails()
@@ -178,6 +178,6 @@ def test_a_list_does_not_wait_for_one_that_hangs(apart: Wherryd, plugin: Plugin,
     plugin.fails(**{fault: {"seconds": 100}})
     began = time.monotonic()
     listed = apart.get("/volumes").json
-    assert time.monotonic() - began < 50
+    assert time.monotonic() - began < 10
     assert [(each["Name"], each["Driver"]) for each in listed["Volumes"]] == [("vol", "vols")]
     assert listed["Warnings"] == ["list vols: the plugin did not answer in 5 seconds"]

@@ -196,7 +196,7 @@ async def test_a_plugin_that_tells_nothing_of_endpoints(
 ) -> None:
     await controller.create_network(asked())
     plugin.fails(NetworkDriver_EndpointOperInfo=fault)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(15):
         _, endpoint = await attached(controller, request())
     assert endpoint.ipv4 == "10.213.0.2"
     assert plugin.methods()[-1] == "EndpointOperInfo"
