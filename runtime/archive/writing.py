@@ -90,9 +90,7 @@ def extract(
     small = SmallFiles(may_fork=may_fork)
     try:
         copier = Copier(source, small, limits.size, owner, identity, keep_kinds=keep_kinds)
-    except (
-        FileNotFoundError
-    ) as error:  # of getcwd(3): the container has removed the directory since we entered it
+    except FileNotFoundError as error:  # of getcwd(3): the container has removed it since we entered it
         raise resource.refused(error, "the directory to copy to has been removed meanwhile: ") from error
     copier.extract(entries(source, limits.entries))
     source.drain()
