@@ -5,15 +5,14 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-import errdefs
 from errdefs import InvalidArgument, SystemFailure
 from runtime.layers.growing import Growing
 from runtime.layers.limits import DEFAULT, Limits
-from runtime.layers.process import Worker, worker
+from runtime.layers.process import Worker, told, worker
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,11 +80,6 @@ async def _outcome(unpacking: Worker, progress: Callable[[int], None] | None) ->
         elif "applied" in message:
             return Applied(**message["applied"])
         else:
-            raise _error(message["error"])
+            raise told(message["error"])
     status = await unpacking.status()
     raise SystemFailure(f"the process that unpacks a layer ended without a word (status {status})")
-
-
-def _error(error: dict[str, Any]) -> errdefs.WherryError:
-    kind: type[errdefs.WherryError] = getattr(errdefs, error["kind"])
-    return kind(error["message"])

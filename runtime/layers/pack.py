@@ -7,10 +7,9 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import errdefs
 from errdefs import SystemFailure
 from runtime.layers.digesting import Packed
-from runtime.layers.process import Worker, worker
+from runtime.layers.process import Worker, told, worker
 from runtime.pipe import receive
 from runtime.spec.identity import HOST, Identity
 
@@ -80,7 +79,6 @@ async def _outcome(packing: Worker) -> Any:
     async for message in packing.messages():
         if "packed" in message:
             return message["packed"]
-        kind: type[errdefs.WherryError] = getattr(errdefs, message["error"]["kind"])
-        raise kind(message["error"]["message"])
+        raise told(message["error"])
     status = await packing.status()
     raise SystemFailure(f"the process that archives a directory ended without a word (status {status})")

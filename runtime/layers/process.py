@@ -16,6 +16,7 @@ from contextlib import ExitStack, asynccontextmanager
 from importlib.util import find_spec
 from typing import Any
 
+import errdefs
 from errdefs import SystemFailure
 from runtime.pipe import receive
 
@@ -87,6 +88,12 @@ async def worker(module: str, order: dict[str, Any], passed: Sequence[int]) -> A
             yield running
         finally:
             await running.end()
+
+
+def told(error: dict[str, Any]) -> errdefs.WherryError:
+    """The error that a worker tells of."""
+    kind: type[errdefs.WherryError] = getattr(errdefs, error["kind"])
+    return kind(error["message"])
 
 
 @functools.cache
