@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import json
-import random
 import shutil
 import socket
 import ssl
@@ -11,10 +10,11 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 USER, PASSWORD = "tester", "pass-word"
 _HTPASSWD = f"{USER}:$2a$04$abcdefghijklmnopqrstuuudBIGi88QUaH8UOst3i3n1jdKYDf0WW\n"
@@ -38,19 +38,6 @@ def missing() -> str:
     """Tell why there is no registry, "" when there is one."""
     absent = [name for name in ("docker-registry", "openssl") if shutil.which(name) is None]
     return f"not found: {', '.join(absent)} (make setup-test installs them)" if absent else ""
-
-
-def free_port() -> int:
-    """A port of loopback that nobody had a moment ago, and that the kernel gives to nobody by itself.
-
-    Of those that it gives a connection may get one meanwhile; even who tries whether somebody listens there, and so
-    meets itself.
-    """
-    for port in random.sample(range(24_000, 32_000), 100):
-        with suppress(OSError), socket.socket() as one:
-            one.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no free port")
 
 
 def digest_of(data: bytes) -> str:

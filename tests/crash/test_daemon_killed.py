@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.dying import shim_of
 from tests.daemon import Wherryd
-from tests.registries import free_port
+from tests.ports import free_port
 from tests.waiting import dies, eventually, served
 
 pytestmark = pytest.mark.root

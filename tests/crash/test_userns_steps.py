@@ -7,7 +7,7 @@ import pytest
 
 from tests.crash.dying import is_killed_by
 from tests.daemon import Wherryd
-from tests.registries import free_port
+from tests.ports import free_port
 from tests.remapped import remapped
 
 pytestmark = pytest.mark.root

@@ -16,7 +16,8 @@ from docker.tls import TLSConfig
 
 from api.pidfile import STOP_CONTAINERS
 from tests.daemon import DaemonFailed, Wherryd
-from tests.registries import Certificates, free_port, make_certificates, missing
+from tests.ports import free_port
+from tests.registries import Certificates, make_certificates, missing
 from tests.terminal import Terminal
 from tests.waiting import eventually
 

@@ -1,5 +1,9 @@
-"""The daemon under test and a real dockerd, both with the image busybox:latest."""
+"""The daemon under test and a real dockerd, both with the image busybox:latest.
 
+WHERRY_LEDGER names a file in which the suite's books are kept: a run that finds one there goes on with it.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +16,7 @@ from tests.roots import make_root
 
 HERE = Path(__file__).parent
 LAST = HERE / "test_whole.py"
+BOOKS = Path(os.environ.get("WHERRY_LEDGER", os.devnull))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +33,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     LEDGER.missing += [path.name for path in HERE.rglob("test_*.py") if path not in collected]
     if any("::" in argument for argument in session.config.args):
         LEDGER.missing.append("a part of a module")
+    if BOOKS.is_file():
+        LEDGER.go_on(BOOKS)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
@@ -41,6 +48,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         LEDGER.missing.append(report.nodeid)
     if report.failed and LAST.name not in report.nodeid:
         LEDGER.failed.append(report.nodeid)
+
+
+def pytest_sessionfinish() -> None:
+    """Keep the books."""
+    LEDGER.keep(BOOKS)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

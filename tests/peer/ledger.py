@@ -1,13 +1,18 @@
-"""What this run has asked and met: which requests of which endpoint, and which accepted differences were needed."""
+"""What this run has asked and met: which requests of which endpoint, and which accepted differences were needed.
+
+A run of some tests once more goes on with the books of the run in which they failed.
+"""
 
 import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from api.endpoints import all_routes
 from api.routing import Route, Router, split_target
+from tests.peer import masks
 from tests.peer.accepted import ACCEPTED, Accepted
 
 VERSIONS = ("1.24", "1.40", "1.43", "1.44", "1.45")
@@ -75,6 +80,25 @@ class Ledger:
         """How many different requests of an endpoint went well, and how many did not (by when, one may do both)."""
         outcomes = [well for _, well in self.asked.get((endpoint, version), ())]
         return outcomes.count(True), outcomes.count(False)
+
+    def keep(self, file: Path) -> None:
+        """Write down what was asked and met, and what did not run."""
+        books = {
+            "met": [number for number, line in enumerate(ACCEPTED) if line in self.met],
+            "asked": [[*key, *each] for key, requests in self.asked.items() for each in requests],
+            "masks": masks.needed,
+            "missing": self.missing,
+        }
+        file.write_text(json.dumps(books))
+
+    def go_on(self, file: Path) -> None:
+        """Add what another run of the same suite has kept; what did not run then is what is missing now."""
+        books = json.loads(file.read_text())
+        self.met.update(ACCEPTED[number] for number in books["met"])
+        for endpoint, version, text, well in books["asked"]:
+            self.asked[endpoint, version].add((text, well))
+        masks.needed.update(books["masks"])
+        self.missing[:] = books["missing"]
 
 
 def served() -> list[Route]:

@@ -46,14 +46,15 @@ class Scripted:
     def __enter__(self) -> Self:
         """Start them, and wait until they answer."""
         for number, argv in enumerate(self._argvs):
-            told = self._root / f"ready-{number}"
-            self._processes.append(
-                subprocess.Popen([*argv, str(told)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            )
+            told, log = self._root / f"ready-{number}", self._root / f"log-{number}"
+            with log.open("wb") as stream:
+                self._processes.append(
+                    subprocess.Popen([*argv, str(told)], stdin=subprocess.DEVNULL, stderr=stream)
+                )
             deadline = time.monotonic() + 20
             while not told.exists():
-                assert self._processes[-1].poll() is None, "the scripted server did not come up"
-                assert time.monotonic() < deadline, "the scripted server is late"
+                assert self._processes[-1].poll() is None, f"no scripted server came up: {log.read_text()}"
+                assert time.monotonic() < deadline, f"the scripted server is late: {log.read_text()}"
                 time.sleep(0.02)
         return self
 

@@ -13,7 +13,7 @@ from tests.peer.comparison import differences, require
 from tests.peer.ledger import VERSIONS
 from tests.peer.peer import Both, Peer
 from tests.peer.scripted import Rule, Scripted
-from tests.registries import free_port
+from tests.ports import free_port
 from tests.unix_http import call
 
 pytestmark = pytest.mark.root

@@ -15,6 +15,7 @@ import pytest
 from tests.peer.comparison import differences, require
 from tests.peer.ledger import VERSIONS
 from tests.peer.peer import Both, Peer
+from tests.ports import free_port
 from tests.registries import (
     DOCKER_LIST,
     OCI_INDEX,
@@ -22,7 +23,6 @@ from tests.registries import (
     PASSWORD,
     USER,
     DebianRegistry,
-    free_port,
     missing,
 )
 

@@ -10,7 +10,8 @@ from tests.integration.authz.conftest import PROGRAM
 from tests.peer.judged import FIRST, SECOND, Side
 from tests.peer.peer import POOL, Peer
 from tests.peer.plugged import plugins_of_both
-from tests.registries import Certificates, free_port, make_certificates, missing
+from tests.ports import free_port
+from tests.registries import Certificates, make_certificates, missing
 from tests.roots import make_root
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(missing()), reason=missing())]

@@ -11,7 +11,8 @@ from tests.peer.comparison import JSON, differences, require
 from tests.peer.ledger import VERSIONS
 from tests.peer.peer import Both, Peer
 from tests.peer.scripted import Rule, Scripted
-from tests.registries import PASSWORD, USER, free_port
+from tests.ports import free_port
+from tests.registries import PASSWORD, USER
 
 pytestmark = pytest.mark.root
 

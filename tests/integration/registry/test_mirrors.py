@@ -12,7 +12,8 @@ from engine.registry.credentials import Credentials
 from engine.registry.repository import Repository
 from tests.integration.registry.conftest import LAYER, read
 from tests.integration.registry.servers import Harm, Proxy, serve
-from tests.registries import PASSWORD, USER, DebianRegistry, digest_of, free_port
+from tests.ports import free_port
+from tests.registries import PASSWORD, USER, DebianRegistry, digest_of
 
 KNOWN = Credentials(USER, PASSWORD, registry_token="registry-token")
 Open = Callable[..., Repository]

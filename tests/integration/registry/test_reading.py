@@ -13,6 +13,7 @@ from engine.registry.client import Registry
 from engine.registry.origin import Fetched
 from engine.registry.repository import Repository
 from tests.integration.registry.conftest import LAYER, read
+from tests.ports import free_port
 from tests.registries import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -20,7 +21,6 @@ from tests.registries import (
     OCI_MANIFEST,
     DebianRegistry,
     digest_of,
-    free_port,
 )
 
 Open = Callable[..., Repository]

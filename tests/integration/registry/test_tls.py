@@ -9,7 +9,8 @@ import pytest
 import errdefs
 from engine.registry.repository import Repository
 from tests.integration.registry.conftest import LAYER
-from tests.registries import Certificates, DebianRegistry, free_port
+from tests.ports import free_port
+from tests.registries import Certificates, DebianRegistry
 
 Make = Callable[..., DebianRegistry]
 Open = Callable[..., Repository]

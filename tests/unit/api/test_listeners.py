@@ -9,7 +9,7 @@ import pytest
 import errdefs
 from api import listeners, pidfile, systemd
 from api.listeners import Listener, close_all, open_all
-from tests.registries import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from engine.database import Database, Migration
 from engine.registry.client import Registry
 from engine.registry.hosts import Settings
 from runtime.copying.workers import Workers
-from tests.registries import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 GIT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
