@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 READ_SIZE = 1 << 16
 CLIENT_LIMIT = 1 << 20  # a client that owes more halts this process's output, as a full pipe would
 INPUT_LIMIT = 1 << 18
+_REST_LIMIT = 1 << 22  # bytes of input that may wait when clients are gone
 _CLOGGED = 60 << 10  # bytes: a pipe that holds more has hardly room for another write
 _DRAIN_LIMIT = 1 << 22  # a process that left writers behind which never stop must not hold up the exit
 
@@ -178,9 +179,19 @@ class Input:
         """Whether a client should wait (see `when_room`)."""
         return len(self._queue) >= INPUT_LIMIT
 
+    @property
+    def takes_rest(self) -> bool:
+        """Whether there is room for what a client has left that is gone."""
+        return len(self._queue) < _REST_LIMIT
+
     def when_room(self, callback: Callable[[], None]) -> None:
         """Call back once there is room again."""
         self._waiting.append(callback)
+
+    def call_off(self, callback: Callable[[], None]) -> None:
+        """Do not call back, if that has not happened."""
+        if callback in self._waiting:
+            self._waiting.remove(callback)
 
     def write(self, data: bytes) -> None:
         """Queue `data`; dropped when the process has no stdin (any more)."""

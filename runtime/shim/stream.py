@@ -76,17 +76,21 @@ class StreamClient:
         self._fd = -1
         self._buffer.clear()
         self._process.output.detach(self)
+        self._process.input.call_off(self._resume)
 
     def _watch(self) -> None:
-        self._loop.watch(
-            self._fd, (READ if self._reading else 0) | (WRITE if self._buffer else 0), self._ready
-        )
+        # A client whose input waits may go meanwhile, and the process never read it.
+        wanted = READ if self._reading else select.EPOLLRDHUP
+        self._loop.watch(self._fd, wanted | (WRITE if self._buffer else 0), self._ready)
 
     def _ready(self, _fd: int, events: int) -> None:
         if events & (WRITE | select.EPOLLERR | select.EPOLLHUP) and self._buffer:
             self._send()
-        if self._fd >= 0 and self._reading and events & ~WRITE:
-            self._read()
+        if self._fd >= 0 and events & ~WRITE:
+            if self._reading:
+                self._read()
+            else:
+                self._leave()
 
     def _send(self) -> None:
         try:
@@ -129,6 +133,18 @@ class StreamClient:
             self._reading = False
             self._watch()
             stdin.when_room(self._resume)
+
+    def _leave(self) -> None:
+        """Take what it had sent before it went, but no more than may wait: it would hold its socket for as long."""
+        stdin = self._process.input
+        try:
+            while stdin.takes_rest and not self._decoder.ended and (data := self._socket.recv(READ_SIZE)):
+                stdin.write(self._decoder.feed(data))
+        except OSError:  # nothing more
+            pass
+        if self._decoder.ended:
+            self._process.end_input()
+        self.close()
 
     def _resume(self) -> None:
         if self._fd >= 0:

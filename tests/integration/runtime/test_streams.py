@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,32 @@ async def test_stdin_nobody_reads_is_bounded(box: Containers) -> None:
     assert rss < 40_000, f"the shim has {rss} kB"
     stream.close()
     await box.end(task)
+
+
+async def test_a_client_that_goes_while_its_stdin_waits(box: Containers) -> None:
+    task = await box.create(["sleep", "60"], open_stdin=True)
+    await task.start()
+    before = _descriptors(task.shim_pid)
+    for _ in range(60):
+        stream = await task.attach(Attach(stdin=True))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stream.write(b"x" * 8 * MEGABYTE), 0.05)
+        stream.close()
+    await asyncio.to_thread(eventually, lambda: _descriptors(task.shim_pid) <= before)
+    rss = _rss(task.shim_pid)
+    assert rss < 40_000, f"the shim has {rss} kB"
+    await box.end(task)
+
+
+async def test_the_end_of_stdin_that_waits_when_its_client_goes(box: Containers) -> None:
+    task = await box.create(["sh", "-c", "sleep 1; wc -c"], open_stdin=True, stdin_once=True)
+    await task.start()
+    stream = await task.attach(Attach(stdin=True))
+    await stream.write(b"x" * 450_000)  # a pipe, what the shim queues, and some in the socket
+    await stream.write_eof()
+    stream.close()
+    await task.gone()
+    assert '"log":"450000\\n"' in box.log(task.id).read_text()
 
 
 async def test_slow_client_halts_its_own_container_and_loses_nothing(box: Containers) -> None:
@@ -232,3 +259,7 @@ async def test_resize_without_terminal(box: Containers) -> None:
 def _rss(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
+
+
+def _descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
