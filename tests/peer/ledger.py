@@ -3,6 +3,7 @@
 A run of some tests once more goes on with the books of the run in which they failed.
 """
 
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Ledger:
 
     met: set[Accepted] = field(default_factory=set)
     asked: dict[tuple[str, str], set[tuple[str, bool]]] = field(default_factory=lambda: defaultdict(set))
-    """By endpoint and version the requests, each with whether it was answered well."""
+    """By endpoint and version the requests' digests (some hold archives), each with whether it was answered well."""
     missing: list[str] = field(default_factory=list)
     """What of the suite did not run: what it would have asked and met is not known."""
     failed: list[str] = field(default_factory=list)
@@ -62,7 +63,8 @@ class Ledger:
 
     def count(self, request: Request, status: int) -> None:
         """Note a request that was compared, and the status of its answer."""
-        self.asked[request.endpoint, request.version].add((request.text, status < BAD))
+        digest = hashlib.sha256(request.text.encode("utf-8", "surrogatepass")).hexdigest()
+        self.asked[request.endpoint, request.version].add((digest, status < BAD))
 
     def accepts(self, request: Request, where: str) -> bool:
         """Whether a difference is in the table; every line that says so has been met."""
@@ -95,8 +97,8 @@ class Ledger:
         """Add what another run of the same suite has kept; what did not run then is what is missing now."""
         books = json.loads(file.read_text())
         self.met.update(ACCEPTED[number] for number in books["met"])
-        for endpoint, version, text, well in books["asked"]:
-            self.asked[endpoint, version].add((text, well))
+        for endpoint, version, digest, well in books["asked"]:
+            self.asked[endpoint, version].add((digest, well))
         masks.needed.update(books["masks"])
         self.missing[:] = books["missing"]
 
