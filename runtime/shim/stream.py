@@ -117,7 +117,7 @@ class StreamClient:
         if data:
             self._receive(data)
         else:
-            self.close()
+            self._lost()
 
     def _receive(self, data: bytes) -> None:
         chunk = self._decoder.feed(data)
@@ -143,6 +143,12 @@ class StreamClient:
         except OSError:  # nothing more
             pass
         if self._decoder.ended:
+            self._process.end_input()
+        self._lost()
+
+    def _lost(self) -> None:
+        """The connection is gone. Nobody comes to an exec again: its input is at its end."""
+        if self._takes_input and self._process.name:
             self._process.end_input()
         self.close()
 

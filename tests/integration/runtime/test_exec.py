@@ -68,6 +68,16 @@ async def test_stdin_and_its_end(running: Task) -> None:
     assert stdout_of((await finish(execution))[1]) == b"hello"
 
 
+async def test_a_lost_connection_ends_stdin(running: Task) -> None:
+    """Nobody can attach to it again."""
+    script = "sleep 1; test $(wc -c) = 450000"
+    execution = await running.exec(request(["sh", "-c", script], attach=Attach(stdin=True)))
+    assert execution.stream is not None
+    await execution.stream.write(b"x" * 450_000)  # a pipe, what the shim queues, and some in the socket
+    execution.stream.close()
+    assert (await asyncio.wait_for(execution.wait(), 30)).code == 0
+
+
 async def test_detached(running: Task) -> None:
     execution = await running.exec(ExecRequest(id=new_id(), process=process(["sh", "-c", "echo x; exit 9"])))
     assert execution.stream is None
