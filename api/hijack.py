@@ -7,22 +7,18 @@ a client that goes away is noticed even then. Whatever can fail is checked befor
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol
 
 from api import web
 from api.connection import Connection
-from engine.containers.attach import Detached
-
-_log = logging.getLogger(__name__)
+from api.http_server import HttpServer
 
 RAW = "application/vnd.docker.raw-stream"
 MULTIPLEXED = "application/vnd.docker.multiplexed-stream"
 
 _MAX_BUFFER = 256 * 1024  # bytes of input held before reading pauses
-_GONE_GRACE = 10.0  # seconds in which the input of a client that has gone is still delivered
 _LINGER = 5.0  # seconds for a client to close after the end of its output
 
 
@@ -37,6 +33,9 @@ class Attachment(Protocol):
 
     async def write_eof(self) -> None:
         """The input has ended."""
+
+    def leave(self) -> None:
+        """The client has gone: output is not wanted any more, and ends; input still goes its way."""
 
     def close(self) -> None:
         """Let go of the container's streams. The container lives on."""
@@ -58,11 +57,16 @@ class Hijacked(asyncio.Protocol):
         self._writable.set()
         self.gone = asyncio.Event()
         self._fd = transport.get_extra_info("socket").fileno()
-        self._on_hangup = self.gone.set
+        self._on_hangup = self._hung_up
         connection.server.hangups.add(self._fd, self._on_hangup)
         connection.server.streams.add(self)
         if early:
             self._arrived.set()
+
+    @property
+    def server(self) -> HttpServer:
+        """The server that it belongs to."""
+        return self._connection.server
 
     def data_received(self, data: bytes) -> None:
         """Input of the client."""
@@ -90,8 +94,7 @@ class Hijacked(asyncio.Protocol):
         """Both directions have ended; the HTTP layer learns it too."""
         self._input_ended = True
         self._arrived.set()
-        self._writable.set()
-        self.gone.set()
+        self._hung_up()
         self._connection.server.hangups.discard(self._fd, self._on_hangup)
         self._connection.server.streams.discard(self)
         self._connection.connection_lost(exc)
@@ -132,6 +135,10 @@ class Hijacked(asyncio.Protocol):
     def end(self) -> None:
         """Close without further ado."""
         self._transport.close()
+
+    def _hung_up(self) -> None:
+        self.gone.set()
+        self._writable.set()
 
     async def _discard_input(self) -> None:
         while not self.gone.is_set() and await self.read():
@@ -177,62 +184,3 @@ def refusal(status: int, message: str) -> bytes:
     phrase = HTTPStatus(status).phrase
     head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {RAW}\r\n\r\n"
     return (head + f"{message}\r\n").encode()
-
-
-async def relay(connection: Hijacked, attachment: Attachment, *, output: bool = True) -> None:
-    """Carry bytes both ways until the container's output ends, the client goes, or it detaches.
-
-    With `output` False the client asked for no output: the end of its input ends the relay.
-    """
-    loop = asyncio.get_running_loop()
-    feeding = loop.create_task(_feed(connection, attachment))
-    draining = loop.create_task(_drain(attachment, connection))
-    vanishing = loop.create_task(connection.gone.wait())
-    tasks = (feeding, draining, vanishing)
-    try:
-        await _first_end(feeding, draining, vanishing, output=output)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        attachment.close()
-    await connection.finish()
-
-
-async def _first_end(
-    feeding: "asyncio.Task[bool]",
-    draining: "asyncio.Task[None]",
-    vanishing: "asyncio.Task[bool]",
-    *,
-    output: bool,
-) -> None:
-    ends: set[asyncio.Task[bool] | asyncio.Task[None]] = {vanishing, draining if output else feeding}
-    pending = {feeding, *ends}
-    while True:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        if feeding in done and feeding.result():
-            return
-        if vanishing in done and not feeding.done():
-            await asyncio.wait({feeding}, timeout=_GONE_GRACE)
-        if done & ends:
-            return
-
-
-async def _feed(connection: Hijacked, attachment: Attachment) -> bool:
-    """Input to the container; True when the client detached."""
-    try:
-        while data := await connection.read():
-            await attachment.write(data)
-        await attachment.write_eof()
-    except Detached:
-        return True
-    except OSError:
-        # The container has closed its input: it may go on writing.
-        _log.debug("the container takes no more input", exc_info=True)
-    return False
-
-
-async def _drain(attachment: Attachment, connection: Hijacked) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await attachment.read():
-            await connection.write(data)

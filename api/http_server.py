@@ -31,6 +31,8 @@ class HttpServer(web.Server):
         super().__init__(handler)
         self.streams: set[Ending] = set()
         self.connected = 0
+        self.left: set[Ending] = set()
+        """What clients that have gone had sent, and waits for processes to take it."""
         self.idle: dict[Idle, float] = {}
         """Those that ask for nothing, and since when by the loop's clock; the longest first."""
         self.http2: Callable[[Connection], object] | None = None
@@ -69,7 +71,7 @@ class HttpServer(web.Server):
         if self.closed:
             return
         self.closed = True
-        for stream in list(self.streams):
+        for stream in (*self.streams, *self.left):
             stream.end()
         self.pre_shutdown()
         await self.shutdown(timeout)

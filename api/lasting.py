@@ -10,7 +10,7 @@ from api.connection import Connection
 
 
 class Stream:
-    """A request that lasts: its task is cancelled when the client goes or the server ends."""
+    """Something that lasts: its task is cancelled when the client goes or the server ends."""
 
     def __init__(self, task: "asyncio.Task[Any]") -> None:
         self._task = task

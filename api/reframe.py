@@ -32,6 +32,7 @@ class _Converted:
         self._convert = convert
         self.write = attachment.write
         self.write_eof = attachment.write_eof
+        self.leave = attachment.leave
         self.close = attachment.close
 
     async def read(self) -> bytes:

@@ -1,6 +1,7 @@
 """The stream of an attached client through a shim: what a process writes, and its stdin."""
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Stream:
         StdinOnce.
         """
         await self._send(b"")
+
+    def leave(self) -> None:
+        """Want no more output: the shim is told, and `read` comes to an end. Input goes on."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Let go. The process's stdin stays open unless its end was told; pending calls return."""

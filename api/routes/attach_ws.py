@@ -2,22 +2,24 @@
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp.http_websocket import WSMsgType
 
 import errdefs
 from api import multiplex, web
 from api.call import Call
+from api.connection import Connection
 from api.hijack import Attachment
+from api.http_server import HttpServer
 from api.lasting import while_connected
+from api.relay import deliver
 from api.routing import Route
 from engine.containers.attach import AttachRequest, Detached, parse_detach_keys
 from engine.containers.container import Container
 
 _MAX_MESSAGE = 4 * 1024 * 1024  # bytes of one message of a client
 _CLOSE_TIMEOUT = 5.0  # seconds for a client to answer the closing
-_EOF_TIMEOUT = 10.0  # seconds in which the end of the input is still delivered
 _INPUT = (WSMsgType.TEXT, WSMsgType.BINARY)
 
 
@@ -51,12 +53,13 @@ class AttachWebSocketRoutes:
             raise errdefs.InvalidArgument("not websocket protocol")
         attachment = await self._containers.attach(container.id, request)
         with contextlib.closing(attachment):
+            connection = cast("Connection", call.request.protocol)
             call.started = socket
             socket.headers.update(call.headers)
             await socket.prepare(call.request)
             sender = _Sender(socket, binary=not call.version.before("1.28"), framed=not container.config.tty)
             with while_connected(call.request):
-                await _relay(socket, sender, attachment)
+                await _relay(connection, socket, sender, attachment)
                 await socket.close()
         return socket
 
@@ -81,54 +84,59 @@ class _Sender:
             await self._socket.send_str(data.decode(errors="replace"))
 
 
-async def _relay(socket: web.WebSocketResponse, sender: _Sender, attachment: Attachment) -> None:
+async def _relay(
+    connection: Connection, socket: web.WebSocketResponse, sender: _Sender, attachment: Attachment
+) -> None:
     """Carry messages both ways until the output ends, the client goes, or it detaches.
 
     A client that has gone ends the container's input, as on every other way to attach.
     """
     loop = asyncio.get_running_loop()
-    feeding = loop.create_task(_feed(socket, attachment))
+    feeding = loop.create_task(_feed(connection.server, socket, attachment))
     draining = loop.create_task(_drain(sender, attachment))
     try:
-        await asyncio.wait((feeding, draining), return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.wait((feeding, draining), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over = draining.done() and draining.exception() is None and draining.result()
+            if not feeding.done() and not over:
+                connection.force_close()  # what was received is still given to the feed, and then its end
+                await deliver(feeding, connection.server, attachment)
     finally:
-        over = draining.done()
-        detached = (
-            feeding.done() and not feeding.cancelled() and feeding.exception() is None and feeding.result()
-        )
         for task in (feeding, draining):
             task.cancel()
         await asyncio.gather(feeding, draining, return_exceptions=True)
-        if not over and not detached:
-            await _end_input(attachment)
 
 
-async def _end_input(attachment: Attachment) -> None:
-    with contextlib.suppress(Detached, OSError, TimeoutError):
-        async with asyncio.timeout(_EOF_TIMEOUT):
-            await attachment.write_eof()
-
-
-async def _feed(socket: web.WebSocketResponse, attachment: Attachment) -> bool:
+async def _feed(server: HttpServer, socket: web.WebSocketResponse, attachment: Attachment) -> bool:
     """Input to the container, until the client closes; True when it detaches."""
     takes = True
-    async for message in socket:
-        if message.type not in _INPUT or not takes:
-            continue
-        data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
-        try:
-            await attachment.write(data)
-        except Detached:
-            return True
-        except OSError:  # the container has closed its input: it may go on writing
-            takes = False
+    try:
+        async for message in socket:
+            if message.type not in _INPUT or not takes:
+                continue
+            data = message.data.encode() if message.type is WSMsgType.TEXT else message.data
+            try:
+                await attachment.write(data)
+            except OSError:  # the container has closed its input: it may go on writing
+                takes = False
+        if takes and not server.closed:  # the daemon ends, not the input: another client may come
+            await attachment.write_eof()
+    except Detached:
+        return True
     return False
 
 
-async def _drain(sender: _Sender, attachment: Attachment) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await attachment.read():
+async def _drain(sender: _Sender, attachment: Attachment) -> bool:
+    """Output to the client; False if the client went before its end."""
+    heard = True
+    while data := await attachment.read():
+        try:
             await sender.send(data)
+        except ConnectionError:  # what is under way is read all the same: it would hold up the end
+            heard = False
+            attachment.leave()
+    return heard
 
 
 def _request(call: Call) -> AttachRequest:

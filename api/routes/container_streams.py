@@ -9,6 +9,7 @@ from api import errors, hijack, web
 from api.call import Call
 from api.connection import Connection, Taken
 from api.lasting import while_connected
+from api.relay import relay
 from api.routing import Route
 from api.schema import events
 from engine.containers.attach import AttachRequest, parse_detach_keys
@@ -139,7 +140,7 @@ async def carry(
         attachment.close()
         raise
     try:
-        await hijack.relay(taken, attachment, output=output)
+        await relay(taken, attachment, output=output)
     finally:
         taken.end()
 

@@ -8,6 +8,7 @@ from api import hijack, multiplex, web
 from api.call import Call
 from api.connection import Taken
 from api.reframe import as_asked
+from api.relay import relay
 from api.routes.container_streams import stream_type
 from api.routing import Route
 from api.schema import execs as schema
@@ -111,7 +112,7 @@ class ExecRoutes:
             return
         assert attachment is not None
         made_terminal = self._execs.get(exec_id).config.tty
-        await hijack.relay(taken, as_asked(attachment, made_terminal=made_terminal, asked_terminal=terminal))
+        await relay(taken, as_asked(attachment, made_terminal=made_terminal, asked_terminal=terminal))
 
     async def resize(self, call: Call) -> web.StreamResponse:
         """The size of its terminal."""

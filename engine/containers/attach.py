@@ -9,6 +9,7 @@ import msgspec
 import errdefs
 
 DEFAULT_DETACH_KEYS = "ctrl-p,ctrl-q"
+_GONE_GRACE = 10.0  # seconds in which a client that has gone still waits for the start: it may be under way
 _CONTROL = {f"ctrl-{chr(ord('a') + n)}": n + 1 for n in range(26)}
 _CONTROL |= {"ctrl-@": 0, "ctrl-[": 27, "ctrl-\\": 28, "ctrl-]": 29, "ctrl-^": 30, "ctrl-_": 31}
 
@@ -30,6 +31,10 @@ class ByteStream(Protocol):
 
     async def write_eof(self) -> None:
         """No more input."""
+        ...
+
+    def leave(self) -> None:
+        """The client has gone: output ends, input still goes its way."""
         ...
 
     def close(self) -> None:
@@ -92,6 +97,7 @@ class Parked:
 
     def __init__(self, request: AttachRequest) -> None:
         self.request = request
+        self._left = False
         self._stream: asyncio.Future[ByteStream | None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -105,6 +111,8 @@ class Parked:
             stream.close()
         else:
             self._stream.set_result(stream)
+            if self._left:
+                stream.leave()
 
     async def read(self) -> bytes:
         """As of the process, once it is there; b"" when it never comes."""
@@ -121,12 +129,24 @@ class Parked:
         if stream := await self._wait():
             await stream.write_eof()
 
+    def leave(self) -> None:
+        """Its input waits for the process for a little while."""
+        if self._stream.done():
+            if stream := self._stream.result():
+                stream.leave()
+        elif not self._left:
+            self._left = True
+            asyncio.get_running_loop().call_later(_GONE_GRACE, self._give_up)
+
     def close(self) -> None:
         """The client left, or the process never came."""
+        if self._stream.done() and (stream := self._stream.result()):
+            stream.close()
+        self._give_up()
+
+    def _give_up(self) -> None:
         if not self._stream.done():
             self._stream.set_result(None)
-        elif not self._stream.cancelled() and (stream := self._stream.result()):
-            stream.close()
 
     async def _wait(self) -> ByteStream | None:
         return await asyncio.shield(self._stream)
@@ -175,6 +195,11 @@ class Attachment:
             raise Detached
         await self._stream.write_eof()
 
+    def leave(self) -> None:
+        """The client has gone: output ends, input still goes its way."""
+        self._replay = None
+        self._stream.leave()
+
     def close(self) -> None:
         """Let go; the container goes on."""
         self._stream.close()
@@ -188,6 +213,7 @@ class UntilOver:
         self._over = over
         self.write = stream.write
         self.write_eof = stream.write_eof
+        self.leave = stream.leave
         self.close = stream.close
 
     async def read(self) -> bytes:
@@ -209,6 +235,9 @@ class Silence:
         """Dropped."""
 
     async def write_eof(self) -> None:
+        """Nothing to end."""
+
+    def leave(self) -> None:
         """Nothing to end."""
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ class MemoryStream:
         self.outputs: asyncio.Queue[bytes] = asyncio.Queue()
         self.inputs: list[bytes] = []
         self.eof = asyncio.Event()
+        self.left = asyncio.Event()
         self.closed = asyncio.Event()
         self.taking = asyncio.Event()
         self.taking.set()
@@ -45,6 +46,10 @@ class MemoryStream:
 
     async def write_eof(self) -> None:
         self.eof.set()
+
+    def leave(self) -> None:
+        self.left.set()
+        self.outputs.put_nowait(b"")
 
     def close(self) -> None:
         self.closed.set()

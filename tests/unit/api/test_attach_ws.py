@@ -73,6 +73,25 @@ async def test_a_client_that_vanishes_lets_go(served: Served) -> None:
     assert transport is not None
     transport.abort()
     await asyncio.wait_for(stream.closed.wait(), 5)
+    assert stream.eof.is_set()
+
+
+async def test_all_input_of_a_client_that_vanishes_is_delivered(served: Served) -> None:
+    socket = await connect(served)
+    stream = stream_of(served)
+    stream.taking.clear()
+    for _ in range(20):
+        await socket.send_bytes(b"x" * 1000)
+    assert socket._response.connection is not None
+    transport = socket._response.connection.transport
+    assert transport is not None
+    transport.close()
+    await stream.left.wait()
+    assert not stream.closed.is_set()
+    stream.taking.set()
+    await asyncio.wait_for(stream.closed.wait(), 5)
+    assert len(stream.received) == 20_000
+    assert stream.eof.is_set()
 
 
 async def test_the_end_of_the_server_ends_it(served: Served) -> None:
@@ -80,6 +99,7 @@ async def test_the_end_of_the_server_ends_it(served: Served) -> None:
     await served.server.close(1)
     assert (await socket.receive(5)).type in (WSMsgType.CLOSE, WSMsgType.CLOSED, WSMsgType.CLOSING)
     await asyncio.wait_for(stream_of(served).closed.wait(), 5)
+    assert not stream_of(served).eof.is_set()
     await socket.close()
 
 

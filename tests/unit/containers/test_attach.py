@@ -21,6 +21,7 @@ class Pipe:
     def __init__(self) -> None:
         self.taken = b""
         self.ended = False
+        self.left = False
         self.closed = False
 
     async def read(self) -> bytes:
@@ -31,6 +32,9 @@ class Pipe:
 
     async def write_eof(self) -> None:
         self.ended = True
+
+    def leave(self) -> None:
+        self.left = True
 
     def close(self) -> None:
         self.closed = True
@@ -93,6 +97,19 @@ async def test_a_parked_client_whose_process_never_comes_is_at_its_end() -> None
     late = Pipe()
     parked.join(late)
     assert late.closed
+
+
+async def test_a_parked_client_that_has_gone_waits_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    parked, pipe = Parked(AttachRequest(stdin=True)), Pipe()
+    parked.leave()
+    parked.join(pipe)
+    await parked.write(b"early")
+    assert (pipe.taken, pipe.left) == (b"early", True)
+    monkeypatch.setattr("engine.containers.attach._GONE_GRACE", 0)
+    parked = Parked(AttachRequest(stdin=True))
+    parked.leave()
+    await parked.write(b"dropped")
+    assert parked.over
 
 
 async def test_an_attachment_detaches_on_the_keys() -> None:
