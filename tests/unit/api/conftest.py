@@ -16,12 +16,20 @@ from api.accepting import Acceptor
 from api.authz.authorization import Authorization
 from api.http_server import HttpServer
 from api.server import API
+from tests.unit.api.boxes import MemoryStream
 from tests.unit.api.memory import MemoryEngine
 from tests.unit.api.samples import running
 
 ANY_NUMBER = 1 << 30  # of a descriptor
 ON_BOTH_LOOPS = {
-    *("test_accepting", "test_attach_ws", "test_boundary", "test_hijack", "test_listeners"),
+    *(
+        "test_accepting",
+        "test_attach_ws",
+        "test_boundary",
+        "test_gone_clients",
+        "test_hijack",
+        "test_listeners",
+    ),
     *("test_grpc", "test_server", "test_streams"),
 }
 VERSION = "29.7.2+wherry.0.1.0"
@@ -98,6 +106,13 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         acceptor.close()
         listeners.close_all([listener])
         await server.close(1)
+
+
+@pytest.fixture
+def stream(served: Served) -> MemoryStream:
+    """What the next attach gets."""
+    served.engine.containers.stream = MemoryStream()
+    return served.engine.containers.stream
 
 
 @pytest.fixture

@@ -36,13 +36,6 @@ async def opened(
     return reader, writer
 
 
-@pytest.fixture
-def stream(served: Served) -> MemoryStream:
-    """What the next attach gets."""
-    served.engine.containers.stream = MemoryStream()
-    return served.engine.containers.stream
-
-
 @pytest.mark.parametrize(
     ("version", "headers", "head"),
     [
@@ -130,7 +123,7 @@ async def test_input_is_not_read_while_nobody_takes_it(served: Served, stream: M
     raw: socket.socket = writer.get_extra_info("socket")
     raw_copy = socket.socket(fileno=raw.fileno())
     try:
-        sent = await _fill(raw_copy)
+        sent = await fill(raw_copy)
     finally:
         raw_copy.detach()
     assert sent < 4 * 1024 * 1024
@@ -142,7 +135,7 @@ async def test_input_is_not_read_while_nobody_takes_it(served: Served, stream: M
     assert await reader.read() == b""
 
 
-async def _fill(raw: socket.socket) -> int:
+async def fill(raw: socket.socket) -> int:
     """Send until nothing goes any more."""
     sent, stalls = 0, 0
     while stalls < 10:
@@ -177,75 +170,6 @@ async def test_detach_keys_end_it_cleanly(served: Served) -> None:
     await stream.closed.wait()
     assert not stream.eof.is_set()
     writer.close()
-
-
-async def test_a_client_that_vanishes_is_noticed(served: Served, stream: MemoryStream) -> None:
-    _, writer = await opened(served, attach())
-    writer.transport.abort()
-    await asyncio.wait_for(stream.closed.wait(), 5)
-
-
-async def test_a_client_that_vanishes_after_its_half_close_is_noticed(
-    served: Served, stream: MemoryStream
-) -> None:
-    _, writer = await opened(served, attach())
-    writer.write_eof()
-    await stream.eof.wait()
-    assert not stream.closed.is_set()
-    writer.transport.abort()
-    await asyncio.wait_for(stream.closed.wait(), 5)
-
-
-async def test_input_that_waits_does_not_hold_up_the_end_of_the_daemon(
-    served: Served, stream: MemoryStream
-) -> None:
-    stream.taking.clear()
-    _, writer = await opened(served, attach())
-    writer.write(b"nobody takes this")
-    writer.close()
-    await stream.left.wait()
-    await asyncio.wait_for(served.server.close(60), 20)
-    await stream.closed.wait()
-    assert not stream.eof.is_set()
-
-
-@pytest.mark.parametrize("limit", [200, 0])
-async def test_a_client_that_vanishes_while_its_input_waits_is_noticed(
-    served: Served, stream: MemoryStream, monkeypatch: pytest.MonkeyPatch, limit: int
-) -> None:
-    """What it had sent waits until it is taken, but that of many does not."""
-    monkeypatch.setattr("api.relay._LEFT_LIMIT", limit)
-    stream.taking.clear()
-    _, writer = await opened(served, attach())
-    raw_copy = socket.socket(fileno=writer.get_extra_info("socket").fileno())
-    try:
-        sent = await _fill(raw_copy)
-    finally:
-        raw_copy.detach()
-    writer.transport.abort()
-    if limit:
-        await stream.left.wait()
-        assert not stream.closed.is_set()
-        stream.taking.set()
-        await stream.eof.wait()
-        assert len(stream.received) == sent
-    await asyncio.wait_for(stream.closed.wait(), 5)
-
-
-async def test_the_end_of_the_daemon_is_not_that_of_the_input(served: Served, stream: MemoryStream) -> None:
-    _, writer = await opened(served, attach())
-    await served.server.close(1)
-    await stream.closed.wait()
-    assert not stream.eof.is_set()
-    writer.close()
-
-
-async def test_all_input_of_a_client_that_has_gone_is_delivered(served: Served, stream: MemoryStream) -> None:
-    _, writer = await opened(served, attach())
-    writer.write(b"q" * 100_000)
-    writer.close()
-    await stream.eof.wait()
-    assert len(stream.received) == 100_000
 
 
 async def test_output_is_not_lost_to_unread_input(served: Served, stream: MemoryStream) -> None:
