@@ -56,6 +56,8 @@ class Ledger:
     met: set[Accepted] = field(default_factory=set)
     asked: dict[tuple[str, str], set[tuple[str, bool]]] = field(default_factory=lambda: defaultdict(set))
     """By endpoint and version the requests' digests (some hold archives), each with whether it was answered well."""
+    listed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """By table the differences that were met of those that are listed beside the tests which compare specs."""
     missing: list[str] = field(default_factory=list)
     """What of the suite did not run: what it would have asked and met is not known."""
     failed: list[str] = field(default_factory=list)
@@ -88,6 +90,7 @@ class Ledger:
         books = {
             "met": [number for number, line in enumerate(ACCEPTED) if line in self.met],
             "asked": [[*key, *each] for key, requests in self.asked.items() for each in requests],
+            "listed": {table: sorted(met) for table, met in self.listed.items()},
             "masks": masks.needed,
             "missing": self.missing,
         }
@@ -99,6 +102,8 @@ class Ledger:
         self.met.update(ACCEPTED[number] for number in books["met"])
         for endpoint, version, digest, well in books["asked"]:
             self.asked[endpoint, version].add((digest, well))
+        for table, met in books["listed"].items():
+            self.listed[table].update(met)
         masks.needed.update(books["masks"])
         self.missing[:] = books["missing"]
 

@@ -14,11 +14,15 @@ def test_another_run_goes_on_with_them(tmp_path: Path) -> None:
     first.met.add(ACCEPTED[0])
     seen = masks.needed["<id>"]
     masks.mask("0" * 64)
+    first.listed["table"].add("first")
     first.keep(file)
     again.count(bad, 400)
     again.met.add(ACCEPTED[1])
+    listed = again.listed["table"]
+    listed.add("second")
     again.go_on(file)
     assert again.counts("GET /info", "1.45") == (1, 1)
     assert again.met == set(ACCEPTED[:2])
+    assert listed == {"first", "second"}
     assert again.missing == []
     assert masks.needed["<id>"] > seen
