@@ -133,8 +133,11 @@ class Hijacked(asyncio.Protocol):
         self._transport.close()
 
     def end(self) -> None:
-        """Close without further ado."""
-        self._transport.close()
+        """Close without further ado; a client that does not read gets no more: its transport would wait for it."""
+        if self._writable.is_set():
+            self._transport.close()
+        else:
+            self._transport.abort()
 
     def _hung_up(self) -> None:
         self.gone.set()

@@ -90,7 +90,7 @@ class StreamClient:
             if self._reading:
                 self._read()
             else:
-                self._leave()
+                self._take_rest()
 
     def _send(self) -> None:
         try:
@@ -134,7 +134,7 @@ class StreamClient:
             self._watch()
             stdin.when_room(self._resume)
 
-    def _leave(self) -> None:
+    def _take_rest(self) -> None:
         """Take what it had sent before it went, but no more than may wait: it would hold its socket for as long."""
         stdin = self._process.input
         try:

@@ -1,4 +1,4 @@
-"""Clients of raw streams that go: they are let go, and what they had sent is delivered."""
+"""Clients of raw streams that go, and the daemon's end: they are let go, and what they had sent is delivered."""
 
 import asyncio
 import socket
@@ -38,6 +38,24 @@ async def test_input_that_waits_does_not_hold_up_the_end_of_the_daemon(
     await asyncio.wait_for(served.server.close(60), 20)
     await stream.closed.wait()
     assert not stream.eof.is_set()
+
+
+async def test_a_client_that_never_reads_does_not_hold_up_the_end_of_the_daemon(
+    served: Served, stream: MemoryStream
+) -> None:
+    _, writer = await opened(served, attach())
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    for _ in range(100):
+        stream.outputs.put_nowait(b"x" * 65_536)
+    while not stream.outputs.empty():  # until the daemon waits for the client
+        before = stream.outputs.qsize()
+        await asyncio.sleep(0.1)
+        if stream.outputs.qsize() == before:
+            break
+    assert not stream.outputs.empty()
+    await asyncio.wait_for(served.server.close(60), 20)
+    await stream.closed.wait()
+    writer.close()
 
 
 @pytest.mark.parametrize("limit", [200, 0])
